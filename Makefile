@@ -1,0 +1,64 @@
+# `make` alone prints what there is. Everything happens in .venv, which is made when it is missing.
+PYTHON ?= python3
+VIDEO ?= src/lip2wav_hf/assets/sample.mp4
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+BASE := $(VENV)/.installed-base
+DEV := $(VENV)/.installed-dev
+RUFF := $(VENV)/.installed-ruff
+METADATA := setup.cfg pyproject.toml
+SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
+
+# Nothing here may ask the Hub for anything: the default checkpoint is part of the package.
+export HF_HUB_OFFLINE := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quality style clean
+
+help:  ## list the targets (default)
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1	/' | expand -t 18
+	@echo
+	@echo "  PYTHON=python3.12 chooses the interpreter that makes .venv (3.11 or newer; default python3)."
+
+demo: $(BASE)  ## speak the bundled sample, or VIDEO=my.mp4, into out/speech.{wav,mp4,png}
+	@mkdir -p out
+	@$(BIN)/lip2wav speak "$(VIDEO)" -o out/speech.wav -o out/speech.mp4 --plot out/speech.png
+
+test: $(DEV)  ## run all tests (PYTEST_ARGS="-n 2 -k cli" is passed on to pytest)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quality: $(RUFF)  ## check style and format without changing anything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+style: $(RUFF)  ## put style and format right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove .venv, builds, caches and out/
+	rm -rf $(VENV) build dist src/*.egg-info out .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(PYTHON) is missing or older than 3.11: call make with PYTHON=…" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install "setuptools>=77"
+
+# A plain install for the demo. Where the editable install of `make test` is there already, that one serves.
+# Without build isolation nothing is downloaded when only the sources have changed.
+$(BASE): $(METADATA) $(SOURCES) | $(BIN)/python
+	@if [ -e $(DEV) ]; then $(MAKE) --no-print-directory $(DEV); \
+	else rm -rf build && $(PIP) install --no-build-isolation .; fi
+	@touch $@
+
+$(DEV): $(METADATA) | $(BIN)/python
+	$(PIP) install --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+$(RUFF): $(METADATA) | $(BIN)/python
+	$(PIP) install "$$(sed -n 's/^ *\(ruff[<>=].*\)/\1/p' setup.cfg)"
+	@touch $@

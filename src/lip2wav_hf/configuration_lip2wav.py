@@ -1,0 +1,199 @@
+"""Configuration of the generator: what it sees, what it says, and how it is built.
+
+Fields marked "our choice" are not known of Vougioukas et al. (2019); they can all be changed.
+"""
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from .grammar import VOCABULARY
+
+
+@strict
+class Lip2WavConfig(PreTrainedConfig):
+    r"""
+    Configuration of a [`Lip2WavModel`].
+
+    Args:
+        decoder_type (`str`, *optional*, defaults to `"istft"`):
+            `"istft"`: ConvNeXt blocks at the spectrogram's frame rate and an inverse short-time Fourier transform.
+            `"frame"`: the 2019 design as reconstructed: a 3-D convolutional encoder of frame windows, a GRU and
+            transposed convolutions that emit half-overlapping audio frames.
+        sampling_rate (`int`, *optional*, defaults to 16000):
+            Of the waveform, in Hz; a multiple of `frame_rate`.
+        frame_rate (`float`, *optional*, defaults to 25.0):
+            Of the video, in frames/s.
+        image_height (`int`, *optional*, defaults to 40):
+            Height of the mouth crops, in pixels.
+        image_width (`int`, *optional*, defaults to 64):
+            Width of the mouth crops, in pixels.
+        vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID):
+            Words of the text head. Class 0 is the CTC blank, word `i` of the list is class `i + 1`.
+        speaker_embedding_size (`int`, *optional*, defaults to 0):
+            Length of the speaker embedding that may be given to the model; 0 for a model without one.
+        hidden_size (`int`, *optional*, defaults to 256):
+            Channels of the temporal encoder and of the decoder (of the GRU with the "frame" decoder).
+        dropout (`float`, *optional*, defaults to 0.1):
+            Dropout probability in the temporal encoder.
+        stem_frames (`int`, *optional*, defaults to 5):
+            Neighbouring frames that the visual encoder sees together, odd. Our choice ("frame" decoder included).
+        stem_channels (`int`, *optional*, defaults to 32):
+            Channels after the visual encoder's first convolution.
+        visual_channels (`list[int]`, *optional*, defaults to `[32, 64, 64, 160, 160]`):
+            Channels of the visual encoder's residual blocks; a block that widens also halves height and width. With
+            the "frame" decoder: channels of its 3-D convolutions, each of which halves height and width.
+        num_layers (`int`, *optional*, defaults to 3):
+            Layers of the temporal encoder: a ConvNeXt block and a transformer layer each. "istft" only.
+        num_attention_heads (`int`, *optional*, defaults to 4):
+            Attention heads of each transformer layer. "istft" only.
+        intermediate_size (`int`, *optional*, defaults to 512):
+            Channels inside the feed-forward part of each transformer layer. "istft" only.
+        attention_window (`int`, *optional*, defaults to 16):
+            Video frames to either side that attention reaches. It makes the receptive field finite, so that long
+            videos can be spoken in chunks. "istft" only.
+        kernel_size (`int`, *optional*, defaults to 7):
+            Of the ConvNeXt blocks' depthwise convolutions, odd. "istft" only.
+        num_mel_layers (`int`, *optional*, defaults to 4):
+            ConvNeXt blocks between the temporal encoder and the mel spectrogram. "istft" only.
+        num_mel_bins (`int`, *optional*, defaults to 80):
+            Bands of the mel spectrogram between encoder and waveform decoder. "istft" only.
+        mel_mean (`float`, *optional*, defaults to -5.0), mel_std (`float`, *optional*, defaults to 2.0):
+            Mean and standard deviation of the natural-log mel spectrogram of the training speech. "istft" only.
+        mel_floor (`float`, *optional*, defaults to 1e-4):
+            Smallest mel magnitude before the logarithm. "istft" only.
+        num_decoder_layers (`int`, *optional*, defaults to 6):
+            ConvNeXt blocks of the waveform decoder. "istft" only.
+        n_fft (`int`, *optional*, defaults to 640), hop_length (`int`, *optional*, defaults to 160):
+            Of the short-time Fourier transform, in samples. `hop_length` divides the samples of a video frame.
+            "istft" only.
+        griffin_lim_iterations (`int`, *optional*, defaults to 0):
+            Iterations of fast Griffin-Lim that make the predicted magnitude and phase consistent, outside training.
+            "istft" only.
+        mirror_average (`bool`, *optional*, defaults to `False`):
+            Outside training, average the predictions of a clip and of its mirror image. "istft" only.
+        decoder_strides (`list[int]`, *optional*, defaults to `[4, 4, 4, 4]`):
+            Strides of the transposed convolutions that make an audio frame of twice the samples of a video frame,
+            which their product divides. "frame" only; our choice.
+        decoder_channels (`int`, *optional*, defaults to 256):
+            Channels before the first transposed convolution, halved by each. "frame" only; our choice.
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the weights at the start.
+
+    Raises:
+        ValueError: if fields contradict each other; the message says which.
+
+    Example:
+
+    ```python
+    >>> from lip2wav_hf import Lip2WavConfig, Lip2WavModel
+
+    >>> config = Lip2WavConfig()
+    >>> model = Lip2WavModel(config)  # random weights
+    ```
+    """
+
+    model_type = "lip2wav"
+
+    decoder_type: str = "istft"
+    sampling_rate: int = 16000
+    frame_rate: float | int = 25.0
+    image_height: int = 40
+    image_width: int = 64
+    vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
+    speaker_embedding_size: int = 0
+    hidden_size: int = 256
+    dropout: float | int = 0.1
+    stem_frames: int = 5
+    stem_channels: int = 32
+    visual_channels: list[int] | tuple[int, ...] = (32, 64, 64, 160, 160)
+    num_layers: int = 3
+    num_attention_heads: int = 4
+    intermediate_size: int = 512
+    attention_window: int = 16
+    kernel_size: int = 7
+    num_mel_layers: int = 4
+    num_mel_bins: int = 80
+    mel_mean: float | int = -5.0
+    mel_std: float | int = 2.0
+    mel_floor: float = 1e-4
+    num_decoder_layers: int = 6
+    n_fft: int = 640
+    hop_length: int = 160
+    griffin_lim_iterations: int = 0
+    mirror_average: bool = False
+    decoder_strides: list[int] | tuple[int, ...] = (4, 4, 4, 4)
+    decoder_channels: int = 256
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs):
+        # In a Hub repo this file is imported as `transformers_modules.*` and must keep the key; the installed package
+        # knows the pipeline already, and would ask for `trust_remote_code` because of it.
+        if not __name__.startswith("transformers_modules."):
+            kwargs.pop("custom_pipelines", None)
+        super().__post_init__(**kwargs)
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Waveform samples for one video frame."""
+        return int(self.sampling_rate // self.frame_rate)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the text head: the words and the CTC blank."""
+        return len(self.vocabulary) + 1
+
+    @property
+    def context_frames(self) -> int:
+        """Video frames to either side on which an output sample can depend; an estimate for the "frame" decoder."""
+        if self.decoder_type == "frame":
+            return 2 * int(self.frame_rate)
+        reach = self.kernel_size // 2
+        spectrogram_frames = (self.num_mel_layers + self.num_decoder_layers + 1) * reach
+        spectrogram_frames += (1 + self.griffin_lim_iterations) * (self.n_fft // self.hop_length)
+        per_frame = self.samples_per_frame // self.hop_length
+        encoder_frames = self.stem_frames // 2 + self.num_layers * (reach + self.attention_window)
+        return encoder_frames + -(-spectrogram_frames // per_frame)
+
+    def validate_architecture(self):
+        """Part of `@strict`-powered validation: fields that must fit each other."""
+        if self.decoder_type not in ("istft", "frame"):
+            raise ValueError(f"`decoder_type` must be 'istft' or 'frame', not {self.decoder_type!r}.")
+        if self.frame_rate <= 0 or self.sampling_rate % self.frame_rate != 0:
+            raise ValueError(
+                f"`sampling_rate` ({self.sampling_rate}) must be a multiple of `frame_rate` ({self.frame_rate}), which"
+                " must be positive: each video frame stands for a whole number of samples."
+            )
+        if self.stem_frames % 2 == 0 or self.kernel_size % 2 == 0:
+            raise ValueError("`stem_frames` and `kernel_size` must be odd, so that windows have a centre.")
+        if self.decoder_type == "istft":
+            self._validate_istft()
+        elif (2 * self.samples_per_frame) % self._total_stride:
+            raise ValueError(
+                f"the product of `decoder_strides` ({self._total_stride}) must divide the"
+                f" {2 * self.samples_per_frame} samples of an audio frame (twice the samples of a video frame)."
+            )
+
+    @property
+    def _total_stride(self) -> int:
+        product = 1
+        for stride in self.decoder_strides:
+            product *= stride
+        return product
+
+    def _validate_istft(self):
+        if (
+            self.samples_per_frame % self.hop_length
+            or self.n_fft % self.hop_length
+            or self.n_fft // self.hop_length < 2
+        ):
+            raise ValueError(
+                f"`hop_length` ({self.hop_length}) must divide the {self.samples_per_frame} samples of a video frame,"
+                f" and `n_fft` ({self.n_fft}) into two windows or more."
+            )
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError("`hidden_size` must be a multiple of twice `num_attention_heads` (rotary attention).")
+        if self.image_height % 2 or self.image_width % 2:
+            raise ValueError("`image_height` and `image_width` must be even.")
+
+
+__all__ = ["Lip2WavConfig"]

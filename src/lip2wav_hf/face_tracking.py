@@ -1,0 +1,669 @@
+"""Find the largest face of a video and follow it, frame by frame.
+
+Two networks of MediaPipe (Apache-2.0, in `face_models/`) run offline through LiteRT: BlazeFace finds a face, FaceMesh
+places 468 landmarks on it. As in MediaPipe, a face once found is followed by its own landmarks, without a detection
+for every frame; detection comes back when the face is lost, after a scene cut, and from time to time to see whether
+another face has become the largest. The module also holds the geometry that the mouth crop needs: the similarity
+transform from a mean face to the landmarks of a frame (`align_face`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+NUM_LANDMARKS = 468
+DETECTOR, MESH = "face_detection_short_range.tflite", "face_landmark.tflite"
+MODEL_FOLDER = Path(__file__).parent / "face_models"
+
+DETECTOR_SIZE = 128  # BlazeFace short range: 128 x 128 pixels
+MESH_SIZE = 192  # FaceMesh: 192 x 192 pixels
+SMALLEST_TILE = 96  # pixels; a face in a smaller tile would be too small to read its lips
+ROI_SCALE = 1.5  # side of the square that FaceMesh sees, in sides of the face box
+
+SURE_SCORE = 0.8  # product of both networks' scores above which a face is beyond doubt
+NOSE_TOLERANCE = 0.22  # how far apart both networks may see the tip of the nose, in sides of the face box
+
+SMOOTHING_BLOCK = 512  # frames smoothed at a time, to save memory
+
+NOSE_TIP = 1
+RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
+RIGHT_LIP_CORNER, LEFT_LIP_CORNER = 61, 291
+
+# Points that speech hardly moves (eye corners, nose bridge, nose wings) and where they lie on the mean face: x to the
+# right and y down from their own mean, in units of the distance between the outer eye corners.
+STABLE_POINTS = (33, 133, 362, 263, 168, 6, 197, 195, 98, 327)
+MEAN_FACE = np.array(
+    [
+        (-0.5000, -0.1418),
+        (-0.1905, -0.1236),
+        (0.1905, -0.1236),
+        (0.5000, -0.1418),
+        (0.0000, -0.1892),
+        (0.0000, -0.0944),
+        (0.0000, -0.0087),
+        (0.0000, 0.0704),
+        (-0.1942, 0.3763),
+        (0.1942, 0.3763),
+    ]
+)
+
+
+class FaceTrackingError(ValueError):
+    """No usable face: none was found in a video, or the networks that look for it cannot run."""
+
+
+@dataclass
+class FaceTrack:
+    """
+    The face of a video.
+
+    Attributes:
+        landmarks (`np.ndarray` of shape `(frames, 468, 2)`, float32):
+            x and y of the FaceMesh landmarks in pixels of the original frame, lightly smoothed over time. Short gaps
+            are interpolated, longer ones and both ends hold the nearest landmarks. NaN everywhere if no face was ever
+            found.
+        detected (`np.ndarray` of shape `(frames,)`, bool):
+            Whether the face was really found in the frame.
+        coverage (`float`):
+            Fraction of the frames in which the face was really found, 0 to 1.
+    """
+
+    landmarks: np.ndarray
+    detected: np.ndarray
+    coverage: float
+
+
+@dataclass
+class FaceRegion:
+    """
+    A rotated square of the picture: centre (x, y) and side in pixels, angle in radians (clockwise, 0 is an upright
+    face).
+    """
+
+    center: complex
+    size: float
+    angle: float
+
+    def matrix(self, output_size: int) -> np.ndarray:
+        """The (2, 3) affine map from pixels of an `output_size` square to pixels of the picture."""
+        turn = self.size / output_size * complex(math.cos(self.angle), math.sin(self.angle))
+        origin = self.center - turn * complex(output_size - 1, output_size - 1) / 2
+        return np.array([[turn.real, -turn.imag, origin.real], [turn.imag, turn.real, origin.imag]])
+
+
+@dataclass
+class Detection:
+    """
+    A face that BlazeFace found: box (x0, y0, x1, y1) and six key points (eyes, nose, mouth, ears) in pixels, score 0
+    to 1.
+    """
+
+    box: np.ndarray
+    points: np.ndarray
+    score: float
+
+    @property
+    def area(self) -> float:
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+    @property
+    def region(self) -> FaceRegion:
+        x0, y0, x1, y1 = self.box
+        eyes = self.points[1] - self.points[0]
+        size = ROI_SCALE * max(x1 - x0, y1 - y0)
+        return FaceRegion(complex(x0 + x1, y0 + y1) / 2, float(size), math.atan2(eyes[1], eyes[0]))
+
+
+class _Network:
+    """A TFLite network with one input picture, shared by all trackers of the process."""
+
+    def __init__(self, filename: str):
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise FaceTrackingError(
+                "face tracking needs the LiteRT runtime, which is not installed: run `pip install ai-edge-litert`, or "
+                "give `landmarks` or `mouth_boxes` yourself"
+            ) from error
+        path = _model_folder / filename
+        if not path.is_file():
+            raise FaceTrackingError(
+                f"the face network {path} is missing: install lip2wav-hf again, or load the model from a folder or a "
+                "Hub repository that has `face_models/`"
+            )
+        with _silent_stderr():
+            self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
+            self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        outputs = self._interpreter.get_output_details()
+        self._outputs = [output["index"] for output in outputs]
+        self._lock = threading.Lock()
+
+    def __call__(self, picture: np.ndarray) -> list[np.ndarray]:
+        with self._lock:
+            self._interpreter.set_tensor(self._input, picture[None])
+            self._interpreter.invoke()
+            return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep LiteRT's greeting, which is written by native code, out of what a program prints on stderr."""
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # no stderr to keep it out of
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+_load_lock = threading.Lock()
+_model_folder = MODEL_FOLDER
+
+
+def use_model_folder(folder: str | os.PathLike) -> None:
+    """
+    Load the networks from another folder, for when this module has travelled without them (remote code of the Hub).
+    """
+    global _model_folder
+    _model_folder = Path(folder)
+
+
+def model_folder() -> Path:
+    """The folder that the networks are loaded from."""
+    return _model_folder
+
+
+def models_available() -> bool:
+    """Whether the network files are where they will be looked for."""
+    return all((_model_folder / filename).is_file() for filename in (DETECTOR, MESH))
+
+
+@functools.lru_cache(maxsize=None)
+def _load_network(filename: str) -> _Network:
+    return _Network(filename)
+
+
+def _network(filename: str) -> _Network:
+    with _load_lock:
+        return _load_network(filename)
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-np.clip(values, -80.0, 80.0)))
+
+
+@functools.lru_cache(maxsize=None)
+def _anchors() -> np.ndarray:
+    """
+    The centres of BlazeFace's 896 anchors, in fractions of the input: 2 a cell of the 16 x 16 grid, 6 a cell of the 8
+    x 8.
+    """
+    centers = []
+    for cells, per_cell in ((16, 2), (8, 6)):
+        rows, columns = np.mgrid[:cells, :cells]
+        grid = np.stack([columns.ravel(), rows.ravel()], axis=-1)
+        centers.append(np.repeat((grid + 0.5) / cells, per_cell, axis=0))
+    return np.concatenate(centers).astype(np.float32)
+
+
+def _warp(frame: np.ndarray, region: FaceRegion, size: int) -> np.ndarray:
+    """Cut a rotated square out of the picture, `size` pixels wide; a large one is shrunk first, against aliasing."""
+    matrix = region.matrix(size)
+    shrink = int(region.size / size)
+    if shrink >= 2:
+        reach = 0.75 * region.size + 2 * shrink
+        height, width = frame.shape[:2]
+        x0, x1 = (int(np.clip(region.center.real + side * reach, 0, width)) for side in (-1, 1))
+        y0, y1 = (int(np.clip(region.center.imag + side * reach, 0, height)) for side in (-1, 1))
+        columns, rows = (x1 - x0) // shrink, (y1 - y0) // shrink
+        if columns > 0 and rows > 0:
+            part = frame[y0 : y0 + rows * shrink, x0 : x0 + columns * shrink]
+            frame = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+            matrix = (matrix - [[0, 0, x0 + (shrink - 1) / 2], [0, 0, y0 + (shrink - 1) / 2]]) / shrink
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(frame, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT)
+
+
+def _suppress(detections: list[Detection], overlap: float = 0.3) -> list[Detection]:
+    """Weighted non-maximum suppression: boxes that overlap the best one become one box, averaged by their scores."""
+    remaining = sorted(detections, key=lambda detection: -detection.score)
+    kept = []
+    while remaining:
+        best = remaining[0]
+        group = [other for other in remaining if other is best or _box_overlap(best.box, other.box) > overlap]
+        remaining = [other for other in remaining if not any(other is member for member in group)]
+        scores = np.array([member.score for member in group])
+        weights = scores / scores.sum()
+        box = np.tensordot(weights, np.stack([member.box for member in group]), 1)
+        points = np.tensordot(weights, np.stack([member.points for member in group]), 1)
+        kept.append(Detection(box, points, best.score))
+    return kept
+
+
+def _box_overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two boxes (x0, y0, x1, y1)."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    common = width * height
+    union = (first[2] - first[0]) * (first[3] - first[1]) + (second[2] - second[0]) * (second[3] - second[1]) - common
+    return float(common / union)
+
+
+def _detect_square(picture: np.ndarray, threshold: float) -> list[Detection]:
+    """BlazeFace on a 128 x 128 RGB picture."""
+    first, second = _network(DETECTOR)(picture.astype(np.float32) / 127.5 - 1.0)
+    regressors, scores = (first, second) if first.shape[-1] == 16 else (second, first)
+    scores = _sigmoid(scores[0, :, 0])
+    chosen = np.flatnonzero(scores >= threshold)
+    detections = []
+    for index in chosen:
+        values = regressors[0, index].reshape(8, 2)  # centre, size, six key points, in pixels from the anchor
+        anchor = _anchors()[index] * DETECTOR_SIZE
+        center, half = anchor + values[0], values[1] / 2
+        box = np.concatenate([center - half, center + half])
+        detections.append(Detection(box, anchor + values[2:], float(scores[index])))
+    return _suppress(detections)
+
+
+def detect_faces(picture: np.ndarray, threshold: float = 0.5) -> list[Detection]:
+    """
+    Find the faces of a picture with BlazeFace, the largest first. It sees faces of about a fifth of the picture and
+    more.
+
+    Args:
+        picture (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB.
+        threshold (`float`, *optional*, defaults to 0.5): the lowest score of a face, 0 to 1.
+
+    Returns:
+        `list[Detection]`: in pixels of the picture.
+    """
+    height, width = picture.shape[:2]
+    scale = DETECTOR_SIZE / max(height, width)
+    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (DETECTOR_SIZE - columns) // 2, (DETECTOR_SIZE - rows) // 2
+    square = np.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), np.uint8)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    square[top : top + rows, left : left + columns] = cv2.resize(picture, (columns, rows), interpolation=interpolation)
+    detections = _detect_square(square, threshold)
+    origin = np.array([left, top])
+    for detection in detections:
+        detection.box = (detection.box - np.tile(origin, 2)) / scale
+        detection.points = (detection.points - origin) / scale
+    return sorted(detections, key=lambda detection: -detection.area)
+
+
+def search_faces(picture: np.ndarray, threshold: float = 0.5) -> Iterator[list[Detection]]:
+    """
+    Search a picture ever more thoroughly, one stage after the other: the whole picture (`detect_faces`), then turned
+    by a quarter and by half, for faces lying on their side or upside down, then ever smaller overlapping tiles, for
+    small faces. Yields what each stage found, the largest face first; stop when you are content.
+    """
+    yield detect_faces(picture, threshold)
+    for turns in (1, 3, 2):
+        detections = detect_faces(np.ascontiguousarray(np.rot90(picture, turns)), threshold)
+        for detection in detections:
+            _turn_back(detection, turns, picture.shape)
+        yield detections
+    height, width = picture.shape[:2]
+    side = min(height, width) if max(height, width) > 1.2 * min(height, width) else min(height, width) // 2
+    while side >= SMALLEST_TILE and 12 * side >= max(height, width):
+        detections = []
+        for top in _tile_starts(height, side):
+            for left in _tile_starts(width, side):
+                tile = picture[top : top + side, left : left + side]
+                for detection in detect_faces(tile, threshold):
+                    detection.box = detection.box + [left, top, left, top]
+                    detection.points = detection.points + [left, top]
+                    detections.append(detection)
+        yield sorted(_suppress(detections), key=lambda detection: -detection.area)
+        side //= 2
+
+
+def _turn_back(detection: Detection, turns: int, shape: tuple[int, ...]) -> None:
+    """Move a detection from the picture turned by `np.rot90(picture, turns)` to the picture itself."""
+    height, width = shape[:2]
+    points = np.concatenate([detection.box.reshape(2, 2), detection.points])
+    x, y = points[:, 0], points[:, 1]
+    x, y = {1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}[turns]
+    corners = np.stack([x[:2], y[:2]], axis=-1)
+    detection.box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    detection.points = np.stack([x[2:], y[2:]], axis=-1)
+
+
+def _tile_starts(length: int, side: int) -> list[int]:
+    """Where tiles of `side` pixels begin so that they cover `length` and overlap by about a half."""
+    if length <= side:
+        return [0]
+    count = math.ceil((length - side) / (side / 2)) + 1
+    return [round(start) for start in np.linspace(0, length - side, count)]
+
+
+def region_of_landmarks(landmarks: np.ndarray) -> FaceRegion:
+    """
+    The square in which FaceMesh should look for the face whose landmarks, (468, 2), are known from the frame before.
+    """
+    points = landmarks[:, 0] + 1j * landmarks[:, 1]
+    eyes = points[LEFT_EYE_OUTER] - points[RIGHT_EYE_OUTER]
+    angle = math.atan2(eyes.imag, eyes.real)
+    turn = complex(math.cos(angle), math.sin(angle))
+    upright = points / turn
+    low = complex(upright.real.min(), upright.imag.min())
+    high = complex(upright.real.max(), upright.imag.max())
+    size = ROI_SCALE * max(high.real - low.real, high.imag - low.imag)
+    return FaceRegion((low + high) / 2 * turn, float(size), angle)
+
+
+def face_mesh(frame: np.ndarray, region: FaceRegion) -> tuple[np.ndarray, float]:
+    """
+    Run FaceMesh in a square of the frame.
+
+    Returns:
+        `tuple[np.ndarray, float]`: landmarks, float32 `(468, 2)` in pixels of the frame, and the score that the square
+        really shows a face, 0 to 1.
+    """
+    picture = _warp(frame, region, MESH_SIZE)
+    outputs = _network(MESH)(picture.astype(np.float32) / 255.0)
+    points, score = sorted(outputs, key=lambda output: -output.size)
+    points = points.reshape(NUM_LANDMARKS, 3)[:, :2]
+    matrix = region.matrix(MESH_SIZE)
+    landmarks = points @ matrix[:, :2].T + matrix[:, 2]
+    return landmarks.astype(np.float32), float(_sigmoid(score.reshape(-1)[0]))
+
+
+def align_face(landmarks: np.ndarray) -> tuple[complex, complex, complex]:
+    """
+    The similarity transform from the mean face to a face, by least squares over the stable points.
+
+    With complex numbers x + iy for points, a point `p` of the mean face lies at `center + scale * p` in the frame.
+
+    Args:
+        landmarks (`np.ndarray` of shape `(468, 2)`): in pixels.
+
+    Returns:
+        `tuple[complex, complex, complex]`: `scale` (pixels per unit of the mean face, its argument is the face's
+        rotation), `center` (pixels) and `mouth`, the middle between the lip corners on the mean face.
+    """
+    points = landmarks.astype(np.float64) @ (1.0, 1j)
+    stable = points[list(STABLE_POINTS)]
+    center = stable.mean()
+    scale = np.vdot(_mean_face(), stable - center) / np.vdot(_mean_face(), _mean_face())
+    mouth = ((points[RIGHT_LIP_CORNER] + points[LEFT_LIP_CORNER]) / 2 - center) / scale
+    return complex(scale), complex(center), complex(mouth)
+
+
+@functools.lru_cache(maxsize=None)
+def _mean_face() -> np.ndarray:
+    mean_face = MEAN_FACE @ (1.0, 1j)
+    return mean_face - mean_face.mean()
+
+
+class FaceTracker:
+    """
+    Follow the largest face of a video, one frame after the other.
+
+    ```python
+    tracker = FaceTracker()
+    for frame in reader:
+        landmarks = tracker.update(frame)  # (468, 2), or None where no face was found
+    track = tracker.finish()
+    ```
+
+    Args:
+        detection_threshold (`float`, *optional*, defaults to 0.5):
+            The lowest BlazeFace score of a face, 0 to 1.
+        mesh_threshold (`float`, *optional*, defaults to 0.5):
+            Below this FaceMesh score, 0 to 1, the face counts as lost and is searched for again.
+        detection_interval (`int`, *optional*, defaults to 25):
+            Frames between two checks whether the followed face is still there and still the largest.
+        search_interval (`int`, *optional*, defaults to 5):
+            While no face is in sight, frames between two thorough searches (small faces, turned pictures). The quick
+            search runs for every frame.
+        max_gap (`int`, *optional*, defaults to 8):
+            The longest gap, in frames, over which `finish` interpolates the landmarks.
+        smoothing (`float`, *optional*, defaults to 0.6):
+            Standard deviation, in frames, of the Gaussian that smooths the landmarks of `finish`. Small on purpose:
+            lips are fast.
+    """
+
+    def __init__(
+        self,
+        detection_threshold: float = 0.5,
+        mesh_threshold: float = 0.5,
+        detection_interval: int = 25,
+        search_interval: int = 5,
+        max_gap: int = 8,
+        smoothing: float = 0.6,
+    ):
+        self.detection_threshold = detection_threshold
+        self.mesh_threshold = mesh_threshold
+        self.detection_interval = detection_interval
+        self.search_interval = search_interval
+        self.max_gap = max_gap
+        self.smoothing = smoothing
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the video: the next frame is the first of another one."""
+        self._landmarks: list[np.ndarray | None] = []
+        self._segments: list[int] = []
+        self._segment = 0
+        self._last: np.ndarray | None = None  # landmarks of the newest frame with a face
+        self._lost = 0  # frames since then
+        self._checked = 0  # frames since the last detection
+        self._searched: int | None = None  # frames since the last thorough search
+        self._unseen = 0  # checks in a row in which BlazeFace did not see the followed face
+        self._thumbnail: np.ndarray | None = None
+
+    @property
+    def segment(self) -> int:
+        """
+        Number of the uninterrupted movement that the newest frame belongs to: a cut or a jump to another face begins
+        one.
+        """
+        return self._segment
+
+    def update(self, frame: np.ndarray) -> np.ndarray | None:
+        """
+        Track the next frame.
+
+        Args:
+            frame (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB.
+
+        Returns:
+            `np.ndarray` of shape `(468, 2)`, float32: landmarks in pixels, not smoothed; `None` where no face was
+            found.
+        """
+        cut = self._is_cut(frame)
+        landmarks = None
+        if self._last is not None and self._lost == 0 and not cut:
+            landmarks = self._mesh(frame, region_of_landmarks(self._last))
+            self._checked += 1
+            if landmarks is not None and self._checked >= self.detection_interval:
+                landmarks = self._check(frame, landmarks)
+        if landmarks is None:
+            landmarks = self._find(frame, self._search_is_due())
+        if landmarks is None and self._last is not None and self._lost <= self.detection_interval:
+            landmarks = self._mesh(frame, region_of_landmarks(self._last))
+        if landmarks is None:
+            self._lost += 1
+        else:
+            if self._last is not None and (cut or is_jump(self._last, landmarks, self._lost + 1)):
+                self._segment += 1
+            self._last, self._lost = landmarks, 0
+        self._landmarks.append(landmarks)
+        self._segments.append(self._segment)
+        return landmarks
+
+    def finish(self) -> FaceTrack:
+        """The whole track: landmarks smoothed, short gaps interpolated, long ones and the ends held."""
+        detected = np.array([landmarks is not None for landmarks in self._landmarks], dtype=bool)
+        landmarks = np.full((len(detected), NUM_LANDMARKS, 2), np.nan, np.float32)
+        found = np.flatnonzero(detected)
+        if found.size:
+            segments = np.array(self._segments)
+            for segment in np.unique(segments[found]):
+                frames = found[segments[found] == segment]
+                self._smooth_into(landmarks, frames)
+            _fill_gaps(landmarks, found, segments, self.max_gap)
+        coverage = float(detected.mean()) if detected.size else 0.0
+        return FaceTrack(landmarks, detected, coverage)
+
+    def _smooth_into(self, landmarks: np.ndarray, frames: np.ndarray) -> None:
+        """Gaussian smoothing over the frames of a segment in which the face was found; missing ones have no weight."""
+        reach = math.ceil(3 * self.smoothing)
+        for start in range(0, len(frames), SMOOTHING_BLOCK):
+            end = min(start + SMOOTHING_BLOCK, len(frames))
+            first = max(start - reach, 0)
+            times = frames[first : end + reach]
+            smooth = self._smoothed(np.stack([self._landmarks[time] for time in times]), times, reach)
+            landmarks[frames[start:end]] = smooth[start - first : end - first]
+
+    def _smoothed(self, raw: np.ndarray, times: np.ndarray, reach: int) -> np.ndarray:
+        total = raw.copy()
+        weights = np.ones((len(raw), 1, 1), np.float32)
+        for shift in range(1, min(len(raw), reach + 1)):
+            distance = (times[shift:] - times[:-shift]) / self.smoothing
+            weight = np.exp(-0.5 * distance**2).astype(np.float32)[:, None, None]
+            total[shift:] += weight * raw[:-shift]
+            total[:-shift] += weight * raw[shift:]
+            weights[shift:] += weight
+            weights[:-shift] += weight
+        return total / weights
+
+    def _search_is_due(self) -> bool:
+        """Search thoroughly at once when the face is lost, then ever more rarely."""
+        patience = max(self.search_interval, min(self._lost // 2, self.detection_interval))
+        due = self._lost == 0 or self._searched is None or self._searched + 1 >= patience
+        self._searched = 0 if due else self._searched + 1
+        return due
+
+    def _mesh(self, frame: np.ndarray, region: FaceRegion) -> np.ndarray | None:
+        if not self._plausible(frame, region):
+            return None
+        landmarks, score = face_mesh(frame, region)
+        return landmarks if score >= self.mesh_threshold else None
+
+    @staticmethod
+    def _plausible(frame: np.ndarray, region: FaceRegion) -> bool:
+        height, width = frame.shape[:2]
+        inside = 0 <= region.center.real < width and 0 <= region.center.imag < height
+        return inside and 16 <= region.size <= 4 * max(height, width)
+
+    def _find(self, frame: np.ndarray, thorough: bool) -> np.ndarray | None:
+        """Landmarks of the largest face that both networks agree on; after a thorough search, of the likeliest one."""
+        self._checked = self._unseen = 0
+        likeliest, best_score = None, 0.0
+        for stage in search_faces(frame, self.detection_threshold):
+            for detection in stage[:4]:
+                landmarks, score, sure = self._confirm(frame, detection)
+                if sure:
+                    return landmarks
+                if score > best_score:
+                    likeliest, best_score = landmarks, score
+            if not thorough:
+                return None
+        return likeliest
+
+    def _confirm(self, frame: np.ndarray, detection: Detection) -> tuple[np.ndarray | None, float, bool]:
+        """
+        Landmarks of a detection, its score by both networks, and whether it is surely a face seen the right way up.
+        """
+        if not self._plausible(frame, detection.region):
+            return None, 0.0, False
+        landmarks, _ = face_mesh(frame, detection.region)
+        region = region_of_landmarks(landmarks)
+        if not self._plausible(frame, region):
+            return None, 0.0, False
+        landmarks, score = face_mesh(frame, region)  # once more, from the better square
+        if score < self.mesh_threshold:
+            return None, 0.0, False
+        error = np.linalg.norm(landmarks[NOSE_TIP] - detection.points[2]) / np.max(
+            detection.box[2:] - detection.box[:2]
+        )
+        score *= detection.score
+        return landmarks, score, bool(score >= SURE_SCORE and error < NOSE_TOLERANCE)
+
+    def _check(self, frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
+        """
+        Look at the whole frame again: the landmarks of a clearly larger face if there is one, `None` to search anew.
+        """
+        self._checked = 0
+        box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+        area = float(np.prod(box[2:] - box[:2]))
+        seen = False
+        others = []
+        for detection in detect_faces(frame, self.detection_threshold):
+            if _box_overlap(detection.box, box) > 0.2:
+                seen, area = True, detection.area
+            else:
+                others.append(detection)
+        for other in others[:2]:
+            if other.area > 1.4 * area:
+                larger, _, sure = self._confirm(frame, other)
+                if sure:
+                    self._unseen = 0
+                    return larger
+        if not seen:
+            region = region_of_landmarks(landmarks)
+            region.size *= 1.4
+            seen = bool(_detect_square(_warp(frame, region, DETECTOR_SIZE), self.detection_threshold))
+        self._unseen = 0 if seen else self._unseen + 1
+        if self._unseen >= 2:
+            return None
+        return landmarks
+
+    def _is_cut(self, frame: np.ndarray) -> bool:
+        """Whether the picture differs so much from the one before that it must be another shot."""
+        step = max(1, min(frame.shape[:2]) // 36)
+        thumbnail = frame[step // 2 :: step, step // 2 :: step, 1].astype(np.int16)
+        previous, self._thumbnail = self._thumbnail, thumbnail
+        if previous is None:
+            return False
+        return previous.shape != thumbnail.shape or float(np.abs(thumbnail - previous).mean()) > 24.0
+
+
+def is_jump(before: np.ndarray, after: np.ndarray, frames: int = 1) -> bool:
+    """Whether landmarks `frames` frames apart are too different for one face's movement."""
+    first_scale, first_center, _ = align_face(before)
+    second_scale, second_center, _ = align_face(after)
+    allowance = min(frames, 3)
+    moved = abs(second_center - first_center) / abs(first_scale)
+    grown = abs(math.log(abs(second_scale) / abs(first_scale)))
+    return moved > 0.35 * allowance or grown > 0.25 * allowance
+
+
+def _fill_gaps(landmarks: np.ndarray, found: np.ndarray, segments: np.ndarray, max_gap: int) -> None:
+    """Interpolate gaps of at most `max_gap` frames inside a segment; hold the nearest landmarks everywhere else."""
+    landmarks[: found[0]] = landmarks[found[0]]
+    landmarks[found[-1] + 1 :] = landmarks[found[-1]]
+    for start, end in zip(found[:-1], found[1:]):
+        gap = end - start - 1
+        if gap == 0:
+            continue
+        position = (np.arange(1, gap + 1) / (gap + 1))[:, None, None].astype(np.float32)
+        if gap > max_gap or segments[start] != segments[end]:
+            position = np.round(position)
+        landmarks[start + 1 : end] = (1 - position) * landmarks[start] + position * landmarks[end]

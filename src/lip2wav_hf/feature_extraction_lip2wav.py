@@ -1,0 +1,670 @@
+"""From any video to what the generator sees: gray pictures of the mouth, aligned, cropped and normalised.
+
+`Lip2WavFeatureExtractor` decodes a video once, follows the largest face, turns and scales each frame so that the eyes
+and the nose come to rest where a mean face has them, and cuts out the region from nose base to chin. Only these small
+crops are kept, so the length of a video hardly matters. Training caches the very crops of `extract`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from tqdm.auto import tqdm
+from transformers import BatchFeature, FeatureExtractionMixin
+from transformers.utils import cached_file
+
+from .face_tracking import (
+    DETECTOR,
+    MESH,
+    NUM_LANDMARKS,
+    FaceTracker,
+    FaceTrackingError,
+    align_face,
+    is_jump,
+    model_folder,
+    models_available,
+    use_model_folder,
+)
+from .video import VideoReader
+
+
+# The mouth region, in units of the mean face (1 = distance between the outer eye corners) and in fractions of its
+# size: the mouth fills about 55 % of the width; its middle lies at 36 % of the height, between nose base and chin.
+ROI_WIDTH_ON_FACE = 72 / 67
+MOUTH_X, MOUTH_Y = 0.5, 17 / 48
+
+# Standard deviations, in frames, of the Gaussians that smooth the alignment over time. The pictures themselves stay
+# sharp.
+CENTER_SMOOTHING = 1.5
+SCALE_SMOOTHING = 3.0
+MOUTH_SMOOTHING = 12.0
+SMOOTHING_RADIUS = 25
+
+BLANK_DEVIATION = 2.0  # gray levels; less than this in a crop is a blank picture
+
+
+@dataclass
+class MouthCrops:
+    """
+    The mouth of a video, as `Lip2WavFeatureExtractor.extract` returns it.
+
+    Attributes:
+        crops (`np.ndarray` of shape `(frames, roi_height, roi_width)`, uint8):
+            Gray mouth regions, at the frame rate of the extractor.
+        face_coverage (`float`):
+            Fraction of the frames in which the face was really found, 0 to 1; 1 if the place of the mouth was given.
+        landmarks (`np.ndarray` of shape `(frames, 468, 2)`, float32, or `None`):
+            x and y of the face landmarks in pixels of the frames; `None` if `mouth_boxes` were given.
+        name (`str`):
+            Short name of the video, for messages.
+    """
+
+    crops: np.ndarray
+    face_coverage: float
+    landmarks: np.ndarray | None
+    name: str
+
+
+class Lip2WavFeatureExtractor(FeatureExtractionMixin):
+    r"""
+    Turns videos into batches of normalised mouth crops.
+
+    Args:
+        frame_rate (`float`, *optional*, defaults to 25.0):
+            Frames per second that videos are resampled to.
+        roi_height (`int`, *optional*, defaults to 48):
+            Height of the mouth region in pixels.
+        roi_width (`int`, *optional*, defaults to 72):
+            Width of the mouth region in pixels.
+        crop_height (`int`, *optional*, defaults to 40):
+            Height, in pixels, of the centre crop of the mouth region that the generator sees.
+        crop_width (`int`, *optional*, defaults to 64):
+            Width, in pixels, of that centre crop.
+        normalization_window (`int`, *optional*, defaults to 250):
+            Frames over which mean and standard deviation of the pixels are taken. Shorter clips use all their frames.
+        max_gap (`int`, *optional*, defaults to 8):
+            Longest run of frames without a face over which the place of the mouth is interpolated. Over longer ones
+            the nearest crop is held.
+        detection_threshold (`float`, *optional*, defaults to 0.5):
+            Lowest score, 0 to 1, at which the face detector's finding counts.
+        mesh_threshold (`float`, *optional*, defaults to 0.5):
+            Score of the landmarks, 0 to 1, below which the face counts as lost.
+        detection_interval (`int`, *optional*, defaults to 25):
+            Frames between two checks whether the followed face is still there and still the largest.
+
+    Raises:
+        `ValueError`: if an argument is out of range.
+    """
+
+    model_input_names = ["pixel_values_videos", "frame_mask"]
+
+    def __init__(
+        self,
+        frame_rate: float = 25.0,
+        roi_height: int = 48,
+        roi_width: int = 72,
+        crop_height: int = 40,
+        crop_width: int = 64,
+        normalization_window: int = 250,
+        max_gap: int = 8,
+        detection_threshold: float = 0.5,
+        mesh_threshold: float = 0.5,
+        detection_interval: int = 25,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.frame_rate = frame_rate
+        self.roi_height = roi_height
+        self.roi_width = roi_width
+        self.crop_height = crop_height
+        self.crop_width = crop_width
+        self.normalization_window = normalization_window
+        self.max_gap = max_gap
+        self.detection_threshold = detection_threshold
+        self.mesh_threshold = mesh_threshold
+        self.detection_interval = detection_interval
+        self._check_arguments()
+
+    def _check_arguments(self) -> None:
+        sizes = ("roi_height", "roi_width", "crop_height", "crop_width", "normalization_window", "detection_interval")
+        for name in (*sizes, "max_gap"):
+            value, least = getattr(self, name), 0 if name == "max_gap" else 1
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"`{name}` must be an integer of at least {least}, not {value!r}")
+        if isinstance(self.frame_rate, bool) or not isinstance(self.frame_rate, (int, float)):
+            raise ValueError(f"`frame_rate` must be a number of frames per second, not {self.frame_rate!r}")
+        if not (math.isfinite(self.frame_rate) and self.frame_rate > 0):
+            raise ValueError(f"`frame_rate` must be above 0 frames per second, not {self.frame_rate!r}")
+        for name in ("detection_threshold", "mesh_threshold"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise ValueError(f"`{name}` must be a score between 0 and 1, not {value!r}")
+        if self.crop_height > self.roi_height or self.crop_width > self.roi_width:
+            raise ValueError(
+                f"the crop ({self.crop_height} x {self.crop_width} pixels) must fit into the mouth region "
+                f"({self.roi_height} x {self.roi_width} pixels): lower `crop_height` and `crop_width` or raise the "
+                "region's size"
+            )
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
+        """
+        Load the settings from a folder or a Hub repository, see `FeatureExtractionMixin.from_pretrained`. Where this
+        module runs as remote code, the face networks come from there too.
+        """
+        extractor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        loaded = extractor[0] if isinstance(extractor, tuple) else extractor
+        known = ("cache_dir", "force_download", "local_files_only", "token", "revision")
+        try:
+            loaded.find_face_networks(
+                pretrained_model_name_or_path, **{key: kwargs[key] for key in known if kwargs.get(key) is not None}
+            )
+        except OSError:
+            pass  # not needed with `landmarks` or `mouth_boxes`; tracking says what is missing
+        return extractor
+
+    def find_face_networks(self, name_or_path: str | os.PathLike, **kwargs) -> None:
+        """
+        Make sure that the face networks are at hand: if they are not beside this module (remote code of the Hub), take
+        them from `face_models/` of a folder or Hub repository. A pipeline calls this with the place its model came
+        from.
+
+        Args:
+            name_or_path (`str` or `os.PathLike`): folder or name of a Hub repository.
+            kwargs: `revision`, `token`, `cache_dir`, `local_files_only`, … as for `transformers.utils.cached_file`.
+
+        Raises:
+            `OSError`: if they are not there either.
+        """
+        if not models_available():
+            files = (DETECTOR, MESH, "LICENSE", "NOTICE")
+            paths = [cached_file(name_or_path, f"face_models/{name}", **kwargs) for name in files]
+            use_model_folder(os.path.dirname(paths[0]))
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> list[str]:
+        """
+        Save the settings, see `FeatureExtractionMixin.save_pretrained`. If the class is registered as remote code, the
+        face networks are copied too (into `face_models/`, 2.7 MB), so that the folder holds all it needs.
+        """
+        saved = super().save_pretrained(save_directory)
+        if self._auto_class is not None and models_available():
+            shutil.copytree(model_folder(), os.path.join(save_directory, "face_models"), dirs_exist_ok=True)
+        if push_to_hub:
+            kwargs.setdefault("repo_id", os.path.basename(os.path.normpath(save_directory)))
+            self.push_to_hub(**kwargs)
+        return saved
+
+    def extract(
+        self,
+        video,
+        fps: float | None = None,
+        landmarks: np.ndarray | None = None,
+        mouth_boxes: np.ndarray | None = None,
+        progress: bool = False,
+    ) -> MouthCrops:
+        """
+        Cut the mouth out of every frame of a video.
+
+        Args:
+            video (`str`, `os.PathLike`, `bytes`, binary file object or `np.ndarray`):
+                Whatever `VideoReader` accepts.
+            fps (`float`, *optional*):
+                Frames per second of an array of frames.
+            landmarks (`np.ndarray` of shape `(frames, 468, 2)`, *optional*):
+                FaceMesh landmarks in pixels of the frames (after resampling to `frame_rate`). No face is searched for.
+            mouth_boxes (`np.ndarray` of shape `(frames, 4)` or `(4,)`, *optional*):
+                x0, y0, x1, y1 in pixels, of each frame or of all. The box is resized to the mouth region as it is.
+            progress (`bool`, *optional*, defaults to `False`):
+                Show a progress bar.
+
+        Returns:
+            [`MouthCrops`]: the crops, and how much of the video showed a face.
+
+        Raises:
+            `FaceTrackingError`: if no frame shows a face.
+            `ValueError`: if `landmarks` or `mouth_boxes` do not fit the video, or the video cannot be read
+            (`VideoError`).
+        """
+        if landmarks is not None and mouth_boxes is not None:
+            raise ValueError("give `landmarks` or `mouth_boxes`, not both")
+        with VideoReader(video, frame_rate=self.frame_rate, fps=fps) as reader:
+            name = reader.name
+            if landmarks is not None:
+                landmarks = _check_landmarks(landmarks, name)
+            if mouth_boxes is not None:
+                mouth_boxes = _check_mouth_boxes(mouth_boxes, name)
+            frames = tqdm(
+                reader, desc=name, total=reader.expected_frames, unit="frame", disable=not progress, leave=False
+            )
+            if mouth_boxes is not None:
+                crops = self._crop_boxes(frames, mouth_boxes, name)
+                return MouthCrops(crops, 1.0, None, name)
+            if landmarks is not None:
+                crops = self._crop_landmarks(frames, landmarks, name)
+                return MouthCrops(crops, 1.0, landmarks, name)
+            return self._track(frames, name)
+
+    def _track(self, frames: Iterable[np.ndarray], name: str) -> MouthCrops:
+        tracker = FaceTracker(
+            detection_threshold=self.detection_threshold,
+            mesh_threshold=self.mesh_threshold,
+            detection_interval=self.detection_interval,
+            max_gap=self.max_gap,
+        )
+        cropper = MouthCropper(self.roi_height, self.roi_width, self.max_gap)
+        crops = []
+        for frame in frames:
+            found = tracker.update(frame)
+            crops.extend(cropper.push(frame, found, tracker.segment))
+        crops.extend(cropper.finish())
+        track = tracker.finish()
+        if not track.detected.any():
+            raise FaceTrackingError(
+                f"no face found in any of the {len(track.detected)} frames of {name}: the video must show a face, "
+                "looking towards the camera and lit well enough; if it does, say where the mouth is with `mouth_boxes`"
+            )
+        return MouthCrops(_fill_missing(crops), track.coverage, track.landmarks, name)
+
+    def _crop_landmarks(self, frames: Iterable[np.ndarray], landmarks: np.ndarray, name: str) -> np.ndarray:
+        cropper = MouthCropper(self.roi_height, self.roi_width, self.max_gap)
+        crops = []
+        segment = 0
+        for index, frame in _match(frames, len(landmarks), "landmarks", name):
+            if index and is_jump(landmarks[index - 1], landmarks[index]):
+                segment += 1
+            crops.extend(cropper.push(frame, landmarks[index], segment))
+        crops.extend(cropper.finish())
+        return _fill_missing(crops)
+
+    def _crop_boxes(self, frames: Iterable[np.ndarray], boxes: np.ndarray, name: str) -> np.ndarray:
+        crops = []
+        count = len(boxes) if boxes.ndim == 2 else None
+        for index, frame in _match(frames, count, "mouth_boxes", name):
+            x0, y0, x1, y1 = boxes[index] if boxes.ndim == 2 else boxes
+            height, width = frame.shape[:2]
+            if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
+                raise ValueError(
+                    f"the mouth box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) of frame {index} lies outside the {width} x "
+                    f"{height} pixels of {name}"
+                )
+            across, down = (x1 - x0) / self.roi_width, (y1 - y0) / self.roi_height
+            matrix = np.array([[across, 0, x0 + (across - 1) / 2], [0, down, y0 + (down - 1) / 2]])
+            patch, matrix = _cut_patch(frame, matrix, self.roi_height, self.roi_width, margin=0.1)
+            crops.append(_resample(patch, matrix, self.roi_height, self.roi_width))
+        return np.stack(crops)
+
+    def normalize(self, crops: np.ndarray) -> np.ndarray:
+        """
+        Standardise a clip: subtract the mean of all its pixels and divide by their standard deviation. In a clip
+        longer than `normalization_window`, each frame uses the statistics of the window of that length around it; at
+        both ends the window is shifted inwards, so that it is always full.
+
+        Args:
+            crops (`np.ndarray` of shape `(frames, height, width)`): gray values, uint8 or floating point.
+
+        Returns:
+            `np.ndarray` of the same shape, float32.
+        """
+        crops = np.asarray(crops)
+        if crops.ndim != 3 or not crops.size:
+            raise ValueError(
+                f"`crops` must have the shape (frames, height, width) and not be empty, not {crops.shape}"
+            )
+        frames = len(crops)
+        values = crops.astype(np.float32)
+        sums = values.sum(axis=(1, 2), dtype=np.float64)
+        squares = np.einsum("fhw,fhw->f", values, values, dtype=np.float64)
+        window = min(frames, self.normalization_window)
+        starts = np.clip(np.arange(frames) - window // 2, 0, frames - window)
+        pixels = window * crops.shape[1] * crops.shape[2]
+        mean = _window_sums(sums, starts, window) / pixels
+        variance = _window_sums(squares, starts, window) / pixels - mean**2
+        scale = 1.0 / (np.sqrt(np.maximum(variance, 0.0)) + 1e-5)
+        values -= mean.astype(np.float32)[:, None, None]
+        values *= scale.astype(np.float32)[:, None, None]
+        return values
+
+    def center_crop(self, crops: np.ndarray) -> np.ndarray:
+        """
+        The middle `crop_height` x `crop_width` pixels of mouth regions of shape `(frames, roi_height, roi_width)`.
+        """
+        top = (crops.shape[-2] - self.crop_height) // 2
+        left = (crops.shape[-1] - self.crop_width) // 2
+        return crops[..., top : top + self.crop_height, left : left + self.crop_width]
+
+    def __call__(
+        self,
+        videos,
+        fps=None,
+        landmarks=None,
+        mouth_boxes=None,
+        return_crops: bool = False,
+        return_tensors: str | None = None,
+        progress: bool = False,
+    ) -> BatchFeature:
+        """
+        Prepare one video or a batch of videos for the generator.
+
+        Args:
+            videos (one video, or a `list` or `tuple` of videos):
+                Whatever `VideoReader` accepts. A list or tuple is a batch; a single video makes a batch of one.
+            fps (`float` or a list with one entry a video, *optional*):
+                Frames per second of arrays of frames.
+            landmarks (`np.ndarray` of shape `(frames, 468, 2)` or a list with one entry a video, *optional*):
+                See [`~Lip2WavFeatureExtractor.extract`]. An array is shared by all videos; entries may be `None`.
+            mouth_boxes (`np.ndarray` of shape `(frames, 4)` or `(4,)`, or a list with one entry a video, *optional*):
+                See [`~Lip2WavFeatureExtractor.extract`]. An array, or four numbers, are shared by all videos.
+            return_crops (`bool`, *optional*, defaults to `False`):
+                Also return what the generator sees, as gray pictures.
+            return_tensors (`str`, *optional*):
+                `"pt"` for PyTorch tensors, `"np"` (the default) for NumPy arrays.
+            progress (`bool`, *optional*, defaults to `False`):
+                Show a progress bar for each video.
+
+        Returns:
+            `BatchFeature` with
+            - **pixel_values_videos**: float32 `(batch, frames, 1, crop_height, crop_width)`, zeros after the end of a
+              clip.
+            - **frame_mask**: int64 `(batch, frames)`, 1 for real frames, 0 for padding.
+            - **face_coverage**: list of float, the fraction of each video's frames in which the face was found.
+            - **crops**: with `return_crops`, list of uint8 `(frames, crop_height, crop_width)`.
+        """
+        batch = list(videos) if isinstance(videos, (list, tuple)) else [videos]
+        if not batch:
+            raise ValueError("the list of videos is empty: give at least one video")
+        for video in batch:
+            _check_video(video)
+        single = not isinstance(videos, (list, tuple))
+        crops, face_coverage = [], []
+        for arguments in zip(
+            batch,
+            _per_video(fps, len(batch), "fps", single),
+            _per_video(landmarks, len(batch), "landmarks", single),
+            _per_video(mouth_boxes, len(batch), "mouth_boxes", single),
+        ):
+            clip = self.extract(*arguments, progress=progress)
+            crops.append(self.center_crop(clip.crops))
+            face_coverage.append(clip.face_coverage)
+        del clip  # with the landmarks, which are large
+        longest = max(len(clip) for clip in crops)
+        pixel_values = np.zeros((len(crops), longest, 1, self.crop_height, self.crop_width), np.float32)
+        frame_mask = np.zeros((len(crops), longest), np.int64)
+        for index, clip in enumerate(crops):
+            pixel_values[index, : len(clip), 0] = self.normalize(clip)
+            frame_mask[index, : len(clip)] = 1
+        data = {"pixel_values_videos": pixel_values, "frame_mask": frame_mask}
+        features = BatchFeature(data, tensor_type=return_tensors or "np")
+        features["face_coverage"] = face_coverage
+        if return_crops:
+            features["crops"] = crops
+        return features
+
+
+class MouthCropper:
+    """
+    Cuts the mouth out of a stream of frames, a little behind it: the alignment of a frame is smoothed over the frames
+    before and after it, so a small gray patch of each frame waits until those are known.
+
+    Args:
+        height (`int`): height of the crops in pixels.
+        width (`int`): width of the crops in pixels.
+        max_gap (`int`): longest gap, in frames, over which the alignment is interpolated.
+    """
+
+    def __init__(self, height: int, width: int, max_gap: int):
+        self.height = height
+        self.width = width
+        self.max_gap = max_gap
+        self.radius = max(SMOOTHING_RADIUS, max_gap + 1)
+        self._alignments: deque[tuple[complex, complex, complex] | None] = (
+            deque()
+        )  # of the frames around the next crop
+        self._segments: deque[int] = deque()
+        self._patches: deque[tuple[np.ndarray, tuple] | None] = deque()
+        self._first = 0  # index of the oldest alignment that is kept
+        self._next = 0  # index of the next crop
+        self._last_matrix: np.ndarray | None = None
+
+    def push(self, frame: np.ndarray, landmarks: np.ndarray | None, segment: int) -> Iterator[np.ndarray | None]:
+        """
+        Take the next frame; yield the crops that have become ready, `None` for a frame whose mouth is unknown.
+
+        Args:
+            frame (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB.
+            landmarks (`np.ndarray` of shape `(468, 2)` or `None`): of the face in this frame, if found.
+            segment (`int`): changes where the movement of the face is interrupted; nothing is smoothed across that.
+        """
+        alignment = None if landmarks is None else align_face(landmarks)
+        if alignment is not None:
+            self._last_matrix = self._matrix(*alignment)
+        patch = None
+        if self._last_matrix is not None:
+            margin = 0.35 if alignment is not None else 0.8
+            patch = _cut_patch(frame, self._last_matrix, self.height, self.width, margin, keep_map=True)
+        self._alignments.append(alignment)
+        self._segments.append(segment)
+        self._patches.append(patch)
+        if len(self._patches) > self.radius:
+            yield self._emit()
+
+    def finish(self) -> Iterator[np.ndarray | None]:
+        """Yield the crops still waiting."""
+        while self._patches:
+            yield self._emit()
+
+    def _emit(self) -> np.ndarray | None:
+        patch = self._patches.popleft()
+        crop = None
+        if patch is not None:
+            alignment = self._smoothed(self._next - self._first)
+            if alignment is not None:
+                picture, corner, shrink = patch
+                matrix = _in_patch(self._matrix(*alignment), corner, shrink)
+                crop = _resample(picture, matrix, self.height, self.width)
+                if self._alignments[self._next - self._first] is None and crop.std() < BLANK_DEVIATION:
+                    crop = None  # no face because there is no picture
+        self._next += 1
+        while self._next - self._first > self.radius:
+            self._alignments.popleft()
+            self._segments.popleft()
+            self._first += 1
+        return crop
+
+    def _matrix(self, scale: complex, center: complex, mouth: complex) -> np.ndarray:
+        """The (2, 3) affine map from pixels of the crop to pixels of the frame."""
+        turn = scale * ROI_WIDTH_ON_FACE / self.width
+        anchor = complex(MOUTH_X * self.width - 0.5, MOUTH_Y * self.height - 0.5)
+        origin = center + scale * mouth - turn * anchor
+        return np.array([[turn.real, -turn.imag, origin.real], [turn.imag, turn.real, origin.imag]])
+
+    def _smoothed(self, position: int) -> tuple[complex, complex, complex] | None:
+        """The alignment of a kept frame, from those around it; `None` in a long gap."""
+        found = [index for index, alignment in enumerate(self._alignments) if alignment is not None]
+        before = max((index for index in found if index <= position), default=None)
+        after = min((index for index in found if index >= position), default=None)
+        if before is None:
+            return None
+        segment = self._segments[before]
+        if before != position:
+            gap = (len(self._alignments) if after is None else after) - before - 1
+            if gap > self.max_gap or (after is not None and self._segments[after] != segment):
+                return None
+            if after is None:  # the video ends without a face: hold the last place
+                position = before
+        chosen = [index for index in found if self._segments[index] == segment]
+        values = np.array([self._alignments[index] for index in chosen])
+        time = np.array(chosen, dtype=np.float64) - position
+        return (
+            _local_line(time, values[:, 0], SCALE_SMOOTHING),
+            _local_line(time, values[:, 1], CENTER_SMOOTHING),
+            _local_mean(time, values[:, 2], MOUTH_SMOOTHING),
+        )
+
+
+def _local_mean(time: np.ndarray, values: np.ndarray, deviation: float) -> complex:
+    """Gaussian-weighted mean of values around time 0."""
+    exponent = -0.5 * (time / deviation) ** 2
+    weights = np.exp(exponent - exponent.max())
+    return complex(weights @ values / weights.sum())
+
+
+def _local_line(time: np.ndarray, values: np.ndarray, deviation: float) -> complex:
+    """
+    Value at time 0 of the line that fits the values around it best, with Gaussian weights: no lag in steady movement.
+    """
+    exponent = -0.5 * (time / deviation) ** 2
+    weights = np.exp(exponent - exponent.max())
+    weights /= weights.sum()
+    middle = weights @ time
+    spread = weights @ (time - middle) ** 2
+    mean = weights @ values
+    if spread < 1e-3:
+        return complex(mean)
+    slope = weights @ ((time - middle) * values) / spread
+    return complex(mean - slope * middle)
+
+
+def _cut_patch(frame, matrix, height, width, margin, keep_map=False):
+    """
+    The gray part of a frame that a crop needs, with a margin (in fractions of the crop's size); where the crop would
+    shrink it much, it is shrunk here by a whole number.
+
+    Returns:
+        `tuple`: the patch and the map from pixels of the crop to pixels of the patch; with `keep_map` the patch, its
+        corner (x, y) in the frame and by how much it was shrunk.
+    """
+    xs = np.array([-margin * width, (1 + margin) * width])
+    ys = np.array([-margin * height, (1 + margin) * height])
+    corners = np.array([(x, y, 1.0) for x in xs for y in ys]) @ matrix.T
+    frame_height, frame_width = frame.shape[:2]
+    limits = np.array([frame_width, frame_height])
+    x0, y0 = low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, limits - 1)
+    x1, y1 = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, low + 1, limits)
+    patch = cv2.cvtColor(frame[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
+    shrink = int(min(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1])) / 2)
+    if shrink >= 2 and min(patch.shape) >= shrink:
+        rows, columns = patch.shape[0] // shrink, patch.shape[1] // shrink
+        patch = cv2.resize(patch[: rows * shrink, : columns * shrink], (columns, rows), interpolation=cv2.INTER_AREA)
+    else:
+        shrink = 1
+    if keep_map:
+        return patch, (x0, y0), shrink
+    return patch, _in_patch(matrix, (x0, y0), shrink)
+
+
+def _in_patch(matrix: np.ndarray, corner: tuple[int, int], shrink: int) -> np.ndarray:
+    """The map to pixels of a patch, from the map to pixels of the frame."""
+    offset = [[0, 0, corner[0] + (shrink - 1) / 2], [0, 0, corner[1] + (shrink - 1) / 2]]
+    return (matrix - offset) / shrink
+
+
+def _resample(patch: np.ndarray, matrix: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Cut a crop out of a gray patch: each pixel is the mean of several bicubic samples, against aliasing."""
+    step = max(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1]))
+    samples = int(np.clip(math.ceil(step), 2, 8))
+    fine = matrix.copy()
+    fine[:, :2] /= samples
+    fine[:, 2] += matrix[:, :2] @ np.full(2, (1 - samples) / (2 * samples))
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    picture = cv2.warpAffine(
+        patch, fine, (width * samples, height * samples), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _fill_missing(crops: list[np.ndarray | None]) -> np.ndarray:
+    """Stack crops; where one is missing, the nearest one (in time) is held."""
+    known = np.array([index for index, crop in enumerate(crops) if crop is not None])
+    nearest = np.searchsorted(known, np.arange(len(crops)))
+    right = known[np.minimum(nearest, len(known) - 1)]
+    left = known[np.maximum(nearest - 1, 0)]
+    index = np.arange(len(crops))
+    chosen = np.where(np.abs(right - index) <= np.abs(index - left), right, left)
+    return np.stack([crops[frame] for frame in chosen])
+
+
+def _window_sums(values: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    totals = np.concatenate([[0.0], np.cumsum(values)])
+    return totals[starts + window] - totals[starts]
+
+
+def _match(frames: Iterable[np.ndarray], count: int | None, what: str, name: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Enumerate frames, of which there must be `count`."""
+    number = 0
+    for number, frame in enumerate(frames, start=1):
+        if count is not None and number > count:
+            break
+        yield number - 1, frame
+    if count is not None and number != count:
+        more = "more than that" if number > count else f"{number}"
+        raise ValueError(
+            f"`{what}` are given for {count} frames, but {name} has {more} at the extractor's frame rate: give one "
+            "entry a frame"
+        )
+
+
+def _check_landmarks(landmarks, name: str) -> np.ndarray:
+    landmarks = _numbers(landmarks, "landmarks", name)
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (NUM_LANDMARKS, 2) or not len(landmarks):
+        raise ValueError(
+            f"`landmarks` for {name} must have the shape (frames, {NUM_LANDMARKS}, 2), not {landmarks.shape}: x and y "
+            "of the FaceMesh points in pixels"
+        )
+    return landmarks.astype(np.float32)
+
+
+def _check_mouth_boxes(boxes, name: str) -> np.ndarray:
+    boxes = _numbers(boxes, "mouth_boxes", name)
+    if boxes.shape[-1:] != (4,) or boxes.ndim not in (1, 2) or not boxes.size:
+        raise ValueError(f"`mouth_boxes` for {name} must have the shape (frames, 4) or (4,), not {boxes.shape}")
+    if not (boxes[..., 2:] - boxes[..., :2] > 0).all():
+        raise ValueError(f"`mouth_boxes` for {name} must be x0, y0, x1, y1 with x0 < x1 and y0 < y1, in pixels")
+    return boxes.astype(np.float64)
+
+
+def _numbers(values, what: str, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"`{what}` for {name} must be an array of numbers: {error}") from error
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"`{what}` for {name} must be an array of numbers, not of {array.dtype}")
+    if not np.isfinite(array).all():
+        frame = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise ValueError(f"`{what}` for {name} hold NaN or infinity (first at frame {frame}): interpolate them first")
+    return array
+
+
+def _check_video(video) -> None:
+    """Refuse a clip given as a list of frames, which a batch of videos is easily mistaken for."""
+    if isinstance(video, np.ndarray) and video.ndim == 3 and video.shape[-1] in (3, 4):
+        raise ValueError(
+            f"a list holds videos, but one entry looks like a single picture of shape {video.shape}: join the frames "
+            "of a clip with `np.stack` to the shape (frames, height, width, 3)"
+        )
+    if not isinstance(video, (str, bytes, bytearray, os.PathLike, np.ndarray)) and not hasattr(video, "read"):
+        raise ValueError(
+            f"a video must be a path, URL, bytes, a binary file object or an array of frames, not "
+            f"{type(video).__name__}"
+        )
+
+
+def _per_video(value, count: int, what: str, single: bool) -> list:
+    """One entry for each video of a batch, from a list of them or from one value that all share."""
+    shared = value is None or single or not isinstance(value, (list, tuple))
+    if not shared and what == "mouth_boxes" and len(value) == 4 and all(np.isscalar(entry) for entry in value):
+        shared = True
+    if shared:
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(
+            f"`{what}` is a list of {len(value)} entries for {count} videos: give one entry for each video"
+        )
+    return list(value)

@@ -1,0 +1,151 @@
+"""Training losses: pure functions of predictions and targets, in float32."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+
+def masked_l1(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """
+    Mean absolute difference over the frames of a mask.
+
+    Args:
+        prediction, target (`torch.Tensor` of shape `(batch, frames, channels)`).
+        mask (`torch.Tensor` of shape `(batch, frames, 1)`): 1 for frames that count, 0 for the others.
+
+    Returns:
+        `torch.Tensor`: a scalar; 0 for an empty mask.
+    """
+    difference = (prediction.float() - target.float()).abs() * mask
+    return difference.sum() / (mask.sum() * prediction.shape[-1]).clamp(min=1)
+
+
+def envelope_correlation_loss(
+    prediction: torch.Tensor,
+    target: torch.Tensor,
+    mask: torch.Tensor,
+    pooling: torch.Tensor,
+    segment_frames: int = 38,
+    stride: int = 6,
+    dynamic_range_db: float = 40.0,
+) -> torch.Tensor:
+    """
+    One minus the correlation of short-time envelopes, after what STOI (Taal et al. 2011) and ESTOI (Jensen and Taal
+    2016) measure.
+
+    Magnitudes are pooled into wide bands (one-third octaves in STOI) and cut into overlapping segments (38 frames of
+    10 ms, as STOI's 384 ms). The first half is the mean correlation in time of each band; the second half normalises
+    each band over time and then each frame over bands. Frames more than `dynamic_range_db` below the target's loudest
+    frame have no weight, as in STOI.
+
+    Args:
+        prediction, target (`torch.Tensor` of shape `(batch, frames, bands)`): natural logarithm of mel magnitudes.
+        mask (`torch.Tensor` of shape `(batch, frames, 1)`): 1 for frames of the clip, 0 for padding.
+        pooling (`torch.Tensor` of shape `(bands, wide_bands)`): 1 where a band belongs to a wide band, 0 elsewhere.
+        segment_frames (`int`, *optional*, defaults to 38), stride (`int`, *optional*, defaults to 6): of the segments.
+        dynamic_range_db (`float`, *optional*, defaults to 40): as above.
+
+    Returns:
+        `torch.Tensor`: a scalar, 0 for equal envelopes, 1 for unrelated ones; 0 where no segment has speech.
+    """
+    prediction, target, mask = prediction.float(), target.float(), mask.float()
+    segment_frames = min(segment_frames, target.shape[1])
+    envelopes = [_pooled_amplitude(log_mel, pooling) for log_mel in (prediction, target)]
+    loudness = envelopes[1].square().sum(-1, keepdim=True)
+    threshold = loudness.amax(1, keepdim=True) * 10 ** (-dynamic_range_db / 10)
+    weight = (loudness > threshold).float() * mask
+    scale = loudness.amax(1, keepdim=True).sqrt().clamp(min=1e-8)
+    segments = [_segments(envelope / scale, segment_frames, stride) for envelope in envelopes]
+    weight = _segments(weight, segment_frames, stride)  # (batch, segments, 1, segment_frames)
+    speaks = (weight.sum(-1) >= segment_frames / 4).float()[..., 0]
+    rows = [_unit(segment, weight) for segment in segments]
+    in_time = (rows[0] * rows[1]).sum(-1).mean(-1)
+    # ESTOI's second normalisation, over bands within each frame.
+    columns = [_unit(row.transpose(-1, -2), torch.ones_like(row[..., :1, :1])) for row in rows]
+    per_frame = (columns[0] * columns[1]).sum(-1) * weight[..., 0, :]
+    over_bands = per_frame.sum(-1) / weight.sum(-1)[..., 0].clamp(min=1)
+    correlation = (in_time + over_bands) / 2
+    return ((1 - correlation) * speaks).sum() / speaks.sum().clamp(min=1)
+
+
+def _pooled_amplitude(log_mel: torch.Tensor, pooling: torch.Tensor) -> torch.Tensor:
+    return ((2 * log_mel).exp() @ pooling + 1e-12).sqrt()
+
+
+def _segments(values: torch.Tensor, length: int, stride: int) -> torch.Tensor:
+    return values.unfold(1, length, stride)  # (batch, segments, channels, length)
+
+
+def _unit(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weighted mean removed and weighted norm 1 along the last dimension, so that products sum to a correlation."""
+    mean = (values * weight).sum(-1, keepdim=True) / weight.expand_as(values).sum(-1, keepdim=True).clamp(min=1)
+    centred = (values - mean) * weight
+    return centred / (centred.square().sum(-1, keepdim=True) + 1e-8).sqrt()
+
+
+def multi_resolution_stft_loss(
+    prediction: torch.Tensor, target: torch.Tensor, n_ffts: tuple[int, ...] = (256, 512, 1024), floor: float = 1e-4
+) -> torch.Tensor:
+    """
+    Spectral convergence plus L1 of log magnitudes, averaged over resolutions (Yamamoto et al. 2020), hop a quarter
+    window.
+
+    Args:
+        prediction, target (`torch.Tensor` of shape `(batch, samples)`).
+        n_ffts (`tuple[int, ...]`, *optional*): window lengths, in samples.
+        floor (`float`, *optional*, defaults to 1e-4): smallest magnitude before the logarithm.
+
+    Returns:
+        `torch.Tensor`: a scalar, 0 for equal magnitudes.
+    """
+    total = prediction.new_zeros(())
+    for n_fft in n_ffts:
+        window = torch.hann_window(n_fft, device=prediction.device)
+        spectra = [
+            torch.stft(signal.float(), n_fft, n_fft // 4, window=window, return_complex=True).abs()
+            for signal in (prediction, target)
+        ]
+        convergence = (spectra[1] - spectra[0]).norm() / spectra[1].norm().clamp(min=floor)
+        logs = [spectrum.clamp(min=floor).log() for spectrum in spectra]
+        total = total + convergence + F.l1_loss(logs[0], logs[1])
+    return total / len(n_ffts)
+
+
+def ctc_loss(
+    text_logits: torch.Tensor, frames: torch.Tensor, labels: torch.Tensor, label_lengths: torch.Tensor
+) -> torch.Tensor:
+    """
+    Connectionist temporal classification over words (Graves et al. 2006); blank is class 0.
+
+    Args:
+        text_logits (`torch.Tensor` of shape `(batch, frames, classes)`).
+        frames (`torch.LongTensor` of shape `(batch,)`): frames of each clip.
+        labels (`torch.LongTensor` of shape `(batch, words)`): classes of the words, padded at the end.
+        label_lengths (`torch.LongTensor` of shape `(batch,)`): words of each clip.
+
+    Returns:
+        `torch.Tensor`: a scalar.
+    """
+    log_probabilities = text_logits.float().log_softmax(-1).transpose(0, 1)
+    losses = F.ctc_loss(log_probabilities, labels, frames, label_lengths, reduction="none", zero_infinity=True)
+    return losses.mean()
+
+
+def frame_word_loss(text_logits: torch.Tensor, frame_classes: torch.Tensor) -> torch.Tensor:
+    """
+    Cross-entropy of each frame's class with the word aligned to it: gives the text head true word times.
+
+    Args:
+        text_logits (`torch.Tensor` of shape `(batch, frames, classes)`).
+        frame_classes (`torch.LongTensor` of shape `(batch, frames)`): class of the word spoken, 0 for silence, -100
+            for unknown.
+
+    Returns:
+        `torch.Tensor`: a scalar; 0 where nothing is known.
+    """
+    known = (frame_classes != -100).sum().clamp(min=1)
+    return (
+        F.cross_entropy(text_logits.float().flatten(0, 1), frame_classes.flatten(), reduction="sum", ignore_index=-100)
+        / known
+    )

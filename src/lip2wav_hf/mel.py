@@ -1,0 +1,67 @@
+"""Log-mel spectrograms on the time grid of the waveform decoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz
+
+from .configuration_lip2wav import Lip2WavConfig
+
+
+class LogMelSpectrogram(nn.Module):
+    """
+    Natural logarithm of mel magnitudes; frame i is centred on sample (i + 1/2) `hop_length`, as in the decoder.
+
+    Args:
+        config ([`Lip2WavConfig`]): gives `sampling_rate`, `n_fft`, `hop_length`, `num_mel_bins`, `mel_floor`.
+    """
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        self.n_fft, self.hop_length, self.floor = config.n_fft, config.hop_length, config.mel_floor
+        filters = mel_filter_bank(
+            num_frequency_bins=self.n_fft // 2 + 1,
+            num_mel_filters=config.num_mel_bins,
+            min_frequency=0.0,
+            max_frequency=config.sampling_rate / 2,
+            sampling_rate=config.sampling_rate,
+            mel_scale="slaney",
+        )
+        self.register_buffer("filters", torch.from_numpy(filters.astype(np.float32)))
+        self.register_buffer("window", torch.hann_window(self.n_fft))
+
+        centres = mel_to_hertz(
+            np.linspace(0, hertz_to_mel(config.sampling_rate / 2, "slaney"), config.num_mel_bins + 2)[1:-1], "slaney"
+        )
+        self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(centres)))
+
+    def magnitude(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Magnitude spectrogram `(batch, mel_frames, n_fft // 2 + 1)` of a waveform `(batch, samples)`."""
+        margin = (self.n_fft - self.hop_length) // 2
+        padded = F.pad(waveform, (margin, self.n_fft - self.hop_length - margin))
+        return torch.fft.rfft(padded.unfold(-1, self.n_fft, self.hop_length) * self.window).abs()
+
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Log-mel spectrogram `(batch, mel_frames, num_mel_bins)` of a waveform `(batch, samples)`."""
+        return (self.magnitude(waveform) @ self.filters).clamp(min=self.floor).log()
+
+
+def third_octave_pooling(centres: np.ndarray, lowest: float = 150.0, bands: int = 15) -> np.ndarray:
+    """
+    Which mel bands belong to which one-third octave band of STOI (Taal et al. 2011): 15 of them, centred from 150 Hz
+    up.
+
+    Args:
+        centres (`np.ndarray` of shape `(num_mel_bins,)`): centre frequencies of the mel bands, in Hz.
+        lowest (`float`, *optional*, defaults to 150.0): centre of the lowest band, in Hz.
+        bands (`int`, *optional*, defaults to 15): number of bands.
+
+    Returns:
+        `np.ndarray` of shape `(num_mel_bins, bands)`: float32; bands in which no mel band lies are left out.
+    """
+    number = np.rint(3 * np.log2(np.maximum(centres, 1e-3) / lowest)).astype(int)
+    pooling = (number[:, None] == np.arange(bands)).astype(np.float32)
+    return pooling[:, pooling.any(0)]

@@ -1,0 +1,247 @@
+"""Word error rate of spoken GRID sentences, heard by an independent recogniser that knows GRID's grammar.
+
+The recogniser is pocketsphinx with its US English acoustic model and a JSGF grammar of the six slots of a GRID
+sentence. Two things of GRID are told to it: the letter A is pronounced as its name, and Z may be the British "zed".
+Each clip is heard whole and afresh, so that a transcript does not depend on the clips before it.
+"""
+
+from collections import Counter
+
+import datasets
+import evaluate
+import jiwer
+import numpy as np
+from pocketsphinx import Decoder
+
+from lip2wav_hf.grid import GRAMMAR
+from lip2wav_hf.metrics.waveforms import WaveformError, check_waveform, resample
+
+
+SAMPLING_RATE = 16000  # Hz, of the acoustic model
+MIN_SECONDS = 0.1  # anything shorter holds no word
+LETTER = "letter_"  # the dictionary's "a" is also the article: letters are words of their own
+LETTER_PRONUNCIATIONS = {"a": "EY"}  # where the dictionary's first pronunciation is not the letter's name
+BRITISH_ZED = "Z EH D"
+CHANCE_WER = sum(1 - 1 / len(words) for words in GRAMMAR.values()) / len(GRAMMAR)
+
+_DESCRIPTION = """\
+Word error rate of GRID sentences as an independent recogniser (pocketsphinx with a grammar of GRID, British "zed"
+added) hears them: substituted, deleted and inserted words over the words of all sentences. 0 is best; guessing from
+the grammar gives 0.81; on original recordings the recogniser itself errs, so its floor on them belongs beside every
+number.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of float sequences, or of str): the generated waveforms, full scale at 1; or transcripts, to
+        score text.
+    references (list of str): the sentences, such as "bin blue at f two now", in the same order.
+    sampling_rate (int, optional): the rate of the waveforms, in Hz; required with waveforms.
+    reference_waveforms (list of float sequences, optional): the original audio, at the same rate: adds the floor.
+Returns:
+    wer (float): errors over words, over all clips. errors, words, substitutions, deletions, insertions (int).
+    slot_wer (dict): errors of each slot of the sentence over clips (insertions belong to no slot).
+    confusions (dict): {slot: {word: {word heard or "": count}}}, errors only.
+    transcripts (list of str), errors_per_clip (list of int); empty (int): clips in which nothing was heard, six
+        deletions each.
+    chance_wer (float): of guessing each word from the grammar.
+    With reference_waveforms also: floor_wer, floor_slot_wer, floor_errors_per_clip, reference_transcripts: of the
+    original audio; and wer_to_original: of the generated audio against the transcript of the original audio.
+Examples:
+    >>> grid_wer = evaluate.load(metric_folder("grid_wer"))
+    >>> grid_wer.compute(predictions=["bin blue at f two now"], references=["bin red at f two now"])["wer"]
+    0.16666666666666666
+"""
+
+_CITATION = """\
+@article{cooke2006audio,
+  title={An audio-visual corpus for speech perception and automatic speech recognition},
+  author={Cooke, Martin and Barker, Jon and Cunningham, Stuart and Shao, Xu},
+  journal={The Journal of the Acoustical Society of America}, volume={120}, number={5}, year={2006}
+}
+"""
+
+
+def grid_jsgf() -> str:
+    """GRID's sentences as a JSGF grammar; letters carry the prefix `letter_`."""
+    slots = [
+        " | ".join(f"{LETTER}{word}" if slot == "letter" else word for word in words)
+        for slot, words in GRAMMAR.items()
+    ]
+    return "#JSGF V1.0;\ngrammar grid;\npublic <sentence> = " + " ".join(f"({slot})" for slot in slots) + ";\n"
+
+
+class GridRecognizer:
+    """Pocketsphinx with GRID's grammar. One instance can hear any number of clips; each is heard afresh."""
+
+    def __init__(self):
+        self.decoder = Decoder(lm=None, loglevel="FATAL", samprate=float(SAMPLING_RATE))
+        for letter in GRAMMAR["letter"]:
+            pronunciation = LETTER_PRONUNCIATIONS.get(letter) or self.decoder.lookup_word(letter)
+            self.decoder.add_word(f"{LETTER}{letter}", pronunciation, True)
+        self.decoder.add_word(f"{LETTER}z(2)", BRITISH_ZED, True)
+        self.decoder.add_jsgf_string("grid", grid_jsgf())
+        self.decoder.activate_search("grid")
+
+    def transcribe(self, waveform, sampling_rate: int, name: str = "the waveform") -> str:
+        """The GRID sentence heard.
+
+        Args:
+            waveform (array, shape `(samples,)`): floats with full scale at 1 (what is beyond is clipped), or integer
+                PCM.
+            sampling_rate (`int`): its rate, in Hz.
+            name (`str`, *optional*): what to call it in an error.
+
+        Returns:
+            `str`: the words heard; empty for silence, for less than 0.1 s, and where nothing fits the grammar.
+
+        Raises:
+            WaveformError: for more than one channel, or NaN or infinite samples.
+        """
+        waveform = resample(check_waveform(waveform, name, min_samples=0), sampling_rate, SAMPLING_RATE)
+        if len(waveform) < MIN_SECONDS * SAMPLING_RATE or np.ptp(waveform) == 0:
+            return ""
+        samples = np.clip(np.round(waveform * 32768), -32768, 32767).astype(np.int16)
+        self.decoder.reinit_feat()  # forget the noise and channel estimates of the clip before
+        self.decoder.start_utt()
+        self.decoder.process_raw(samples.tobytes(), no_search=False, full_utt=True)
+        self.decoder.end_utt()
+        hypothesis = self.decoder.hyp()
+        return hypothesis.hypstr.replace(LETTER, "") if hypothesis else ""
+
+
+def align_words(reference: str, heard: str) -> dict:
+    """Errors of one transcript.
+
+    Args:
+        reference (`str`): the words spoken.
+        heard (`str`): the words heard; may be empty.
+
+    Returns:
+        `dict`: `substitutions`, `deletions`, `insertions`, `errors`, `words` (int), and `heard_as` (list): for each
+        word of the
+        reference the word heard in its place, "" where it was deleted.
+    """
+    words, heard_words = reference.split(), heard.split()
+    heard_as = [""] * len(words)
+    insertions = len(heard_words)
+    if words and heard_words:
+        insertions = 0
+        for chunk in jiwer.process_words(" ".join(words), " ".join(heard_words)).alignments[0]:
+            if chunk.type in ("equal", "substitute"):
+                spoken = slice(chunk.ref_start_idx, chunk.ref_end_idx)
+                heard_as[spoken] = heard_words[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            elif chunk.type == "insert":
+                insertions += chunk.hyp_end_idx - chunk.hyp_start_idx
+    deletions = heard_as.count("")
+    substitutions = sum(word != other for word, other in zip(words, heard_as)) - deletions
+    return {
+        "substitutions": substitutions,
+        "deletions": deletions,
+        "insertions": insertions,
+        "errors": substitutions + deletions + insertions,
+        "words": len(words),
+        "heard_as": heard_as,
+    }
+
+
+def score_transcripts(references: list[str], transcripts: list[str]) -> dict:
+    """Corpus-level word error rate of transcripts, with the errors of each slot of a GRID sentence.
+
+    Args:
+        references (`list[str]`): the sentences.
+        transcripts (`list[str]`): what was heard, in the same order.
+
+    Returns:
+        `dict`: as the module's description says, from `wer` to `empty`. `wer` is NaN without a word.
+    """
+    aligned = [align_words(reference, heard) for reference, heard in zip(references, transcripts, strict=True)]
+    total = {
+        key: sum(a[key] for a in aligned) for key in ("errors", "words", "substitutions", "deletions", "insertions")
+    }
+    confusions = {slot: {} for slot in GRAMMAR}
+    slot_clips, slot_errors = Counter(), Counter()
+    for reference, alignment in zip(references, aligned):
+        for slot, word, heard in zip(GRAMMAR, reference.split(), alignment["heard_as"]):
+            slot_clips[slot] += 1
+            if word != heard:
+                slot_errors[slot] += 1
+                counts = confusions[slot].setdefault(word, {})
+                counts[heard] = counts.get(heard, 0) + 1
+    return {
+        "wer": total["errors"] / total["words"] if total["words"] else float("nan"),
+        **total,
+        "slot_wer": {
+            slot: slot_errors[slot] / slot_clips[slot] if slot_clips[slot] else float("nan") for slot in GRAMMAR
+        },
+        "confusions": confusions,
+        "transcripts": list(transcripts),
+        "errors_per_clip": [a["errors"] for a in aligned],
+        "empty": sum(not heard.strip() for heard in transcripts),
+    }
+
+
+def check_sentence(sentence: str, index: int) -> str:
+    """A reference sentence in lower case; `ValueError` if it is not one of GRID's."""
+    words = sentence.lower().split()
+    fits = len(words) == len(GRAMMAR) and all(word in choices for word, choices in zip(words, GRAMMAR.values()))
+    if not fits:
+        raise ValueError(
+            f"reference {index} is {sentence!r}, not a GRID sentence: six words are needed, as in "
+            "'bin blue at f two now'."
+        )
+    return " ".join(words)
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class GridWer(evaluate.Metric):
+    """Word error rate of GRID sentences, from waveforms (through the recogniser) or from transcripts."""
+
+    def _info(self):
+        sentence = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=[
+                datasets.Features({"predictions": sentence, "references": sentence}),
+                datasets.Features(
+                    {"predictions": datasets.Sequence(datasets.Value("float32")), "references": sentence}
+                ),
+            ],
+            reference_urls=["https://github.com/cmusphinx/pocketsphinx", "https://zenodo.org/records/3625687"],
+        )
+
+    def _compute(self, predictions, references, sampling_rate: int | None = None, reference_waveforms=None):
+        references = [check_sentence(sentence, index) for index, sentence in enumerate(references)]
+        heard_from_sound = not all(isinstance(prediction, str) for prediction in predictions)
+        if sampling_rate is None and (heard_from_sound or reference_waveforms is not None):
+            raise ValueError("sampling_rate is missing: give the rate of the waveforms, in Hz.")
+        recognizer = GridRecognizer() if heard_from_sound or reference_waveforms is not None else None
+        transcripts = (
+            [prediction.lower() for prediction in predictions]
+            if not heard_from_sound
+            else [
+                recognizer.transcribe(prediction, sampling_rate, f"prediction {index}")
+                for index, prediction in enumerate(predictions)
+            ]
+        )
+        result = score_transcripts(references, transcripts) | {"chance_wer": CHANCE_WER}
+        if reference_waveforms is not None:
+            if len(reference_waveforms) != len(references):
+                raise WaveformError(
+                    f"{len(reference_waveforms)} reference_waveforms for {len(references)} references."
+                )
+            originals = [
+                recognizer.transcribe(waveform, sampling_rate, f"reference waveform {index}")
+                for index, waveform in enumerate(reference_waveforms)
+            ]
+            floor = score_transcripts(references, originals)
+            result |= {
+                "floor_wer": floor["wer"],
+                "floor_slot_wer": floor["slot_wer"],
+                "floor_errors_per_clip": floor["errors_per_clip"],
+                "reference_transcripts": originals,
+                "wer_to_original": score_transcripts(originals, transcripts)["wer"],
+            }
+        return result

@@ -1,0 +1,133 @@
+"""PESQ, the perceptual quality of generated speech against the original: narrow band at 8 kHz and wide band at 16 kHz.
+
+The maths is the `pesq` package's (ITU-T P.862 with the mappings of P.862.1 and P.862.2); this module adds the sampling
+rates, the handling of silence and of unequal lengths, and the form of an `evaluate` module.
+"""
+
+import datasets
+import evaluate
+import numpy as np
+from pesq import NoUtterancesError
+from pesq import pesq as p862
+
+from lip2wav_hf.metrics.waveforms import check_pair, is_silent, mean_of_scored, resample
+
+
+MIN_SECONDS = 0.25  # P.862 needs a quarter of a second
+LOWEST = {"nb": 1.0168, "wb": 1.0427}  # the mapped score of the lowest raw P.862 score, -0.5
+SAMPLING_RATES = {"nb": 8000, "wb": 16000}
+
+_DESCRIPTION = """\
+PESQ (Perceptual Evaluation of Speech Quality, ITU-T P.862): how good generated speech sounds beside the original, as
+    the mean
+opinion score a listener would give: narrow band at 8 kHz (P.862.1, about 1.02 to 4.55) and wide band at 16 kHz
+(P.862.2, about 1.04 to 4.64). Higher is better.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of float sequences): the generated waveforms, full scale at 1.
+    references (list of float sequences): the original waveforms, in the same order.
+    sampling_rate (int): the rate of all of them, in Hz; they are resampled from it to 8 kHz and to 16 kHz.
+Returns:
+    pesq_nb, pesq_wb (float): means over the clips that could be scored; NaN if none could.
+    pesq_nb_per_clip, pesq_wb_per_clip (list of float): NaN where the original holds no speech.
+    cut_samples (list of int): by how many samples the longer waveform of each pair was cut, at sampling_rate.
+    silent_predictions (int): clips scored with the lowest value because the generated waveform holds no utterance.
+    unscorable (int): clips without a score because the original holds no utterance.
+Examples:
+    >>> pesq = evaluate.load(metric_folder("pesq"))
+    >>> pesq.compute(predictions=[speech], references=[speech], sampling_rate=16000)["pesq_nb"]  # doctest: +SKIP
+    4.548638343811035
+"""
+
+_CITATION = """\
+@inproceedings{rix2001pesq,
+  title={Perceptual evaluation of speech quality ({PESQ}): a new method for speech quality assessment of telephone
+    networks and codecs},
+  author={Rix, Antony W. and Beerends, John G. and Hollier, Michael P. and Hekstra, Andries P.},
+  booktitle={ICASSP}, year={2001}
+}
+"""
+
+
+def pesq_score(prediction: np.ndarray, reference: np.ndarray, sampling_rate: int, mode: str) -> tuple[float, str]:
+    """PESQ of one pair of equal length.
+
+    Args:
+        prediction (`np.ndarray`, shape `(samples,)`): the generated waveform.
+        reference (`np.ndarray`, shape `(samples,)`): the original waveform.
+        sampling_rate (`int`): the rate of both, in Hz.
+        mode (`str`): `"nb"` (scored at 8 kHz) or `"wb"` (scored at 16 kHz).
+
+    Returns:
+        `tuple[float, str]`: the score and what became of the clip: `"scored"`; `"silent prediction"`, with the lowest
+        score; or `"unscorable"`, with NaN, where the original itself holds no utterance.
+    """
+    rate = SAMPLING_RATES[mode]
+    if is_silent(reference):
+        return float("nan"), "unscorable"
+    reference = resample(reference, sampling_rate, rate)
+    if is_silent(prediction):
+        return LOWEST[mode], "silent prediction"
+    prediction = resample(prediction, sampling_rate, rate)
+    try:
+        return float(p862(rate, reference, prediction, mode)), "scored"
+    except NoUtterancesError:
+        pass
+    try:
+        p862(rate, reference, reference, mode)
+    except NoUtterancesError:
+        return float("nan"), "unscorable"
+    return LOWEST[mode], "silent prediction"
+
+
+def pesq_pair(prediction, reference, sampling_rate: int, index: int | None = None) -> dict:
+    """Both scores of one pair; see `pesq_score` and `lip2wav_hf.metrics.waveforms.check_pair`.
+
+    Returns:
+        `dict`: `pesq_nb` and `pesq_wb` (float), `cut_samples` (int, at `sampling_rate`), `outcome` (str).
+
+    Raises:
+        WaveformError: for a waveform that is shorter than 0.25 s, not mono, or not finite.
+    """
+    prediction, reference, cut_samples = check_pair(prediction, reference, sampling_rate, MIN_SECONDS, index)
+    narrow, narrow_outcome = pesq_score(prediction, reference, sampling_rate, "nb")
+    wide, wide_outcome = pesq_score(prediction, reference, sampling_rate, "wb")
+    outcome = next((o for o in ("unscorable", "silent prediction") if o in (narrow_outcome, wide_outcome)), "scored")
+    return {"pesq_nb": narrow, "pesq_wb": wide, "cut_samples": cut_samples, "outcome": outcome}
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class Pesq(evaluate.Metric):
+    """Narrow-band and wide-band PESQ of generated against original speech."""
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features(
+                {
+                    "predictions": datasets.Sequence(datasets.Value("float32")),
+                    "references": datasets.Sequence(datasets.Value("float32")),
+                }
+            ),
+            reference_urls=["https://www.itu.int/rec/T-REC-P.862", "https://github.com/ludlows/PESQ"],
+        )
+
+    def _compute(self, predictions, references, sampling_rate: int):
+        pairs = [
+            pesq_pair(prediction, reference, sampling_rate, index)
+            for index, (prediction, reference) in enumerate(zip(predictions, references))
+        ]
+        narrow, wide = [pair["pesq_nb"] for pair in pairs], [pair["pesq_wb"] for pair in pairs]
+        return {
+            "pesq_nb": mean_of_scored(narrow),
+            "pesq_wb": mean_of_scored(wide),
+            "pesq_nb_per_clip": narrow,
+            "pesq_wb_per_clip": wide,
+            "cut_samples": [pair["cut_samples"] for pair in pairs],
+            "silent_predictions": sum(pair["outcome"] == "silent prediction" for pair in pairs),
+            "unscorable": sum(pair["outcome"] == "unscorable" for pair in pairs),
+        }

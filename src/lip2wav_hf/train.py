@@ -1,0 +1,77 @@
+"""`accelerate launch -m lip2wav_hf.train CONFIG.yaml [--option value …]`: train a generator."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import yaml
+from transformers import HfArgumentParser
+
+from .training import (
+    DataArguments,
+    LossArguments,
+    ModelArguments,
+    OptimizationArguments,
+    TrainingError,
+    build_state,
+    train,
+)
+from .training_data import AugmentationArguments
+
+
+SECTIONS = (DataArguments, ModelArguments, LossArguments, AugmentationArguments, OptimizationArguments)
+
+
+def parse_arguments(arguments: list[str]) -> tuple:
+    """
+    Arguments of a run: a YAML file of `option: value` lines first, options on the command line over it.
+
+    Raises:
+        TrainingError: if the file cannot be read or holds an option that does not exist.
+    """
+    parser = HfArgumentParser(
+        SECTIONS, description="Train a lip2wav generator. A YAML file of these options may come first."
+    )
+    if arguments and not arguments[0].startswith("-"):
+        arguments = _yaml_options(arguments[0], parser) + arguments[1:]
+    return parser.parse_args_into_dataclasses(arguments)
+
+
+def _yaml_options(path: str, parser: HfArgumentParser) -> list[str]:
+    if not Path(path).is_file():
+        raise TrainingError(f"{path}: no such configuration file.")
+    try:
+        options = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise TrainingError(f"{path}: not valid YAML ({error}).") from None
+    if not isinstance(options, dict):
+        raise TrainingError(f"{path}: expected lines of `option: value`.")
+    known = {action.dest for action in parser._actions}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise TrainingError(f"{path}: unknown option {', '.join(unknown)}; `--help` lists them all.")
+    arguments = []
+    for name, value in options.items():
+        if value is not None:
+            values = value if isinstance(value, list) else [value]
+            arguments += [f"--{name}", *map(str, values)]
+    return arguments
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a training; returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        state = build_state(*parse_arguments(sys.argv[1:] if arguments is None else arguments))
+        train(state)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,313 @@
+"""Clips for training: mouth crops and sound cached on disk once, then cut, warped and stretched at random."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from .grid import SILENCES, GridClip, GridError, read_alignment
+from .video import read_audio
+
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN_CLASS = -100  # of frames without an alignment, as `torch.nn.functional.cross_entropy` ignores it
+MINIMUM_FRAMES = 25
+
+
+def prepare_clips(
+    clips: list[GridClip],
+    feature_extractor: Lip2WavFeatureExtractor,
+    cache_dir: str | os.PathLike,
+    sampling_rate: int = 16000,
+    num_workers: int = 2,
+    progress: bool = True,
+) -> dict[str, Path]:
+    """
+    Cache the mouth crops and the sound of clips, each clip once.
+
+    Args:
+        clips (`list[GridClip]`): what to prepare.
+        feature_extractor ([`Lip2WavFeatureExtractor`]): the very one that the pipeline will use; its settings name
+        the cache's folder.
+        cache_dir (`str` or `os.PathLike`): where `SETTINGS/SPEAKER/NAME.npz` files go.
+        sampling_rate (`int`, *optional*, defaults to 16000): of the cached waveform, in Hz.
+        num_workers (`int`, *optional*, defaults to 2): processes.
+        progress (`bool`, *optional*, defaults to `True`): show a progress bar.
+
+    Returns:
+        `dict[str, Path]`: the cached file of each usable clip, by `clip.key`. Clips that cannot be used are logged
+        and counted.
+    """
+    settings = json.dumps([feature_extractor.to_dict(), sampling_rate], sort_keys=True, default=str)
+    folder = Path(cache_dir, hashlib.sha256(settings.encode()).hexdigest()[:12])
+    files = {clip.key: folder / clip.speaker / f"{clip.name}.npz" for clip in clips}
+    missing = [clip for clip in clips if not files[clip.key].is_file()]
+    problems = []
+    if missing:
+        job = partial(_prepare_clip, feature_extractor=feature_extractor, folder=folder, sampling_rate=sampling_rate)
+        with _workers(num_workers) as map_:
+            results = tqdm(map_(job, missing), "mouth crops", len(missing), disable=not progress)
+            problems = [problem for problem in results if problem]
+    for problem in problems:
+        logger.warning("not used: %s", problem)
+    if problems:
+        logger.warning("%d of %d clips cannot be used.", len(problems), len(clips))
+    return {key: path for key, path in files.items() if path.is_file()}
+
+
+@contextmanager
+def _workers(number: int):
+    """`map` over processes, or in this one if one is enough."""
+    if number <= 1:
+        yield map
+        return
+    # Spawned, not forked: the face networks and torch hold threads, which a forked process would wait for in vain.
+    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+        yield partial(pool.map, chunksize=4)
+
+
+def _one_thread():
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _prepare_clip(clip: GridClip, feature_extractor, folder: Path, sampling_rate: int) -> str | None:
+    """Write one clip's file; returns what is wrong with a clip that cannot be used."""
+    try:
+        crops = feature_extractor.extract(str(clip.video)).crops
+        waveform = read_audio(clip.video, sampling_rate)
+        if waveform is None:
+            raise GridError("it has no sound.")
+        per_frame = sampling_rate / feature_extractor.frame_rate
+        frames = min(len(crops), round(len(waveform) / per_frame))
+        if frames < MINIMUM_FRAMES:
+            raise GridError(f"it has {frames} frames; {MINIMUM_FRAMES} are needed.")
+        samples = round(frames * per_frame)
+        waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
+        words = _frame_words(clip, frames, feature_extractor.frame_rate)
+    except ValueError as error:
+        return f"{clip.key}: {error}"
+    path = folder / clip.speaker / f"{clip.name}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, crops=crops[:frames], waveform=np.int16(np.clip(waveform, -1, 1) * 32767), frame_words=words)
+    os.replace(temporary, path)
+    return None
+
+
+def _frame_words(clip: GridClip, frames: int, frame_rate: float) -> np.ndarray:
+    """Number of the word spoken in each frame: -1 for silence, -2 everywhere for a clip without an alignment."""
+    path = _alignment_file(clip)
+    if path is None:
+        return np.full(frames, -2, np.int8)
+    entries = [entry for entry in read_alignment(path) if entry[2] not in SILENCES]
+    if [word for _, _, word in entries] != list(clip.words):
+        spoken = " ".join(word for _, _, word in entries)
+        raise GridError(f"the alignment {path} says {spoken!r}, the name says {' '.join(clip.words)!r}.")
+    words = np.full(frames, -1, np.int8)
+    for number, (start, end, _) in enumerate(entries):
+        words[round(start * frame_rate) : max(round(end * frame_rate), round(start * frame_rate) + 1)] = number
+    return words
+
+
+def _alignment_file(clip: GridClip) -> Path | None:
+    for parent in clip.video.parents[1:3]:
+        for folder in (parent / "alignments" / clip.speaker, parent / "align"):
+            path = folder / f"{clip.name}.align"
+            if path.is_file():
+                return path
+    return None
+
+
+@dataclass
+class AugmentationArguments:
+    """How training clips are varied. All are our choices; a probability of 0 turns one off."""
+
+    window_frames: int = field(
+        default=64, metadata={"help": "Video frames cut from each clip at random; 0 for whole clips."}
+    )
+    flip_probability: float = field(default=0.5, metadata={"help": "Mirror the picture."})
+    scale: float = field(default=0.08, metadata={"help": "Largest relative change of size."})
+    rotation: float = field(default=4.0, metadata={"help": "Largest rotation, in degrees."})
+    shift: float = field(default=4.0, metadata={"help": "Largest shift, in pixels of the crop."})
+    gamma: float = field(default=0.3, metadata={"help": "Largest change of log gamma."})
+    noise: float = field(
+        default=0.05, metadata={"help": "Largest standard deviation of pixel noise, of normalised pixels."}
+    )
+    blur_probability: float = field(default=0.15, metadata={"help": "Blur the picture."})
+    cutout_probability: float = field(
+        default=0.3, metadata={"help": "Hide a rectangle of the picture for the whole clip."}
+    )
+    time_mask_probability: float = field(
+        default=0.5, metadata={"help": "Hide a run of up to `time_mask_frames` frames."}
+    )
+    time_mask_frames: int = field(default=8, metadata={"help": "Longest run of hidden frames."})
+    stretch_probability: float = field(
+        default=0.5, metadata={"help": "Play the clip slower or faster, pitch unchanged."}
+    )
+    stretch: float = field(default=0.15, metadata={"help": "Largest relative change of speed."})
+
+
+class SpeechClips(Dataset):
+    """
+    Cached clips as training or validation examples.
+
+    Items are dictionaries: `pixel_values_videos` float32 `(frames, 1, height, width)`, `waveform` float32
+    `(samples,)`, `frame_classes` int64 `(frames,)`, `labels` int64 `(words,)`, and `stretch`, the speed (1 for
+    unchanged; the waveform of a stretched clip covers `stretch` times its frames, and its spectrogram is to be
+    resampled in time).
+
+    Args:
+        clips (`list[GridClip]`), files (`dict[str, Path]`): as from [`prepare_clips`]; clips without a file are left
+            out.
+        feature_extractor ([`Lip2WavFeatureExtractor`]): crops and normalises.
+        vocabulary (`list[str]`): of the model's text head.
+        samples_per_frame (`int`): waveform samples for a video frame.
+        augmentation ([`AugmentationArguments`], *optional*): none for validation.
+        seed (`int`, *optional*, defaults to 0): item `i` of epoch `e` is always varied the same way.
+    """
+
+    def __init__(self, clips, files, feature_extractor, vocabulary, samples_per_frame, augmentation=None, seed=0):
+        self.clips = [clip for clip in clips if clip.key in files]
+        self.files = [files[clip.key] for clip in self.clips]
+        self.feature_extractor = feature_extractor
+        self.classes = {word: index + 1 for index, word in enumerate(vocabulary)}
+        self.samples_per_frame = samples_per_frame
+        self.augmentation = augmentation
+        self.seed, self.epoch = seed, 0
+
+    def set_epoch(self, epoch: int):
+        """Choose the random variations of an epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> dict:
+        with np.load(self.files[index]) as cached:
+            crops, waveform, words = cached["crops"], cached["waveform"], cached["frame_words"]
+        waveform = waveform.astype(np.float32) / 32767
+        stretch = 1.0
+        if self.augmentation is None:
+            crops = self._centre(crops)
+        else:
+            rng = np.random.default_rng((self.seed, self.epoch, index))
+            start, length, stretch = self._window(len(crops), rng)
+            positions = start + np.arange(self.augmentation.window_frames or len(crops)) * stretch
+            positions = np.minimum(positions, len(crops) - 1)
+            words = words[np.rint(positions).astype(int)]
+            waveform = waveform[start * self.samples_per_frame : (start + length) * self.samples_per_frame]
+            crops = self._warp(_interpolate(crops, positions), rng)
+        pixels = self.feature_extractor.normalize(crops)
+        if self.augmentation is not None:
+            pixels = self._hide(pixels, rng)
+        frame_classes, labels = self._targets(self.clips[index].words, words)
+        return {
+            "pixel_values_videos": torch.from_numpy(np.ascontiguousarray(pixels[:, None], dtype=np.float32)),
+            "waveform": torch.from_numpy(waveform),
+            "frame_classes": frame_classes,
+            "labels": labels,
+            "stretch": stretch,
+        }
+
+    def _centre(self, crops: np.ndarray) -> np.ndarray:
+        extractor = self.feature_extractor
+        top = (crops.shape[1] - extractor.crop_height) // 2
+        left = (crops.shape[2] - extractor.crop_width) // 2
+        return crops[:, top : top + extractor.crop_height, left : left + extractor.crop_width]
+
+    def _window(self, frames: int, rng) -> tuple[int, int, float]:
+        """First frame, number of frames and speed of a random window."""
+        wanted = self.augmentation.window_frames or frames
+        stretch = 1.0
+        if rng.random() < self.augmentation.stretch_probability:
+            stretch = 1 + rng.uniform(-self.augmentation.stretch, self.augmentation.stretch)
+        length = min(int(np.ceil(wanted * stretch)), frames)
+        return int(rng.integers(frames - length + 1)), length, stretch
+
+    def _warp(self, crops: np.ndarray, rng) -> np.ndarray:
+        """A random similarity, mirror and gamma for the whole clip: `(frames, crop_height, crop_width)`, float32."""
+        choices, extractor = self.augmentation, self.feature_extractor
+        height, width = extractor.crop_height, extractor.crop_width
+        centre = (crops.shape[2] / 2 - 0.5, crops.shape[1] / 2 - 0.5)
+        scale = np.exp(rng.uniform(-choices.scale, choices.scale))
+        matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-choices.rotation, choices.rotation), scale)
+        matrix[:, 2] += np.array([width / 2 - 0.5, height / 2 - 0.5]) - centre
+        matrix[:, 2] += rng.uniform(-choices.shift, choices.shift, 2)
+        if rng.random() < choices.flip_probability:
+            matrix[0] = -matrix[0] + [0, 0, width - 1]
+        blur = rng.random() < choices.blur_probability
+        table = 255 * (np.arange(256) / 255) ** np.exp(rng.uniform(-choices.gamma, choices.gamma))
+        warped = np.empty((len(crops), height, width), np.float32)
+        for source, target in zip(crops, warped):
+            picture = cv2.warpAffine(
+                source, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            target[:] = table[cv2.GaussianBlur(picture, (3, 3), 0) if blur else picture]
+        return warped
+
+    def _hide(self, pixels: np.ndarray, rng) -> np.ndarray:
+        """Noise, a hidden rectangle and a hidden run of frames; hidden pixels are 0, the mean."""
+        choices = self.augmentation
+        frames, height, width = pixels.shape
+        pixels = pixels + rng.normal(0, rng.uniform(0, choices.noise), pixels.shape).astype(np.float32)
+        if rng.random() < choices.cutout_probability:
+            tall, wide = rng.integers(height // 8, height // 3), rng.integers(width // 8, width // 3)
+            top, left = rng.integers(height - tall), rng.integers(width - wide)
+            pixels[:, top : top + tall, left : left + wide] = 0
+        if rng.random() < choices.time_mask_probability:
+            run = int(rng.integers(1, choices.time_mask_frames + 1))
+            start = int(rng.integers(max(frames - run, 1)))
+            pixels[start : start + run] = 0
+        return pixels
+
+    def _targets(self, words: tuple[str, ...], frame_words: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Class of each frame, and the classes of the words that have frames here."""
+        classes = np.array([self.classes[word] for word in words])
+        if (frame_words == -2).any():
+            return torch.full((len(frame_words),), UNKNOWN_CLASS), torch.from_numpy(classes)
+        frame_classes = np.where(frame_words >= 0, classes[np.maximum(frame_words, 0)], 0)
+        return torch.from_numpy(frame_classes), torch.from_numpy(classes[np.unique(frame_words[frame_words >= 0])])
+
+
+def _interpolate(crops: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Crops at fractional frame positions, uint8."""
+    low = np.floor(positions).astype(int)
+    fraction = (positions - low).astype(np.float32)[:, None, None]
+    if not fraction.any():
+        return crops[low]
+    high = np.minimum(low + 1, len(crops) - 1)
+    return np.rint(crops[low] * (1 - fraction) + crops[high] * fraction).astype(np.uint8)
+
+
+def collate_clips(items: list[dict]) -> dict[str, torch.Tensor]:
+    """Batch of [`SpeechClips`] items, zero padded at the end, with `frame_mask` and the lengths."""
+    frames = [len(item["pixel_values_videos"]) for item in items]
+    pad = partial(torch.nn.utils.rnn.pad_sequence, batch_first=True)
+    return {
+        "pixel_values_videos": pad([item["pixel_values_videos"] for item in items]),
+        "frame_mask": (torch.arange(max(frames)) < torch.tensor(frames)[:, None]).long(),
+        "waveform": pad([item["waveform"] for item in items]),
+        "waveform_lengths": torch.tensor([len(item["waveform"]) for item in items]),
+        "frame_classes": pad([item["frame_classes"] for item in items], padding_value=UNKNOWN_CLASS),
+        "labels": pad([item["labels"] for item in items]),
+        "label_lengths": torch.tensor([len(item["labels"]) for item in items]),
+        "stretch": torch.tensor([item["stretch"] for item in items], dtype=torch.float32),
+    }

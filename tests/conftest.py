@@ -1,0 +1,86 @@
+"""What all tests share: no network, tiny models, a synthetic talking face, and the real data where there are some."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+
+# Before anything imports huggingface_hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+LOOPBACK = ("127.", "::1", "localhost")
+
+# A network of every kind of layer, small enough for a test.
+TINY_CONFIG = {
+    "hidden_size": 16,
+    "stem_channels": 4,
+    "visual_channels": [4, 8],
+    "num_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "attention_window": 3,
+    "num_mel_layers": 1,
+    "num_mel_bins": 8,
+    "num_decoder_layers": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """A test that connects to another machine fails, even if the code under test hides the error."""
+    attempts = []
+
+    def guard(original):
+        def connect(self, address):
+            is_local = self.family == getattr(socket, "AF_UNIX", None) or str(address[0]).startswith(LOOPBACK)
+            if not is_local:
+                attempts.append(address)
+                raise ConnectionRefusedError(f"tests do not use the network, but something connects to {address}")
+            return original(self, address)
+
+        return connect
+
+    monkeypatch.setattr(socket.socket, "connect", guard(socket.socket.connect))
+    monkeypatch.setattr(socket.socket, "connect_ex", guard(socket.socket.connect_ex))
+    yield attempts
+    assert not attempts, f"connections to other machines were tried: {attempts}"
+
+
+@pytest.fixture(scope="session")
+def grid_dir() -> Path:
+    """The folder with real clips of GRID: `LIP2WAV_DATA`, or `../shared/data/grid` beside the repository."""
+    folder = Path(os.environ.get("LIP2WAV_DATA") or REPOSITORY.parent / "shared" / "data" / "grid")
+    if not (folder / "video").is_dir():
+        pytest.skip(f"no real data: there is no folder {folder / 'video'} (set LIP2WAV_DATA to a copy of GRID)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def talking_video(tmp_path_factory) -> Path:
+    """A synthetic face that says "bin blue at f two now": 3 s, H.264 and AAC."""
+    from lip2wav_hf.synthetic import write_clip
+
+    path = tmp_path_factory.mktemp("video") / "bbaf2n.mp4"
+    write_clip(path, "bbaf2n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory) -> Path:
+    """A saved model with random weights, and its feature extractor."""
+    import torch
+
+    from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
+    from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+    from lip2wav_hf.modeling_lip2wav import Lip2WavModel
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    Lip2WavModel(Lip2WavConfig(**TINY_CONFIG)).save_pretrained(folder)
+    Lip2WavFeatureExtractor().save_pretrained(folder)
+    return folder

@@ -1,0 +1,259 @@
+"""The networks: what holds for every one of them, and what is particular to the generator."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lip2wav_hf import Lip2WavConfig, Lip2WavModel
+
+
+TINY = {
+    "image_height": 16,
+    "image_width": 16,
+    "hidden_size": 32,
+    "stem_channels": 8,
+    "visual_channels": [8, 16],
+    "vocabulary": ["one", "two", "three"],
+}
+CONFIGS = {
+    "istft": TINY
+    | {
+        "num_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "attention_window": 3,
+        "num_mel_layers": 1,
+        "num_mel_bins": 20,
+        "num_decoder_layers": 1,
+        "griffin_lim_iterations": 2,
+        "mirror_average": True,
+        "kernel_size": 3,
+    },
+    "istft with a speaker": TINY
+    | {
+        "num_layers": 1,
+        "num_attention_heads": 2,
+        "num_mel_layers": 1,
+        "num_decoder_layers": 1,
+        "speaker_embedding_size": 6,
+    },
+    "frame": TINY | {"decoder_type": "frame", "decoder_channels": 16, "decoder_strides": [4, 4, 4, 4]},
+}
+PRESET = Path(__file__).parents[1] / "configs" / "vougioukas2019.json"
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request):
+    return Lip2WavConfig(**CONFIGS[request.param])
+
+
+def build(config):
+    torch.manual_seed(0)
+    return Lip2WavModel(config).eval()
+
+
+def inputs(config, batch=2, frames=9):
+    generator = torch.Generator().manual_seed(1)
+    shape = (batch, frames, 1, config.image_height, config.image_width)
+    given = {"pixel_values_videos": torch.randn(shape, generator=generator)}
+    if config.speaker_embedding_size:
+        given["speaker_embedding"] = torch.randn((batch, config.speaker_embedding_size), generator=generator)
+    return given
+
+
+@torch.no_grad()
+def test_shapes_and_range(config):
+    output = build(config)(**inputs(config))
+    samples = 9 * config.samples_per_frame
+    assert output.waveform.shape == (2, samples)
+    assert output.waveform_lengths.tolist() == [samples, samples]
+    assert output.text_logits.shape == (2, 9, 4)
+    assert output.waveform.abs().max() <= 1
+
+
+@torch.no_grad()
+def test_outputs_are_deterministic(config):
+    model = build(config)
+    first, second = model(**inputs(config)), model(**inputs(config))
+    assert torch.equal(first.waveform, second.waveform)
+
+
+@torch.no_grad()
+def test_save_and_load_give_the_same_output(config, tmp_path):
+    model = build(config)
+    model.save_pretrained(tmp_path)
+    loaded = Lip2WavModel.from_pretrained(tmp_path).eval()
+    assert loaded.config.to_dict()["visual_channels"] == [8, 16]
+    assert torch.equal(model(**inputs(config)).waveform, loaded(**inputs(config)).waveform)
+
+
+@torch.no_grad()
+def test_half_precision_weights_round_trip(config, tmp_path):
+    build(config).to(torch.float16).save_pretrained(tmp_path)
+    loaded = Lip2WavModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    assert torch.isfinite(loaded(**inputs(config)).waveform).all()
+
+
+@torch.no_grad()
+def test_a_padded_batch_equals_single_clips(config):
+    model, given = build(config), inputs(config)
+    mask = torch.ones(2, 9, dtype=torch.long)
+    mask[1, 5:] = 0
+    given["pixel_values_videos"][1, 5:] = 0
+    together = model(**given, frame_mask=mask)
+    alone = model(
+        **{name: value[1:, :5] if name == "pixel_values_videos" else value[1:] for name, value in given.items()}
+    )
+    samples = 5 * config.samples_per_frame
+    assert together.waveform_lengths.tolist() == [9 * config.samples_per_frame, samples]
+    assert torch.allclose(together.waveform[1, :samples], alone.waveform[0], atol=1e-5)
+    assert together.waveform[1, samples:].abs().max() == 0
+    assert torch.allclose(together.text_logits[1, :5], alone.text_logits[0], atol=1e-5)
+
+
+def test_missing_weights_and_buffers_are_initialised(config):
+    fresh = build(config)
+    torch.manual_seed(0)
+    loaded = Lip2WavModel.from_pretrained(None, config=config, state_dict={}).eval()
+    for name, value in fresh.named_parameters():
+        other = loaded.get_parameter(name)
+        assert torch.isfinite(other).all(), name
+        assert torch.isclose(other.std(unbiased=False), value.std(unbiased=False), rtol=0.5, atol=1e-3), name
+    for name, value in fresh.named_buffers():
+        assert torch.equal(loaded.get_buffer(name), value), name
+
+
+def test_gradient_reaches_every_parameter(config):
+    model = build(config).train()
+    output = model(**inputs(config))
+    (output.waveform.square().sum() + output.text_logits.square().sum()).backward()
+    without = [
+        name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert without == []
+
+
+@torch.no_grad()
+def test_bfloat16(config):
+    model, given = build(config), inputs(config)
+    exact = model(**given).text_logits
+    rounded = model.to(torch.bfloat16)(**{name: value.to(torch.bfloat16) for name, value in given.items()})
+    assert torch.isfinite(rounded.waveform).all()
+    assert torch.allclose(rounded.text_logits.float(), exact, atol=0.05 * exact.abs().max() + 0.05)
+
+
+@torch.no_grad()
+def test_chunks_equal_the_whole():
+    config = Lip2WavConfig(**CONFIGS["istft"])
+    model, given = build(config), inputs(config, frames=150)
+    whole, steps = model(**given), []
+    chunked = model.synthesize(**given, chunk_frames=40, progress=steps.append)
+    assert config.context_frames < 55  # the chunks below really are cut
+    assert sum(steps) == 150
+    assert torch.allclose(chunked.waveform, whole.waveform, atol=1e-4)
+    assert torch.allclose(chunked.text_logits, whole.text_logits, atol=1e-4)
+
+
+@torch.no_grad()
+def test_an_output_depends_on_its_context_only():
+    config = Lip2WavConfig(**CONFIGS["istft"])
+    model, given = build(config), inputs(config, batch=1, frames=150)
+    before = model(**given).waveform
+    given["pixel_values_videos"][:, 140:] += 1
+    difference = (model(**given).waveform - before)[0].abs()
+    first = (140 - config.context_frames) * config.samples_per_frame
+    assert difference[:first].max() < 1e-5
+    assert difference[first:].max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_mirrored_clip_sounds_the_same_with_mirror_average():
+    config = Lip2WavConfig(**CONFIGS["istft"])
+    model, given = build(config), inputs(config)
+    mirrored = {"pixel_values_videos": given["pixel_values_videos"].flip(-1)}
+    assert torch.allclose(model(**given).waveform, model(**mirrored).waveform, atol=1e-5)
+    config.mirror_average = False
+    assert not torch.allclose(model(**given).waveform, model(**mirrored).waveform, atol=1e-5)
+
+
+@torch.no_grad()
+def test_griffin_lim_brings_magnitudes_nearer_to_the_predicted_ones():
+    config = Lip2WavConfig(**CONFIGS["istft"])
+    decoder = build(config).decoder
+    mel, mask = torch.randn(1, 60, 20, generator=torch.Generator().manual_seed(2)), torch.ones(1, 60, 1)
+    wanted = decoder.spectrum(mel, mask)[0].exp()
+    errors = [(decoder.analyse(decoder(mel, mask, count)).abs() - wanted).norm() for count in (0, 4, 30)]
+    assert errors[2] < errors[1] < errors[0]
+
+
+@torch.no_grad()
+def test_analysis_and_overlap_add_are_inverse():
+    decoder = build(Lip2WavConfig(**CONFIGS["istft"])).decoder
+    waveform = torch.randn(2, 20 * decoder.hop_length, generator=torch.Generator().manual_seed(3))
+    restored = decoder.overlap_add(decoder.analyse(waveform), torch.ones(2, 20, 1))
+    assert torch.allclose(restored, waveform, atol=1e-4)
+
+
+def test_decode_text_merges_frames_and_drops_blanks():
+    model = build(Lip2WavConfig(**CONFIGS["istft"]))
+    classes = torch.tensor([[0, 2, 2, 0, 2, 1, 1, 1, 0, 3]])
+    logits = torch.nn.functional.one_hot(classes, 4) * 20.0
+    words = model.decode_text(logits)[0]
+    assert [word["word"] for word in words] == ["two", "two", "one", "three"]
+    assert (words[2]["start"], words[2]["end"]) == (pytest.approx(0.2), pytest.approx(0.32))
+    assert all(word["confidence"] > 0.99 for word in words)
+    shortened = model.decode_text(logits, torch.tensor([[1] * 8 + [0] * 2]))[0]
+    assert [word["word"] for word in shortened] == ["two", "two", "one"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"pixel_values_videos": torch.zeros(1, 5, 3, 16, 16)}, "pixel_values_videos"),
+        ({"pixel_values_videos": torch.zeros(1, 0, 1, 16, 16)}, "1 frame or more"),
+        ({"frame_mask": torch.ones(2, 4)}, "frame_mask"),
+        ({"speaker_embedding": torch.ones(2, 6)}, "speaker_embedding"),
+    ],
+)
+def test_wrong_inputs_are_named(change, complaint):
+    config = Lip2WavConfig(**CONFIGS["istft"])
+    with pytest.raises(ValueError, match=complaint):
+        build(config)(**(inputs(config) | change))
+
+
+def test_a_missing_speaker_is_named():
+    config = Lip2WavConfig(**CONFIGS["istft with a speaker"])
+    with pytest.raises(ValueError, match="speaker_embedding"):
+        build(config)(pixel_values_videos=inputs(config)["pixel_values_videos"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"decoder_type": "wavenet"}, "decoder_type"),
+        ({"sampling_rate": 16001}, "multiple of `frame_rate`"),
+        ({"frame_rate": 0.0}, "frame_rate"),
+        ({"hop_length": 150}, "hop_length"),
+        ({"kernel_size": 4}, "odd"),
+        ({"hidden_size": 100}, "num_attention_heads"),
+        ({"image_width": 31}, "even"),
+        ({"decoder_type": "frame", "decoder_strides": [7]}, "decoder_strides"),
+    ],
+)
+def test_contradictory_configs_are_refused(fields, complaint):
+    with pytest.raises(Exception, match=complaint):
+        Lip2WavConfig(**fields)
+
+
+def test_the_config_refuses_wrong_types():
+    with pytest.raises(Exception, match="hidden_size"):
+        Lip2WavConfig(hidden_size="large")
+
+
+@torch.no_grad()
+def test_the_2019_preset_speaks_at_50_khz():
+    config = Lip2WavConfig.from_json_file(PRESET)
+    assert (config.decoder_type, config.sampling_rate, config.samples_per_frame) == ("frame", 50000, 2000)
+    output = build(config)(torch.zeros(1, 3, 1, 96, 128))
+    assert output.waveform.shape == (1, 6000)

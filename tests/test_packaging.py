@@ -1,0 +1,109 @@
+import re
+import subprocess
+import sys
+from configparser import ConfigParser
+from importlib.metadata import entry_points, requires, version
+from pathlib import Path
+
+import pytest
+
+import lip2wav_hf
+from conftest import REPOSITORY
+
+
+PACKAGE = Path(lip2wav_hf.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def setup_cfg():
+    parser = ConfigParser()
+    assert parser.read(REPOSITORY / "setup.cfg")
+    return parser
+
+
+def test_the_version_stands_in_one_place(setup_cfg):
+    assert version("lip2wav_hf") == lip2wav_hf.__version__
+    assert setup_cfg["metadata"]["version"] == "attr: lip2wav_hf.__version__"
+
+
+def test_the_command_is_installed():
+    (command,) = entry_points(group="console_scripts", name="lip2wav")
+    assert command.value == "lip2wav_hf.cli:main"
+    assert callable(command.load())
+
+
+def test_no_needless_upper_bounds():
+    bounded = [line for line in requires("lip2wav_hf") if re.search(r"<|==|~=", line.split(";")[0])]
+    assert [line.split("<")[0].split(">")[0] for line in bounded] == ["ruff"]
+
+
+def test_every_extra_is_there(setup_cfg):
+    assert set(setup_cfg["options.extras_require"]) == {"train", "evaluate", "demo", "dev"}
+
+
+def test_everything_that_must_ship_is_package_data(setup_cfg):
+    """Each file that is no module of a Python package falls under one of the patterns of setup.cfg."""
+    patterns = setup_cfg["options.package_data"]["lip2wav_hf"].split()
+    shipped = {path for pattern in patterns for path in PACKAGE.glob(pattern.replace("**", "**/*")) if path.is_file()}
+    files = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert {
+        path for path in files - shipped if path.suffix != ".py" or not (path.parent / "__init__.py").exists()
+    } == set()
+    names = {str(path.relative_to(PACKAGE)) for path in files}
+    assert {
+        "assets/sample.mp4",
+        "checkpoints/grid-s1/config.json",
+        "checkpoints/grid-s1/model.safetensors",
+        "checkpoints/grid-s1/preprocessor_config.json",
+        "checkpoints/grid-s1/README.md",
+        "face_models/face_detection_short_range.tflite",
+        "face_models/face_landmark.tflite",
+    } <= names
+
+
+def test_the_bundled_checkpoint_is_small():
+    assert (PACKAGE / "checkpoints" / "grid-s1" / "model.safetensors").stat().st_size <= 30_000_000
+
+
+REMOTE_FILES = (
+    "configuration_lip2wav.py",
+    "grammar.py",
+    "modeling_lip2wav.py",
+    "video.py",
+    "face_tracking.py",
+    "feature_extraction_lip2wav.py",
+    "pipeline_video_to_speech.py",
+)
+
+
+@pytest.mark.parametrize("name", REMOTE_FILES)
+def test_remote_code_needs_nothing_else(name):
+    """What the Hub requires before it loads these files: the documented libraries, and files that travel too."""
+    from transformers.dynamic_module_utils import get_imports, get_relative_imports
+
+    allowed = {"numpy", "torch", "transformers", "av", "cv2", "huggingface_hub", "tqdm", *sys.stdlib_module_names}
+    assert set(get_imports(PACKAGE / name)) <= allowed
+    assert {f"{module}.py" for module in get_relative_imports(PACKAGE / name)} <= set(REMOTE_FILES)
+
+
+def test_public_names_need_the_base_dependencies_only():
+    """With all libraries of the extras hidden, every public name can be had, and the command starts."""
+    extras = ["accelerate", "datasets", "torchaudio", "tensorboard", "evaluate", "jiwer", "pesq", "pocketsphinx"]
+    extras += ["pystoi", "scipy", "gradio", "espeakng_loader", "pytest"]
+    code = f"""
+import sys
+for name in {extras}:
+    sys.modules[name] = None
+import lip2wav_hf, lip2wav_hf.cli, lip2wav_hf.plotting
+for name in lip2wav_hf.__all__:
+    getattr(lip2wav_hf, name)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_makefile_that_explains_itself():
+    result = subprocess.run(["make", "-C", str(REPOSITORY)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    for target in ("demo", "test", "quality", "style", "clean"):
+        assert f"make {target}" in result.stdout

@@ -1,0 +1,290 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+from transformers import pipeline
+
+from conftest import TINY_CONFIG
+from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
+from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.modeling_lip2wav import Lip2WavModel
+from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
+from lip2wav_hf.video import VideoError
+
+
+BOX = (4, 2, 76, 50)
+
+
+def make_pipeline(dtype=torch.float32, model_options=None, **options):
+    torch.manual_seed(0)
+    model = Lip2WavModel(Lip2WavConfig(**TINY_CONFIG, **(model_options or {}))).to(dtype)
+    options = {"device": "cpu", "fps": 25, "mouth_boxes": BOX} | options
+    return VideoToSpeechPipeline(
+        task="video-to-speech", model=model, feature_extractor=Lip2WavFeatureExtractor(), **options
+    )
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return make_pipeline()
+
+
+def noise(frames, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (frames, 54, 80, 3), np.uint8)
+
+
+def test_result_types_and_shapes(pipe):
+    result = pipe(noise(12))
+    assert set(result) == {"audio", "sampling_rate", "text", "words", "face_coverage"}
+    assert result["audio"].dtype == np.float32 and result["audio"].shape == (12 * 640,)
+    assert np.abs(result["audio"]).max() <= 1
+    assert result["sampling_rate"] == 16000
+    assert result["face_coverage"] == 1.0
+    assert result["text"] == " ".join(word["word"] for word in result["words"])
+    for word in result["words"]:
+        assert 0 <= word["start"] < word["end"] <= 12 / 25
+        assert 0 < word["confidence"] <= 1
+
+
+def test_return_crops(pipe):
+    crops = pipe(noise(7), return_crops=True)["crops"]
+    assert crops.shape == (7, 40, 64) and crops.dtype == np.uint8
+
+
+def test_a_batch_of_ragged_clips_equals_single_clips(pipe):
+    videos = [noise(9, 1), noise(15, 2), noise(4, 3)]
+    single = [pipe(video) for video in videos]
+    together = pipe(videos, batch_size=3, return_crops=True)
+    for alone, batched, video in zip(single, together, videos):
+        assert batched["audio"].shape == (len(video) * 640,)
+        np.testing.assert_allclose(batched["audio"], alone["audio"], atol=1e-5)
+        assert batched["text"] == alone["text"]
+        assert batched["crops"].shape == (len(video), 40, 64)
+
+
+def test_more_clips_than_fit_one_batch(pipe):
+    lengths = [3, 8, 5, 6, 4]
+    results = pipe([noise(length, length) for length in lengths], batch_size=2)
+    assert [len(result["audio"]) // 640 for result in results] == lengths
+
+
+def test_list_tuple_generator_and_dataset_agree(pipe):
+    videos = [noise(5, 1), noise(6, 2)]
+
+    class Clips(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(videos)
+
+        def __getitem__(self, index):
+            return videos[index]
+
+    expected = [pipe(video)["audio"] for video in videos]
+    for many in (videos, tuple(videos), (video for video in videos), Clips()):
+        results = list(pipe(many))
+        assert len(results) == 2
+        for result, audio in zip(results, expected):
+            np.testing.assert_allclose(result["audio"], audio, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_in_float32_out(pipe, dtype):
+    video = noise(10)
+    result = make_pipeline(dtype)(video)
+    assert result["audio"].dtype == np.float32
+    assert np.isfinite(result["audio"]).all()
+    expected = pipe(video)["audio"]
+    assert np.abs(result["audio"] - expected).max() <= 0.1 * np.abs(expected).max() + 1e-3
+
+
+def test_chunked_equals_unchunked(pipe):
+    video = noise(150)
+    whole = pipe(video, chunk_length_s=60.0)
+    chunked = pipe(video, chunk_length_s=1.0)
+    assert whole["audio"].shape == chunked["audio"].shape
+    np.testing.assert_allclose(chunked["audio"], whole["audio"], atol=1e-3 * np.abs(whole["audio"]).max())
+    assert chunked["text"] == whole["text"]
+
+
+def test_a_dict_carries_what_belongs_to_one_video():
+    pipe = make_pipeline(fps=None, mouth_boxes=None)
+    first, second = noise(5, 1), noise(10, 2)
+    results = pipe(
+        [
+            {"video": first, "fps": 25, "mouth_boxes": BOX},
+            {"video": second, "fps": 50, "mouth_boxes": np.tile(BOX, (5, 1))},
+        ],
+        batch_size=2,
+    )
+    assert [len(result["audio"]) for result in results] == [5 * 640, 5 * 640]
+
+
+def test_rows_of_a_datasets_video_column(pipe, talking_video):
+    rows = [
+        {"path": str(talking_video), "bytes": None},
+        {"path": None, "bytes": talking_video.read_bytes()},
+    ]
+    pipe = make_pipeline(fps=None, mouth_boxes=None)
+    from_path, from_bytes = pipe(rows)
+    np.testing.assert_array_equal(from_path["audio"], from_bytes["audio"])
+    assert len(from_path["audio"]) == 75 * 640
+    assert from_path["face_coverage"] > 0.95
+
+
+def test_speaker_embedding():
+    pipe = make_pipeline(model_options={"speaker_embedding_size": 4})
+    video = noise(6)
+    voices = [pipe(video, speaker_embedding=np.full(4, value))["audio"] for value in (-1.0, 1.0)]
+    assert np.abs(voices[0] - voices[1]).max() > 0
+    together = pipe(
+        [{"video": video, "speaker_embedding": [1.0] * 4}, {"video": video, "speaker_embedding": [-1.0] * 4}]
+    )
+    np.testing.assert_allclose(together[0]["audio"], voices[1], atol=1e-6)
+    with pytest.raises(ValueError, match="needs a `speaker_embedding`"):
+        pipe(video)
+
+
+@pytest.mark.parametrize(
+    "videos, message",
+    [
+        ([], "list of videos is empty"),
+        ((), "list of videos is empty"),
+        (None, "None"),
+        ([None], "None"),
+        (list(noise(3)), "np.stack"),
+        ([[noise(3)]], "flat list"),
+        (3, "not int"),
+        ({"video": noise(3), "frame_rate": 25}, "unknown keys \\['frame_rate'\\]"),
+        ({"fps": 25}, 'has no "video"'),
+        ("there-is-no-such-file.mp4", "there-is-no-such-file.mp4"),
+    ],
+)
+def test_unusable_input_is_refused_with_the_reason(pipe, videos, message):
+    with pytest.raises(ValueError, match=message):
+        pipe(videos)
+
+
+def test_an_array_needs_fps():
+    with pytest.raises(ValueError, match="fps="):
+        make_pipeline(fps=None)(noise(3))
+
+
+def test_boxes_for_many_videos_are_refused(pipe):
+    with pytest.raises(VideoError, match="belongs to one video"):
+        pipe([noise(3), noise(4)], mouth_boxes=np.tile(BOX, (3, 1)))
+
+
+def test_misspelt_and_impossible_parameters(pipe):
+    with pytest.raises(TypeError, match="chunk_lenght_s"):
+        pipe(noise(3), chunk_lenght_s=5.0)
+    with pytest.raises(TypeError, match="min_confidence"):
+        make_pipeline(min_confidence=0.5)
+    with pytest.raises(ValueError, match="chunk_length_s"):
+        pipe(noise(3), chunk_length_s=0.0)
+
+
+def test_a_model_without_feature_extractor_is_refused():
+    with pytest.raises(ValueError, match="feature_extractor="):
+        VideoToSpeechPipeline(model=Lip2WavModel(Lip2WavConfig(**TINY_CONFIG)), device="cpu")
+
+
+class WordsOfConfidence(Lip2WavModel):
+    """Says "bin" with a given probability in every frame."""
+
+    probability = 0.9
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        logits = torch.full_like(output.text_logits, ((1 - self.probability) / 51)).log()
+        logits[..., 1] = np.log(self.probability)
+        output.text_logits = logits
+        return output
+
+
+@pytest.mark.parametrize("probability, warned", [(0.9, False), (0.5, True)])
+def test_one_warning_for_uncertain_words(caplog, probability, warned):
+    model = WordsOfConfidence(Lip2WavConfig(**TINY_CONFIG))
+    model.probability = probability
+    pipe = VideoToSpeechPipeline(model=model, feature_extractor=Lip2WavFeatureExtractor(), device="cpu", fps=25)
+    with caplog.at_level(logging.WARNING, "lip2wav_hf"):
+        pipe(noise(6), mouth_boxes=BOX)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == int(warned)
+    if warned:
+        assert "array of shape (6, 54, 80, 3)" in messages[0]
+        assert "mean confidence 0.50" in messages[0] and "51 words" in messages[0]
+    caplog.clear()
+    pipe(noise(6), mouth_boxes=BOX, low_text_confidence=0.4)
+    assert not caplog.records
+
+
+def test_a_warning_when_the_face_is_mostly_missing(caplog, talking_video):
+    from lip2wav_hf.video import VideoReader
+
+    with VideoReader(talking_video) as reader:
+        frames = np.stack(list(reader))
+    frames[20:70] = 128
+    model = WordsOfConfidence(Lip2WavConfig(**TINY_CONFIG))
+    pipe = VideoToSpeechPipeline(model=model, feature_extractor=Lip2WavFeatureExtractor(), device="cpu")
+    with caplog.at_level(logging.WARNING, "lip2wav_hf"):
+        result = pipe(frames, fps=25)
+    assert result["face_coverage"] < 0.5
+    assert len(caplog.records) == 1
+    assert "a face was found in only" in caplog.records[0].getMessage()
+
+
+def test_the_model_speaks_in_evaluation_mode():
+    pipe = make_pipeline()
+    video = noise(8)
+    np.testing.assert_array_equal(pipe(video)["audio"], pipe(video)["audio"])
+    assert not pipe.model.training
+
+
+def test_loaded_from_a_folder_without_any_request(tiny_model_dir, talking_video, no_network):
+    pipe = VideoToSpeechPipeline(
+        task="video-to-speech",
+        model=Lip2WavModel.from_pretrained(tiny_model_dir),
+        feature_extractor=Lip2WavFeatureExtractor.from_pretrained(tiny_model_dir),
+        device="cpu",
+    )
+    result = pipe(talking_video)
+    assert result["audio"].shape == (75 * 640,)
+    assert result["face_coverage"] > 0.95
+    assert not no_network
+
+
+def test_import_registers_the_task(tiny_model_dir, talking_video):
+    pipe = pipeline("video-to-speech", model=str(tiny_model_dir), device="cpu", chunk_length_s=5.0)
+    assert type(pipe) is VideoToSpeechPipeline
+    assert len(pipe(str(talking_video))["audio"]) == 75 * 640
+    assert (
+        pipeline("video-to-speech", model=str(tiny_model_dir), device="cpu", dtype="bfloat16").dtype == torch.bfloat16
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_automatic_dtype_is_that_of_the_saved_model(tmp_path, dtype):
+    Lip2WavModel(Lip2WavConfig(**TINY_CONFIG)).to(dtype).save_pretrained(tmp_path)
+    Lip2WavFeatureExtractor().save_pretrained(tmp_path)
+    pipe = pipeline("video-to-speech", model=str(tmp_path), device="cpu", dtype="auto")
+    assert pipe.dtype == dtype
+    assert pipe(noise(5), fps=25, mouth_boxes=BOX)["audio"].dtype == np.float32
+
+
+def test_the_bundled_checkpoint_is_the_default(talking_video, no_network):
+    pipe = pipeline("video-to-speech", device="cpu")
+    result = pipe(str(talking_video))
+    assert result["sampling_rate"] == 16000 and len(result["audio"]) == 3 * 16000
+    assert np.abs(result["audio"]).max() > 0.01
+    assert not no_network
+
+
+def test_real_clips_in_every_form(grid_dir):
+    clips = sorted((grid_dir / "original").glob("*/*.mpg"))[:2]
+    pipe = make_pipeline(fps=None, mouth_boxes=None)
+    results = pipe([str(clips[0]), clips[1]], batch_size=2)
+    for result in results:
+        assert len(result["audio"]) == 75 * 640
+        assert result["face_coverage"] > 0.95
+    with open(clips[0], "rb") as file:
+        np.testing.assert_allclose(pipe(file)["audio"], results[0]["audio"], atol=1e-5)

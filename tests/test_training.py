@@ -1,0 +1,299 @@
+"""Training: the data it sees, the steps it takes, how it stops and goes on."""
+
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel, training
+from lip2wav_hf.grid import GridClip, sentence_words
+from lip2wav_hf.mel import LogMelSpectrogram
+from lip2wav_hf.synthetic import write_corpus
+from lip2wav_hf.train import main, parse_arguments
+from lip2wav_hf.training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
+
+
+TINY_MODEL = {
+    "model_type": "lip2wav",
+    "hidden_size": 16,
+    "stem_channels": 4,
+    "visual_channels": [4, 8],
+    "num_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "num_mel_layers": 1,
+    "num_mel_bins": 20,
+    "num_decoder_layers": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A GRID-shaped folder of synthetic talking faces."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder, speakers=["synthetic1"], sentences_per_speaker=6, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_arguments(corpus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    config = folder / "model.json"
+    config.write_text(json.dumps(TINY_MODEL))
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(
+        f"data_dir: [{corpus}]\ncache_dir: {folder / 'cache'}\nconfig: {config}\nmax_steps: 6\nbatch_size: 2\n"
+        "mixed_precision: 'no'\nwith_tracking: false\ndataloader_workers: 0\npreprocessing_workers: 1\n"
+        "decoder_windows: 2\nstretch_probability: 0.3\n"
+    )
+    return [str(recipe)]
+
+
+@pytest.fixture
+def cached_clip(tmp_path):
+    """One cached clip whose first pixel tells the frame, and its file."""
+    words = np.repeat(np.array([-1, 0, 1, 2, 3, 4, 5, -1], np.int8), [10, 9, 9, 9, 9, 9, 9, 11])
+    crops = np.zeros((75, 48, 72), np.uint8)
+    crops += np.arange(75, dtype=np.uint8)[:, None, None] * 3 + np.arange(72, dtype=np.uint8)[None, None] // 4
+    waveform = (8000 * np.sin(np.arange(48000) * 0.05)).astype(np.int16)
+    path = tmp_path / "bbaf2n.npz"
+    np.savez(path, crops=crops, waveform=waveform, frame_words=words)
+    return GridClip("s1", "bbaf2n", tmp_path / "bbaf2n.mkv", tuple(sentence_words("bbaf2n"))), path
+
+
+def clips_of(cached_clip, augmentation=None, seed=0):
+    clip, path = cached_clip
+    return SpeechClips(
+        [clip], {clip.key: path}, Lip2WavFeatureExtractor(), Lip2WavConfig().vocabulary, 640, augmentation, seed
+    )
+
+
+def test_validation_clips_are_what_the_pipeline_sees(cached_clip):
+    item = clips_of(cached_clip)[0]
+    assert item["pixel_values_videos"].shape == (75, 1, 40, 64)
+    with np.load(cached_clip[1]) as cached:
+        expected = Lip2WavFeatureExtractor().normalize(cached["crops"][:, 4:44, 4:68])
+    assert np.array_equal(item["pixel_values_videos"][:, 0].numpy(), expected)
+    vocabulary = Lip2WavConfig().vocabulary
+    assert [vocabulary[label - 1] for label in item["labels"]] == sentence_words("bbaf2n")
+    assert (item["frame_classes"][:10] == 0).all() and item["frame_classes"][12] == item["labels"][0]
+
+
+def test_variations_follow_seed_and_epoch(cached_clip):
+    first, again, other = (clips_of(cached_clip, AugmentationArguments(), seed) for seed in (1, 1, 2))
+    assert torch.equal(first[0]["pixel_values_videos"], again[0]["pixel_values_videos"])
+    assert not torch.equal(first[0]["pixel_values_videos"], other[0]["pixel_values_videos"])
+    again.set_epoch(1)
+    assert not torch.equal(first[0]["pixel_values_videos"], again[0]["pixel_values_videos"])
+    assert first[0]["pixel_values_videos"].shape == (64, 1, 40, 64)
+
+
+def test_a_stretched_clip_keeps_picture_words_and_sound_together(cached_clip):
+    off = {field.name: 0 for field in dataclasses.fields(AugmentationArguments) if field.name.endswith("probability")}
+    quiet = AugmentationArguments(**off | {"scale": 0, "rotation": 0, "shift": 0, "gamma": 0, "noise": 0})
+    quiet.stretch_probability, quiet.stretch, quiet.window_frames = 1.0, 0.2, 40
+    dataset = clips_of(cached_clip, quiet)
+    for epoch in range(5):
+        dataset.set_epoch(epoch)
+        item = dataset[0]
+        assert 0.8 <= item["stretch"] <= 1.2
+        assert len(item["waveform"]) == math.ceil(40 * item["stretch"]) * 640
+        # Brightness rises by the same amount each frame, so its slope is the speed.
+        brightness = item["pixel_values_videos"].mean((1, 2, 3))
+        slope = float(brightness[-1] - brightness[0]) / 39
+        spread = float(brightness.std()) * math.sqrt(12)  # of a ramp
+        assert slope * 39 == pytest.approx(spread, rel=0.1)
+        assert len(item["frame_classes"]) == 40
+    assert {int(label) for label in item["labels"]} == {int(c) for c in item["frame_classes"] if c > 0}
+
+
+def test_stretch_frames_resamples_linearly():
+    ramp = torch.arange(10.0)[None, :, None].expand(2, 10, 3)
+    result = training.stretch_frames(ramp, torch.tensor([1.0, 1.5]), 6)
+    assert torch.allclose(result[0, :, 0], torch.arange(6.0))
+    assert torch.allclose(result[1, :, 2], (torch.arange(6) + 0.5) * 1.5 - 0.5)
+
+
+def test_collate_pads_ragged_clips(cached_clip):
+    items = [clips_of(cached_clip)[0] for _ in range(2)]
+    items[1] = items[1] | {
+        "pixel_values_videos": items[1]["pixel_values_videos"][:30],
+        "frame_classes": items[1]["frame_classes"][:30],
+        "labels": items[1]["labels"][:2],
+    }
+    batch = collate_clips(items)
+    assert batch["pixel_values_videos"].shape == (2, 75, 1, 40, 64)
+    assert batch["frame_mask"].sum(1).tolist() == [75, 30]
+    assert batch["label_lengths"].tolist() == [6, 2]
+    assert (batch["frame_classes"][1, 30:] == -100).all()
+
+
+def test_log_mel_of_a_tone_peaks_in_its_band_and_frames():
+    config = Lip2WavConfig()
+    waveform = torch.zeros(1, 16000)
+    waveform[0, 8000:] = torch.sin(torch.arange(8000) * 2 * math.pi * 1000 / 16000)
+    mel = LogMelSpectrogram(config)(waveform)
+    assert mel.shape == (1, 100, 80)
+    assert mel[0, 20].max() == pytest.approx(math.log(config.mel_floor))
+    from transformers.audio_utils import hertz_to_mel
+
+    expected = hertz_to_mel(1000.0, "slaney") / hertz_to_mel(8000.0, "slaney") * 81 - 1
+    assert abs(int(mel[0, 75].argmax()) - expected) <= 1
+
+
+def test_prepared_clips_are_cached_and_bad_ones_reported(corpus, tmp_path, caplog):
+    clips = training.load_split(corpus, "train")[:2]
+    broken = GridClip("s9", "bbaf2n", tmp_path / "bbaf2n.mkv", tuple(sentence_words("bbaf2n")))
+    broken.video.write_bytes(b"nothing")
+    files = prepare_clips(
+        [*clips, broken], Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=1, progress=False
+    )
+    assert sorted(files) == sorted(clip.key for clip in clips)
+    assert "s9/bbaf2n" in caplog.text and "1 of 3 clips cannot be used" in caplog.text
+    with np.load(files[clips[0].key]) as cached:
+        assert cached["crops"].shape == (75, 48, 72) and cached["waveform"].shape == (48000,)
+        assert set(cached["frame_words"].tolist()) == {-1, 0, 1, 2, 3, 4, 5}
+    changed = {key: path.stat().st_mtime_ns for key, path in files.items()}
+    again = prepare_clips(clips, Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=1, progress=False)
+    assert {key: path.stat().st_mtime_ns for key, path in again.items()} == changed
+
+
+def test_an_alignment_that_contradicts_the_name_is_reported(corpus, tmp_path, caplog):
+    clip = training.load_split(corpus, "train")[0]
+    folder = tmp_path / "video" / "s1"
+    folder.mkdir(parents=True)
+    wrong = "bbaf2n" if clip.name != "bbaf2n" else "swiz9s"
+    (folder / f"{wrong}.mkv").write_bytes(clip.video.read_bytes())
+    alignments = tmp_path / "alignments" / "s1"
+    alignments.mkdir(parents=True)
+    source = corpus / "alignments" / clip.speaker / f"{clip.name}.align"
+    (alignments / f"{wrong}.align").write_text(source.read_text())
+    mislabelled = GridClip("s1", wrong, folder / f"{wrong}.mkv", tuple(sentence_words(wrong)))
+    assert prepare_clips([mislabelled], Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=1) == {}
+    assert "the name says" in caplog.text
+
+
+def run(arguments, output, *more):
+    state = training.build_state(*parse_arguments([*arguments, "--output_dir", str(output), *map(str, more)]))
+    training.train(state)
+    return state
+
+
+def weights_of(folder):
+    return Lip2WavModel.from_pretrained(folder).state_dict()
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(run_arguments, tmp_path, monkeypatch):
+    whole = run(run_arguments, tmp_path / "whole")
+    assert whole.progress.step == 6
+
+    step, taken = training.train_step, []
+
+    def stop_in_mid_epoch(state, batch):
+        taken.append(1)
+        state.stop_requested = len(taken) == 3
+        return step(state, batch)
+
+    monkeypatch.setattr(training, "train_step", stop_in_mid_epoch)
+    stopped = run(run_arguments, tmp_path / "parts")
+    assert stopped.progress.step == 3 and stopped.progress.step_in_epoch > 0
+    monkeypatch.setattr(training, "train_step", step)
+    halfway = weights_of(tmp_path / "parts" / "checkpoint-3")
+    resumed = run(run_arguments, tmp_path / "parts", "--resume", "latest")
+    assert resumed.progress.step == 6
+    expected, found = weights_of(tmp_path / "whole" / "final"), weights_of(tmp_path / "parts" / "final")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert any(not torch.equal(expected[name], halfway[name]) for name in expected)
+
+
+def test_checkpoints_rotate_and_the_model_can_be_used(run_arguments, tmp_path):
+    run(run_arguments, tmp_path, "--save_total_limit", 1)
+    assert [path.name for path in training.find_checkpoints(tmp_path)] == ["checkpoint-6"]
+    assert not list(tmp_path.glob("tmp-*"))
+    lines = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
+    assert lines and all(math.isfinite(line["validation/loss"]) for line in lines)
+    model, extractor = (
+        Lip2WavModel.from_pretrained(tmp_path / "final"),
+        Lip2WavFeatureExtractor.from_pretrained(tmp_path / "best"),
+    )
+    assert model.config.mel_mean != Lip2WavConfig().mel_mean  # measured on the clips
+    assert model.dtype == torch.float32  # though the file holds half precision
+    with safe_open(tmp_path / "final" / "model.safetensors", "pt") as weights:
+        assert weights.get_slice("text_head.weight").get_dtype() == "F16"
+    assert extractor.crop_width == model.config.image_width
+
+
+def test_training_lowers_the_loss(run_arguments, tmp_path):
+    arguments = [*run_arguments, "--max_steps", "60", "--learning_rate", "0.01", "--output_dir", str(tmp_path)]
+    arguments += ["--validation_epochs", "100", "--save_epochs", "100"]
+    state = training.build_state(*parse_arguments(arguments))
+    first = training.validate(state)["validation/loss"]
+    training.train(state)
+    last = training.validate(state)["validation/loss"]
+    assert last < 0.8 * first
+
+
+@pytest.mark.parametrize("decoder", ["frame"])
+def test_the_frame_decoder_trains(run_arguments, tmp_path, decoder):
+    config = tmp_path / "frame.json"
+    config.write_text(json.dumps(TINY_MODEL | {"decoder_type": decoder, "decoder_channels": 16}))
+    options = ["--config", config, "--waveform", 1.0, "--stretch_probability", 0, "--max_steps", 2]
+    state = run(run_arguments, tmp_path / "run", *options)
+    assert state.progress.step == 2
+    assert weights_of(tmp_path / "run" / "final")["decoder.projection.weight"].isfinite().all()
+
+
+def test_accelerate_launches_it(run_arguments, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "1",
+        "-m",
+        "lip2wav_hf.train",
+    ]
+    result = subprocess.run(
+        [*command, *run_arguments, "--output_dir", str(tmp_path), "--max_steps", "2", "--with_tracking", "true"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert (tmp_path / "final" / "model.safetensors").is_file()
+    assert list((tmp_path / "logs").rglob("events.out.tfevents*"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(run_arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "masked_l1", lambda *_: torch.tensor(math.nan, requires_grad=True))
+    with pytest.raises(training.TrainingError, match="loss is nan at step 0"):
+        run(run_arguments, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("max_stepps: 3\n", "unknown option max_stepps"), ("[1, 2]", "option: value"), ("a: [", "not valid YAML")],
+)
+def test_bad_recipes_are_named(tmp_path, capsys, content, complaint):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(content)
+    assert main([str(recipe)]) == 2
+    assert complaint in capsys.readouterr().err
+    assert main([str(tmp_path / "missing.yaml")]) == 2
+
+
+def test_too_few_clips_and_unknown_checkpoints_are_named(run_arguments, tmp_path, capsys):
+    options = [*run_arguments, "--output_dir", str(tmp_path)]
+    assert main([*options, "--batch_size", "64"]) == 2
+    assert "do not fill a batch of 64" in capsys.readouterr().err
+    assert main([*options, "--resume", str(tmp_path / "nothing")]) == 2
+    assert "no such checkpoint" in capsys.readouterr().err
