@@ -33,8 +33,8 @@ class Lip2WavConfig(PreTrainedConfig):
             Length of the speaker embedding that may be given to the model; 0 for a model without one.
         hidden_size (`int`, *optional*, defaults to 256):
             Channels of the temporal encoder and of the decoder (of the GRU with the "frame" decoder).
-        dropout (`float`, *optional*, defaults to 0.1):
-            Dropout probability in the temporal encoder.
+        dropout (`float`, *optional*, defaults to 0.2):
+            Dropout probability in the temporal encoder and before the mel spectrogram.
         stem_frames (`int`, *optional*, defaults to 5):
             Neighbouring frames that the visual encoder sees together, odd. Our choice ("frame" decoder included).
         stem_channels (`int`, *optional*, defaults to 32):
@@ -102,7 +102,7 @@ class Lip2WavConfig(PreTrainedConfig):
     vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
     speaker_embedding_size: int = 0
     hidden_size: int = 256
-    dropout: float | int = 0.1
+    dropout: float | int = 0.2
     stem_frames: int = 5
     stem_channels: int = 32
     visual_channels: list[int] | tuple[int, ...] = (32, 64, 64, 160, 160)

@@ -181,7 +181,7 @@ class MelDecoder(nn.Module):
         self.factor = config.samples_per_frame // config.hop_length
         self.upsample = nn.Linear(size, self.factor * size)
         self.blocks = nn.ModuleList(
-            ConvNeXtBlock(size, 3 * size, config.kernel_size) for _ in range(config.num_mel_layers)
+            ConvNeXtBlock(size, 3 * size, config.kernel_size, config.dropout) for _ in range(config.num_mel_layers)
         )
         self.norm = nn.LayerNorm(size)
         self.projection = nn.Linear(size, config.num_mel_bins)

@@ -72,7 +72,7 @@ class LossArguments:
 
     mel: float = field(default=1.0, metadata={"help": "L1 of the standardised log-mel spectrogram."})
     envelope: float = field(
-        default=1.25, metadata={"help": "Correlation of short-time envelopes of the mel spectrogram."}
+        default=2.0, metadata={"help": "Correlation of short-time envelopes of the mel spectrogram."}
     )
     ctc: float = field(default=0.02, metadata={"help": "Connectionist temporal classification of the words."})
     words: float = field(default=0.1, metadata={"help": "Cross-entropy of the word aligned to each frame."})
@@ -96,7 +96,7 @@ class OptimizationArguments:
     batch_size: int = field(default=16, metadata={"help": "Clips a step and process."})
     learning_rate: float = field(default=1.5e-3, metadata={"help": "Highest learning rate (AdamW, one cycle)."})
     warmup_ratio: float = field(default=0.1, metadata={"help": "Share of the steps in which the learning rate rises."})
-    weight_decay: float = field(default=0.02, metadata={"help": "AdamW's weight decay."})
+    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's weight decay."})
     max_gradient_norm: float = field(default=1.0, metadata={"help": "Gradients are clipped to this norm."})
     ema_decay: float = field(
         default=0.999, metadata={"help": "Decay of the averaged weights, which are what is saved and validated."}
@@ -167,7 +167,8 @@ class Objective(nn.Module):
     def _decoder_losses(self, mel, target, batch) -> dict[str, torch.Tensor]:
         """Random windows of the predicted and of the real mel spectrogram, of clips whose speed is unchanged."""
         length, count = self.weights.decoder_window_frames, self.weights.decoder_windows
-        unchanged = (batch["stretch"] == 1).nonzero()[:, 0]
+        whole = batch["frame_mask"].sum(1) == batch["frame_mask"].shape[1]
+        unchanged = ((batch["stretch"] == 1) & whole).nonzero()[:, 0]
         available = mel.shape[1] - length
         if len(unchanged) == 0 or available < 0:
             return {}
@@ -403,6 +404,8 @@ def _register_network_hooks(state: State):
     def load(models, input_dir):
         loaded = Lip2WavModel.from_pretrained(input_dir)
         state.model.load_state_dict(loaded.state_dict())
+        for config in (state.model.config, state.average.model.config):
+            config.mel_mean, config.mel_std = loaded.config.mel_mean, loaded.config.mel_std
         models.clear()
 
     state.accelerator.register_save_state_pre_hook(save)

@@ -140,6 +140,10 @@ def _alignment_file(clip: GridClip) -> Path | None:
 class AugmentationArguments:
     """How training clips are varied. All are our choices; a probability of 0 turns one off."""
 
+    splice_probability: float = field(
+        default=0.5,
+        metadata={"help": "Join the first words of a clip to the last words of another by the same speaker."},
+    )
     window_frames: int = field(
         default=64, metadata={"help": "Video frames cut from each clip at random; 0 for whole clips."}
     )
@@ -192,6 +196,9 @@ class SpeechClips(Dataset):
         self.samples_per_frame = samples_per_frame
         self.augmentation = augmentation
         self.seed, self.epoch = seed, 0
+        self.by_speaker: dict[str, list[int]] = {}
+        for index, clip in enumerate(self.clips):
+            self.by_speaker.setdefault(clip.speaker, []).append(index)
 
     def set_epoch(self, epoch: int):
         """Choose the random variations of an epoch."""
@@ -201,24 +208,26 @@ class SpeechClips(Dataset):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> dict:
-        with np.load(self.files[index]) as cached:
-            crops, waveform, words = cached["crops"], cached["waveform"], cached["frame_words"]
-        waveform = waveform.astype(np.float32) / 32767
+        words, crops, waveform, frame_words = self._load(index)
         stretch = 1.0
         if self.augmentation is None:
-            crops = self._centre(crops)
+            crops = self.feature_extractor.center_crop(crops)
         else:
             rng = np.random.default_rng((self.seed, self.epoch, index))
+            if rng.random() < self.augmentation.splice_probability:
+                other = int(rng.choice(self.by_speaker[self.clips[index].speaker]))
+                clips = ((words, crops, waveform, frame_words), self._load(other))
+                words, crops, waveform, frame_words = self._splice(*clips, int(rng.integers(1, len(words))))
             start, length, stretch = self._window(len(crops), rng)
-            positions = start + np.arange(self.augmentation.window_frames or len(crops)) * stretch
+            positions = start + np.arange(min(self.augmentation.window_frames or len(crops), len(crops))) * stretch
             positions = np.minimum(positions, len(crops) - 1)
-            words = words[np.rint(positions).astype(int)]
+            frame_words = frame_words[np.rint(positions).astype(int)]
             waveform = waveform[start * self.samples_per_frame : (start + length) * self.samples_per_frame]
             crops = self._warp(_interpolate(crops, positions), rng)
         pixels = self.feature_extractor.normalize(crops)
         if self.augmentation is not None:
             pixels = self._hide(pixels, rng)
-        frame_classes, labels = self._targets(self.clips[index].words, words)
+        frame_classes, labels = self._targets(words, frame_words)
         return {
             "pixel_values_videos": torch.from_numpy(np.ascontiguousarray(pixels[:, None], dtype=np.float32)),
             "waveform": torch.from_numpy(waveform),
@@ -227,11 +236,29 @@ class SpeechClips(Dataset):
             "stretch": stretch,
         }
 
-    def _centre(self, crops: np.ndarray) -> np.ndarray:
-        extractor = self.feature_extractor
-        top = (crops.shape[1] - extractor.crop_height) // 2
-        left = (crops.shape[2] - extractor.crop_width) // 2
-        return crops[:, top : top + extractor.crop_height, left : left + extractor.crop_width]
+    def _load(self, index: int) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
+        """Words, mouth regions, waveform and the number of the word in each frame of a clip."""
+        with np.load(self.files[index]) as cached:
+            waveform = cached["waveform"].astype(np.float32) / 32767
+            return self.clips[index].words, cached["crops"], waveform, cached["frame_words"]
+
+    def _splice(self, first, second, count: int):
+        """The first `count` words of one clip and the rest of another: a new sentence. Needs both alignments."""
+        ends, starts = np.flatnonzero(first[3] == count - 1), np.flatnonzero(second[3] == count)
+        if not len(ends) or not len(starts):
+            return first
+        end, start = ends[-1] + 1, starts[0]
+        samples = self.samples_per_frame
+        fade = np.linspace(0, 1, samples // 8, dtype=np.float32)
+        before, after = first[2][: end * samples].copy(), second[2][start * samples :].copy()
+        before[-len(fade) :] *= fade[::-1]
+        after[: len(fade)] *= fade
+        return (
+            first[0][:count] + second[0][count:],
+            np.concatenate([first[1][:end], second[1][start:]]),
+            np.concatenate([before, after]),
+            np.concatenate([first[3][:end], second[3][start:]]),
+        )
 
     def _window(self, frames: int, rng) -> tuple[int, int, float]:
         """First frame, number of frames and speed of a random window."""
