@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel, training
 from lip2wav_hf.grid import GridClip, sentence_words
 from lip2wav_hf.mel import LogMelSpectrogram
@@ -20,18 +21,7 @@ from lip2wav_hf.train import main, parse_arguments
 from lip2wav_hf.training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
 
 
-TINY_MODEL = {
-    "model_type": "lip2wav",
-    "hidden_size": 16,
-    "stem_channels": 4,
-    "visual_channels": [4, 8],
-    "num_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-    "num_mel_layers": 1,
-    "num_mel_bins": 20,
-    "num_decoder_layers": 1,
-}
+TINY_MODEL = TINY_CONFIG | {"model_type": "lip2wav", "num_mel_bins": 20}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The command `lip2wav`: `speak` gives silent videos their speech, `info` says what a model is.
 
-Heavy libraries are imported where they are needed, so that `lip2wav --help` answers at once.
+What only some commands need is imported where it is needed.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from typing import Annotated
 
 import typer
 
-from .evaluation import evaluate_command
+from . import DEFAULT_CHECKPOINT
+from .evaluation import BUNDLED_MODELS, evaluate_command
 
 
-BUNDLED_MODELS = Path(__file__).parent / "checkpoints"
-DEFAULT_MODEL = "grid-s1"
+DEFAULT_MODEL = Path(DEFAULT_CHECKPOINT).name
 
 SOUND_SUFFIXES = (".wav", ".flac")
 VIDEO_SUFFIX = ".mp4"
@@ -471,25 +471,7 @@ def _load_pipeline(folder: Path, device: str | None, dtype: str):
             f"model {folder}: the weights do not fit config.json ({len(unfit)} are missing or have another shape,"
             f" e.g. {unfit[0]}). Save it again."
         )
-    _load_face_networks()
     return VideoToSpeechPipeline(task="video-to-speech", model=model, feature_extractor=extractor, device=device)
-
-
-def _load_face_networks() -> None:
-    """Now rather than with the first video, and without the line that LiteRT's native code prints to stderr."""
-    import numpy as np
-
-    from .face_tracking import detect_faces
-
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        detect_faces(np.zeros((64, 64, 3), np.uint8))
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
 
 
 @app.command()

@@ -29,13 +29,14 @@ import numpy as np
 import typer
 from tqdm.auto import tqdm
 
+from . import DEFAULT_CHECKPOINT
 from .grid import VIDEO_SUFFIXES, GridClip, GridError, load_split, sentence_words
 
 
 SAMPLING_RATE = 16000  # Hz, at which everything is scored
 AUDIO_SUFFIXES = (".wav", ".flac")
 JUDGE = "pocketsphinx with the GRID grammar and British 'zed'"
-BUNDLED_MODELS = Path(__file__).parent / "checkpoints"
+BUNDLED_MODELS = Path(DEFAULT_CHECKPOINT).parent
 RESAMPLES = 1000
 CONFIDENCE_LEVEL = 0.95
 
@@ -562,7 +563,7 @@ def evaluate_model(
     settings = {
         "title": f"{name} on {Path(data_dir).resolve().name}, split {split}",
         "model": name,
-        "model_sha256": _fingerprint(pipe),
+        "model_sha256": weights_sha256(pipe),
         "data": Path(data_dir).resolve().name,
         "split": split,
         "dtype": str(getattr(getattr(pipe, "model", None), "dtype", "")),
@@ -608,8 +609,8 @@ def _load_pipeline(model: Any, device: str | int | None, dtype: str | None) -> t
     return pipe, time.perf_counter() - start
 
 
-def _fingerprint(pipe: Any) -> str | None:
-    """SHA-256 of a pipeline's weights, so that results of two models never mix."""
+def weights_sha256(pipe: Any) -> str | None:
+    """SHA-256 of a pipeline's weights as float32, so that results of two models never mix."""
     model = getattr(pipe, "model", None)
     if model is None:
         return None
@@ -892,6 +893,7 @@ __all__ = [
     "score_files",
     "slot_errors",
     "summarize",
+    "weights_sha256",
 ]
 
 

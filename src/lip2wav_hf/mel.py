@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz
 
 from .configuration_lip2wav import Lip2WavConfig
+from .modeling_lip2wav import short_time_spectrum
 
 
 class LogMelSpectrogram(nn.Module):
@@ -21,9 +21,9 @@ class LogMelSpectrogram(nn.Module):
 
     def __init__(self, config: Lip2WavConfig):
         super().__init__()
-        self.n_fft, self.hop_length, self.floor = config.n_fft, config.hop_length, config.mel_floor
+        self.hop_length, self.floor = config.hop_length, config.mel_floor
         filters = mel_filter_bank(
-            num_frequency_bins=self.n_fft // 2 + 1,
+            num_frequency_bins=config.n_fft // 2 + 1,
             num_mel_filters=config.num_mel_bins,
             min_frequency=0.0,
             max_frequency=config.sampling_rate / 2,
@@ -31,7 +31,7 @@ class LogMelSpectrogram(nn.Module):
             mel_scale="slaney",
         )
         self.register_buffer("filters", torch.from_numpy(filters.astype(np.float32)))
-        self.register_buffer("window", torch.hann_window(self.n_fft))
+        self.register_buffer("window", torch.hann_window(config.n_fft))
 
         centres = mel_to_hertz(
             np.linspace(0, hertz_to_mel(config.sampling_rate / 2, "slaney"), config.num_mel_bins + 2)[1:-1], "slaney"
@@ -40,9 +40,7 @@ class LogMelSpectrogram(nn.Module):
 
     def magnitude(self, waveform: torch.Tensor) -> torch.Tensor:
         """Magnitude spectrogram `(batch, mel_frames, n_fft // 2 + 1)` of a waveform `(batch, samples)`."""
-        margin = (self.n_fft - self.hop_length) // 2
-        padded = F.pad(waveform, (margin, self.n_fft - self.hop_length - margin))
-        return torch.fft.rfft(padded.unfold(-1, self.n_fft, self.hop_length) * self.window).abs()
+        return short_time_spectrum(waveform, self.window, self.hop_length).abs()
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """Log-mel spectrogram `(batch, mel_frames, num_mel_bins)` of a waveform `(batch, samples)`."""

@@ -194,6 +194,23 @@ class MelDecoder(nn.Module):
         return self.projection(self.norm(hidden))
 
 
+def short_time_spectrum(waveform: torch.Tensor, window: torch.Tensor, hop_length: int) -> torch.Tensor:
+    """
+    Short-time Fourier transform, frame i centred on sample (i + 1/2) `hop_length`.
+
+    Args:
+        waveform (`torch.Tensor` of shape `(batch, samples)`).
+        window (`torch.Tensor` of shape `(n_fft,)`).
+        hop_length (`int`): samples between frames.
+
+    Returns:
+        `torch.Tensor` of shape `(batch, samples // hop_length, n_fft // 2 + 1)`: complex.
+    """
+    overlap = len(window) - hop_length
+    padded = F.pad(waveform, (overlap // 2, overlap - overlap // 2))
+    return torch.fft.rfft(padded.unfold(-1, len(window), hop_length) * window)
+
+
 class InverseSTFTDecoder(nn.Module):
     """From a mel spectrogram to a waveform: ConvNeXt blocks predict magnitude and phase (Siuzdak 2023, "Vocos")."""
 
@@ -219,9 +236,7 @@ class InverseSTFTDecoder(nn.Module):
 
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Spectrum `(batch, mel_frames, n_fft // 2 + 1)`, frame i centred on sample (i + 1/2) `hop_length`."""
-        margin = (self.n_fft - self.hop_length) // 2
-        padded = F.pad(waveform, (margin, self.n_fft - self.hop_length - margin))
-        return torch.fft.rfft(padded.unfold(-1, self.n_fft, self.hop_length) * self.window.float())
+        return short_time_spectrum(waveform, self.window.float(), self.hop_length)
 
     def overlap_add(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Waveform `(batch, mel_frames * hop_length)` of a complex spectrum; masked frames count as absent."""

@@ -1,0 +1,60 @@
+"""The checkpoint that comes with the package: its size, its card, and what it says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from transformers import pipeline
+
+import lip2wav_hf
+from lip2wav_hf.evaluation import weights_sha256
+from lip2wav_hf.grid import load_split
+from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer
+
+
+FOLDER = Path(lip2wav_hf.DEFAULT_CHECKPOINT)
+SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"
+SAMPLE_TEXT = "bin blue at f two now"
+
+
+@pytest.fixture(scope="module")
+def speak():
+    return pipeline("video-to-speech")
+
+
+def test_the_sample_is_spoken_right(speak, caplog):
+    speech = speak(str(SAMPLE))
+    assert speech["text"] == SAMPLE_TEXT
+    assert speech["face_coverage"] == 1.0
+    assert len(speech["audio"]) == 48000
+    assert GridRecognizer().transcribe(speech["audio"], speech["sampling_rate"]) == SAMPLE_TEXT
+    assert "uncertain" not in caplog.text
+
+
+def test_real_clips_are_spoken_right(speak, grid_dir):
+    """Ten clips that the model was not trained on; the model card has the rates over all 50."""
+    clips = load_split(grid_dir, "validation")[::5]
+    errors = 0
+    for clip in clips:
+        heard = speak(str(clip.video))["text"].split()
+        errors += sum(word not in heard for word in clip.words)
+    assert errors <= 6  # of 60 words
+
+
+@pytest.mark.parametrize("split", ["validation", "unseen_validation"])
+def test_the_card_tells_what_was_measured(split):
+    results = json.loads((FOLDER / "results" / f"{split}.json").read_text(encoding="utf-8"))
+    card = ModelCard.load(FOLDER / "README.md")
+    told = {
+        result.metric_type: result.metric_value for result in card.data.eval_results if result.dataset_split == split
+    }
+    assert set(told) == set(results["overall"])
+    for metric, value in told.items():
+        assert value == pytest.approx(results["overall"][metric]["value"], abs=5e-4), metric
+    assert results["failures"] == []
+
+
+def test_the_results_are_of_these_weights(speak):
+    for path in (FOLDER / "results").glob("*.json"):
+        assert json.loads(path.read_text(encoding="utf-8"))["model_sha256"] == weights_sha256(speak)
