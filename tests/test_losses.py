@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,9 @@ from lip2wav_hf.losses import (
     frame_word_loss,
     masked_l1,
     multi_resolution_stft_loss,
+    spoken_envelope_loss,
 )
+from lip2wav_hf.mel import third_octave_pooling
 
 
 PAIRS = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])  # four bands into two
@@ -88,3 +91,24 @@ def test_frame_word_loss_ignores_unknown_frames():
     logits[0, 2] = torch.tensor([9.0, -9.0, 0.0, 0.0])
     assert frame_word_loss(logits, torch.tensor([[1, 0, -100]])).item() == pytest.approx(math.log(4))
     assert frame_word_loss(logits, torch.full((1, 3), -100)).item() == 0
+
+
+def test_spoken_envelope_loss_follows_the_envelope_not_the_waveform():
+    generator = torch.Generator().manual_seed(0)
+    pooling = torch.from_numpy(third_octave_pooling(np.linspace(0, 8000, 257)))
+    envelope = 0.2 + torch.sin(torch.arange(16000) / 600).clamp(min=0)
+    noises = torch.randn(2, 16000, generator=generator)
+    target = envelope * noises[:1]
+    assert spoken_envelope_loss(target, target, pooling).item() == pytest.approx(0, abs=1e-3)
+    assert spoken_envelope_loss(0.5 * target, target, pooling).item() == pytest.approx(0, abs=1e-3)
+    same_envelope = spoken_envelope_loss(envelope * noises[1:], target, pooling).item()
+    other_envelope = spoken_envelope_loss(envelope.flip(0) * noises[1:], target, pooling).item()
+    assert 0 < same_envelope < other_envelope - 0.2
+
+
+def test_spoken_envelope_loss_leaves_out_silent_clips():
+    pooling = torch.from_numpy(third_octave_pooling(np.linspace(0, 8000, 257)))
+    target = torch.randn(2, 16000, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [1e-3]])
+    prediction = target.clone()
+    prediction[1] = prediction[1].flip(0)
+    assert spoken_envelope_loss(prediction, target, pooling).item() == pytest.approx(0, abs=1e-3)

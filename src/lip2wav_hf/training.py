@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jiwer
+import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator, skip_first_batches
@@ -25,8 +26,15 @@ from tqdm.auto import tqdm
 from .configuration_lip2wav import Lip2WavConfig
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .grid import load_split
-from .losses import ctc_loss, envelope_correlation_loss, frame_word_loss, masked_l1, multi_resolution_stft_loss
-from .mel import LogMelSpectrogram
+from .losses import (
+    ctc_loss,
+    envelope_correlation_loss,
+    frame_word_loss,
+    masked_l1,
+    multi_resolution_stft_loss,
+    spoken_envelope_loss,
+)
+from .mel import LogMelSpectrogram, third_octave_pooling
 from .modeling_lip2wav import Lip2WavModel
 from .training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
 
@@ -78,6 +86,9 @@ class LossArguments:
     words: float = field(default=0.1, metadata={"help": "Cross-entropy of the word aligned to each frame."})
     magnitude: float = field(default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."})
     stft: float = field(default=0.3, metadata={"help": "Multi-resolution STFT loss of the waveform."})
+    spoken_envelope: float = field(
+        default=0.5, metadata={"help": "Correlation of short-time envelopes of the waveform (16 kHz)."}
+    )
     waveform: float = field(default=0.0, metadata={"help": "L1 of the waveform ('frame' decoder)."})
     decoder_windows: int = field(
         default=8, metadata={"help": "Windows of predicted and of real mel the decoder learns from, each."}
@@ -123,6 +134,8 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.weights = model, weights
         self.log_mel = LogMelSpectrogram(model.config) if model.config.decoder_type == "istft" else None
+        bins = np.linspace(0, model.config.sampling_rate / 2, 257)
+        self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(bins)), persistent=False)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         model, weights = self.model, self.weights
@@ -160,7 +173,7 @@ class Objective(nn.Module):
             losses["envelope"] = weights.envelope * envelope_correlation_loss(
                 *logs, mel_mask, self.log_mel.third_octaves
             )
-        if self.training and (weights.magnitude or weights.stft):
+        if self.training and (weights.magnitude or weights.stft or weights.spoken_envelope):
             losses |= self._decoder_losses(mel, target, batch)
         return losses
 
@@ -188,9 +201,12 @@ class Objective(nn.Module):
         if self.weights.magnitude:
             clamped = magnitudes.clamp(min=floor).log()
             losses["magnitude"] = self.weights.magnitude * F.l1_loss(log_magnitude, clamped)
+        spoken = self.model.decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
         if self.weights.stft:
-            spoken = self.model.decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
             losses["stft"] = self.weights.stft * multi_resolution_stft_loss(spoken, real)
+        if self.weights.spoken_envelope:
+            loss = spoken_envelope_loss(spoken, real, self.third_octaves)
+            losses["spoken_envelope"] = self.weights.spoken_envelope * loss
         return losses
 
 
