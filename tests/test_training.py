@@ -10,12 +10,22 @@ import sys
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors import safe_open
 
 from conftest import TINY_CONFIG
-from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel, training
+from lip2wav_hf import (
+    Lip2WavConfig,
+    Lip2WavFeatureExtractor,
+    Lip2WavModel,
+    Lip2WavSpeechEncoder,
+    Lip2WavSpeechEncoderConfig,
+    objectives,
+    training,
+)
 from lip2wav_hf.grid import GridClip, sentence_words
 from lip2wav_hf.mel import LogMelSpectrogram
+from lip2wav_hf.objectives import stretch_frames
 from lip2wav_hf.synthetic import write_corpus
 from lip2wav_hf.train import main, parse_arguments
 from lip2wav_hf.training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
@@ -106,7 +116,7 @@ def test_a_stretched_clip_keeps_picture_words_and_sound_together(cached_clip):
 
 def test_stretch_frames_resamples_linearly():
     ramp = torch.arange(10.0)[None, :, None].expand(2, 10, 3)
-    result = training.stretch_frames(ramp, torch.tensor([1.0, 1.5]), 6)
+    result = stretch_frames(ramp, torch.tensor([1.0, 1.5]), 6)
     assert torch.allclose(result[0, :, 0], torch.arange(6.0))
     assert torch.allclose(result[1, :, 2], (torch.arange(6) + 0.5) * 1.5 - 0.5)
 
@@ -220,6 +230,28 @@ def test_checkpoints_rotate_and_the_model_can_be_used(run_arguments, tmp_path):
     assert extractor.crop_width == model.config.image_width
 
 
+@pytest.fixture
+def fresh_accelerator():
+    """Another precision than the other tests' needs another accelerator state."""
+    AcceleratorState._reset_state(True)
+    yield
+    AcceleratorState._reset_state(True)
+
+
+def test_validation_is_of_the_averaged_weights(run_arguments, tmp_path, fresh_accelerator):
+    state = run(run_arguments, tmp_path, "--mixed_precision", "bf16", "--max_steps", 2)
+    before = training.validate(state)
+    assert before == training.validate(state)  # no dropout
+    assert "validation/stft" not in before  # nor what training alone looks at
+    assert state.objective.training
+    for parameter in state.model.parameters():
+        parameter.data.zero_()
+    assert training.validate(state) == before
+    for parameter in state.average.model.parameters():
+        parameter.data.zero_()
+    assert training.validate(state) != before
+
+
 def test_training_lowers_the_loss(run_arguments, tmp_path):
     arguments = [*run_arguments, "--max_steps", "60", "--learning_rate", "0.01", "--output_dir", str(tmp_path)]
     arguments += ["--validation_epochs", "100", "--save_epochs", "100"]
@@ -230,10 +262,39 @@ def test_training_lowers_the_loss(run_arguments, tmp_path):
     assert last < 0.8 * first
 
 
-@pytest.mark.parametrize("decoder", ["frame"])
-def test_the_frame_decoder_trains(run_arguments, tmp_path, decoder):
+def test_a_speech_encoder_is_trained_and_then_judges_the_generator(run_arguments, tmp_path):
+    config = tmp_path / "encoder.json"
+    config.write_text(json.dumps({"hidden_size": 16, "num_layers": 1, "num_mel_bins": 20}))
+    encoder = tmp_path / "encoder"
+    run(run_arguments, encoder, "--network", "speech_encoder", "--config", config)
+    assert Lip2WavSpeechEncoder.from_pretrained(encoder / "final").config.num_mel_bins == 20
+    before = Lip2WavSpeechEncoder.from_pretrained(encoder / "final").state_dict()
+    state = run(run_arguments, tmp_path / "generator", "--speech_encoder", encoder / "final")
+    results = training.validate(state)
+    assert results["validation/perceptual"] > 0 and results["validation/heard_words"] > 0
+    after = state.accelerator.unwrap_model(state.objective).speech_encoder.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)  # it is frozen
+    saved = weights_of(tmp_path / "generator" / "final")
+    assert not any(name.startswith("speech_encoder") for name in saved)
+
+
+def test_perceptual_losses_vanish_for_a_perfect_prediction(cached_clip):
+    torch.manual_seed(0)
+    encoder = Lip2WavSpeechEncoder(
+        Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=2, mel_mean=-3.0, mel_std=1.5)
+    )
+    model = Lip2WavModel(Lip2WavConfig(**{**TINY_MODEL, "num_mel_bins": 80}))
+    objective = objectives.GeneratorObjective(model, objectives.LossArguments(), encoder)
+    batch = collate_clips([clips_of(cached_clip)[0]])
+    target = torch.randn(1, 300, 80)
+    losses = objective._perceptual_losses(target.clone(), target, batch)
+    assert losses["perceptual"].item() == pytest.approx(0, abs=1e-6)
+    assert objective._perceptual_losses(target + 1, target, batch)["perceptual"].item() > 0.01
+
+
+def test_the_frame_decoder_trains(run_arguments, tmp_path):
     config = tmp_path / "frame.json"
-    config.write_text(json.dumps(TINY_MODEL | {"decoder_type": decoder, "decoder_channels": 16}))
+    config.write_text(json.dumps(TINY_MODEL | {"decoder_type": "frame", "decoder_channels": 16}))
     options = ["--config", config, "--waveform", 1.0, "--stretch_probability", 0, "--max_steps", 2]
     state = run(run_arguments, tmp_path / "run", *options)
     assert state.progress.step == 2
@@ -264,7 +325,7 @@ def test_accelerate_launches_it(run_arguments, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(run_arguments, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "masked_l1", lambda *_: torch.tensor(math.nan, requires_grad=True))
+    monkeypatch.setattr(objectives, "masked_l1", lambda *_: torch.tensor(math.nan, requires_grad=True))
     with pytest.raises(training.TrainingError, match="loss is nan at step 0"):
         run(run_arguments, tmp_path)
 

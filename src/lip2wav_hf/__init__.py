@@ -24,6 +24,8 @@ _LAZY = {
     "GridClip": "grid",
     "LogMelSpectrogram": "mel",
     "Lip2WavOutput": "modeling_lip2wav",
+    "Lip2WavSpeechEncoder": "modeling_speech_encoder",
+    "Lip2WavSpeechEncoderConfig": "configuration_lip2wav",
     "VideoReader": "video",
     "load_split": "grid",
     "sentence_words": "grid",

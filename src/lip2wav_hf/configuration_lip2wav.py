@@ -196,4 +196,62 @@ class Lip2WavConfig(PreTrainedConfig):
             raise ValueError("`image_height` and `image_width` must be even.")
 
 
-__all__ = ["Lip2WavConfig"]
+@strict
+class Lip2WavSpeechEncoderConfig(PreTrainedConfig):
+    r"""
+    Configuration of a [`Lip2WavSpeechEncoder`]. All of it is our choice.
+
+    Args:
+        sampling_rate (`int`, *optional*, defaults to 16000): of the speech, in Hz.
+        frame_rate (`float`, *optional*, defaults to 25.0): of the video, at which words are told, in frames/s.
+        vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID):
+            Word `i` of the list is class `i + 1`; class 0 is the CTC blank.
+        hidden_size (`int`, *optional*, defaults to 192): channels.
+        num_layers (`int`, *optional*, defaults to 5): ConvNeXt blocks.
+        kernel_size (`int`, *optional*, defaults to 7): of their depthwise convolutions, odd.
+        dropout (`float`, *optional*, defaults to 0.1): dropout probability.
+        num_mel_bins, mel_mean, mel_std, mel_floor, n_fft, hop_length: of the mel spectrogram, as in [`Lip2WavConfig`].
+        initializer_range (`float`, *optional*, defaults to 0.02): standard deviation of the weights at the start.
+    """
+
+    model_type = "lip2wav_speech_encoder"
+
+    sampling_rate: int = 16000
+    frame_rate: float | int = 25.0
+    vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
+    hidden_size: int = 192
+    num_layers: int = 5
+    kernel_size: int = 7
+    dropout: float | int = 0.1
+    num_mel_bins: int = 80
+    mel_mean: float | int = -5.0
+    mel_std: float | int = 2.0
+    mel_floor: float = 1e-4
+    n_fft: int = 640
+    hop_length: int = 160
+    initializer_range: float = 0.02
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the text head: the words and the CTC blank."""
+        return len(self.vocabulary) + 1
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Waveform samples for one video frame."""
+        return int(self.sampling_rate // self.frame_rate)
+
+    @property
+    def mel_frames_per_frame(self) -> int:
+        """Spectrogram frames for one video frame."""
+        return self.samples_per_frame // self.hop_length
+
+    def validate_architecture(self):
+        """Part of `@strict`-powered validation: fields that must fit each other."""
+        if self.kernel_size % 2 == 0:
+            raise ValueError("`kernel_size` must be odd, so that windows have a centre.")
+        if self.sampling_rate % (self.frame_rate * self.hop_length):
+            raise ValueError("`hop_length` must divide the samples of a video frame.")
+
+
+__all__ = ["Lip2WavConfig", "Lip2WavSpeechEncoderConfig"]

@@ -344,7 +344,7 @@ class AudioFrameDecoder(nn.Module):
 
 
 class Lip2WavPreTrainedModel(PreTrainedModel):
-    """Weight initialisation and loading, shared by the package's networks."""
+    """What the package's networks share: initialisation and loading of weights, and the reading of text logits."""
 
     config_class = Lip2WavConfig
     base_model_prefix = "lip2wav"
@@ -364,6 +364,39 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
             init.normal_(module.depthwise.weight, std=module.depthwise.kernel_size[0] ** -0.5)
         elif isinstance(module, InverseSTFTDecoder):
             init.copy_(module.window, torch.hann_window(module.n_fft))
+
+    def decode_text(self, text_logits: torch.Tensor, frame_mask: torch.Tensor | None = None) -> list[list[dict]]:
+        """
+        Words with their times, by the best class of each frame with repeats merged and blanks dropped.
+
+        Args:
+            text_logits (`torch.FloatTensor` of shape `(batch, frames, classes)`): as the model returns them.
+            frame_mask (`torch.Tensor` of shape `(batch, frames)`, *optional*): as for `forward`.
+
+        Returns:
+            `list[list[dict]]`: for each clip, words as `{"word", "start", "end", "confidence"}`: times in seconds,
+            and the mean probability of the word over its frames.
+        """
+        probabilities, classes = text_logits.float().softmax(-1).max(-1)
+        lengths = [text_logits.shape[1]] * len(text_logits) if frame_mask is None else frame_mask.sum(1).tolist()
+        clips = []
+        for confidence, best, length in zip(probabilities.tolist(), classes.tolist(), map(int, lengths)):
+            words, start = [], 0
+            for frame in range(1, length + 1):
+                if frame < length and best[frame] == best[start]:
+                    continue
+                if best[start] != 0:
+                    words.append(
+                        {
+                            "word": self.config.vocabulary[best[start] - 1],
+                            "start": start / self.config.frame_rate,
+                            "end": frame / self.config.frame_rate,
+                            "confidence": sum(confidence[start:frame]) / (frame - start),
+                        }
+                    )
+                start = frame
+            clips.append(words)
+        return clips
 
 
 class Lip2WavModel(Lip2WavPreTrainedModel):
@@ -536,39 +569,6 @@ class Lip2WavModel(Lip2WavPreTrainedModel):
                 progress(end - start)
         lengths = frame_mask.sum(1).long() * samples
         return Lip2WavOutput(waveform=waveform, waveform_lengths=lengths, text_logits=torch.cat(logits, 1))
-
-    def decode_text(self, text_logits: torch.Tensor, frame_mask: torch.Tensor | None = None) -> list[list[dict]]:
-        """
-        Words with their times, by the best class of each frame with repeats merged and blanks dropped.
-
-        Args:
-            text_logits (`torch.FloatTensor` of shape `(batch, frames, classes)`): as the model returns them.
-            frame_mask (`torch.Tensor` of shape `(batch, frames)`, *optional*): as for `forward`.
-
-        Returns:
-            `list[list[dict]]`: for each clip, words as `{"word", "start", "end", "confidence"}`: times in seconds,
-            and the mean probability of the word over its frames.
-        """
-        probabilities, classes = text_logits.float().softmax(-1).max(-1)
-        lengths = [text_logits.shape[1]] * len(text_logits) if frame_mask is None else frame_mask.sum(1).tolist()
-        clips = []
-        for confidence, best, length in zip(probabilities.tolist(), classes.tolist(), map(int, lengths)):
-            words, start = [], 0
-            for frame in range(1, length + 1):
-                if frame < length and best[frame] == best[start]:
-                    continue
-                if best[start] != 0:
-                    words.append(
-                        {
-                            "word": self.config.vocabulary[best[start] - 1],
-                            "start": start / self.config.frame_rate,
-                            "end": frame / self.config.frame_rate,
-                            "confidence": sum(confidence[start:frame]) / (frame - start),
-                        }
-                    )
-                start = frame
-            clips.append(words)
-        return clips
 
 
 __all__ = ["Lip2WavModel", "Lip2WavOutput", "Lip2WavPreTrainedModel"]

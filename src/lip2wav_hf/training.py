@@ -14,32 +14,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jiwer
-import numpy as np
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator, skip_first_batches
 from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .configuration_lip2wav import Lip2WavConfig
+from .configuration_lip2wav import Lip2WavConfig, Lip2WavSpeechEncoderConfig
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .grid import load_split
-from .losses import (
-    ctc_loss,
-    envelope_correlation_loss,
-    frame_word_loss,
-    masked_l1,
-    multi_resolution_stft_loss,
-    spoken_envelope_loss,
-)
-from .mel import LogMelSpectrogram, third_octave_pooling
-from .modeling_lip2wav import Lip2WavModel
+from .mel import LogMelSpectrogram
+from .modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
+from .modeling_speech_encoder import Lip2WavSpeechEncoder
+from .objectives import GeneratorObjective, LossArguments, Objective, SpeechEncoderObjective
 from .training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
 
 
 logger = logging.getLogger(__name__)
+
+
+NETWORKS = {
+    "generator": (Lip2WavConfig, Lip2WavModel),
+    "speech_encoder": (Lip2WavSpeechEncoderConfig, Lip2WavSpeechEncoder),
+}
 
 
 class TrainingError(ValueError):
@@ -68,32 +66,15 @@ class ModelArguments:
     """Where the networks come from."""
 
     config: str | None = field(
-        default=None, metadata={"help": "JSON file of a Lip2WavConfig; the default one if not given."}
+        default=None, metadata={"help": "JSON file of the network's config; the default if not given."}
     )
     pretrained: str | None = field(default=None, metadata={"help": "Folder or Hub repo whose weights to start from."})
+    network: str = field(default="generator", metadata={"help": "What to train: 'generator' or 'speech_encoder'."})
+    speech_encoder: str | None = field(
+        default=None,
+        metadata={"help": "Folder of a trained speech encoder, for the generator's perceptual losses."},
+    )
     feature_extractor: str | None = field(default=None, metadata={"help": "JSON file of a Lip2WavFeatureExtractor."})
-
-
-@dataclass
-class LossArguments:
-    """Weights of the losses, all our choices; 0 turns one off."""
-
-    mel: float = field(default=1.0, metadata={"help": "L1 of the standardised log-mel spectrogram."})
-    envelope: float = field(
-        default=2.0, metadata={"help": "Correlation of short-time envelopes of the mel spectrogram."}
-    )
-    ctc: float = field(default=0.02, metadata={"help": "Connectionist temporal classification of the words."})
-    words: float = field(default=0.1, metadata={"help": "Cross-entropy of the word aligned to each frame."})
-    magnitude: float = field(default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."})
-    stft: float = field(default=0.3, metadata={"help": "Multi-resolution STFT loss of the waveform."})
-    spoken_envelope: float = field(
-        default=0.5, metadata={"help": "Correlation of short-time envelopes of the waveform (16 kHz)."}
-    )
-    waveform: float = field(default=0.0, metadata={"help": "L1 of the waveform ('frame' decoder)."})
-    decoder_windows: int = field(
-        default=8, metadata={"help": "Windows of predicted and of real mel the decoder learns from, each."}
-    )
-    decoder_window_frames: int = field(default=64, metadata={"help": "Length of such a window, in mel frames."})
 
 
 @dataclass
@@ -125,112 +106,6 @@ class OptimizationArguments:
         default=None, metadata={"help": "'latest' or the folder of a checkpoint to go on from."}
     )
     with_tracking: bool = field(default=True, metadata={"help": "Log to TensorBoard in output_dir/logs."})
-
-
-class Objective(nn.Module):
-    """The generator with its losses: `forward(batch)` gives the weighted losses by name."""
-
-    def __init__(self, model: Lip2WavModel, weights: LossArguments):
-        super().__init__()
-        self.model, self.weights = model, weights
-        self.log_mel = LogMelSpectrogram(model.config) if model.config.decoder_type == "istft" else None
-        bins = np.linspace(0, model.config.sampling_rate / 2, 257)
-        self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(bins)), persistent=False)
-
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        model, weights = self.model, self.weights
-        hidden, text_logits, mask = model.encode(batch["pixel_values_videos"], batch["frame_mask"])
-        frames = batch["frame_mask"].sum(1)
-        losses = {}
-        if weights.ctc:
-            losses["ctc"] = weights.ctc * ctc_loss(text_logits, frames, batch["labels"], batch["label_lengths"])
-        if weights.words:
-            losses["words"] = weights.words * frame_word_loss(text_logits, batch["frame_classes"])
-        if model.config.decoder_type == "frame":
-            losses |= self._waveform_losses(model.decoder(hidden, mask), batch)
-        else:
-            losses |= self._spectrogram_losses(hidden, mask, batch)
-        return losses
-
-    def _waveform_losses(self, prediction, batch) -> dict[str, torch.Tensor]:
-        target = batch["waveform"]
-        losses = {}
-        if self.weights.waveform:
-            losses["waveform"] = self.weights.waveform * F.l1_loss(prediction, target)
-        if self.weights.stft:
-            losses["stft"] = self.weights.stft * multi_resolution_stft_loss(prediction, target)
-        return losses
-
-    def _spectrogram_losses(self, hidden, mask, batch) -> dict[str, torch.Tensor]:
-        weights, config = self.weights, self.model.config
-        mel, mel_mask = self.model.predict_mel(hidden, mask)
-        log_mel = self.log_mel(batch["waveform"])
-        target = (log_mel - config.mel_mean) / config.mel_std
-        stretched = stretch_frames(target, batch["stretch"], mel.shape[1])
-        losses = {"mel": weights.mel * masked_l1(mel, stretched, mel_mask)}
-        if weights.envelope:
-            logs = [values.float() * config.mel_std + config.mel_mean for values in (mel, stretched)]
-            losses["envelope"] = weights.envelope * envelope_correlation_loss(
-                *logs, mel_mask, self.log_mel.third_octaves
-            )
-        if self.training and (weights.magnitude or weights.stft or weights.spoken_envelope):
-            losses |= self._decoder_losses(mel, target, batch)
-        return losses
-
-    def _decoder_losses(self, mel, target, batch) -> dict[str, torch.Tensor]:
-        """Random windows of the predicted and of the real mel spectrogram, of clips whose speed is unchanged."""
-        length, count = self.weights.decoder_window_frames, self.weights.decoder_windows
-        whole = batch["frame_mask"].sum(1) == batch["frame_mask"].shape[1]
-        unchanged = ((batch["stretch"] == 1) & whole).nonzero()[:, 0]
-        available = mel.shape[1] - length
-        if len(unchanged) == 0 or available < 0:
-            return {}
-        clips = unchanged[torch.randint(len(unchanged), (2 * count,))]
-        starts = torch.randint(available + 1, (2 * count,))
-        sources = [mel.float()] * count + [target] * count
-        pairs = list(zip(clips.tolist(), starts.tolist()))
-        windows = torch.stack([source[clip, start : start + length] for source, (clip, start) in zip(sources, pairs)])
-        hop = self.model.config.hop_length
-        real = torch.stack([batch["waveform"][clip, start * hop : (start + length) * hop] for clip, start in pairs])
-        magnitudes = self.log_mel.magnitude(batch["waveform"][clips])
-        magnitudes = torch.stack([values[start : start + length] for values, (_, start) in zip(magnitudes, pairs)])
-        everything = windows.new_ones(*windows.shape[:2], 1)
-        log_magnitude, phase = self.model.decoder.spectrum(windows, everything)
-        floor = self.model.config.mel_floor
-        losses = {}
-        if self.weights.magnitude:
-            clamped = magnitudes.clamp(min=floor).log()
-            losses["magnitude"] = self.weights.magnitude * F.l1_loss(log_magnitude, clamped)
-        spoken = self.model.decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
-        if self.weights.stft:
-            losses["stft"] = self.weights.stft * multi_resolution_stft_loss(spoken, real)
-        if self.weights.spoken_envelope:
-            loss = spoken_envelope_loss(spoken, real, self.third_octaves)
-            losses["spoken_envelope"] = self.weights.spoken_envelope * loss
-        return losses
-
-
-def stretch_frames(values: torch.Tensor, stretch: torch.Tensor, frames: int) -> torch.Tensor:
-    """
-    Resample spectrogram frames in time, each clip by its own speed.
-
-    Args:
-        values (`torch.Tensor` of shape `(batch, source_frames, channels)`), stretch (`torch.Tensor` of shape
-            `(batch,)`), frames (`int`): output frame j is taken at source frame (j + 1/2) stretch - 1/2, linearly
-            between neighbours.
-
-    Returns:
-        `torch.Tensor` of shape `(batch, frames, channels)`.
-    """
-    if (stretch == 1).all() and values.shape[1] == frames:
-        return values
-    positions = (torch.arange(frames, device=values.device) + 0.5) * stretch[:, None] - 0.5
-    positions = positions.clamp(0, values.shape[1] - 1)
-    low = positions.floor().long()
-    high = (low + 1).clamp(max=values.shape[1] - 1)
-    fraction = (positions - low)[..., None]
-    gathered = [values.gather(1, index[..., None].expand(-1, -1, values.shape[2])) for index in (low, high)]
-    return gathered[0] * (1 - fraction) + gathered[1] * fraction
 
 
 class AveragedWeights:
@@ -282,7 +157,7 @@ class State:
 
     accelerator: Accelerator
     arguments: OptimizationArguments
-    objective: nn.Module
+    objective: Objective
     average: AveragedWeights
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
@@ -293,8 +168,8 @@ class State:
     stop_requested: bool = False
 
     @property
-    def model(self) -> Lip2WavModel:
-        """The generator, out of its wrappers."""
+    def model(self) -> Lip2WavPreTrainedModel:
+        """The network that is trained, out of its wrappers."""
         return self.accelerator.unwrap_model(self.objective).model
 
 
@@ -317,7 +192,7 @@ def build_datasets(
     return datasets
 
 
-def measure_mel(dataset: SpeechClips, config: Lip2WavConfig, clips: int = 200) -> tuple[float, float]:
+def measure_mel(dataset: SpeechClips, config, clips: int = 200) -> tuple[float, float]:
     """Mean and standard deviation of the log-mel spectrograms of up to `clips` clips spread over a dataset."""
     log_mel = LogMelSpectrogram(config)
     step = max(len(dataset) // clips, 1)
@@ -343,11 +218,14 @@ def build_state(
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=arguments.seed),
     )
     set_seed(arguments.seed)
+    if models.network not in NETWORKS:
+        raise TrainingError(f"--network {models.network}: there are {' and '.join(NETWORKS)}.")
+    config_class, network_class = NETWORKS[models.network]
     if models.pretrained:
-        config = Lip2WavConfig.from_pretrained(models.pretrained)
+        config = config_class.from_pretrained(models.pretrained)
         feature_extractor = Lip2WavFeatureExtractor.from_pretrained(models.pretrained)
     else:
-        config = Lip2WavConfig.from_json_file(models.config) if models.config else Lip2WavConfig()
+        config = config_class.from_json_file(models.config) if models.config else config_class()
         source = models.feature_extractor
         feature_extractor = Lip2WavFeatureExtractor.from_json_file(source) if source else Lip2WavFeatureExtractor()
     with accelerator.main_process_first():
@@ -355,12 +233,16 @@ def build_state(
             data, feature_extractor, config, augmentation, arguments.seed, accelerator.is_main_process
         )
     if models.pretrained:
-        model = Lip2WavModel.from_pretrained(models.pretrained, dtype=torch.float32)
+        model = network_class.from_pretrained(models.pretrained, dtype=torch.float32)
     else:
-        if config.decoder_type == "istft":
-            config.mel_mean, config.mel_std = measure_mel(train_data, config)
-        model = Lip2WavModel(config)
-    objective = Objective(model, weights)
+        config.mel_mean, config.mel_std = measure_mel(train_data, config)
+        model = network_class(config)
+    if models.network == "speech_encoder":
+        objective = SpeechEncoderObjective(model, weights)
+    else:
+        encoder = models.speech_encoder
+        encoder = Lip2WavSpeechEncoder.from_pretrained(encoder, dtype=torch.float32) if encoder else None
+        objective = GeneratorObjective(model, weights, encoder)
     average = AveragedWeights(model, arguments.ema_decay)
     optimizer = torch.optim.AdamW(
         model.parameters(), arguments.learning_rate, betas=(0.9, 0.98), weight_decay=arguments.weight_decay, fused=True
@@ -418,7 +300,7 @@ def _register_network_hooks(state: State):
         weights.clear()
 
     def load(models, input_dir):
-        loaded = Lip2WavModel.from_pretrained(input_dir)
+        loaded = type(state.model).from_pretrained(input_dir)
         state.model.load_state_dict(loaded.state_dict())
         for config in (state.model.config, state.average.model.config):
             config.mel_mean, config.mel_std = loaded.config.mel_mean, loaded.config.mel_std
@@ -569,13 +451,12 @@ def train_step(state: State, batch: dict[str, torch.Tensor]) -> dict[str, float]
 @torch.no_grad()
 def validate(state: State) -> dict[str, float]:
     """Losses and text word error rate of the averaged weights on validation clips; keeps the best in `best/`."""
-    objective = Objective(state.average.model, state.accelerator.unwrap_model(state.objective).weights).eval()
-    objective.to(state.accelerator.device)
+    objective = state.accelerator.unwrap_model(state.objective).of(state.average.model).eval()
     totals, count, references, hypotheses = {}, 0, [], []
     for batch in state.validation_loader:
         with state.accelerator.autocast():
             losses = objective(batch)
-            _, text_logits, _ = state.average.model.encode(batch["pixel_values_videos"], batch["frame_mask"])
+            text_logits = objective.recognise(batch)
         size = len(batch["labels"])
         gathered = state.accelerator.gather_for_metrics(
             {name: value.float().repeat(size) for name, value in losses.items()}
@@ -596,6 +477,7 @@ def validate(state: State) -> dict[str, float]:
     results = {f"validation/{name}": total / count for name, total in totals.items()}
     results["validation/loss"] = sum(results.values())
     results["validation/text_wer"] = jiwer.wer(references, hypotheses)
+    state.objective.train()
     _report(state, results)
     return results
 
