@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from fractions import Fraction
 from pathlib import Path
 
 
@@ -68,7 +69,7 @@ def write_repeated(video: str, minutes: float, path: Path):
         stream.bit_rate = 1_000_000
         for number in range(round(minutes * 60 * 25)):
             frame = frames[number % len(frames)]
-            frame.pts, frame.time_base = number, stream.codec_context.time_base
+            frame.pts, frame.time_base = number, Fraction(1, 25)
             frame.pict_type = av.video.frame.PictureType.NONE
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

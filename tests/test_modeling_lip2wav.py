@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel
+from lip2wav_hf.modeling_lip2wav import best_path
 
 
 TINY = {
@@ -205,6 +206,18 @@ def test_decode_text_merges_frames_and_drops_blanks():
     assert all(word["confidence"] > 0.99 for word in words)
     shortened = model.decode_text(logits, torch.tensor([[1] * 8 + [0] * 2]))[0]
     assert [word["word"] for word in shortened] == ["two", "two", "one"]
+
+
+def test_best_path_weighs_flicker_against_the_penalty():
+    scores = torch.log(torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]]))
+    assert best_path(scores, 0.0).tolist() == [0, 1, 0, 1, 1]
+    # Staying costs log(0.6 / 0.4) = 0.41 once, changing there and back twice the penalty.
+    assert best_path(scores, 0.2).tolist() == [0, 1, 0, 1, 1]
+    assert best_path(scores, 0.3).tolist() == [0, 0, 0, 1, 1]
+    # Class 1 throughout loses 2 log 9 - log(0.6 / 0.4) = 3.99 to one change after the third frame.
+    assert best_path(scores, 3.9).tolist() == [0, 0, 0, 1, 1]
+    assert best_path(scores, 4.1).tolist() == [1, 1, 1, 1, 1]
+    assert best_path(scores[:0], 1.0).tolist() == []
 
 
 @pytest.mark.parametrize(

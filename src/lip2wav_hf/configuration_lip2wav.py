@@ -29,6 +29,8 @@ class Lip2WavConfig(PreTrainedConfig):
             Width of the mouth crops, in pixels.
         vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID):
             Words of the text head. Class 0 is the CTC blank, word `i` of the list is class `i + 1`.
+        word_change_penalty (`float`, *optional*, defaults to 1.0):
+            What each change of word costs when words are read off the text head, in nats: less flicker. Our choice.
         speaker_embedding_size (`int`, *optional*, defaults to 0):
             Length of the speaker embedding that may be given to the model; 0 for a model without one.
         hidden_size (`int`, *optional*, defaults to 256):
@@ -100,6 +102,7 @@ class Lip2WavConfig(PreTrainedConfig):
     image_height: int = 40
     image_width: int = 64
     vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
+    word_change_penalty: float | int = 1.0
     speaker_embedding_size: int = 0
     hidden_size: int = 256
     dropout: float | int = 0.2
@@ -206,6 +209,7 @@ class Lip2WavSpeechEncoderConfig(PreTrainedConfig):
         frame_rate (`float`, *optional*, defaults to 25.0): of the video, at which words are told, in frames/s.
         vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID):
             Word `i` of the list is class `i + 1`; class 0 is the CTC blank.
+        word_change_penalty (`float`, *optional*, defaults to 1.0): as in [`Lip2WavConfig`].
         hidden_size (`int`, *optional*, defaults to 192): channels.
         num_layers (`int`, *optional*, defaults to 5): ConvNeXt blocks.
         kernel_size (`int`, *optional*, defaults to 7): of their depthwise convolutions, odd.
@@ -219,6 +223,7 @@ class Lip2WavSpeechEncoderConfig(PreTrainedConfig):
     sampling_rate: int = 16000
     frame_rate: float | int = 25.0
     vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
+    word_change_penalty: float | int = 1.0
     hidden_size: int = 192
     num_layers: int = 5
     kernel_size: int = 7

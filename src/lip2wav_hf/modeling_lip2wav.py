@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -343,6 +344,31 @@ class AudioFrameDecoder(nn.Module):
         return folded[:, 0, 0, margin : margin + frames * self.hop_length]
 
 
+def best_path(scores: torch.Tensor, change_penalty: float) -> torch.Tensor:
+    """
+    The classes of the frames with the highest sum of scores, each change of class costing a penalty (Viterbi 1967).
+
+    Args:
+        scores (`torch.Tensor` of shape `(frames, classes)`): log probabilities.
+        change_penalty (`float`): taken off where the class differs from the frame before; with 0 each frame has its
+            best class.
+
+    Returns:
+        `torch.LongTensor` of shape `(frames,)`, on the CPU.
+    """
+    scores = scores.detach().float().cpu().numpy()
+    total, previous = scores[:1].sum(0), []
+    for frame in scores[1:]:
+        best = total.argmax()
+        changes = total[best] - change_penalty > total
+        previous.append(np.where(changes, best, np.arange(len(total))))
+        total = np.where(changes, total[best] - change_penalty, total) + frame
+    path = [total.argmax()] if len(scores) else []
+    for origin in reversed(previous):
+        path.append(origin[path[-1]])
+    return torch.from_numpy(np.array(path[::-1], dtype=np.int64))
+
+
 class Lip2WavPreTrainedModel(PreTrainedModel):
     """What the package's networks share: initialisation and loading of weights, and the reading of text logits."""
 
@@ -367,7 +393,8 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
 
     def decode_text(self, text_logits: torch.Tensor, frame_mask: torch.Tensor | None = None) -> list[list[dict]]:
         """
-        Words with their times, by the best class of each frame with repeats merged and blanks dropped.
+        Words with their times: the likeliest classes of the frames, where each change of class costs
+        `config.word_change_penalty`, with repeats merged and blanks dropped.
 
         Args:
             text_logits (`torch.FloatTensor` of shape `(batch, frames, classes)`): as the model returns them.
@@ -377,11 +404,13 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
             `list[list[dict]]`: for each clip, words as `{"word", "start", "end", "confidence"}`: times in seconds,
             and the mean probability of the word over its frames.
         """
-        probabilities, classes = text_logits.float().softmax(-1).max(-1)
+        probabilities = text_logits.float().softmax(-1)
         lengths = [text_logits.shape[1]] * len(text_logits) if frame_mask is None else frame_mask.sum(1).tolist()
         clips = []
-        for confidence, best, length in zip(probabilities.tolist(), classes.tolist(), map(int, lengths)):
-            words, start = [], 0
+        for scores, length in zip(probabilities, map(int, lengths)):
+            path = best_path(scores[:length].log(), self.config.word_change_penalty)
+            confidence = scores[:length].gather(1, path.to(scores.device)[:, None])[:, 0].tolist()
+            best, words, start = path.tolist(), [], 0
             for frame in range(1, length + 1):
                 if frame < length and best[frame] == best[start]:
                     continue

@@ -15,7 +15,7 @@ from .video import VideoError
 logger = logging.get_logger(__name__)
 
 # Below these, the pipeline warns that the result is probably wrong.
-LOW_TEXT_CONFIDENCE = 0.6
+LOW_TEXT_CONFIDENCE = 0.8
 LOW_FACE_COVERAGE = 0.8
 
 _CLIP_KEYS = ("video", "fps", "landmarks", "mouth_boxes", "speaker_embedding")
@@ -148,7 +148,7 @@ class VideoToSpeechPipeline(Pipeline):
                 Show progress bars, for long videos.
             chunk_length_s (`float`, *optional*, defaults to 10.0):
                 Long videos go through the generator in overlapping chunks of this many seconds, to bound the memory.
-            low_text_confidence (`float`, *optional*, defaults to 0.6):
+            low_text_confidence (`float`, *optional*, defaults to 0.8):
                 Warn about a video whose words have a lower mean confidence.
             low_face_coverage (`float`, *optional*, defaults to 0.8):
                 Warn about a video in which a smaller share of the frames shows a face.
