@@ -153,7 +153,7 @@ def test_prepared_clips_are_cached_and_bad_ones_reported(corpus, tmp_path, caplo
     broken = GridClip("s9", "bbaf2n", tmp_path / "bbaf2n.mkv", tuple(sentence_words("bbaf2n")))
     broken.video.write_bytes(b"nothing")
     files = prepare_clips(
-        [*clips, broken], Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=1, progress=False
+        [*clips, broken], Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=2, progress=False
     )
     assert sorted(files) == sorted(clip.key for clip in clips)
     assert "s9/bbaf2n" in caplog.text and "1 of 3 clips cannot be used" in caplog.text
@@ -161,7 +161,9 @@ def test_prepared_clips_are_cached_and_bad_ones_reported(corpus, tmp_path, caplo
         assert cached["crops"].shape == (75, 48, 72) and cached["waveform"].shape == (48000,)
         assert set(cached["frame_words"].tolist()) == {-1, 0, 1, 2, 3, 4, 5}
     changed = {key: path.stat().st_mtime_ns for key, path in files.items()}
-    again = prepare_clips(clips, Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=1, progress=False)
+    Lip2WavFeatureExtractor().save_pretrained(tmp_path / "extractor")
+    same = Lip2WavFeatureExtractor.from_pretrained(tmp_path / "extractor")
+    again = prepare_clips(clips, same, tmp_path / "cache", num_workers=1, progress=False)
     assert {key: path.stat().st_mtime_ns for key, path in again.items()} == changed
 
 

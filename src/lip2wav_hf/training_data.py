@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import multiprocessing
@@ -54,8 +55,7 @@ def prepare_clips(
         `dict[str, Path]`: the cached file of each usable clip, by `clip.key`. Clips that cannot be used are logged
         and counted.
     """
-    settings = json.dumps([feature_extractor.to_dict(), sampling_rate], sort_keys=True, default=str)
-    folder = Path(cache_dir, hashlib.sha256(settings.encode()).hexdigest()[:12])
+    folder = Path(cache_dir, _settings_name(feature_extractor, sampling_rate))
     files = {clip.key: folder / clip.speaker / f"{clip.name}.npz" for clip in clips}
     missing = [clip for clip in clips if not files[clip.key].is_file()]
     problems = []
@@ -71,6 +71,14 @@ def prepare_clips(
     return {key: path for key, path in files.items() if path.is_file()}
 
 
+def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int) -> str:
+    """A name for the settings that shape the cached crops; what else an extractor carries does not count."""
+    names = [name for name in inspect.signature(type(feature_extractor).__init__).parameters if name != "self"]
+    settings = {name: getattr(feature_extractor, name) for name in names if hasattr(feature_extractor, name)}
+    text = json.dumps(settings | {"sampling_rate": sampling_rate}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 @contextmanager
 def _workers(number: int):
     """`map` over processes, or in this one if one is enough."""
@@ -78,8 +86,11 @@ def _workers(number: int):
         yield map
         return
     # Spawned, not forked: the face networks and torch hold threads, which a forked process would wait for in vain.
-    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+    pool = ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=_one_thread)
+    try:
         yield partial(pool.map, chunksize=4)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C ends after the clips at hand; they are cached
 
 
 def _one_thread():
