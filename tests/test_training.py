@@ -344,9 +344,13 @@ def test_bad_recipes_are_named(tmp_path, capsys, content, complaint):
     assert main([str(tmp_path / "missing.yaml")]) == 2
 
 
-def test_too_few_clips_and_unknown_checkpoints_are_named(run_arguments, tmp_path, capsys):
+def test_too_few_clips_and_missing_files_are_named(run_arguments, tmp_path, capsys):
     options = [*run_arguments, "--output_dir", str(tmp_path)]
     assert main([*options, "--batch_size", "64"]) == 2
     assert "do not fill a batch of 64" in capsys.readouterr().err
+    assert main([*options, "--speech_encoder", str(tmp_path / "nothing")]) == 2
+    assert "Train it first" in capsys.readouterr().err
+    assert main([*options, "--config", str(tmp_path / "nothing.json")]) == 2
+    assert "nothing.json" in capsys.readouterr().err
     assert main([*options, "--resume", str(tmp_path / "nothing")]) == 2
     assert "no such checkpoint" in capsys.readouterr().err

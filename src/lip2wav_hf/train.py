@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         state = build_state(*parse_arguments(sys.argv[1:] if arguments is None else arguments))
         train(state)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

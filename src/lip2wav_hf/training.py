@@ -221,6 +221,7 @@ def build_state(
     if models.network not in NETWORKS:
         raise TrainingError(f"--network {models.network}: there are {' and '.join(NETWORKS)}.")
     config_class, network_class = NETWORKS[models.network]
+    speech_encoder = _load_speech_encoder(models.speech_encoder)
     if models.pretrained:
         config = config_class.from_pretrained(models.pretrained)
         feature_extractor = Lip2WavFeatureExtractor.from_pretrained(models.pretrained)
@@ -240,9 +241,7 @@ def build_state(
     if models.network == "speech_encoder":
         objective = SpeechEncoderObjective(model, weights)
     else:
-        encoder = models.speech_encoder
-        encoder = Lip2WavSpeechEncoder.from_pretrained(encoder, dtype=torch.float32) if encoder else None
-        objective = GeneratorObjective(model, weights, encoder)
+        objective = GeneratorObjective(model, weights, speech_encoder)
     average = AveragedWeights(model, arguments.ema_decay)
     optimizer = torch.optim.AdamW(
         model.parameters(), arguments.learning_rate, betas=(0.9, 0.98), weight_decay=arguments.weight_decay, fused=True
@@ -280,6 +279,18 @@ def build_state(
     accelerator.register_for_checkpointing(scheduler, average, state.progress)
     _register_network_hooks(state)
     return state
+
+
+def _load_speech_encoder(source: str | None) -> Lip2WavSpeechEncoder | None:
+    if source is None:
+        return None
+    try:
+        return Lip2WavSpeechEncoder.from_pretrained(source, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"--speech_encoder {source}: no speech encoder can be loaded from there. Train it first, with"
+            " configs/speech_encoder.yaml, or leave the option out: then there are no perceptual losses."
+        ) from error
 
 
 def one_cycle(step: int, arguments: OptimizationArguments) -> float:
