@@ -294,6 +294,13 @@ def test_perceptual_losses_vanish_for_a_perfect_prediction(cached_clip):
     assert objective._perceptual_losses(target + 1, target, batch)["perceptual"].item() > 0.01
 
 
+def test_a_speech_encoder_does_not_fit_the_frame_decoder():
+    model = Lip2WavModel(Lip2WavConfig(**TINY_MODEL | {"decoder_type": "frame", "decoder_channels": 16}))
+    encoder = Lip2WavSpeechEncoder(Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=1))
+    with pytest.raises(ValueError, match="'frame' decoder"):
+        objectives.GeneratorObjective(model, objectives.LossArguments(), encoder)
+
+
 def test_the_frame_decoder_trains(run_arguments, tmp_path):
     config = tmp_path / "frame.json"
     config.write_text(json.dumps(TINY_MODEL | {"decoder_type": "frame", "decoder_channels": 16}))

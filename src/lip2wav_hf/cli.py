@@ -1,4 +1,4 @@
-"""The command `lip2wav`: `speak` gives silent videos their speech, `info` says what a model is.
+"""The command `lip2wav`: `speak` gives silent videos their speech, `info` describes a model, `evaluate` measures it.
 
 What only some commands need is imported where it is needed.
 """

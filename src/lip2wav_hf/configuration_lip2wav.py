@@ -1,6 +1,7 @@
 """Configuration of the generator: what it sees, what it says, and how it is built.
 
-Fields marked "our choice" are not known of Vougioukas et al. (2019); they can all be changed.
+Of Vougioukas et al. (2019) only the outline is known. Every field is our choice, except 25 frames/s of video and,
+in `configs/vougioukas2019.json`, sound at 50 kHz.
 """
 
 from huggingface_hub.dataclasses import strict

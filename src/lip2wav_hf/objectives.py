@@ -74,6 +74,10 @@ class GeneratorObjective(Objective):
         self, model: Lip2WavModel, weights: LossArguments, speech_encoder: Lip2WavSpeechEncoder | None = None
     ):
         super().__init__(model, weights)
+        if speech_encoder is not None and model.config.decoder_type == "frame":
+            raise ValueError(
+                "a speech encoder hears mel spectrograms, which the 'frame' decoder does not make: leave it out."
+            )
         self.speech_encoder = speech_encoder.eval().requires_grad_(False) if speech_encoder is not None else None
         self.log_mel = LogMelSpectrogram(model.config) if model.config.decoder_type == "istft" else None
         bins = np.linspace(0, model.config.sampling_rate / 2, 257)
@@ -138,10 +142,8 @@ class GeneratorObjective(Objective):
         own = self.model.config
         frame_mask = batch["frame_mask"]
         # Each network has its own standardisation.
-        scale, shift = (
-            own.mel_std / encoder.config.mel_std,
-            (own.mel_mean - encoder.config.mel_mean) / encoder.config.mel_std,
-        )
+        scale = own.mel_std / encoder.config.mel_std
+        shift = (own.mel_mean - encoder.config.mel_mean) / encoder.config.mel_std
         heard = encoder(mel.float() * scale + shift, frame_mask)
         if weights.perceptual:
             with torch.no_grad():
