@@ -7,12 +7,17 @@ import pytest
 import torch
 
 from lip2wav_hf.losses import (
+    adversarial_loss,
     ctc_loss,
     envelope_correlation_loss,
     frame_word_loss,
+    gradient_penalty,
     masked_l1,
     multi_resolution_stft_loss,
+    power_loss,
     spoken_envelope_loss,
+    total_variation_loss,
+    wasserstein_loss,
 )
 from lip2wav_hf.mel import third_octave_pooling
 
@@ -112,3 +117,70 @@ def test_spoken_envelope_loss_leaves_out_silent_clips():
     prediction = target.clone()
     prediction[1] = prediction[1].flip(0)
     assert spoken_envelope_loss(prediction, target, pooling).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_wasserstein_and_adversarial_losses_of_known_scores():
+    fake, real = torch.tensor([[1.0], [3.0]]), torch.tensor([[4.0], [6.0]])
+    assert wasserstein_loss(fake, real).item() == 2 - 5
+    assert adversarial_loss(fake).item() == -2
+    fake.requires_grad_()
+    adversarial_loss(fake).backward()
+    assert fake.grad.tolist() == [[-0.5], [-0.5]]
+
+
+def test_gradient_penalty_of_a_linear_and_of_a_quadratic_critic():
+    fake, real = torch.zeros(2, 2), torch.tensor([[2.0, 0.0], [0.0, 4.0]])
+    # The gradient of 3 x + 4 y is (3, 4) everywhere: norm 5, penalty 16.
+    weight = torch.tensor([3.0, 4.0], requires_grad=True)
+    penalty = gradient_penalty(lambda inputs: inputs @ weight, fake, real)
+    assert penalty.item() == pytest.approx(16)
+    # d/dw (|w| - 1)^2 = 2 (|w| - 1) w / |w|
+    penalty.backward()
+    assert weight.grad.tolist() == pytest.approx([2 * 4 * 3 / 5, 2 * 4 * 4 / 5])
+    # The gradient of |x|^2 / 2 is x, here at a quarter and at a half of the way: norms 1/2 and 2.
+    penalty = gradient_penalty(lambda inputs: inputs.square().sum(1) / 2, fake, real, torch.tensor([0.25, 0.5]))
+    assert penalty.item() == pytest.approx((0.25 + 1.0) / 2)
+
+
+def test_gradient_penalty_is_finite_where_the_critic_is_flat():
+    weight = torch.zeros(2, requires_grad=True)
+    penalty = gradient_penalty(lambda inputs: inputs @ weight, torch.zeros(1, 2), torch.ones(1, 2))
+    assert penalty.item() == pytest.approx(1, abs=1e-4)
+    penalty.backward()
+    assert weight.grad.isfinite().all()
+
+
+def test_power_loss_of_a_gain():
+    target = torch.ones(1, 1600)
+    # Twice the amplitude is four times the power.
+    assert power_loss(2 * target, target).item() == pytest.approx(math.log(4) ** 2, rel=1e-3)
+    assert power_loss(target, target).item() == 0
+    # Silence against silence, and against sound: finite, with a finite gradient.
+    silence = torch.zeros(1, 1600, requires_grad=True)
+    loss = power_loss(silence, target)
+    assert loss.item() == pytest.approx(math.log(1e-5) ** 2, rel=1e-3)
+    loss.backward()
+    assert silence.grad.isfinite().all()
+    gradient_check = torch.autograd.gradcheck
+    sound = torch.randn(1, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert gradient_check(lambda x: power_loss(x, torch.ones(1, 64), 16, 8), sound, eps=1e-3, atol=1e-2, rtol=1e-2)
+
+
+def test_total_variation_of_a_zigzag():
+    zigzag = torch.tensor([[0.0, 1.0, -1.0, 1.0]], requires_grad=True)
+    loss = total_variation_loss(zigzag)
+    assert loss.item() == pytest.approx((1 + 2 + 2) / 3)
+    loss.backward()
+    assert zigzag.grad[0].tolist() == pytest.approx([-1 / 3, 2 / 3, -2 / 3, 1 / 3])
+
+
+def test_losses_without_a_reference_value_have_gradients_towards_the_target():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(2, 4000, generator=generator)
+    for loss in (multi_resolution_stft_loss, power_loss, lambda x, y: (x - y).abs().mean()):
+        prediction = (0.5 * target + 0.1 * torch.randn(2, 4000, generator=generator)).requires_grad_()
+        before = loss(prediction, target)
+        before.backward()
+        with torch.no_grad():
+            step = prediction - 0.01 * before * prediction.grad / prediction.grad.square().sum()
+            assert loss(step, target) < before

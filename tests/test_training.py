@@ -16,6 +16,7 @@ from safetensors import safe_open
 from conftest import TINY_CONFIG
 from lip2wav_hf import (
     Lip2WavConfig,
+    Lip2WavCritic,
     Lip2WavFeatureExtractor,
     Lip2WavModel,
     Lip2WavSpeechEncoder,
@@ -31,6 +32,7 @@ from lip2wav_hf.train import main, parse_arguments
 from lip2wav_hf.training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
 
 
+TINY_CRITIC = {"window_samples": 8000, "channels": [4, 8], "strides": [8, 8], "kernel_size": 5}
 TINY_MODEL = TINY_CONFIG | {"model_type": "lip2wav", "num_mel_bins": 20}
 
 
@@ -294,11 +296,140 @@ def test_perceptual_losses_vanish_for_a_perfect_prediction(cached_clip):
     assert objective._perceptual_losses(target + 1, target, batch)["perceptual"].item() > 0.01
 
 
-def test_a_speech_encoder_does_not_fit_the_frame_decoder():
-    model = Lip2WavModel(Lip2WavConfig(**TINY_MODEL | {"decoder_type": "frame", "decoder_channels": 16}))
-    encoder = Lip2WavSpeechEncoder(Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=1))
-    with pytest.raises(ValueError, match="'frame' decoder"):
-        objectives.GeneratorObjective(model, objectives.LossArguments(), encoder)
+def test_the_frame_decoder_is_heard_at_its_own_rate(run_arguments, tmp_path):
+    config, encoder = tmp_path / "frame.json", tmp_path / "encoder"
+    config.write_text(
+        json.dumps(TINY_MODEL | {"decoder_type": "frame", "decoder_channels": 16, "sampling_rate": 32000})
+    )
+    Lip2WavSpeechEncoder(Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=1)).save_pretrained(encoder)
+    options = ["--config", config, "--speech_encoder", encoder, "--stretch_probability", 0, "--max_steps", 2]
+    options += ["--waveform", 1, "--power", 0.1, "--total_variation", 0.1, "--adversarial", 0.01, "--critic_warmup", 0]
+    critic = tmp_path / "critic.json"
+    critic.write_text(json.dumps(TINY_CRITIC))
+    losses = losses_of(run_arguments, tmp_path / "run", *options, "--critic_config", critic)
+    names = {"waveform", "power", "total_variation", "perceptual", "wasserstein", "penalty", "adversarial"}
+    assert names <= set(losses[0]) and all(math.isfinite(value) for value in losses[1].values())
+
+
+def losses_of(run_arguments, output, *more):
+    """The losses of each batch of a run."""
+    state = training.build_state(*parse_arguments([*run_arguments, "--output_dir", str(output), *map(str, more)]))
+    step, taken = training.train_step, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_step", lambda *arguments: taken.append(step(*arguments)) or taken[-1])
+        training.train(state)
+    return taken
+
+
+@pytest.fixture(scope="module")
+def critic_options(tmp_path_factory):
+    critic = tmp_path_factory.mktemp("critic") / "critic.json"
+    critic.write_text(json.dumps(TINY_CRITIC | {"spectral_channels": [4, 4], "window_samples": 10240}))
+    return ["--adversarial", "0.01", "--critic_config", str(critic)]
+
+
+def test_the_critic_starts_alone_and_then_judges(run_arguments, critic_options, tmp_path):
+    stages = [*critic_options, "--critic_start", 1, "--critic_warmup", 2, "--critic_steps", 2]
+    losses = losses_of(run_arguments, tmp_path, *stages, "--stretch_probability", 0)
+    assert ["wasserstein" in step for step in losses] == [False, True, True, True, True, True]
+    assert ["adversarial" in step for step in losses] == [False, False, False, True, True, True]
+    final = Lip2WavCritic.from_pretrained(tmp_path / "final", subfolder="critic")
+    checkpoint = Lip2WavCritic.from_pretrained(tmp_path / "checkpoint-6", subfolder="critic")
+    assert final.config.mel_mean == Lip2WavModel.from_pretrained(tmp_path / "final").config.mel_mean
+    assert all(
+        torch.allclose(final.state_dict()[name].float(), value, atol=1e-3)
+        for name, value in checkpoint.state_dict().items()
+    )
+
+
+def test_without_a_weight_there_is_no_critic(run_arguments, tmp_path):
+    state = training.build_state(*parse_arguments([*run_arguments, "--output_dir", str(tmp_path)]))
+    assert state.critic is None and state.objective.critic_samples == 0
+
+
+def test_the_critic_learns_to_tell_generated_from_real(run_arguments, critic_options, tmp_path):
+    options = [*critic_options, "--critic_warmup", 1000, "--critic_learning_rate", 0.003, "--gradient_penalty", 1]
+    options += ["--max_steps", 40, "--learning_rate", 1e-6, "--validation_epochs", 100, "--save_epochs", 100]
+    losses = losses_of(run_arguments, tmp_path, *options, "--stretch_probability", 0)
+    distances = [step["wasserstein"] for step in losses]
+    assert np.mean(distances[-8:]) < np.mean(distances[:4]) - 0.1
+
+
+def test_the_generator_does_not_move_the_critic_nor_the_critic_the_generator(run_arguments, critic_options, tmp_path):
+    options = [*critic_options, "--critic_warmup", 0, "--critic_learning_rate", 0, "--stretch_probability", 0]
+    arguments = [*run_arguments, *options, "--output_dir", tmp_path, "--learning_rate", 0, "--ema_decay", 0]
+    state = training.build_state(*parse_arguments([*map(str, arguments)]))
+    networks = (state.critic, state.model)
+    before = [{name: value.clone() for name, value in network.named_parameters()} for network in networks]
+    losses = training.train_step(state, next(iter(state.train_loader)))
+    assert "adversarial" in losses
+    for network, values in zip(networks, before):
+        assert all(torch.equal(values[name], value) for name, value in network.named_parameters())
+    assert all(parameter.grad is None for parameter in state.model.parameters())
+    assert all(parameter.requires_grad for parameter in state.critic.parameters())
+
+
+def test_gathering_gradients_over_batches(run_arguments, tmp_path, fresh_accelerator):
+    taken = losses_of(run_arguments, tmp_path, "--gradient_accumulation_steps", 2, "--max_steps", 2)
+    assert len(taken) == 4
+    progress = json.loads((tmp_path / "validation.jsonl").read_text().splitlines()[-1])
+    assert progress["step"] == 2 and training.find_checkpoints(tmp_path)[-1].name == "checkpoint-2"
+
+
+def test_gathered_gradients_are_the_mean_of_the_batches(run_arguments, tmp_path, fresh_accelerator):
+    config = tmp_path / "encoder.json"
+    config.write_text(json.dumps({"hidden_size": 16, "num_layers": 1, "num_mel_bins": 20, "dropout": 0.0}))
+    options = ["--network", "speech_encoder", "--config", config, "--gradient_accumulation_steps", 2]
+    arguments = [*run_arguments, *options, "--output_dir", tmp_path, "--learning_rate", 0]
+    state = training.build_state(*parse_arguments([*map(str, arguments)]))
+    state.objective._vary = lambda mel: mel
+    seen, batches, gradients = [], [], []
+    state.accelerator.clip_grad_norm_ = lambda parameters, _: seen.extend(p.grad.clone() for p in parameters)
+    for batch in state.train_loader:
+        training.train_step(state, batch)
+        batches.append(batch)
+    for batch in batches:
+        state.model.zero_grad()
+        sum(state.objective(batch).values()).backward()
+        gradients.append([parameter.grad.clone() for parameter in state.model.parameters()])
+    assert len(batches) == 2 and len(seen) == len(gradients[0])
+    for found, first, second in zip(seen, *gradients):
+        assert torch.allclose(found, (first + second) / 2, atol=1e-6)
+    assert state.average.updates == 1
+
+
+def test_validation_listens(run_arguments, tmp_path):
+    state = run(run_arguments, tmp_path, "--max_steps", 2, "--validation_clips", 2)
+    results = training.validate(state)
+    assert 0 <= results["validation/stoi"] <= 1 and 0.9 < results["validation/pesq_nb"] < 4.6
+    assert "validation/stoi" not in training.validate(
+        run(run_arguments, tmp_path / "deaf", "--max_steps", 1, "--validation_clips", 0)
+    )
+
+
+def test_trackers_get_sound_and_pictures(run_arguments, tmp_path, fresh_accelerator):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(run_arguments, tmp_path, "--max_steps", 10, "--validation_clips", 1, "--with_tracking", "true")
+    folder = next((tmp_path / "logs").rglob("events.out.tfevents*")).parent
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    tags = events.Tags()
+    assert any(tag.startswith("generated/") for tag in tags["audio"])
+    assert {tag.partition("/")[0] for tag in tags["images"]} == {"generated", "original", "mouth_crops"}
+    assert {"train/mel", "validation/stoi", "share_of_time_waiting_for_data"} <= set(tags["scalars"])
+
+
+def test_an_exploding_loss_stops_the_run_and_keeps_the_last_checkpoint(run_arguments, tmp_path, monkeypatch, capsys):
+    saved = run(run_arguments, tmp_path, "--max_steps", 3)
+    weights = weights_of(tmp_path / "checkpoint-3")
+    assert saved.progress.step == 3
+    state = training.build_state(*parse_arguments([*run_arguments, "--output_dir", str(tmp_path)]))
+    state.progress.batches, state.progress.mean_loss = 500, 1e-4
+    with pytest.raises(training.TrainingError, match="exploded at step 0.*--resume latest"):
+        training.train_step(state, next(iter(state.train_loader)))
+    assert training.find_checkpoints(tmp_path)[-1].name == "checkpoint-3"
+    assert all(torch.equal(weights[name], value) for name, value in weights_of(tmp_path / "checkpoint-3").items())
 
 
 def test_the_frame_decoder_trains(run_arguments, tmp_path):

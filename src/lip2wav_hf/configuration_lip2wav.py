@@ -10,8 +10,30 @@ from transformers import PreTrainedConfig
 from .grammar import VOCABULARY
 
 
+class Lip2WavPreTrainedConfig(PreTrainedConfig):
+    """What the package's configurations share: a file that describes another type of model is refused."""
+
+    _auto_class = "AutoConfig"
+
+    @classmethod
+    def from_dict(cls, config_dict: dict, **kwargs):
+        """
+        A configuration from a dictionary, see `PreTrainedConfig.from_dict`.
+
+        Raises:
+            ValueError: if its `model_type` is another one.
+        """
+        found = config_dict.get("model_type", cls.model_type)
+        if cls.model_type and found != cls.model_type:
+            raise ValueError(
+                f"config.json describes a model of the type {found!r}, not {cls.model_type!r}: this is another model,"
+                " or the file was changed. Take it from where the weights are from."
+            )
+        return super().from_dict(config_dict, **kwargs)
+
+
 @strict
-class Lip2WavConfig(PreTrainedConfig):
+class Lip2WavConfig(Lip2WavPreTrainedConfig):
     r"""
     Configuration of a [`Lip2WavModel`].
 
@@ -201,7 +223,7 @@ class Lip2WavConfig(PreTrainedConfig):
 
 
 @strict
-class Lip2WavSpeechEncoderConfig(PreTrainedConfig):
+class Lip2WavSpeechEncoderConfig(Lip2WavPreTrainedConfig):
     r"""
     Configuration of a [`Lip2WavSpeechEncoder`]. All of it is our choice.
 
@@ -260,4 +282,130 @@ class Lip2WavSpeechEncoderConfig(PreTrainedConfig):
             raise ValueError("`hop_length` must divide the samples of a video frame.")
 
 
-__all__ = ["Lip2WavConfig", "Lip2WavSpeechEncoderConfig"]
+@strict
+class Lip2WavSyncNetConfig(Lip2WavPreTrainedConfig):
+    r"""
+    Configuration of a [`Lip2WavSyncNet`]. All of it is our choice.
+
+    Args:
+        sampling_rate (`int`, *optional*, defaults to 16000): of the sound, in Hz.
+        frame_rate (`float`, *optional*, defaults to 25.0): of the video, in frames/s.
+        image_height (`int`, *optional*, defaults to 40): height of the mouth crops, in pixels.
+        image_width (`int`, *optional*, defaults to 64): width of the mouth crops, in pixels.
+        normalization_frames (`int`, *optional*, defaults to 49):
+            Video frames whose average is taken off the pictures and the spectrogram.
+        max_shift (`int`, *optional*, defaults to 15): largest offset looked for, in video frames.
+        stem_frames (`int`, *optional*, defaults to 5): neighbouring frames that the visual encoder sees together, odd.
+        stem_channels (`int`, *optional*, defaults to 16): channels after the visual encoder's first convolution.
+        visual_channels (`list[int]`, *optional*, defaults to `[32, 64, 96]`):
+            Channels of the visual encoder's residual blocks; a block that widens also halves height and width.
+        hidden_size (`int`, *optional*, defaults to 128): channels of both streams.
+        num_layers (`int`, *optional*, defaults to 2): ConvNeXt blocks of each stream.
+        kernel_size (`int`, *optional*, defaults to 7): of their depthwise convolutions, odd.
+        dropout (`float`, *optional*, defaults to 0.1): dropout probability.
+        embedding_size (`int`, *optional*, defaults to 64): length of the vectors that are compared.
+        num_mel_bins, mel_mean, mel_std, mel_floor, n_fft, hop_length: of the mel spectrogram, as in [`Lip2WavConfig`].
+        initializer_range (`float`, *optional*, defaults to 0.02): standard deviation of the weights at the start.
+    """
+
+    model_type = "lip2wav_syncnet"
+
+    sampling_rate: int = 16000
+    frame_rate: float | int = 25.0
+    image_height: int = 40
+    image_width: int = 64
+    normalization_frames: int = 49
+    max_shift: int = 15
+    stem_frames: int = 5
+    stem_channels: int = 16
+    visual_channels: list[int] | tuple[int, ...] = (32, 64, 96)
+    hidden_size: int = 128
+    num_layers: int = 2
+    kernel_size: int = 7
+    dropout: float | int = 0.1
+    embedding_size: int = 64
+    num_mel_bins: int = 80
+    mel_mean: float | int = -5.0
+    mel_std: float | int = 2.0
+    mel_floor: float = 1e-4
+    n_fft: int = 640
+    hop_length: int = 160
+    initializer_range: float = 0.02
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Waveform samples for one video frame."""
+        return int(self.sampling_rate // self.frame_rate)
+
+    @property
+    def mel_frames_per_frame(self) -> int:
+        """Spectrogram frames for one video frame."""
+        return self.samples_per_frame // self.hop_length
+
+    def validate_architecture(self):
+        """Part of `@strict`-powered validation: fields that must fit each other."""
+        if self.kernel_size % 2 == 0 or self.stem_frames % 2 == 0:
+            raise ValueError("`kernel_size` and `stem_frames` must be odd, so that windows have a centre.")
+        if self.sampling_rate % (self.frame_rate * self.hop_length):
+            raise ValueError("`hop_length` must divide the samples of a video frame.")
+        if self.image_height % 2 or self.image_width % 2:
+            raise ValueError("`image_height` and `image_width` must be even.")
+        if self.max_shift < 1 or self.normalization_frames < 1:
+            raise ValueError("`max_shift` and `normalization_frames` must be at least 1 frame.")
+
+
+@strict
+class Lip2WavCriticConfig(Lip2WavPreTrainedConfig):
+    r"""
+    Configuration of a [`Lip2WavCritic`]. That it judges waveforms comes from Vougioukas et al. (2019); all else is our
+    choice.
+
+    Args:
+        sampling_rate (`int`, *optional*, defaults to 16000): of the speech, in Hz.
+        window_samples (`int`, *optional*, defaults to 10240): length of the pieces that are judged, in samples.
+        channels (`list[int]`, *optional*, defaults to `[16, 32, 64, 128, 128, 128, 128]`):
+            Of the waveform critic's convolutions; an empty list for no waveform critic.
+        strides (`list[int]`, *optional*, defaults to `[4, 4, 4, 4, 2, 2, 2]`): of the same convolutions.
+        kernel_size (`int`, *optional*, defaults to 11): of the same convolutions, odd.
+        spectral_channels (`list[int]`, *optional*, defaults to `[]`):
+            Of the convolutions of a second critic, on the mel spectrogram; empty for none.
+        negative_slope (`float`, *optional*, defaults to 0.2): of the leaky rectifiers.
+        num_mel_bins, mel_mean, mel_std, mel_floor, n_fft, hop_length: of the mel spectrogram, as in [`Lip2WavConfig`].
+        initializer_range (`float`, *optional*, defaults to 0.02): standard deviation of the weights at the start.
+    """
+
+    model_type = "lip2wav_critic"
+
+    sampling_rate: int = 16000
+    window_samples: int = 10240
+    channels: list[int] | tuple[int, ...] = (16, 32, 64, 128, 128, 128, 128)
+    strides: list[int] | tuple[int, ...] = (4, 4, 4, 4, 2, 2, 2)
+    kernel_size: int = 11
+    spectral_channels: list[int] | tuple[int, ...] = ()
+    negative_slope: float = 0.2
+    num_mel_bins: int = 80
+    mel_mean: float | int = -5.0
+    mel_std: float | int = 2.0
+    mel_floor: float = 1e-4
+    n_fft: int = 640
+    hop_length: int = 160
+    initializer_range: float = 0.02
+
+    def validate_architecture(self):
+        """Part of `@strict`-powered validation: fields that must fit each other."""
+        if not self.channels and not self.spectral_channels:
+            raise ValueError("a critic needs `channels`, `spectral_channels`, or both.")
+        if self.channels and len(self.channels) != len(self.strides):
+            raise ValueError(
+                f"`channels` and `strides` are of the same convolutions; there are {len(self.channels)} and"
+                f" {len(self.strides)}."
+            )
+        if self.kernel_size % 2 == 0:
+            raise ValueError("`kernel_size` must be odd, so that windows have a centre.")
+        if self.window_samples < 1 or (self.spectral_channels and self.window_samples % self.hop_length):
+            raise ValueError(
+                "`window_samples` must be positive and, for a spectral critic, a multiple of `hop_length`."
+            )
+
+
+__all__ = ["Lip2WavConfig", "Lip2WavCriticConfig", "Lip2WavSpeechEncoderConfig", "Lip2WavSyncNetConfig"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -176,3 +178,76 @@ def frame_word_loss(text_logits: torch.Tensor, frame_classes: torch.Tensor) -> t
         F.cross_entropy(text_logits.float().flatten(0, 1), frame_classes.flatten(), reduction="sum", ignore_index=-100)
         / known
     )
+
+
+def wasserstein_loss(fake_scores: torch.Tensor, real_scores: torch.Tensor) -> torch.Tensor:
+    """
+    What a Wasserstein critic minimises (Arjovsky et al. 2017): mean score of generated minus mean score of real sound.
+
+    Args:
+        fake_scores, real_scores (`torch.Tensor` of shape `(batch, ...)`): a critic's scores.
+
+    Returns:
+        `torch.Tensor`: a scalar; minus an estimate of the distance between the two distributions.
+    """
+    return fake_scores.float().mean() - real_scores.float().mean()
+
+
+def adversarial_loss(fake_scores: torch.Tensor) -> torch.Tensor:
+    """What the generator minimises against a Wasserstein critic: minus the mean score of what it generates."""
+    return -fake_scores.float().mean()
+
+
+def gradient_penalty(
+    critic: Callable[[torch.Tensor], torch.Tensor],
+    fake: torch.Tensor,
+    real: torch.Tensor,
+    position: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """
+    Squared distance from 1 of the norm of a critic's gradient, at random points between generated and real inputs
+    (Gulrajani et al. 2017).
+
+    Args:
+        critic (`Callable`): from inputs `(batch, ...)` to scores `(batch,)`.
+        fake, real (`torch.Tensor` of the same shape `(batch, ...)`): inputs; no gradient flows back into them.
+        position (`torch.Tensor` of shape `(batch,)`, *optional*):
+            Where between the two each point lies, 0 for generated and 1 for real; uniformly random by default.
+
+    Returns:
+        `torch.Tensor`: a scalar, differentiable in the critic's weights.
+    """
+    if position is None:
+        position = torch.rand(len(real), device=real.device)
+    position = position.view(-1, *[1] * (real.ndim - 1))
+    between = (fake.detach() + position * (real.detach() - fake.detach())).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
+    return (norm - 1).square().mean()
+
+
+def power_loss(
+    prediction: torch.Tensor, target: torch.Tensor, window: int = 640, hop_length: int = 160, floor: float = 1e-5
+) -> torch.Tensor:
+    """
+    Squared difference of the logarithms of short-time power. That there is such a loss is known of the 2019 system's
+    lineage; window, hop and floor are our choices.
+
+    Args:
+        prediction, target (`torch.Tensor` of shape `(batch, samples)`).
+        window (`int`, *optional*, defaults to 640), hop_length (`int`, *optional*, defaults to 160): in samples.
+        floor (`float`, *optional*, defaults to 1e-5): added to the mean power before the natural logarithm.
+
+    Returns:
+        `torch.Tensor`: a scalar, 0 for equal powers.
+    """
+    logs = [
+        (F.avg_pool1d(signal.float().square()[:, None], window, hop_length) + floor).log()
+        for signal in (prediction, target)
+    ]
+    return F.mse_loss(*logs)
+
+
+def total_variation_loss(prediction: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of neighbouring samples of a waveform `(batch, samples)`: less noise. A scalar."""
+    return prediction.float().diff(dim=-1).abs().mean()

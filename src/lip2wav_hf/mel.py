@@ -30,13 +30,13 @@ class LogMelSpectrogram(nn.Module):
             sampling_rate=config.sampling_rate,
             mel_scale="slaney",
         )
-        self.register_buffer("filters", torch.from_numpy(filters.astype(np.float32)))
-        self.register_buffer("window", torch.hann_window(config.n_fft))
+        self.register_buffer("filters", torch.from_numpy(filters.astype(np.float32)), persistent=False)
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
         centres = mel_to_hertz(
             np.linspace(0, hertz_to_mel(config.sampling_rate / 2, "slaney"), config.num_mel_bins + 2)[1:-1], "slaney"
         )
-        self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(centres)))
+        self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(centres)), persistent=False)
 
     def magnitude(self, waveform: torch.Tensor) -> torch.Tensor:
         """Magnitude spectrogram `(batch, mel_frames, n_fft // 2 + 1)` of a waveform `(batch, samples)`."""

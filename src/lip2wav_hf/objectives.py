@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import torchaudio
 from torch import nn
 
 from .losses import (
     ctc_loss,
     envelope_correlation_loss,
     frame_word_loss,
+    gradient_penalty,
     masked_l1,
     multi_resolution_stft_loss,
+    power_loss,
     spoken_envelope_loss,
+    total_variation_loss,
+    wasserstein_loss,
 )
 from .mel import LogMelSpectrogram, third_octave_pooling
+from .modeling_critic import Lip2WavCritic
 from .modeling_lip2wav import Lip2WavModel
 from .modeling_speech_encoder import Lip2WavSpeechEncoder
 
@@ -38,7 +45,14 @@ class LossArguments:
     spoken_envelope: float = field(
         default=0.5, metadata={"help": "Correlation of short-time envelopes of the waveform (16 kHz)."}
     )
-    waveform: float = field(default=0.0, metadata={"help": "L1 of the waveform ('frame' decoder)."})
+    waveform: float = field(default=0.0, metadata={"help": "L1 of the waveform."})
+    power: float = field(default=0.0, metadata={"help": "Squared difference of the waveform's log power."})
+    total_variation: float = field(
+        default=0.0, metadata={"help": "Mean absolute difference of the waveform's neighbouring samples."}
+    )
+    adversarial: float = field(
+        default=0.0, metadata={"help": "Minus the Wasserstein critic's score; 0 for no critic."}
+    )
     perceptual: float = field(
         default=1.0, metadata={"help": "L1 of the speech encoder's features, where there is one (--speech_encoder)."}
     )
@@ -52,7 +66,15 @@ class LossArguments:
 
 
 class Objective(nn.Module):
-    """A network with its losses. `recognise(batch)` gives its text logits `(batch, frames, classes)`."""
+    """
+    A network with its losses. `recognise(batch)` gives its text logits `(batch, frames, classes)`.
+
+    After `forward` in training, `spoken` holds generated and real pieces of sound, `(pieces, samples)` each, for a
+    critic, and `speak_again()` cuts others from the same batch, without gradients. None where there are none.
+    """
+
+    spoken: tuple[torch.Tensor, torch.Tensor] | None = None
+    speak_again: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def __init__(self, model: nn.Module, weights: LossArguments):
         super().__init__()
@@ -68,19 +90,35 @@ class Objective(nn.Module):
 
 
 class GeneratorObjective(Objective):
-    """The generator with its losses: `forward(batch)` gives the weighted losses by name."""
+    """
+    The generator with its losses: `forward(batch)` gives the weighted losses by name, but the adversarial one.
+
+    Args:
+        model ([`Lip2WavModel`]), weights ([`LossArguments`]): the generator and what its losses weigh.
+        speech_encoder ([`Lip2WavSpeechEncoder`], *optional*): frozen; hears what the generator says.
+        critic_samples (`int`, *optional*, defaults to 0): length of the pieces in `spoken`; 0 for none.
+    """
 
     def __init__(
-        self, model: Lip2WavModel, weights: LossArguments, speech_encoder: Lip2WavSpeechEncoder | None = None
+        self,
+        model: Lip2WavModel,
+        weights: LossArguments,
+        speech_encoder: Lip2WavSpeechEncoder | None = None,
+        critic_samples: int = 0,
     ):
         super().__init__(model, weights)
-        if speech_encoder is not None and model.config.decoder_type == "frame":
-            raise ValueError(
-                "a speech encoder hears mel spectrograms, which the 'frame' decoder does not make: leave it out."
-            )
+        config = model.config
+        self.critic_samples = critic_samples
         self.speech_encoder = speech_encoder.eval().requires_grad_(False) if speech_encoder is not None else None
-        self.log_mel = LogMelSpectrogram(model.config) if model.config.decoder_type == "istft" else None
-        bins = np.linspace(0, model.config.sampling_rate / 2, 257)
+        self.heard_mel = LogMelSpectrogram(speech_encoder.config) if speech_encoder is not None else None
+        self.log_mel = LogMelSpectrogram(config) if config.decoder_type == "istft" else None
+        window = weights.decoder_window_frames * config.hop_length
+        if critic_samples and config.decoder_type == "istft" and critic_samples != window:
+            raise ValueError(
+                f"the critic judges {critic_samples} samples, but the decoder's windows have {window}"
+                " (`decoder_window_frames` times `hop_length`): make them equal."
+            )
+        bins = np.linspace(0, config.sampling_rate / 2, 257)
         self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(bins)), persistent=False)
 
     def train(self, mode: bool = True):
@@ -98,6 +136,7 @@ class GeneratorObjective(Objective):
         model, weights = self.model, self.weights
         hidden, text_logits, mask = model.encode(batch["pixel_values_videos"], batch["frame_mask"])
         frames = batch["frame_mask"].sum(1)
+        self.spoken = self.speak_again = None
         losses = {}
         if weights.ctc:
             losses["ctc"] = weights.ctc * ctc_loss(text_logits, frames, batch["labels"], batch["label_lengths"])
@@ -111,11 +150,50 @@ class GeneratorObjective(Objective):
 
     def _waveform_losses(self, prediction, batch) -> dict[str, torch.Tensor]:
         target = batch["waveform"]
-        losses = {}
-        if self.weights.waveform:
-            losses["waveform"] = self.weights.waveform * F.l1_loss(prediction, target)
-        if self.weights.stft:
-            losses["stft"] = self.weights.stft * multi_resolution_stft_loss(prediction, target)
+        losses = self._sound_losses(prediction, target)
+        if self.speech_encoder is not None:
+            encoder = self.speech_encoder.config
+            mels = [
+                (self.heard_mel(self._resample(sound)) - encoder.mel_mean) / encoder.mel_std
+                for sound in (prediction, target)
+            ]
+            losses |= self._perceptual_losses(*mels, batch)
+        if self.training and self.critic_samples:
+            self.speak_again = lambda: self._cut_sound(prediction.detach(), target)
+            self.spoken = self._cut_sound(prediction, target)
+        return losses
+
+    def _resample(self, sound: torch.Tensor) -> torch.Tensor:
+        """At the speech encoder's rate; a whole number of its video frames."""
+        own, heard = self.model.config.sampling_rate, self.speech_encoder.config.sampling_rate
+        return sound if own == heard else torchaudio.functional.resample(sound, own, heard)
+
+    def _cut_sound(self, prediction, target) -> tuple[torch.Tensor, torch.Tensor]:
+        """One random piece of each clip, generated and real."""
+        length = self.critic_samples
+        missing = length - target.shape[1]
+        if missing > 0:
+            raise ValueError(
+                f"the critic judges {length} samples, but these clips have {target.shape[1]}: lower its"
+                " `window_samples` or raise `window_frames`."
+            )
+        starts = torch.randint(target.shape[1] - length + 1, (len(target),)).tolist()
+        return tuple(
+            torch.stack([clip[start : start + length] for clip, start in zip(sound, starts)])
+            for sound in (prediction, target)
+        )
+
+    def _sound_losses(self, prediction, target) -> dict[str, torch.Tensor]:
+        """Losses of waveforms `(batch, samples)`."""
+        weights, losses = self.weights, {}
+        if weights.waveform:
+            losses["waveform"] = weights.waveform * F.l1_loss(prediction, target)
+        if weights.stft:
+            losses["stft"] = weights.stft * multi_resolution_stft_loss(prediction, target)
+        if weights.power:
+            losses["power"] = weights.power * power_loss(prediction, target)
+        if weights.total_variation:
+            losses["total_variation"] = weights.total_variation * total_variation_loss(prediction)
         return losses
 
     def _spectrogram_losses(self, hidden, mask, batch) -> dict[str, torch.Tensor]:
@@ -131,23 +209,22 @@ class GeneratorObjective(Objective):
                 *logs, mel_mask, self.log_mel.third_octaves
             )
         if self.speech_encoder is not None:
-            losses |= self._perceptual_losses(mel, stretched, batch)
-        if self.training and (weights.magnitude or weights.stft or weights.spoken_envelope):
+            # Each network has its own standardisation.
+            encoder = self.speech_encoder.config
+            scale, shift = config.mel_std / encoder.mel_std, (config.mel_mean - encoder.mel_mean) / encoder.mel_std
+            losses |= self._perceptual_losses(mel.float() * scale + shift, stretched * scale + shift, batch)
+        if self.training:
             losses |= self._decoder_losses(mel, target, batch)
         return losses
 
     def _perceptual_losses(self, mel, target, batch) -> dict[str, torch.Tensor]:
         """How differently the frozen speech encoder hears the prediction and the target, and which words it hears."""
         encoder, weights, losses = self.speech_encoder, self.weights, {}
-        own = self.model.config
         frame_mask = batch["frame_mask"]
-        # Each network has its own standardisation.
-        scale = own.mel_std / encoder.config.mel_std
-        shift = (own.mel_mean - encoder.config.mel_mean) / encoder.config.mel_std
-        heard = encoder(mel.float() * scale + shift, frame_mask)
+        heard = encoder(mel, frame_mask)
         if weights.perceptual:
             with torch.no_grad():
-                wanted = encoder(target * scale + shift, frame_mask)
+                wanted = encoder(target, frame_mask)
             mask = frame_mask[..., None]
             distances = [
                 masked_l1(hidden, reference, mask) / masked_l1(reference, reference.mean((0, 1), keepdim=True), mask)
@@ -160,34 +237,93 @@ class GeneratorObjective(Objective):
 
     def _decoder_losses(self, mel, target, batch) -> dict[str, torch.Tensor]:
         """Random windows of the predicted and of the real mel spectrogram, of clips whose speed is unchanged."""
-        length, count = self.weights.decoder_window_frames, self.weights.decoder_windows
+        weights, count = self.weights, self.weights.decoder_windows
+        names = ("magnitude", "waveform", "stft", "power", "total_variation", "spoken_envelope")
+        if not (any(getattr(weights, name) for name in names) or self.critic_samples):
+            return {}
+        pairs = self._window_positions(batch, mel.shape[1], 2 * count)
+        if not pairs:
+            return {}
+        sources = [mel.float()] * count + [target] * count
+        windows = torch.stack([self._cut(source[clip], start) for source, (clip, start) in zip(sources, pairs)])
+        log_magnitude, spoken = self._speak(windows)
+        real = self._real_windows(batch, pairs)
+        losses = {}
+        if weights.magnitude:
+            magnitudes = self.log_mel.magnitude(batch["waveform"][[clip for clip, _ in pairs]])
+            magnitudes = torch.stack([self._cut(values, start) for values, (_, start) in zip(magnitudes, pairs)])
+            clamped = magnitudes.clamp(min=self.model.config.mel_floor).log()
+            losses["magnitude"] = weights.magnitude * F.l1_loss(log_magnitude, clamped)
+        losses |= self._sound_losses(spoken, real)
+        if weights.spoken_envelope:
+            loss = spoken_envelope_loss(spoken, real, self.third_octaves)
+            losses["spoken_envelope"] = weights.spoken_envelope * loss
+        if self.critic_samples:
+            self.spoken = spoken[:count], real[:count]
+            self.speak_again = lambda: self._other_windows(mel.detach().float(), batch)
+        return losses
+
+    def _window_positions(self, batch, mel_frames: int, count: int) -> list[tuple[int, int]]:
+        """Clip and first spectrogram frame of random windows; none where no clip is whole and of unchanged speed."""
         whole = batch["frame_mask"].sum(1) == batch["frame_mask"].shape[1]
         unchanged = ((batch["stretch"] == 1) & whole).nonzero()[:, 0]
-        available = mel.shape[1] - length
+        available = mel_frames - self.weights.decoder_window_frames
         if len(unchanged) == 0 or available < 0:
-            return {}
-        clips = unchanged[torch.randint(len(unchanged), (2 * count,))]
-        starts = torch.randint(available + 1, (2 * count,))
-        sources = [mel.float()] * count + [target] * count
-        pairs = list(zip(clips.tolist(), starts.tolist()))
-        windows = torch.stack([source[clip, start : start + length] for source, (clip, start) in zip(sources, pairs)])
-        hop = self.model.config.hop_length
-        real = torch.stack([batch["waveform"][clip, start * hop : (start + length) * hop] for clip, start in pairs])
-        magnitudes = self.log_mel.magnitude(batch["waveform"][clips])
-        magnitudes = torch.stack([values[start : start + length] for values, (_, start) in zip(magnitudes, pairs)])
+            return []
+        clips = unchanged[torch.randint(len(unchanged), (count,))]
+        return list(zip(clips.tolist(), torch.randint(available + 1, (count,)).tolist()))
+
+    def _cut(self, frames: torch.Tensor, start: int) -> torch.Tensor:
+        return frames[start : start + self.weights.decoder_window_frames]
+
+    def _real_windows(self, batch, pairs) -> torch.Tensor:
+        hop, length = self.model.config.hop_length, self.weights.decoder_window_frames
+        return torch.stack([batch["waveform"][clip, start * hop : (start + length) * hop] for clip, start in pairs])
+
+    def _speak(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log magnitudes `(windows, mel_frames, bins)` and sound `(windows, samples)` of mel windows."""
         everything = windows.new_ones(*windows.shape[:2], 1)
         log_magnitude, phase = self.model.decoder.spectrum(windows, everything)
-        floor = self.model.config.mel_floor
-        losses = {}
-        if self.weights.magnitude:
-            clamped = magnitudes.clamp(min=floor).log()
-            losses["magnitude"] = self.weights.magnitude * F.l1_loss(log_magnitude, clamped)
-        spoken = self.model.decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
-        if self.weights.stft:
-            losses["stft"] = self.weights.stft * multi_resolution_stft_loss(spoken, real)
-        if self.weights.spoken_envelope:
-            loss = spoken_envelope_loss(spoken, real, self.third_octaves)
-            losses["spoken_envelope"] = self.weights.spoken_envelope * loss
+        return log_magnitude, self.model.decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
+
+    @torch.no_grad()
+    def _other_windows(self, mel, batch) -> tuple[torch.Tensor, torch.Tensor]:
+        pairs = self._window_positions(batch, mel.shape[1], self.weights.decoder_windows)
+        windows = torch.stack([self._cut(mel[clip], start) for clip, start in pairs])
+        return self._speak(windows)[1], self._real_windows(batch, pairs)
+
+
+class CriticObjective(nn.Module):
+    """
+    A critic with what it minimises: `forward(fake, real)` gives Wasserstein loss and weighted penalty by name.
+
+    Args:
+        critic ([`Lip2WavCritic`]): the critic.
+        penalty_weight (`float`): of the gradient penalty; 0 turns it off.
+    """
+
+    def __init__(self, critic: Lip2WavCritic, penalty_weight: float):
+        super().__init__()
+        self.critic, self.penalty_weight = critic, penalty_weight
+
+    def forward(self, fake: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+        """
+        Args:
+            fake, real (`torch.Tensor` of shape `(batch, window_samples)`): generated and real sound.
+
+        Returns:
+            `dict[str, torch.Tensor]`: scalars, the sums over the waveform's and the spectrogram's critic.
+        """
+        self.critic.check_waveform(fake)
+        losses = {"wasserstein": 0.0, "penalty": 0.0}
+        with torch.autocast(fake.device.type, enabled=False):  # second derivatives need the precision
+            for critic in self.critic.critics:
+                inputs = critic.represent(fake.detach().float()), critic.represent(real.float())
+                scores = critic(torch.cat(inputs)).split(len(fake))
+                losses["wasserstein"] = losses["wasserstein"] + wasserstein_loss(*scores)
+                if self.penalty_weight:
+                    penalty = gradient_penalty(critic, *inputs)
+                    losses["penalty"] = losses["penalty"] + self.penalty_weight * penalty
         return losses
 
 

@@ -1,4 +1,4 @@
-"""`accelerate launch -m lip2wav_hf.train CONFIG.yaml [--option value …]`: train a generator."""
+"""`accelerate launch -m lip2wav_hf.train CONFIG.yaml [--option value …]`: train a network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from .training import (
+    CriticArguments,
     DataArguments,
     LossArguments,
     ModelArguments,
@@ -21,7 +22,14 @@ from .training import (
 from .training_data import AugmentationArguments
 
 
-SECTIONS = (DataArguments, ModelArguments, LossArguments, AugmentationArguments, OptimizationArguments)
+SECTIONS = (
+    DataArguments,
+    ModelArguments,
+    LossArguments,
+    AugmentationArguments,
+    CriticArguments,
+    OptimizationArguments,
+)
 
 
 def parse_arguments(arguments: list[str]) -> tuple:
@@ -32,7 +40,7 @@ def parse_arguments(arguments: list[str]) -> tuple:
         TrainingError: if the file cannot be read or holds an option that does not exist.
     """
     parser = HfArgumentParser(
-        SECTIONS, description="Train a lip2wav generator. A YAML file of these options may come first."
+        SECTIONS, description="Train a lip2wav network. A YAML file of these options may come first."
     )
     if arguments and not arguments[0].startswith("-"):
         arguments = _yaml_options(arguments[0], parser) + arguments[1:]

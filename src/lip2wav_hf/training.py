@@ -16,18 +16,27 @@ from pathlib import Path
 import jiwer
 import torch
 from accelerate import Accelerator, skip_first_batches
-from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
+from accelerate.utils import (
+    DataLoaderConfiguration,
+    DistributedDataParallelKwargs,
+    ProjectConfiguration,
+    reduce,
+    set_seed,
+)
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .configuration_lip2wav import Lip2WavConfig, Lip2WavSpeechEncoderConfig
+from .configuration_lip2wav import Lip2WavConfig, Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .grid import load_split
+from .losses import adversarial_loss
 from .mel import LogMelSpectrogram
+from .modeling_critic import Lip2WavCritic
 from .modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from .modeling_speech_encoder import Lip2WavSpeechEncoder
-from .objectives import GeneratorObjective, LossArguments, Objective, SpeechEncoderObjective
+from .monitoring import listen
+from .objectives import CriticObjective, GeneratorObjective, LossArguments, Objective, SpeechEncoderObjective
 from .training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
 
 
@@ -78,6 +87,26 @@ class ModelArguments:
 
 
 @dataclass
+class CriticArguments:
+    """The critic of the adversarial stage, which `adversarial` above 0 turns on. All are our choices."""
+
+    critic_config: str | None = field(
+        default=None, metadata={"help": "JSON file of the critic's config; the default if not given."}
+    )
+    critic_pretrained: str | None = field(
+        default=None, metadata={"help": "Folder or Hub repo of a critic to go on with."}
+    )
+    critic_start: int = field(default=0, metadata={"help": "Step at which the critic begins to learn."})
+    critic_warmup: int = field(
+        default=100, metadata={"help": "Steps that it learns alone before the generator listens to it."}
+    )
+    critic_steps: int = field(default=1, metadata={"help": "Its updates for each batch."})
+    critic_learning_rate: float = field(default=1e-4, metadata={"help": "Its learning rate (Adam)."})
+    critic_beta1: float = field(default=0.5, metadata={"help": "Its Adam's first decay rate."})
+    gradient_penalty: float = field(default=10.0, metadata={"help": "Weight of its gradient penalty."})
+
+
+@dataclass
 class OptimizationArguments:
     """How to optimise and what to keep."""
 
@@ -85,17 +114,25 @@ class OptimizationArguments:
         default="runs/lip2wav", metadata={"help": "Checkpoints, logs and the final model go here."}
     )
     max_steps: int = field(default=4500, metadata={"help": "Optimiser steps in all."})
-    batch_size: int = field(default=16, metadata={"help": "Clips a step and process."})
+    batch_size: int = field(default=16, metadata={"help": "Clips of a batch, in each process."})
+    gradient_accumulation_steps: int = field(default=1, metadata={"help": "Batches for each optimiser step."})
     learning_rate: float = field(default=1.5e-3, metadata={"help": "Highest learning rate (AdamW, one cycle)."})
     warmup_ratio: float = field(default=0.1, metadata={"help": "Share of the steps in which the learning rate rises."})
     weight_decay: float = field(default=0.05, metadata={"help": "AdamW's weight decay."})
     max_gradient_norm: float = field(default=1.0, metadata={"help": "Gradients are clipped to this norm."})
+    explosion_factor: float = field(
+        default=20.0,
+        metadata={"help": "A loss this many times its running mean stops the run, after 100 batches; 0 for never."},
+    )
     ema_decay: float = field(
         default=0.999, metadata={"help": "Decay of the averaged weights, which are what is saved and validated."}
     )
     mixed_precision: str = field(default="bf16", metadata={"help": "'no', 'bf16' or 'fp16'."})
     seed: int = field(default=0, metadata={"help": "Of everything random."})
     validation_epochs: int = field(default=1, metadata={"help": "Validate every so many epochs."})
+    validation_clips: int = field(
+        default=8, metadata={"help": "Validation clips that are spoken and scored (STOI, ESTOI, PESQ) each time."}
+    )
     save_epochs: int = field(default=1, metadata={"help": "Write a checkpoint every so many epochs."})
     save_dtype: str = field(
         default="float16",
@@ -106,6 +143,9 @@ class OptimizationArguments:
         default=None, metadata={"help": "'latest' or the folder of a checkpoint to go on from."}
     )
     with_tracking: bool = field(default=True, metadata={"help": "Log to TensorBoard in output_dir/logs."})
+    push_to_hub: bool = field(default=False, metadata={"help": "Upload final/ to the Hub at the end."})
+    hub_model_id: str | None = field(default=None, metadata={"help": "Its repository there, such as me/my-voice."})
+    hub_private: bool = field(default=False, metadata={"help": "Make that repository a private one."})
 
 
 class AveragedWeights:
@@ -143,6 +183,9 @@ class Progress:
     step_in_epoch: int = 0
     best_loss: float = math.inf
     seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    batches: int = 0
+    mean_loss: float = 0.0
 
     def state_dict(self) -> dict:
         return dict(self.__dict__)
@@ -164,6 +207,9 @@ class State:
     train_loader: DataLoader
     validation_loader: DataLoader
     feature_extractor: Lip2WavFeatureExtractor
+    critic_arguments: CriticArguments
+    critic_objective: nn.Module | None = None
+    critic_optimizer: torch.optim.Optimizer | None = None
     progress: Progress = field(default_factory=Progress)
     stop_requested: bool = False
 
@@ -171,6 +217,17 @@ class State:
     def model(self) -> Lip2WavPreTrainedModel:
         """The network that is trained, out of its wrappers."""
         return self.accelerator.unwrap_model(self.objective).model
+
+    @property
+    def critic(self) -> Lip2WavCritic | None:
+        """The critic out of its wrappers; None without one."""
+        objective = self.critic_objective
+        return None if objective is None else self.accelerator.unwrap_model(objective).critic
+
+    @property
+    def networks(self) -> dict[str, Lip2WavPreTrainedModel]:
+        """What a checkpoint holds, by the folder in it."""
+        return {".": self.model} | ({"critic": self.critic} if self.critic is not None else {})
 
 
 def build_datasets(
@@ -206,9 +263,10 @@ def build_state(
     models: ModelArguments,
     weights: LossArguments,
     augmentation: AugmentationArguments,
+    critic_arguments: CriticArguments,
     arguments: OptimizationArguments,
 ) -> State:
-    """Data, networks and optimiser of a run, on this process's device."""
+    """Data, networks and optimisers of a run, on this process's device."""
     accelerator = Accelerator(
         mixed_precision=arguments.mixed_precision,
         log_with="tensorboard" if arguments.with_tracking else None,
@@ -216,6 +274,9 @@ def build_state(
             arguments.output_dir, logging_dir=os.path.join(arguments.output_dir, "logs")
         ),
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=arguments.seed),
+        gradient_accumulation_steps=arguments.gradient_accumulation_steps,
+        # A batch without a clip of unchanged speed gives the waveform decoder no gradient.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     set_seed(arguments.seed)
     if models.network not in NETWORKS:
@@ -238,10 +299,12 @@ def build_state(
     else:
         config.mel_mean, config.mel_std = measure_mel(train_data, config)
         model = network_class(config)
+    critic = _build_critic(critic_arguments, config) if weights.adversarial else None
     if models.network == "speech_encoder":
         objective = SpeechEncoderObjective(model, weights)
     else:
-        objective = GeneratorObjective(model, weights, speech_encoder)
+        samples = critic.config.window_samples if critic is not None else 0
+        objective = GeneratorObjective(model, weights, speech_encoder, samples)
     average = AveragedWeights(model, arguments.ema_decay)
     optimizer = torch.optim.AdamW(
         model.parameters(), arguments.learning_rate, betas=(0.9, 0.98), weight_decay=arguments.weight_decay, fused=True
@@ -275,10 +338,45 @@ def build_state(
         train_loader,
         validation_loader,
         feature_extractor,
+        critic_arguments,
     )
     accelerator.register_for_checkpointing(scheduler, average, state.progress)
+    if critic is not None:
+        _add_critic(state, critic)
     _register_network_hooks(state)
     return state
+
+
+def _build_critic(arguments: CriticArguments, config: Lip2WavConfig) -> Lip2WavCritic:
+    """The critic of a generator with this config."""
+    if arguments.critic_pretrained:
+        critic = Lip2WavCritic.from_pretrained(arguments.critic_pretrained, dtype=torch.float32)
+        if critic.config.sampling_rate != config.sampling_rate:
+            raise TrainingError(
+                f"--critic_pretrained {arguments.critic_pretrained}: it judges sound at {critic.config.sampling_rate}"
+                f" Hz, the generator speaks at {config.sampling_rate} Hz."
+            )
+        return critic
+    source = arguments.critic_config
+    critic_config = Lip2WavCriticConfig.from_json_file(source) if source else Lip2WavCriticConfig()
+    shared = ("sampling_rate", "mel_mean", "mel_std", "mel_floor")
+    if config.decoder_type == "istft":
+        shared += ("num_mel_bins", "n_fft", "hop_length")
+    for name in shared:
+        setattr(critic_config, name, getattr(config, name))
+    critic_config.validate()
+    return Lip2WavCritic(critic_config)
+
+
+def _add_critic(state: State, critic: Lip2WavCritic):
+    arguments = state.critic_arguments
+    optimizer = torch.optim.Adam(
+        critic.parameters(), arguments.critic_learning_rate, betas=(arguments.critic_beta1, 0.9)
+    )
+    state.critic_objective = state.accelerator.prepare(CriticObjective(critic, arguments.gradient_penalty))
+    # Not prepared: it takes a step for each batch, whatever the gradient accumulation of the generator.
+    state.critic_optimizer = optimizer
+    state.accelerator.register_for_checkpointing(optimizer)
 
 
 def _load_speech_encoder(source: str | None) -> Lip2WavSpeechEncoder | None:
@@ -303,18 +401,21 @@ def one_cycle(step: int, arguments: OptimizationArguments) -> float:
 
 
 def _register_network_hooks(state: State):
-    """Checkpoints hold the network as `save_pretrained` writes it."""
+    """Checkpoints hold each network as `save_pretrained` writes it."""
 
     def save(models, weights, output_dir):
         if state.accelerator.is_main_process:
-            state.model.save_pretrained(output_dir)
+            for folder, network in state.networks.items():
+                network.save_pretrained(os.path.join(output_dir, folder))
         weights.clear()
 
     def load(models, input_dir):
-        loaded = type(state.model).from_pretrained(input_dir)
-        state.model.load_state_dict(loaded.state_dict())
-        for config in (state.model.config, state.average.model.config):
-            config.mel_mean, config.mel_std = loaded.config.mel_mean, loaded.config.mel_std
+        for folder, network in state.networks.items():
+            loaded = type(network).from_pretrained(os.path.join(input_dir, folder))
+            network.load_state_dict(loaded.state_dict())
+            network.config.mel_mean, network.config.mel_std = loaded.config.mel_mean, loaded.config.mel_std
+        own = state.model.config
+        state.average.model.config.mel_mean, state.average.model.config.mel_std = own.mel_mean, own.mel_std
         models.clear()
 
     state.accelerator.register_save_state_pre_hook(save)
@@ -346,20 +447,34 @@ def find_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
 
 
 def save_model(state: State, name: str):
-    """Write the averaged weights and the feature extractor to `output_dir/name`, ready for `from_pretrained`."""
+    """
+    Write `output_dir/name`, ready for `from_pretrained`: the averaged weights and the feature extractor, the critic in
+    `critic/` and the speech encoder in `speech_encoder/` where there are any.
+    """
     if not state.accelerator.is_main_process:
         return
     output = Path(state.arguments.output_dir)
-    temporary = output / f"tmp-{name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    model = copy.deepcopy(state.average.model).to(getattr(torch, state.arguments.save_dtype))
-    model.save_pretrained(temporary)
+    temporary, outdated = output / f"tmp-{name}", output / f"tmp-outdated-{name}"
+    for leftover in (temporary, outdated):
+        shutil.rmtree(leftover, ignore_errors=True)
+    _save_network(state, state.average.model, temporary)
+    if state.critic is not None:
+        _save_network(state, state.critic, temporary / "critic")
+    speech_encoder = getattr(state.accelerator.unwrap_model(state.objective), "speech_encoder", None)
+    if speech_encoder is not None:
+        _save_network(state, speech_encoder, temporary / "speech_encoder")
     state.feature_extractor.save_pretrained(temporary)
-    config = json.loads((temporary / "config.json").read_text())
-    config["dtype"] = "float32"  # what to calculate in: half precision saves space, but is slow on a CPU
-    (temporary / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    shutil.rmtree(output / name, ignore_errors=True)
+    if (output / name).exists():
+        os.replace(output / name, outdated)
     os.replace(temporary, output / name)
+    shutil.rmtree(outdated, ignore_errors=True)
+
+
+def _save_network(state: State, network: Lip2WavPreTrainedModel, folder: Path):
+    copy.deepcopy(network).to(getattr(torch, state.arguments.save_dtype)).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["dtype"] = "float32"  # what to calculate in: half precision saves space, but is slow on a CPU
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def resume(state: State):
@@ -420,43 +535,113 @@ def train_epoch(state: State, bar: tqdm):
     loader.dataset.set_epoch(progress.epoch)
     batches = skip_first_batches(loader, progress.step_in_epoch) if progress.step_in_epoch else loader
     state.objective.train()
+    ready = time.perf_counter()
     for batch in batches:
         start = time.perf_counter()
         losses = train_step(state, batch)
-        progress.step += 1
+        progress.batches += 1
         progress.step_in_epoch += 1
-        progress.seconds += time.perf_counter() - start
+        progress.waiting_seconds += start - ready
+        progress.seconds += time.perf_counter() - ready
+        ready = time.perf_counter()
+        if not state.accelerator.sync_gradients:
+            continue
+        progress.step += 1
         bar.update()
         if progress.step % 10 == 0:
-            bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
-            if state.arguments.with_tracking:
-                values = {f"train/{name}": value for name, value in losses.items()}
-                state.accelerator.log(values | {"learning_rate": state.scheduler.get_last_lr()[0]}, progress.step)
-        if progress.step >= state.arguments.max_steps or state.stop_requested:
+            _report_losses(state, losses, bar)
+        if progress.step >= state.arguments.max_steps or _stop_together(state):
             break
     if not state.stop_requested:
         progress.epoch += 1
         progress.step_in_epoch = 0
 
 
+def _report_losses(state: State, losses: dict[str, float], bar: tqdm):
+    bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
+    if state.arguments.with_tracking:
+        progress = state.progress
+        values = {f"train/{name}": value for name, value in losses.items()}
+        values |= {
+            "learning_rate": state.scheduler.get_last_lr()[0],
+            "seconds_a_batch": progress.seconds / progress.batches,
+            "share_of_time_waiting_for_data": progress.waiting_seconds / progress.seconds,
+        }
+        state.accelerator.log(values, progress.step)
+
+
+def _stop_together(state: State) -> bool:
+    """Whether any of the processes was asked to stop; all of them stop at the same step."""
+    if state.accelerator.num_processes > 1:
+        flag = torch.tensor(float(state.stop_requested), device=state.accelerator.device)
+        state.stop_requested = bool(reduce(flag, "sum").item())
+    return state.stop_requested
+
+
 def train_step(state: State, batch: dict[str, torch.Tensor]) -> dict[str, float]:
-    """One optimiser step; returns the weighted losses."""
+    """One batch, and an optimiser step unless gradients are still being gathered; returns the weighted losses."""
     accelerator = state.accelerator
-    with accelerator.autocast():
-        losses = state.objective(batch)
-    total = sum(losses.values())
-    if not torch.isfinite(total):
+    with accelerator.accumulate(state.objective):
+        with accelerator.autocast():
+            losses = state.objective(batch)
+        _check_losses(state, losses)
+        judged = _adversarial_losses(state) if state.critic is not None else {}
+        total = sum(losses.values()) + judged.get("adversarial", 0.0)
+        accelerator.backward(total)
+        if accelerator.sync_gradients:
+            accelerator.clip_grad_norm_(state.objective.parameters(), state.arguments.max_gradient_norm)
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        if accelerator.sync_gradients:
+            state.scheduler.step()
+            state.average.update(state.model)
+    return {name: float(value.detach()) for name, value in (losses | judged).items()}
+
+
+def _check_losses(state: State, losses: dict[str, torch.Tensor]):
+    """Stop a run that has gone wrong before it can harm the weights; its last checkpoint is still good."""
+    progress, factor = state.progress, state.arguments.explosion_factor
+    values = {name: float(value.detach()) for name, value in losses.items()}
+    total = sum(values.values())
+    advice = (
+        f"({', '.join(f'{name} {value:.3g}' for name, value in values.items())}): lower --learning_rate, or go on from"
+        " the last checkpoint with --resume latest and another --seed. No checkpoint was written since."
+    )
+    if not math.isfinite(total):
+        raise TrainingError(f"the loss is {total} at step {progress.step} {advice}")
+    if factor and progress.batches >= 100 and total > factor * progress.mean_loss:
         raise TrainingError(
-            f"the loss is {total.item()} at step {state.progress.step} ({', '.join(losses)}): lower --learning_rate,"
-            " or go on from the last checkpoint with --resume latest and another --seed."
+            f"the loss exploded at step {progress.step}: {total:.3g}, mean {progress.mean_loss:.3g} {advice}"
         )
-    accelerator.backward(total)
-    accelerator.clip_grad_norm_(state.objective.parameters(), state.arguments.max_gradient_norm)
-    state.optimizer.step()
-    state.scheduler.step()
-    state.optimizer.zero_grad()
-    state.average.update(state.model)
-    return {name: float(value.detach()) for name, value in losses.items()}
+    decay = min(0.99, progress.batches / (progress.batches + 1))
+    progress.mean_loss = decay * progress.mean_loss + (1 - decay) * total
+
+
+def _adversarial_losses(state: State) -> dict[str, torch.Tensor]:
+    """Let the critic learn from what was just spoken, then let it judge; what is `adversarial` is the generator's."""
+    arguments, step = state.critic_arguments, state.progress.step
+    objective = state.accelerator.unwrap_model(state.objective)
+    if step < arguments.critic_start or objective.spoken is None:
+        return {}
+    fake, real = objective.spoken
+    for update in range(arguments.critic_steps):
+        pair = (fake.detach(), real) if update == 0 else objective.speak_again()
+        losses = state.critic_objective(*pair)
+        state.critic_optimizer.zero_grad()
+        sum(losses.values()).backward()
+        state.critic_optimizer.step()
+    losses = {name: value.detach() for name, value in losses.items() if torch.is_tensor(value)}
+    if not all(value.isfinite() for value in losses.values()):
+        raise TrainingError(
+            f"the critic's loss is no number at step {step}: lower --critic_learning_rate, or go on from the last"
+            " checkpoint with --resume latest and another --seed."
+        )
+    if step >= arguments.critic_start + arguments.critic_warmup:
+        state.critic.requires_grad_(False)
+        scores = state.critic(fake.float()).scores
+        state.critic.requires_grad_(True)
+        losses["adversarial"] = objective.weights.adversarial * scores.shape[1] * adversarial_loss(scores)
+    return losses
 
 
 @torch.no_grad()
@@ -488,6 +673,7 @@ def validate(state: State) -> dict[str, float]:
     results = {f"validation/{name}": total / count for name, total in totals.items()}
     results["validation/loss"] = sum(results.values())
     results["validation/text_wer"] = jiwer.wer(references, hypotheses)
+    results |= listen(state)
     state.objective.train()
     _report(state, results)
     return results

@@ -8,6 +8,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from .grid import SILENCES, GridClip, GridError, read_alignment
+from .grid import GridClip, GridError
 from .video import read_audio
 
 
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN_CLASS = -100  # of frames without an alignment, as `torch.nn.functional.cross_entropy` ignores it
 MINIMUM_FRAMES = 25
+MISSING_FRAMES = 5  # that a clip may lack at the end of its last word
 
 
 def prepare_clips(
@@ -38,6 +40,7 @@ def prepare_clips(
     sampling_rate: int = 16000,
     num_workers: int = 2,
     progress: bool = True,
+    reasons: dict[str, str] | None = None,
 ) -> dict[str, Path]:
     """
     Cache the mouth crops and the sound of clips, each clip once.
@@ -50,25 +53,39 @@ def prepare_clips(
         sampling_rate (`int`, *optional*, defaults to 16000): of the cached waveform, in Hz.
         num_workers (`int`, *optional*, defaults to 2): processes.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.
+        reasons (`dict[str, str]`, *optional*): is given why each clip that cannot be used cannot, by `clip.key`.
 
     Returns:
         `dict[str, Path]`: the cached file of each usable clip, by `clip.key`. Clips that cannot be used are logged
         and counted.
     """
     folder = Path(cache_dir, _settings_name(feature_extractor, sampling_rate))
-    files = {clip.key: folder / clip.speaker / f"{clip.name}.npz" for clip in clips}
+    files = cached_files(clips, feature_extractor, cache_dir, sampling_rate)
     missing = [clip for clip in clips if not files[clip.key].is_file()]
-    problems = []
+    problems: dict[str, str] = {}
     if missing:
         job = partial(_prepare_clip, feature_extractor=feature_extractor, folder=folder, sampling_rate=sampling_rate)
         with _workers(num_workers) as map_:
             results = tqdm(map_(job, missing), "mouth crops", len(missing), disable=not progress)
-            problems = [problem for problem in results if problem]
-    for problem in problems:
-        logger.warning("not used: %s", problem)
+            problems = {clip.key: problem for clip, problem in zip(missing, results) if problem}
+    for key, problem in problems.items():
+        logger.warning("not used: %s: %s", key, problem)
+    if reasons is not None:
+        reasons.update(problems)
     if problems:
         logger.warning("%d of %d clips cannot be used.", len(problems), len(clips))
     return {key: path for key, path in files.items() if path.is_file()}
+
+
+def cached_files(
+    clips: list[GridClip],
+    feature_extractor: Lip2WavFeatureExtractor,
+    cache_dir: str | os.PathLike,
+    sampling_rate: int = 16000,
+) -> dict[str, Path]:
+    """Where [`prepare_clips`], called with the same arguments, keeps each clip, by `clip.key`; there or not."""
+    folder = Path(cache_dir, _settings_name(feature_extractor, sampling_rate))
+    return {clip.key: folder / clip.speaker / f"{clip.name}.npz" for clip in clips}
 
 
 def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int) -> str:
@@ -94,6 +111,7 @@ def _workers(number: int):
 
 
 def _one_thread():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
@@ -101,8 +119,9 @@ def _one_thread():
 def _prepare_clip(clip: GridClip, feature_extractor, folder: Path, sampling_rate: int) -> str | None:
     """Write one clip's file; returns what is wrong with a clip that cannot be used."""
     try:
-        crops = feature_extractor.extract(str(clip.video)).crops
-        waveform = read_audio(clip.video, sampling_rate)
+        video = clip.source
+        crops = feature_extractor.extract(video).crops
+        waveform = read_audio(video, sampling_rate)
         if waveform is None:
             raise GridError("it has no sound.")
         per_frame = sampling_rate / feature_extractor.frame_rate
@@ -113,7 +132,7 @@ def _prepare_clip(clip: GridClip, feature_extractor, folder: Path, sampling_rate
         waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
         words = _frame_words(clip, frames, feature_extractor.frame_rate)
     except ValueError as error:
-        return f"{clip.key}: {error}"
+        return str(error)
     path = folder / clip.speaker / f"{clip.name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -125,26 +144,15 @@ def _prepare_clip(clip: GridClip, feature_extractor, folder: Path, sampling_rate
 
 def _frame_words(clip: GridClip, frames: int, frame_rate: float) -> np.ndarray:
     """Number of the word spoken in each frame: -1 for silence, -2 everywhere for a clip without an alignment."""
-    path = _alignment_file(clip)
-    if path is None:
+    entries = clip.timed_words()
+    if entries is None:
         return np.full(frames, -2, np.int8)
-    entries = [entry for entry in read_alignment(path) if entry[2] not in SILENCES]
-    if [word for _, _, word in entries] != list(clip.words):
-        spoken = " ".join(word for _, _, word in entries)
-        raise GridError(f"the alignment {path} says {spoken!r}, the name says {' '.join(clip.words)!r}.")
+    if entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
+        raise GridError(f"it breaks off: {frames} frames, but its last word ends at {entries[-1][1]:.2f} s.")
     words = np.full(frames, -1, np.int8)
     for number, (start, end, _) in enumerate(entries):
         words[round(start * frame_rate) : max(round(end * frame_rate), round(start * frame_rate) + 1)] = number
     return words
-
-
-def _alignment_file(clip: GridClip) -> Path | None:
-    for parent in clip.video.parents[1:3]:
-        for folder in (parent / "alignments" / clip.speaker, parent / "align"):
-            path = folder / f"{clip.name}.align"
-            if path.is_file():
-                return path
-    return None
 
 
 @dataclass
@@ -162,6 +170,11 @@ class AugmentationArguments:
     scale: float = field(default=0.08, metadata={"help": "Largest relative change of size."})
     rotation: float = field(default=4.0, metadata={"help": "Largest rotation, in degrees."})
     shift: float = field(default=4.0, metadata={"help": "Largest shift, in pixels of the crop."})
+    aspect: float = field(default=0.0, metadata={"help": "Largest relative change of width against height."})
+    shear: float = field(default=0.0, metadata={"help": "Largest shear, as the tangent of its angle."})
+    lighting: float = field(
+        default=0.0, metadata={"help": "Largest slope of brightness across the picture, of full white."}
+    )
     gamma: float = field(default=0.3, metadata={"help": "Largest change of log gamma."})
     noise: float = field(
         default=0.05, metadata={"help": "Largest standard deviation of pixel noise, of normalised pixels."}
@@ -287,19 +300,32 @@ class SpeechClips(Dataset):
         centre = (crops.shape[2] / 2 - 0.5, crops.shape[1] / 2 - 0.5)
         scale = np.exp(rng.uniform(-choices.scale, choices.scale))
         matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-choices.rotation, choices.rotation), scale)
+        if choices.aspect or choices.shear:
+            wide = np.exp(rng.uniform(-choices.aspect, choices.aspect) / 2)
+            shape = np.array([[wide, rng.uniform(-choices.shear, choices.shear)], [0, 1 / wide]])
+            matrix[:, :2] = matrix[:, :2] @ shape
+            matrix[:, 2] = centre - matrix[:, :2] @ centre
         matrix[:, 2] += np.array([width / 2 - 0.5, height / 2 - 0.5]) - centre
         matrix[:, 2] += rng.uniform(-choices.shift, choices.shift, 2)
         if rng.random() < choices.flip_probability:
             matrix[0] = -matrix[0] + [0, 0, width - 1]
         blur = rng.random() < choices.blur_probability
         table = 255 * (np.arange(256) / 255) ** np.exp(rng.uniform(-choices.gamma, choices.gamma))
+        light = self._lighting(rng, height, width) if choices.lighting else 0
         warped = np.empty((len(crops), height, width), np.float32)
         for source, target in zip(crops, warped):
             picture = cv2.warpAffine(
                 source, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            target[:] = table[cv2.GaussianBlur(picture, (3, 3), 0) if blur else picture]
+            target[:] = table[cv2.GaussianBlur(picture, (3, 3), 0) if blur else picture] + light
         return warped
+
+    def _lighting(self, rng, height: int, width: int) -> np.ndarray:
+        """A plane of brightness `(height, width)`, as from a lamp at one side."""
+        slopes = 255 * rng.uniform(-self.augmentation.lighting, self.augmentation.lighting, 2)
+        return (
+            np.linspace(-0.5, 0.5, height)[:, None] * slopes[0] + np.linspace(-0.5, 0.5, width) * slopes[1]
+        ).astype(np.float32)
 
     def _hide(self, pixels: np.ndarray, rng) -> np.ndarray:
         """Noise, a hidden rectangle and a hidden run of frames; hidden pixels are 0, the mean."""
