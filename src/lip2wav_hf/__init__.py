@@ -11,7 +11,10 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_lip2wav import Lip2WavConfig
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from .modeling_critic import Lip2WavCritic
 from .modeling_lip2wav import Lip2WavModel
+from .modeling_speech_encoder import Lip2WavSpeechEncoder
+from .modeling_syncnet import Lip2WavSyncNet
 from .pipeline_video_to_speech import VideoToSpeechPipeline
 
 
@@ -23,10 +26,15 @@ DEFAULT_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "grid-s1")
 _LAZY = {
     "GridClip": "grid",
     "LogMelSpectrogram": "mel",
+    "Lip2WavCritic": "modeling_critic",
+    "Lip2WavCriticConfig": "configuration_lip2wav",
     "Lip2WavOutput": "modeling_lip2wav",
     "Lip2WavSpeechEncoder": "modeling_speech_encoder",
     "Lip2WavSpeechEncoderConfig": "configuration_lip2wav",
+    "Lip2WavSyncNet": "modeling_syncnet",
+    "Lip2WavSyncNetConfig": "configuration_lip2wav",
     "VideoReader": "video",
+    "load_grid": "grid",
     "load_split": "grid",
     "sentence_words": "grid",
 }
@@ -54,6 +62,9 @@ def _register():
     Lip2WavConfig.register_for_auto_class()
     Lip2WavModel.register_for_auto_class("AutoModel")
     Lip2WavFeatureExtractor.register_for_auto_class()
+    for network in (Lip2WavCritic, Lip2WavSpeechEncoder, Lip2WavSyncNet):
+        AutoConfig.register(network.config_class.model_type, network.config_class)
+        AutoModel.register(network.config_class, network)
     PIPELINE_REGISTRY.register_pipeline(
         "video-to-speech",
         pipeline_class=VideoToSpeechPipeline,

@@ -24,7 +24,11 @@ from typing import Annotated
 import typer
 
 from . import DEFAULT_CHECKPOINT
+from .card import card_command
+from .card_templates import write_card_command
 from .evaluation import BUNDLED_MODELS, evaluate_command
+from .grid_commands import download_command, export_command, prepare_command
+from .hub import push_command
 
 
 DEFAULT_MODEL = Path(DEFAULT_CHECKPOINT).name
@@ -187,7 +191,7 @@ def speak(
     jobs = plan_jobs(videos, output, plot)
     folder = find_model(model)
     with _quiet_libraries() as messages:
-        pipe = _load_pipeline(folder, device, dtype.value)
+        pipe = load_pipeline(folder, device, dtype.value)
         return _speak_all(pipe, jobs, batch_size, messages, json_lines, quiet)
 
 
@@ -446,7 +450,13 @@ def _read_json(path: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def _load_pipeline(folder: Path, device: str | None, dtype: str):
+def load_pipeline(folder: Path, device: str | None = None, dtype: str = "auto"):
+    """
+    The pipeline of a model's folder, as [`find_model`] gives it.
+
+    Raises:
+        CommandError: if the device cannot be used, or the weights do not fit the configuration.
+    """
     import torch
 
     if device is not None:
@@ -572,7 +582,13 @@ def _card_results(folder: Path) -> list[str]:
     return lines
 
 
+app.command("download")(download_command)
+app.command("prepare")(prepare_command)
+app.command("export")(export_command)
 app.command("evaluate")(evaluate_command)
+app.command("card")(card_command)
+app.command("push")(push_command)
+app.command("write-card")(write_card_command)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -73,8 +73,17 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        state = build_state(*parse_arguments(sys.argv[1:] if arguments is None else arguments))
+        sections = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+        data, models, optimization = sections[0], sections[1], sections[-1]
+        if optimization.push_to_hub:
+            from .publishing import check_publishing, publish  # needs the packages that measure
+
+            check_publishing(optimization, models.network)
+        state = build_state(*sections)
         train(state)
+        finished = state.progress.step >= optimization.max_steps
+        if optimization.push_to_hub and finished and state.accelerator.is_main_process:
+            print(f"published: {publish(state, data).commit_url}")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -27,16 +27,24 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .configuration_lip2wav import Lip2WavConfig, Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
+from .configuration_lip2wav import (
+    Lip2WavConfig,
+    Lip2WavCriticConfig,
+    Lip2WavSpeechEncoderConfig,
+    Lip2WavSyncNetConfig,
+)
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from .grammar import VOCABULARY
 from .grid import load_split
 from .losses import adversarial_loss
 from .mel import LogMelSpectrogram
 from .modeling_critic import Lip2WavCritic
 from .modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from .modeling_speech_encoder import Lip2WavSpeechEncoder
+from .modeling_syncnet import Lip2WavSyncNet
 from .monitoring import listen
 from .objectives import CriticObjective, GeneratorObjective, LossArguments, Objective, SpeechEncoderObjective
+from .syncnet_objective import SyncNetObjective
 from .training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
 
 
@@ -46,6 +54,7 @@ logger = logging.getLogger(__name__)
 NETWORKS = {
     "generator": (Lip2WavConfig, Lip2WavModel),
     "speech_encoder": (Lip2WavSpeechEncoderConfig, Lip2WavSpeechEncoder),
+    "syncnet": (Lip2WavSyncNetConfig, Lip2WavSyncNet),
 }
 
 
@@ -57,12 +66,16 @@ class TrainingError(ValueError):
 class DataArguments:
     """Which clips to train on."""
 
-    data_dir: list[str] = field(
-        metadata={"help": "Folders laid out as GRID (video/SPEAKER/NAME.mkv or .mpg, alignments/, splits.json)."}
-    )
+    data_dir: list[str] = field(metadata={"help": "Folders of GRID in any of its layouts, or laid out like it."})
     cache_dir: str = field(default="runs/cache", metadata={"help": "Where mouth crops and sound are cached, once."})
-    train_split: str = field(default="train", metadata={"help": "Split of splits.json to train on."})
-    validation_split: str = field(default="validation", metadata={"help": "Split of splits.json to validate on."})
+    split_scheme: str = field(
+        default="custom",
+        metadata={
+            "help": "Which clips are in which split: 'custom' (splits.json), 'seen4', 'unseen33' or 'overlap33'."
+        },
+    )
+    train_split: str = field(default="train", metadata={"help": "Split to train on."})
+    validation_split: str = field(default="validation", metadata={"help": "Split to validate on."})
     speakers: list[str] | None = field(
         default=None, metadata={"help": "Only these speakers; all of the split by default."}
     )
@@ -78,7 +91,9 @@ class ModelArguments:
         default=None, metadata={"help": "JSON file of the network's config; the default if not given."}
     )
     pretrained: str | None = field(default=None, metadata={"help": "Folder or Hub repo whose weights to start from."})
-    network: str = field(default="generator", metadata={"help": "What to train: 'generator' or 'speech_encoder'."})
+    network: str = field(
+        default="generator", metadata={"help": "What to train: 'generator', 'speech_encoder' or 'syncnet'."}
+    )
     speech_encoder: str | None = field(
         default=None,
         metadata={"help": "Folder of a trained speech encoder, for the generator's perceptual losses."},
@@ -116,7 +131,13 @@ class OptimizationArguments:
     max_steps: int = field(default=4500, metadata={"help": "Optimiser steps in all."})
     batch_size: int = field(default=16, metadata={"help": "Clips of a batch, in each process."})
     gradient_accumulation_steps: int = field(default=1, metadata={"help": "Batches for each optimiser step."})
-    learning_rate: float = field(default=1.5e-3, metadata={"help": "Highest learning rate (AdamW, one cycle)."})
+    learning_rate: float = field(default=1.5e-3, metadata={"help": "Highest learning rate (AdamW)."})
+    schedule: str = field(
+        default="one_cycle",
+        metadata={"help": "'one_cycle' (linear rise, half cosine down) or 'constant' (rise only)."},
+    )
+    adam_beta1: float = field(default=0.9, metadata={"help": "AdamW's first decay rate."})
+    adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second decay rate."})
     warmup_ratio: float = field(default=0.1, metadata={"help": "Share of the steps in which the learning rate rises."})
     weight_decay: float = field(default=0.05, metadata={"help": "AdamW's weight decay."})
     max_gradient_norm: float = field(default=1.0, metadata={"help": "Gradients are clipped to this norm."})
@@ -143,8 +164,14 @@ class OptimizationArguments:
         default=None, metadata={"help": "'latest' or the folder of a checkpoint to go on from."}
     )
     with_tracking: bool = field(default=True, metadata={"help": "Log to TensorBoard in output_dir/logs."})
-    push_to_hub: bool = field(default=False, metadata={"help": "Upload final/ to the Hub at the end."})
+    push_to_hub: bool = field(
+        default=False,
+        metadata={"help": "At the end, measure final/ on the validation clips and publish it on the Hub."},
+    )
     hub_model_id: str | None = field(default=None, metadata={"help": "Its repository there, such as me/my-voice."})
+    hub_license: str | None = field(
+        default=None, metadata={"help": "Licence of the weights, as the Hub names it, such as cc-by-4.0."}
+    )
     hub_private: bool = field(default=False, metadata={"help": "Make that repository a private one."})
 
 
@@ -212,6 +239,7 @@ class State:
     critic_optimizer: torch.optim.Optimizer | None = None
     progress: Progress = field(default_factory=Progress)
     stop_requested: bool = False
+    saved_step: int | None = None
 
     @property
     def model(self) -> Lip2WavPreTrainedModel:
@@ -234,15 +262,17 @@ def build_datasets(
     data: DataArguments, feature_extractor, config: Lip2WavConfig, augmentation, seed: int, progress: bool
 ):
     """Training and validation [`SpeechClips`] of the folders, their crops cached."""
-    datasets = []
+    datasets, vocabulary = [], getattr(config, "vocabulary", VOCABULARY)  # the sync network has no words of its own
     for split, variation in ((data.train_split, augmentation), (data.validation_split, None)):
-        clips = [clip for folder in data.data_dir for clip in load_split(folder, split, data.speakers)]
+        clips = [
+            clip
+            for folder in data.data_dir
+            for clip in load_split(folder, split, data.speakers, split_scheme=data.split_scheme, zipped=True)
+        ]
         files = prepare_clips(
             clips, feature_extractor, data.cache_dir, config.sampling_rate, data.preprocessing_workers, progress
         )
-        dataset = SpeechClips(
-            clips, files, feature_extractor, config.vocabulary, config.samples_per_frame, variation, seed
-        )
+        dataset = SpeechClips(clips, files, feature_extractor, vocabulary, config.samples_per_frame, variation, seed)
         if not len(dataset):
             raise TrainingError(f"no usable clip in split {split!r} of {', '.join(data.data_dir)}.")
         datasets.append(dataset)
@@ -268,6 +298,8 @@ def build_state(
 ) -> State:
     """Data, networks and optimisers of a run, on this process's device."""
     accelerator = Accelerator(
+        # Without saying so, several processes on CPUs would each train alone and write over each other's files.
+        cpu=not torch.accelerator.is_available(),
         mixed_precision=arguments.mixed_precision,
         log_with="tensorboard" if arguments.with_tracking else None,
         project_config=ProjectConfiguration(
@@ -279,8 +311,10 @@ def build_state(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     set_seed(arguments.seed)
+    if arguments.schedule not in ("one_cycle", "constant"):
+        raise TrainingError(f"--schedule {arguments.schedule}: there are one_cycle and constant.")
     if models.network not in NETWORKS:
-        raise TrainingError(f"--network {models.network}: there are {' and '.join(NETWORKS)}.")
+        raise TrainingError(f"--network {models.network}: there are {', '.join(NETWORKS)}.")
     config_class, network_class = NETWORKS[models.network]
     speech_encoder = _load_speech_encoder(models.speech_encoder)
     if models.pretrained:
@@ -302,14 +336,20 @@ def build_state(
     critic = _build_critic(critic_arguments, config) if weights.adversarial else None
     if models.network == "speech_encoder":
         objective = SpeechEncoderObjective(model, weights)
+    elif models.network == "syncnet":
+        objective = SyncNetObjective(model, weights)
     else:
         samples = critic.config.window_samples if critic is not None else 0
         objective = GeneratorObjective(model, weights, speech_encoder, samples)
     average = AveragedWeights(model, arguments.ema_decay)
     optimizer = torch.optim.AdamW(
-        model.parameters(), arguments.learning_rate, betas=(0.9, 0.98), weight_decay=arguments.weight_decay, fused=True
+        model.parameters(),
+        arguments.learning_rate,
+        betas=(arguments.adam_beta1, arguments.adam_beta2),
+        weight_decay=arguments.weight_decay,
+        fused=True,
     )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, arguments))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(step, arguments))
     loaders = [
         DataLoader(
             dataset,
@@ -391,11 +431,13 @@ def _load_speech_encoder(source: str | None) -> Lip2WavSpeechEncoder | None:
         ) from error
 
 
-def one_cycle(step: int, arguments: OptimizationArguments) -> float:
-    """Share of the highest learning rate: a linear rise, then a half cosine down to 1/1000."""
+def learning_rate_share(step: int, arguments: OptimizationArguments) -> float:
+    """Share of the highest learning rate: a linear rise, then a half cosine down to 1/1000, or no change."""
     warmup = max(int(arguments.warmup_ratio * arguments.max_steps), 1)
     if step < warmup:
         return (step + 1) / warmup
+    if arguments.schedule == "constant":
+        return 1.0
     remaining = min((step - warmup) / max(arguments.max_steps - warmup, 1), 1.0)
     return max(0.5 * (1 + math.cos(math.pi * remaining)), 1e-3)
 
@@ -425,19 +467,30 @@ def _register_network_hooks(state: State):
 def save_checkpoint(state: State):
     """Write `checkpoint-STEP` whole or not at all, and drop the oldest beyond the limit."""
     output = Path(state.arguments.output_dir)
-    final = output / f"checkpoint-{state.progress.step}"
-    temporary = output / f"tmp-checkpoint-{state.progress.step}"
-    if final.is_dir():
+    step = state.progress.step
+    if state.saved_step == step:
         return
-    if state.accelerator.is_main_process and temporary.exists():
-        shutil.rmtree(temporary)
+    final, temporary, outdated = (output / f"{prefix}checkpoint-{step}" for prefix in ("", "tmp-", "tmp-outdated-"))
+    if state.accelerator.is_main_process:
+        for leftover in (temporary, outdated):
+            shutil.rmtree(leftover, ignore_errors=True)
     state.accelerator.wait_for_everyone()
     state.accelerator.save_state(str(temporary))
     state.accelerator.wait_for_everyone()
     if state.accelerator.is_main_process:
-        os.replace(temporary, final)
+        _put_in_place(temporary, final, outdated)
         for old in find_checkpoints(output)[: -state.arguments.save_total_limit]:
             shutil.rmtree(old)
+    state.accelerator.wait_for_everyone()
+    state.saved_step = step
+
+
+def _put_in_place(temporary: Path, final: Path, outdated: Path):
+    """A finished folder takes the place of one from before, if there is one; at no moment is there half a folder."""
+    if final.exists():
+        os.replace(final, outdated)
+    os.replace(temporary, final)
+    shutil.rmtree(outdated, ignore_errors=True)
 
 
 def find_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
@@ -464,10 +517,7 @@ def save_model(state: State, name: str):
     if speech_encoder is not None:
         _save_network(state, speech_encoder, temporary / "speech_encoder")
     state.feature_extractor.save_pretrained(temporary)
-    if (output / name).exists():
-        os.replace(output / name, outdated)
-    os.replace(temporary, output / name)
-    shutil.rmtree(outdated, ignore_errors=True)
+    _put_in_place(temporary, output / name, outdated)
 
 
 def _save_network(state: State, network: Lip2WavPreTrainedModel, folder: Path):
@@ -490,6 +540,7 @@ def resume(state: State):
     if not folder.is_dir():
         raise TrainingError(f"{folder}: no such checkpoint folder to resume from.")
     state.accelerator.load_state(str(folder))
+    state.saved_step = state.progress.step
     logger.info("resumed from %s (step %d).", folder, state.progress.step)
 
 
@@ -572,10 +623,14 @@ def _report_losses(state: State, losses: dict[str, float], bar: tqdm):
 
 def _stop_together(state: State) -> bool:
     """Whether any of the processes was asked to stop; all of them stop at the same step."""
-    if state.accelerator.num_processes > 1:
-        flag = torch.tensor(float(state.stop_requested), device=state.accelerator.device)
-        state.stop_requested = bool(reduce(flag, "sum").item())
+    state.stop_requested = _in_any_process(state, state.stop_requested)
     return state.stop_requested
+
+
+def _in_any_process(state: State, flag: bool) -> bool:
+    if state.accelerator.num_processes == 1:
+        return flag
+    return bool(reduce(torch.tensor(float(flag), device=state.accelerator.device), "sum").item())
 
 
 def train_step(state: State, batch: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -621,7 +676,7 @@ def _adversarial_losses(state: State) -> dict[str, torch.Tensor]:
     """Let the critic learn from what was just spoken, then let it judge; what is `adversarial` is the generator's."""
     arguments, step = state.critic_arguments, state.progress.step
     objective = state.accelerator.unwrap_model(state.objective)
-    if step < arguments.critic_start or objective.spoken is None:
+    if step < arguments.critic_start or _in_any_process(state, objective.spoken is None):
         return {}
     fake, real = objective.spoken
     for update in range(arguments.critic_steps):
@@ -648,11 +703,11 @@ def _adversarial_losses(state: State) -> dict[str, torch.Tensor]:
 def validate(state: State) -> dict[str, float]:
     """Losses and text word error rate of the averaged weights on validation clips; keeps the best in `best/`."""
     objective = state.accelerator.unwrap_model(state.objective).of(state.average.model).eval()
-    totals, count, references, hypotheses = {}, 0, [], []
+    totals, count, references, hypotheses, found = {}, 0, [], [], []
     for batch in state.validation_loader:
         with state.accelerator.autocast():
             losses = objective(batch)
-            text_logits = objective.recognise(batch)
+            text_logits = objective.recognise(batch) if hasattr(objective, "recognise") else None
         size = len(batch["labels"])
         gathered = state.accelerator.gather_for_metrics(
             {name: value.float().repeat(size) for name, value in losses.items()}
@@ -660,6 +715,9 @@ def validate(state: State) -> dict[str, float]:
         for name, values in gathered.items():
             totals[name] = totals.get(name, 0.0) + values.sum().item()
         count += len(next(iter(gathered.values())))
+        if text_logits is None:  # of the sync network, which finds offsets and no words
+            found += state.accelerator.gather_for_metrics(objective.within_one_frame(batch)).tolist()
+            continue
         words = state.average.model.decode_text(text_logits, batch["frame_mask"])
         texts = [" ".join(entry["word"] for entry in clip) for clip in words]
         vocabulary = state.model.config.vocabulary
@@ -672,7 +730,10 @@ def validate(state: State) -> dict[str, float]:
         hypotheses += [pair[1] for pair in pairs]
     results = {f"validation/{name}": total / count for name, total in totals.items()}
     results["validation/loss"] = sum(results.values())
-    results["validation/text_wer"] = jiwer.wer(references, hypotheses)
+    if found:
+        results["validation/within_one_frame"] = sum(found) / len(found)
+    else:
+        results["validation/text_wer"] = jiwer.wer(references, hypotheses)
     results |= listen(state)
     state.objective.train()
     _report(state, results)

@@ -21,6 +21,7 @@ import torch
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from .clip_cache import read_cached_clip
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .grid import GridClip, GridError
 from .video import read_audio
@@ -262,9 +263,8 @@ class SpeechClips(Dataset):
 
     def _load(self, index: int) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
         """Words, mouth regions, waveform and the number of the word in each frame of a clip."""
-        with np.load(self.files[index]) as cached:
-            waveform = cached["waveform"].astype(np.float32) / 32767
-            return self.clips[index].words, cached["crops"], waveform, cached["frame_words"]
+        clip = read_cached_clip(self.files[index])
+        return self.clips[index].words, clip.crops, clip.waveform.astype(np.float32) / 32767, clip.frame_words
 
     def _splice(self, first, second, count: int):
         """The first `count` words of one clip and the rest of another: a new sentence. Needs both alignments."""
