@@ -1,4 +1,4 @@
-"""The metric modules: known values, known order, defined cases, and loading through `evaluate` without a network."""
+"""The metric modules `pesq`, `stoi` and `grid_wer`, and what all metrics share: known values and defined cases."""
 
 import os
 from pathlib import Path
@@ -11,9 +11,15 @@ evaluate = pytest.importorskip("evaluate", reason="the extra 'evaluate' is not i
 
 from lip2wav_hf.grid import load_split, sentence_words  # noqa: E402
 from lip2wav_hf.metrics import METRICS, metric_folder  # noqa: E402
-from lip2wav_hf.metrics.grid_wer.grid_wer import CHANCE_WER, GridRecognizer, align_words, score_transcripts  # noqa: E402
+from lip2wav_hf.metrics.grid_wer.grid_wer import (  # noqa: E402
+    CHANCE_WER,
+    GridRecognizer,
+    align_words,
+    score_transcripts,
+    utterance_wer,
+)
 from lip2wav_hf.metrics.pesq.pesq import LOWEST, pesq_pair  # noqa: E402
-from lip2wav_hf.metrics.stoi.stoi import stoi_pair  # noqa: E402
+from lip2wav_hf.metrics.stoi.stoi import overflowing_int16, stoi_pair  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError, check_pair, check_waveform, resample  # noqa: E402
 from lip2wav_hf.synthetic import synthesize_speech  # noqa: E402
 
@@ -252,3 +258,47 @@ def test_floor_on_real_speech(grid_dir, recognizer):
     clips = load_split(grid_dir, "unseen_validation", ["s3"])
     heard = [recognizer.transcribe(read_audio(clip.video, RATE), RATE) for clip in clips]
     assert score_transcripts([" ".join(clip.words) for clip in clips], heard)["wer"] == pytest.approx(0.024, abs=0.01)
+
+
+def test_compat_pesq_goes_through_16_khz(speech):
+    noisy = with_noise(speech[0], 10)
+    scores = pesq_pair(noisy, speech[0], RATE, compat=True)
+    assert scores["pesq_compat"] == scores["pesq_nb"]
+    at_48 = pesq_pair(*(resample(x, RATE, 48_000) for x in (noisy, speech[0])), 48_000, compat=True)
+    assert at_48["pesq_compat"] == pytest.approx(scores["pesq_compat"], abs=0.1)
+    assert "pesq_compat" not in pesq_pair(noisy, speech[0], RATE)
+
+
+def test_compat_stoi_overflows_beyond_half_scale(speech):
+    assert overflowing_int16(np.array([0.25, 0.5, -0.5, 0.75, 1.0])).tolist() == [16384, -32768, -32768, -16384, 0]
+    noisy, clean = with_noise(speech[0], 10), speech[0]
+    peak = max(np.abs(noisy).max(), np.abs(clean).max())
+    quiet = stoi_pair(noisy / peak * 0.49, clean / peak * 0.49, RATE, compat=True)
+    assert quiet["stoi_compat"] == pytest.approx(quiet["stoi"], abs=1e-3)
+    loud = stoi_pair(noisy / peak, clean / peak, RATE, compat=True)
+    assert loud["stoi"] == pytest.approx(quiet["stoi"], abs=1e-6)
+    assert abs(loud["stoi_compat"] - loud["stoi"]) > 0.005
+
+
+def test_compat_word_error_rate_is_the_mean_of_the_clips_rates():
+    assert utterance_wer("sil bin blue sp at f two now sil", "bin blue at s two now") == pytest.approx(1 / 6)
+    assert np.isnan(utterance_wer("sil", "bin"))
+    references, heard = ["bin blue at f two now", "set red"], ["bin blue at s two now", ""]
+    scores = score_transcripts(references, heard, compat=True)
+    assert scores["wer"] == pytest.approx(3 / 8)
+    assert scores["wer_compat"] == pytest.approx((1 / 6 + 1) / 2)
+
+
+def test_modules_add_compat_values_where_asked(speech):
+    noisy = [with_noise(clean, 10) for clean in speech]
+    waveforms = {"predictions": noisy, "references": speech, "sampling_rate": RATE}
+    for name in ("pesq", "stoi"):
+        module = evaluate.load(metric_folder(name))
+        assert f"{name}_compat" not in module.compute(**waveforms)
+        result = module.compute(**waveforms, compat=True)
+        assert result[f"{name}_compat"] == pytest.approx(np.mean(result[f"{name}_compat_per_clip"]))
+    grid_wer = evaluate.load(metric_folder("grid_wer"))
+    result = grid_wer.compute(
+        predictions=speech, references=SENTENCES, sampling_rate=RATE, reference_waveforms=speech, compat=True
+    )
+    assert (result["wer_compat"], result["floor_wer_compat"], result["wer_to_original_compat"]) == (0, 0, 0)

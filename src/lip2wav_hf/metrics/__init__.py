@@ -3,14 +3,14 @@
 from pathlib import Path
 
 
-METRICS = ("pesq", "stoi", "grid_wer")
+METRICS = ("pesq", "stoi", "mcd", "corr2d", "grid_wer", "dnsmos", "speaker_similarity", "av_sync")
 
 
 def metric_folder(name: str) -> str:
     """Folder of a metric module, to be given to `evaluate.load`.
 
     Args:
-        name (`str`): `"pesq"`, `"stoi"` or `"grid_wer"`.
+        name (`str`): one of `METRICS`.
 
     Returns:
         `str`: the folder's path.

@@ -14,7 +14,7 @@ import numpy as np
 from pocketsphinx import Decoder
 
 from lip2wav_hf.grid import GRAMMAR
-from lip2wav_hf.metrics.waveforms import WaveformError, check_waveform, resample
+from lip2wav_hf.metrics.waveforms import WaveformError, check_waveform, mean_of_scored, resample
 
 
 SAMPLING_RATE = 16000  # Hz, of the acoustic model
@@ -22,6 +22,7 @@ MIN_SECONDS = 0.1  # anything shorter holds no word
 LETTER = "letter_"  # the dictionary's "a" is also the article: letters are words of their own
 LETTER_PRONUNCIATIONS = {"a": "EY"}  # where the dictionary's first pronunciation is not the letter's name
 BRITISH_ZED = "Z EH D"
+SILENCES = ("sil", "sp")  # GRID's alignments have them between the words
 CHANCE_WER = sum(1 - 1 / len(words) for words in GRAMMAR.values()) / len(GRAMMAR)
 
 _DESCRIPTION = """\
@@ -38,15 +39,18 @@ Args:
     references (list of str): the sentences, such as "bin blue at f two now", in the same order.
     sampling_rate (int, optional): the rate of the waveforms, in Hz; required with waveforms.
     reference_waveforms (list of float sequences, optional): the original audio, at the same rate: adds the floor.
+    compat (bool, optional, defaults to False): also compute the mean of the clips' own rates, as Vougioukas et al. and
+        Mira et al. do.
 Returns:
     wer (float): errors over words, over all clips. errors, words, substitutions, deletions, insertions (int).
     slot_wer (dict): errors of each slot of the sentence over clips (insertions belong to no slot).
     confusions (dict): {slot: {word: {word heard or "": count}}}, errors only.
     transcripts (list of str), errors_per_clip (list of int); empty (int): clips in which nothing was heard, six
         deletions each.
-    chance_wer (float): of guessing each word from the grammar.
+    chance_wer (float): of guessing each word from the grammar. wer_compat (float): where asked for.
     With reference_waveforms also: floor_wer, floor_slot_wer, floor_errors_per_clip, reference_transcripts: of the
     original audio; and wer_to_original: of the generated audio against the transcript of the original audio.
+    With both: floor_wer_compat and wer_to_original_compat.
 Examples:
     >>> grid_wer = evaluate.load(metric_folder("grid_wer"))
     >>> grid_wer.compute(predictions=["bin blue at f two now"], references=["bin red at f two now"])["wer"]
@@ -119,8 +123,7 @@ def align_words(reference: str, heard: str) -> dict:
 
     Returns:
         `dict`: `substitutions`, `deletions`, `insertions`, `errors`, `words` (int), and `heard_as` (list): for each
-        word of the
-        reference the word heard in its place, "" where it was deleted.
+        word of the reference the word heard in its place, "" where it was deleted.
     """
     words, heard_words = reference.split(), heard.split()
     heard_as = [""] * len(words)
@@ -145,12 +148,32 @@ def align_words(reference: str, heard: str) -> dict:
     }
 
 
-def score_transcripts(references: list[str], transcripts: list[str]) -> dict:
+def drop_silences(transcript: str) -> str:
+    """A transcript without the `sil` and `sp` of GRID's alignments."""
+    return " ".join(word for word in transcript.split() if word not in SILENCES)
+
+
+def utterance_wer(reference: str, heard: str) -> float:
+    """The lineage's word error rate of one clip, which it averages over clips; `sil` and `sp` do not count.
+
+    Args:
+        reference (`str`): the words spoken.
+        heard (`str`): the words heard; may be empty.
+
+    Returns:
+        `float`: errors over words; NaN if the reference has no word.
+    """
+    errors = align_words(drop_silences(reference), drop_silences(heard))
+    return errors["errors"] / errors["words"] if errors["words"] else float("nan")
+
+
+def score_transcripts(references: list[str], transcripts: list[str], compat: bool = False) -> dict:
     """Corpus-level word error rate of transcripts, with the errors of each slot of a GRID sentence.
 
     Args:
         references (`list[str]`): the sentences.
         transcripts (`list[str]`): what was heard, in the same order.
+        compat (`bool`, *optional*, defaults to `False`): add `wer_compat`, the mean of the clips' own rates.
 
     Returns:
         `dict`: as the module's description says, from `wer` to `empty`. `wer` is NaN without a word.
@@ -168,8 +191,10 @@ def score_transcripts(references: list[str], transcripts: list[str]) -> dict:
                 slot_errors[slot] += 1
                 counts = confusions[slot].setdefault(word, {})
                 counts[heard] = counts.get(heard, 0) + 1
+    rates = [utterance_wer(reference, heard) for reference, heard in zip(references, transcripts)]
     return {
         "wer": total["errors"] / total["words"] if total["words"] else float("nan"),
+        **({"wer_compat": mean_of_scored(rates)} if compat else {}),
         **total,
         "slot_wer": {
             slot: slot_errors[slot] / slot_clips[slot] if slot_clips[slot] else float("nan") for slot in GRAMMAR
@@ -182,8 +207,8 @@ def score_transcripts(references: list[str], transcripts: list[str]) -> dict:
 
 
 def check_sentence(sentence: str, index: int) -> str:
-    """A reference sentence in lower case; `ValueError` if it is not one of GRID's."""
-    words = sentence.lower().split()
+    """A reference sentence in lower case, without `sil` and `sp`; `ValueError` if it is not one of GRID's."""
+    words = drop_silences(sentence.lower()).split()
     fits = len(words) == len(GRAMMAR) and all(word in choices for word, choices in zip(words, GRAMMAR.values()))
     if not fits:
         raise ValueError(
@@ -212,21 +237,28 @@ class GridWer(evaluate.Metric):
             reference_urls=["https://github.com/cmusphinx/pocketsphinx", "https://zenodo.org/records/3625687"],
         )
 
-    def _compute(self, predictions, references, sampling_rate: int | None = None, reference_waveforms=None):
+    def _compute(
+        self,
+        predictions,
+        references,
+        sampling_rate: int | None = None,
+        reference_waveforms=None,
+        compat: bool = False,
+    ):
         references = [check_sentence(sentence, index) for index, sentence in enumerate(references)]
         heard_from_sound = not all(isinstance(prediction, str) for prediction in predictions)
         if sampling_rate is None and (heard_from_sound or reference_waveforms is not None):
             raise ValueError("sampling_rate is missing: give the rate of the waveforms, in Hz.")
         recognizer = GridRecognizer() if heard_from_sound or reference_waveforms is not None else None
         transcripts = (
-            [prediction.lower() for prediction in predictions]
+            [drop_silences(prediction.lower()) for prediction in predictions]
             if not heard_from_sound
             else [
                 recognizer.transcribe(prediction, sampling_rate, f"prediction {index}")
                 for index, prediction in enumerate(predictions)
             ]
         )
-        result = score_transcripts(references, transcripts) | {"chance_wer": CHANCE_WER}
+        result = score_transcripts(references, transcripts, compat) | {"chance_wer": CHANCE_WER}
         if reference_waveforms is not None:
             if len(reference_waveforms) != len(references):
                 raise WaveformError(
@@ -236,12 +268,18 @@ class GridWer(evaluate.Metric):
                 recognizer.transcribe(waveform, sampling_rate, f"reference waveform {index}")
                 for index, waveform in enumerate(reference_waveforms)
             ]
-            floor = score_transcripts(references, originals)
+            floor = score_transcripts(references, originals, compat)
+            to_original = score_transcripts(originals, transcripts, compat)
             result |= {
                 "floor_wer": floor["wer"],
                 "floor_slot_wer": floor["slot_wer"],
                 "floor_errors_per_clip": floor["errors_per_clip"],
                 "reference_transcripts": originals,
-                "wer_to_original": score_transcripts(originals, transcripts)["wer"],
+                "wer_to_original": to_original["wer"],
             }
+            if compat:
+                result |= {
+                    "floor_wer_compat": floor["wer_compat"],
+                    "wer_to_original_compat": to_original["wer_compat"],
+                }
         return result

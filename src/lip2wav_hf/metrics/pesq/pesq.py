@@ -10,18 +10,19 @@ import numpy as np
 from pesq import NoUtterancesError
 from pesq import pesq as p862
 
-from lip2wav_hf.metrics.waveforms import check_pair, is_silent, mean_of_scored, resample
+from lip2wav_hf.metrics.aggregate import summarize_clips
+from lip2wav_hf.metrics.waveforms import check_pair, is_silent, resample
 
 
 MIN_SECONDS = 0.25  # P.862 needs a quarter of a second
 LOWEST = {"nb": 1.0168, "wb": 1.0427}  # the mapped score of the lowest raw P.862 score, -0.5
 SAMPLING_RATES = {"nb": 8000, "wb": 16000}
+COMPAT_SAMPLING_RATE = 16000  # Hz, that the lineage has its audio at before it goes down to 8 kHz
 
 _DESCRIPTION = """\
 PESQ (Perceptual Evaluation of Speech Quality, ITU-T P.862): how good generated speech sounds beside the original, as
-    the mean
-opinion score a listener would give: narrow band at 8 kHz (P.862.1, about 1.02 to 4.55) and wide band at 16 kHz
-(P.862.2, about 1.04 to 4.64). Higher is better.
+the mean opinion score a listener would give: narrow band at 8 kHz (P.862.1, about 1.02 to 4.55) and wide band at 16
+kHz (P.862.2, about 1.04 to 4.64). Higher is better.
 """
 
 _KWARGS_DESCRIPTION = """
@@ -29,9 +30,12 @@ Args:
     predictions (list of float sequences): the generated waveforms, full scale at 1.
     references (list of float sequences): the original waveforms, in the same order.
     sampling_rate (int): the rate of all of them, in Hz; they are resampled from it to 8 kHz and to 16 kHz.
+    compat (bool, optional, defaults to False): also compute the form of Vougioukas et al. and Mira et al.: audio at 16
+        kHz resampled to 8 kHz, narrow band. From audio that is at 16 kHz already it equals pesq_nb.
 Returns:
     pesq_nb, pesq_wb (float): means over the clips that could be scored; NaN if none could.
-    pesq_nb_per_clip, pesq_wb_per_clip (list of float): NaN where the original holds no speech.
+    pesq_compat (float): where asked for.
+    pesq_nb_per_clip, pesq_wb_per_clip, pesq_compat_per_clip (list of float): NaN where the original holds no speech.
     cut_samples (list of int): by how many samples the longer waveform of each pair was cut, at sampling_rate.
     silent_predictions (int): clips scored with the lowest value because the generated waveform holds no utterance.
     unscorable (int): clips without a score because the original holds no utterance.
@@ -82,11 +86,19 @@ def pesq_score(prediction: np.ndarray, reference: np.ndarray, sampling_rate: int
     return LOWEST[mode], "silent prediction"
 
 
-def pesq_pair(prediction, reference, sampling_rate: int, index: int | None = None) -> dict:
+def pesq_pair(prediction, reference, sampling_rate: int, index: int | None = None, compat: bool = False) -> dict:
     """Both scores of one pair; see `pesq_score` and `lip2wav_hf.metrics.waveforms.check_pair`.
 
+    Args:
+        prediction (array, shape `(samples,)`): the generated waveform.
+        reference (array, shape `(samples,)`): the original waveform.
+        sampling_rate (`int`): the rate of both, in Hz.
+        index (`int`, *optional*): number of the pair, for errors.
+        compat (`bool`, *optional*, defaults to `False`): add `pesq_compat`.
+
     Returns:
-        `dict`: `pesq_nb` and `pesq_wb` (float), `cut_samples` (int, at `sampling_rate`), `outcome` (str).
+        `dict`: `pesq_nb` and `pesq_wb` (float), perhaps `pesq_compat`, `cut_samples` (int, at `sampling_rate`),
+        `outcome` (str).
 
     Raises:
         WaveformError: for a waveform that is shorter than 0.25 s, not mono, or not finite.
@@ -95,7 +107,13 @@ def pesq_pair(prediction, reference, sampling_rate: int, index: int | None = Non
     narrow, narrow_outcome = pesq_score(prediction, reference, sampling_rate, "nb")
     wide, wide_outcome = pesq_score(prediction, reference, sampling_rate, "wb")
     outcome = next((o for o in ("unscorable", "silent prediction") if o in (narrow_outcome, wide_outcome)), "scored")
-    return {"pesq_nb": narrow, "pesq_wb": wide, "cut_samples": cut_samples, "outcome": outcome}
+    scores = {"pesq_nb": narrow, "pesq_wb": wide}
+    if compat:
+        scores["pesq_compat"] = narrow
+        if sampling_rate != COMPAT_SAMPLING_RATE:
+            pair = [resample(waveform, sampling_rate, COMPAT_SAMPLING_RATE) for waveform in (prediction, reference)]
+            scores["pesq_compat"] = pesq_score(*pair, COMPAT_SAMPLING_RATE, "nb")[0]
+    return scores | {"cut_samples": cut_samples, "outcome": outcome}
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
@@ -116,18 +134,9 @@ class Pesq(evaluate.Metric):
             reference_urls=["https://www.itu.int/rec/T-REC-P.862", "https://github.com/ludlows/PESQ"],
         )
 
-    def _compute(self, predictions, references, sampling_rate: int):
+    def _compute(self, predictions, references, sampling_rate: int, compat: bool = False):
         pairs = [
-            pesq_pair(prediction, reference, sampling_rate, index)
+            pesq_pair(prediction, reference, sampling_rate, index, compat)
             for index, (prediction, reference) in enumerate(zip(predictions, references))
         ]
-        narrow, wide = [pair["pesq_nb"] for pair in pairs], [pair["pesq_wb"] for pair in pairs]
-        return {
-            "pesq_nb": mean_of_scored(narrow),
-            "pesq_wb": mean_of_scored(wide),
-            "pesq_nb_per_clip": narrow,
-            "pesq_wb_per_clip": wide,
-            "cut_samples": [pair["cut_samples"] for pair in pairs],
-            "silent_predictions": sum(pair["outcome"] == "silent prediction" for pair in pairs),
-            "unscorable": sum(pair["outcome"] == "unscorable" for pair in pairs),
-        }
+        return summarize_clips(pairs, ("pesq_nb", "pesq_wb", "pesq_compat"))

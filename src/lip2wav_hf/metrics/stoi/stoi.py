@@ -12,7 +12,8 @@ import numpy as np
 from evaluate.module import temp_seed
 from pystoi import stoi as short_time_intelligibility
 
-from lip2wav_hf.metrics.waveforms import check_pair, is_silent, mean_of_scored, resample
+from lip2wav_hf.metrics.aggregate import summarize_clips
+from lip2wav_hf.metrics.waveforms import check_pair, is_silent, resample
 
 
 SAMPLING_RATE = 16000  # Hz; pystoi itself goes on to 10 kHz
@@ -21,8 +22,8 @@ EXTENDED = {"stoi": False, "estoi": True}
 
 _DESCRIPTION = """\
 STOI and ESTOI (short-time objective intelligibility, and its extended form): how well the envelope of generated speech
-    in third
-octaves follows that of the original over 0.4 s. 1 is a perfect match; 0, or a little below, none. Higher is better.
+in third octaves follows that of the original over 0.4 s. 1 is a perfect match; 0, or a little below, none. Higher is
+better.
 """
 
 _KWARGS_DESCRIPTION = """
@@ -30,9 +31,13 @@ Args:
     predictions (list of float sequences): the generated waveforms, full scale at 1.
     references (list of float sequences): the original waveforms, in the same order.
     sampling_rate (int): the rate of all of them, in Hz; they are resampled from it to 16 kHz.
+    compat (bool, optional, defaults to False): also compute STOI as Vougioukas et al. and Mira et al. do, on 16-bit
+        samples `round(x * 2**16)` that wrap around where |x| is 0.5 or more.
 Returns:
     stoi, estoi (float): means over the clips that could be scored; NaN if none could.
-    stoi_per_clip, estoi_per_clip (list of float): NaN where the original holds less than 0.4 s of sound.
+    stoi_compat (float): where asked for.
+    stoi_per_clip, estoi_per_clip, stoi_compat_per_clip (list of float): NaN where the original holds less
+        than 0.4 s of sound.
     cut_samples (list of int): by how many samples the longer waveform of each pair was cut, at sampling_rate.
     silent_predictions (int): clips scored 0 because the generated waveform is silent.
     unscorable (int): clips without a score because the original holds less than 0.4 s of sound.
@@ -56,7 +61,12 @@ _CITATION = """\
 """
 
 
-def stoi_pair(prediction, reference, sampling_rate: int, index: int | None = None) -> dict:
+def overflowing_int16(waveform: np.ndarray) -> np.ndarray:
+    """`round(x * 2**16)` as the 16-bit integer that is left of it: beyond half of full scale it wraps around."""
+    return np.round(waveform * 2**16).astype(np.int64).astype(np.int16)
+
+
+def stoi_pair(prediction, reference, sampling_rate: int, index: int | None = None, compat: bool = False) -> dict:
     """STOI and ESTOI of one pair; see `lip2wav_hf.metrics.waveforms.check_pair`.
 
     Args:
@@ -64,35 +74,43 @@ def stoi_pair(prediction, reference, sampling_rate: int, index: int | None = Non
         reference (array, shape `(samples,)`): the original waveform.
         sampling_rate (`int`): the rate of both, in Hz.
         index (`int`, *optional*): number of the pair, for errors.
+        compat (`bool`, *optional*, defaults to `False`): add `stoi_compat`.
 
     Returns:
-        `dict`: `stoi` and `estoi` (float), `cut_samples` (int, at `sampling_rate`), `outcome`: `"scored"`;
-        `"silent prediction"`, with scores of 0; or `"unscorable"`, with NaN, where the original holds less than 0.4 s
-        of sound.
+        `dict`: `stoi` and `estoi` (float), perhaps `stoi_compat`, `cut_samples` (int, at `sampling_rate`), `outcome`:
+        `"scored"`; `"silent prediction"`, with scores of 0; or `"unscorable"`, with NaN, where the original holds less
+        than 0.4 s of sound.
 
     Raises:
         WaveformError: for a waveform that is shorter than 0.41 s, not mono, or not finite.
     """
     prediction, reference, cut_samples = check_pair(prediction, reference, sampling_rate, MIN_SECONDS, index)
-    nothing = {"stoi": float("nan"), "estoi": float("nan"), "cut_samples": cut_samples, "outcome": "unscorable"}
+    keys = ["stoi", "estoi"] + ["stoi_compat"] * compat
+    unscorable = dict.fromkeys(keys, float("nan")) | {"cut_samples": cut_samples, "outcome": "unscorable"}
     if is_silent(reference):
-        return nothing
+        return unscorable
     if is_silent(prediction):
-        return {"stoi": 0.0, "estoi": 0.0, "cut_samples": cut_samples, "outcome": "silent prediction"}
-    prediction = resample(prediction, sampling_rate, SAMPLING_RATE)
-    reference = resample(reference, sampling_rate, SAMPLING_RATE)
-    scores = {}
+        return dict.fromkeys(keys, 0.0) | {"cut_samples": cut_samples, "outcome": "silent prediction"}
+    pair = [resample(waveform, sampling_rate, SAMPLING_RATE) for waveform in (reference, prediction)]
+    scores = {name: _score(*pair, extended) for name, extended in EXTENDED.items()}
+    if compat:
+        scores["stoi_compat"] = _score(*(overflowing_int16(waveform) for waveform in pair), False)
+    if None in scores.values():
+        return unscorable
+    return scores | {"cut_samples": cut_samples, "outcome": "scored"}
+
+
+def _score(reference: np.ndarray, prediction: np.ndarray, extended: bool) -> float | None:
+    """The package's score; `None` if too little of the original remains once its silent frames are gone."""
     # ESTOI adds noise of 1e-16 from numpy's global generator: seeded, a clip always scores the same to the last bit.
     with warnings.catch_warnings(), temp_seed(0):
         # pystoi returns 1e-5 with this warning when too little of the original remains after its silent frames went.
         warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
-        for name, extended in EXTENDED.items():
-            try:
-                score = short_time_intelligibility(reference, prediction, SAMPLING_RATE, extended=extended)
-            except RuntimeWarning:
-                return nothing
-            scores[name] = float(np.clip(score, -1.0, 1.0))  # rounding leaves an identity at 1 + 1e-16
-    return scores | {"cut_samples": cut_samples, "outcome": "scored"}
+        try:
+            score = short_time_intelligibility(reference, prediction, SAMPLING_RATE, extended=extended)
+        except RuntimeWarning:
+            return None
+    return float(np.clip(score, -1.0, 1.0))  # rounding leaves an identity at 1 + 1e-16
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
@@ -113,18 +131,9 @@ class Stoi(evaluate.Metric):
             reference_urls=["https://github.com/mpariente/pystoi"],
         )
 
-    def _compute(self, predictions, references, sampling_rate: int):
+    def _compute(self, predictions, references, sampling_rate: int, compat: bool = False):
         pairs = [
-            stoi_pair(prediction, reference, sampling_rate, index)
+            stoi_pair(prediction, reference, sampling_rate, index, compat)
             for index, (prediction, reference) in enumerate(zip(predictions, references))
         ]
-        plain, extended = [pair["stoi"] for pair in pairs], [pair["estoi"] for pair in pairs]
-        return {
-            "stoi": mean_of_scored(plain),
-            "estoi": mean_of_scored(extended),
-            "stoi_per_clip": plain,
-            "estoi_per_clip": extended,
-            "cut_samples": [pair["cut_samples"] for pair in pairs],
-            "silent_predictions": sum(pair["outcome"] == "silent prediction" for pair in pairs),
-            "unscorable": sum(pair["outcome"] == "unscorable" for pair in pairs),
-        }
+        return summarize_clips(pairs, ("stoi", "estoi", "stoi_compat"))

@@ -1,0 +1,16 @@
+"""The Space of the metric `corr2d`: two sound files to the correlation of their auditory spectrograms."""
+
+from lip2wav_hf.metrics.corr2d.corr2d import corr2d_pair
+from lip2wav_hf.metrics.space import launch, sound_page
+
+
+DESCRIPTION = "Correlation of the auditory spectrograms of generated and original speech: 1 is a perfect match."
+
+
+def build_page():
+    """The page, a `gradio.Interface`."""
+    return sound_page("Corr2D", DESCRIPTION, corr2d_pair)
+
+
+if __name__ == "__main__":
+    launch(build_page())

@@ -1,0 +1,116 @@
+"""DNSMOS, the quality of speech without a reference: what listeners would say of its signal, background and whole.
+
+The networks and their maths are the `speechmos` package's (Microsoft; ITU-T P.835: signal, background, overall; and
+P.808: overall), at 16 kHz. They are loaded at the first clip, once a process, and run on one thread.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import datasets
+import evaluate
+import numpy as np
+
+from lip2wav_hf.metrics.aggregate import summarize_clips
+from lip2wav_hf.metrics.waveforms import check_waveform, is_silent, resample
+
+
+SAMPLING_RATE = 16000  # Hz
+MIN_SECONDS = 0.5
+LOWEST = 1.0  # of the scale of opinions
+SCORES = {
+    "dnsmos_sig": "sig_mos",
+    "dnsmos_bak": "bak_mos",
+    "dnsmos_ovrl": "ovrl_mos",
+    "dnsmos_p808": "p808_mos",
+}
+
+_DESCRIPTION = """\
+DNSMOS (speechmos): the mean opinion score, 1 to 5, that listeners would give to a clip's speech signal, its background
+and the whole (ITU-T P.835), and to the whole (P.808), as networks guess it without a reference. Higher is better.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of float sequences): the generated waveforms, full scale at 1.
+    sampling_rate (int): the rate of all of them, in Hz; they are resampled from it to 16 kHz.
+Returns:
+    dnsmos_sig, dnsmos_bak, dnsmos_ovrl, dnsmos_p808 (float): means over clips.
+    dnsmos_sig_per_clip and so on (list of float).
+    clipped_samples (list of int): how many samples of each clip were beyond full scale, and were clipped.
+    silent_predictions (int): clips scored 1 because they are silent. unscorable (int): always 0.
+Examples:
+    >>> dnsmos = evaluate.load(metric_folder("dnsmos"))
+    >>> dnsmos.compute(predictions=[speech], sampling_rate=16000)["dnsmos_ovrl"]  # doctest: +SKIP
+    3.1
+"""
+
+_CITATION = """\
+@inproceedings{reddy2022dnsmos,
+  title={{DNSMOS P.835}: A non-intrusive perceptual objective speech quality metric to evaluate noise suppressors},
+  author={Reddy, Chandan K. A. and Gopal, Vishak and Cutler, Ross},
+  booktitle={ICASSP}, year={2022}
+}
+"""
+
+
+@cache
+def _scorer():
+    """`speechmos`'s scorer, its two networks on one thread each."""
+    from onnxruntime import InferenceSession, SessionOptions
+    from speechmos import dnsmos as package
+
+    folder = Path(package.__file__).parent / "dnsmos_models"
+    options = SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    scorer = package.DNSMOS.__new__(package.DNSMOS)  # its __init__ opens the networks with a thread for every core
+    scorer.onnx_sess = InferenceSession(folder / "sig_bak_ovr.onnx", options)
+    scorer.p808_onnx_sess = InferenceSession(folder / "model_v8.onnx", options)
+    return scorer
+
+
+def dnsmos_clip(waveform, sampling_rate: int, index: int | None = None) -> dict:
+    """DNSMOS of one clip; see `lip2wav_hf.metrics.waveforms.check_waveform`.
+
+    Args:
+        waveform (array, shape `(samples,)`): the speech.
+        sampling_rate (`int`): its rate, in Hz.
+        index (`int`, *optional*): number of the clip, for errors.
+
+    Returns:
+        `dict`: `dnsmos_sig`, `dnsmos_bak`, `dnsmos_ovrl`, `dnsmos_p808` (float), `clipped_samples` (int, at 16 kHz),
+        `outcome`: `"scored"`; or `"silent prediction"`, with scores of 1.
+
+    Raises:
+        WaveformError: for a waveform that is shorter than 0.5 s, not mono, or not finite, or a bad sampling rate.
+    """
+    resample(np.zeros(0), sampling_rate, SAMPLING_RATE)
+    name = "prediction" if index is None else f"prediction {index}"
+    waveform = check_waveform(waveform, name, int(np.ceil(MIN_SECONDS * sampling_rate)))
+    if is_silent(waveform):
+        return dict.fromkeys(SCORES, LOWEST) | {"clipped_samples": 0, "outcome": "silent prediction"}
+    waveform = resample(waveform, sampling_rate, SAMPLING_RATE)
+    clipped_samples = int((np.abs(waveform) > 1).sum())
+    scores = _scorer()(np.clip(waveform, -1, 1), SAMPLING_RATE, False)
+    return {key: float(scores[name]) for key, name in SCORES.items()} | {
+        "clipped_samples": clipped_samples,
+        "outcome": "scored",
+    }
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class Dnsmos(evaluate.Metric):
+    """DNSMOS of generated speech; without a reference."""
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"predictions": datasets.Sequence(datasets.Value("float32"))}),
+            reference_urls=["https://github.com/microsoft/DNS-Challenge", "https://pypi.org/project/speechmos/"],
+        )
+
+    def _compute(self, predictions, sampling_rate: int):
+        clips = [dnsmos_clip(waveform, sampling_rate, index) for index, waveform in enumerate(predictions)]
+        return summarize_clips(clips, SCORES)

@@ -1,0 +1,16 @@
+"""The Space of the metric `stoi`: two sound files to STOI and ESTOI."""
+
+from lip2wav_hf.metrics.space import launch, sound_page
+from lip2wav_hf.metrics.stoi.stoi import stoi_pair
+
+
+DESCRIPTION = "How well the envelope of generated speech follows that of the original: 1 is a perfect match."
+
+
+def build_page():
+    """The page, a `gradio.Interface`."""
+    return sound_page("STOI and ESTOI", DESCRIPTION, stoi_pair)
+
+
+if __name__ == "__main__":
+    launch(build_page())
