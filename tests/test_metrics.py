@@ -269,6 +269,21 @@ def test_compat_pesq_goes_through_16_khz(speech):
     assert "pesq_compat" not in pesq_pair(noisy, speech[0], RATE)
 
 
+def test_filtered_stoi_leaves_out_pauses_that_plain_stoi_counts(speech):
+    """Hum keeps pauses above STOI's threshold; what is heard in them then counts, unless the hum is filtered away."""
+    clean = speech[0]
+    time = np.arange(2 * len(clean)) / RATE
+    generator = np.random.default_rng(0)
+    noise = [1e-3 * np.abs(clean).max() * generator.standard_normal(len(clean)) for _ in range(2)]
+    hum = 0.3 * np.abs(clean).max() * np.sin(2 * np.pi * 20 * time)
+    one, other = (np.concatenate([clean, pause]) + hum for pause in noise)
+    scores = stoi_pair(one, other, RATE, compat=True)
+    assert scores["stoi"] < 0.8 and scores["stoi_filtered"] > 0.95
+    assert scores["estoi"] < 0.8 and scores["estoi_filtered"] > 0.95
+    same = stoi_pair(one, one, RATE, compat=True)
+    assert same["stoi_filtered"] == pytest.approx(1) and same["estoi_filtered"] == pytest.approx(1)
+
+
 def test_compat_stoi_overflows_beyond_half_scale(speech):
     assert overflowing_int16(np.array([0.25, 0.5, -0.5, 0.75, 1.0])).tolist() == [16384, -32768, -32768, -16384, 0]
     noisy, clean = with_noise(speech[0], 10), speech[0]

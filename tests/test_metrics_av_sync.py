@@ -41,10 +41,8 @@ def speech(talking_video) -> np.ndarray:
 
 
 def test_known_shifts_of_unseen_speakers_are_found(grid_dir):
-    clips = load_split(grid_dir, "unseen_validation")
-    chosen = [clip for speaker in ("s3", "s26", "s33") for clip in [c for c in clips if c.speaker == speaker][:3]]
-    results = measure_shifts(chosen)
-    assert (results["clips"], results["shifts"]) == (9, 11)
+    results = measure_shifts(load_split(grid_dir, "unseen_validation")[::2], shifts=(-5, 3))
+    assert (results["clips"], results["shifts"]) == (22, 2)
     assert results["found"] >= 0.9
     assert results["confidence"] > 1.5 * results["wrong_sound_confidence"]
 

@@ -120,12 +120,13 @@ def _draw_mel(figure, axes, audio, sampling_rate):
         vmax=0,
     )
     ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000, 8000) if hertz <= sampling_rate / 2]
-    axes.set_yticks(_mel_positions(ticks, sampling_rate, len(decibels)), [f"{hertz / 1000:g}" for hertz in ticks])
+    axes.set_yticks(mel_positions(ticks, sampling_rate, len(decibels)), [f"{hertz / 1000:g}" for hertz in ticks])
     axes.set_ylabel("mel spectrogram [kHz]")
     figure.colorbar(image, ax=axes, pad=0.005, fraction=0.02, label="dB")
 
 
-def _mel_positions(hertz, sampling_rate, num_mel_bins):
+def mel_positions(hertz, sampling_rate, num_mel_bins):
+    """Where frequencies, in Hz, lie on the vertical axis of [`log_mel_spectrogram`], in bins."""
     from transformers.audio_utils import hertz_to_mel
 
     top = hertz_to_mel(sampling_rate / 2, "slaney")
