@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
@@ -369,6 +370,10 @@ def best_path(scores: torch.Tensor, change_penalty: float) -> torch.Tensor:
     return torch.from_numpy(np.array(path[::-1], dtype=np.int64))
 
 
+class WeightsError(ValueError):
+    """Weights that cannot be used: they are missing, damaged or pickled, or do not fit the configuration."""
+
+
 class Lip2WavPreTrainedModel(PreTrainedModel):
     """What the package's networks share: initialisation and loading of weights, and the reading of text logits."""
 
@@ -376,6 +381,55 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
     base_model_prefix = "lip2wav"
     main_input_name = "pixel_values_videos"
     input_modalities = ("video",)
+
+    # `save_pretrained` writes the code beside the weights, and `AutoModel` finds it there.
+    _auto_class = "AutoModel"
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path,
+        *model_args,
+        ignore_mismatched_sizes: bool = False,
+        output_loading_info: bool = False,
+        use_safetensors: bool | None = None,
+        **kwargs,
+    ):
+        """
+        Load trained weights from a folder or a Hub repository, see `PreTrainedModel.from_pretrained`. It is stricter:
+        weights come from safetensors files only (a pickle can run code), and they must fit the configuration, key by
+        key and shape by shape.
+
+        Args:
+            pretrained_model_name_or_path (`str` or `os.PathLike`): folder or name of a Hub repository.
+            ignore_mismatched_sizes (`bool`, *optional*, defaults to `False`):
+                Initialise anew what is missing or has another shape, to train on from it.
+            output_loading_info (`bool`, *optional*, defaults to `False`):
+                Return a dictionary of missing, unexpected and mismatched keys too.
+            use_safetensors (`bool`, *optional*): anything but `False`.
+
+        Raises:
+            WeightsError: if the weights are damaged, pickled, or do not fit.
+            OSError: if there are none.
+        """
+        if use_safetensors is False:
+            raise WeightsError("`use_safetensors=False`: weights of this model are never loaded from a pickle.")
+        try:
+            model, report = super().from_pretrained(
+                pretrained_model_name_or_path,
+                *model_args,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                use_safetensors=True,
+                **kwargs,
+            )
+        except SafetensorError as error:
+            raise WeightsError(
+                f"{pretrained_model_name_or_path}: the weights are damaged ({error}). Download or save them again."
+            ) from error
+        if not ignore_mismatched_sizes and kwargs.get("state_dict") is None:
+            _check_fit(pretrained_model_name_or_path, report)
+        return (model, report) if output_loading_info else model
 
     def _init_weights(self, module):
         super()._init_weights(module)
@@ -426,6 +480,24 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
                 start = frame
             clips.append(words)
         return clips
+
+
+def _check_fit(name, report: dict) -> None:
+    """Refuse weights of which transformers reports that some are missing, left over or of another shape."""
+    problems = []
+    for kind, text in (
+        ("missing_keys", "missing"),
+        ("mismatched_keys", "of another shape"),
+        ("unexpected_keys", "left over"),
+    ):
+        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report.get(kind) or ())
+        if keys:
+            problems.append(f"{len(keys)} {text}, e.g. {keys[0]}")
+    if problems:
+        raise WeightsError(
+            f"{name}: the weights do not fit config.json ({'; '.join(problems)}). Take both from the same model; to"
+            " train on from them all the same, pass ignore_mismatched_sizes=True."
+        )
 
 
 class Lip2WavModel(Lip2WavPreTrainedModel):

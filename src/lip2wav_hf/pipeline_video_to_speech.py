@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 from tqdm.auto import tqdm
-from transformers import Pipeline
+from transformers import AutoModel, Pipeline
 from transformers.utils import logging
 
 from .video import VideoError
@@ -93,7 +93,22 @@ class VideoToSpeechPipeline(Pipeline):
                 "The video-to-speech pipeline has no feature extractor. With a model instance, pass an instance too:"
                 " feature_extractor=Lip2WavFeatureExtractor()."
             )
+        model_type = getattr(self.model.config, "model_type", None)
+        if model_type != "lip2wav":
+            raise ValueError(
+                f"The video-to-speech pipeline needs a model of the type 'lip2wav', not {model_type!r}. Check the name"
+                " of the model, and that its config.json was not changed."
+            )
         self.model.eval()
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs):
+        """
+        Save model, feature extractor and code, so that `pipeline("video-to-speech", model=folder,
+        trust_remote_code=True)` needs no `lip2wav_hf`; see `Pipeline.save_pretrained`.
+        """
+        # As registered, but without the default model, a folder of this machine; and known to remote code too.
+        self._registered_impl = {"video-to-speech": {"impl": type(self), "pt": (AutoModel,), "type": "video"}}
+        super().save_pretrained(save_directory, **kwargs)
 
     def _sanitize_parameters(
         self,
