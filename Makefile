@@ -17,9 +17,10 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quality style clean
+.PHONY: demo-app browser test-browser docs
 
 help:  ## list the targets (default)
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1	/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1	/' | expand -t 21
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter that makes .venv (3.11 or newer; default python3)."
 
@@ -29,6 +30,18 @@ demo: $(BASE)  ## speak the bundled sample, or VIDEO=my.mp4, into out/speech.{wa
 
 test: $(DEV)  ## run all tests (PYTEST_ARGS="-n 2 -k cli" is passed on to pytest)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo-app: $(DEV)  ## serve the demo page on http://127.0.0.1:7860 (DEMO_ARGS="--port 8000" is passed on)
+	$(BIN)/python demo/app.py $(DEMO_ARGS)
+
+browser:  ## install Debian's Chromium, which the tests of the page need (as root, through apt)
+	@command -v chromium > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+
+test-browser: $(DEV)  ## test the demo page in Chromium; screenshots go to out/browser
+	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+docs: $(DEV)  ## build the documentation into out/docs (open out/docs/index.html)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 quality: $(RUFF)  ## check style and format without changing anything
 	$(BIN)/ruff check .

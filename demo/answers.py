@@ -1,0 +1,273 @@
+"""What the page answers to a video: speech, words, pictures and scores against the original, of one checkpoint.
+
+Everything comes from the pipeline's result; the video goes into the pipeline as it was uploaded.
+"""
+
+import functools
+import os
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+
+from lip2wav_hf import VideoToSpeechPipeline
+from lip2wav_hf.face_tracking import FaceTrackingError
+from lip2wav_hf.pipeline_video_to_speech import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, Word
+from lip2wav_hf.plotting import plot_speech
+from lip2wav_hf.video import VideoError, VideoReader, mux_audio, read_audio, write_audio
+
+
+METRICS = {"pesq_nb": "PESQ narrow band", "pesq_wb": "PESQ wide band", "stoi": "STOI", "estoi": "ESTOI"}
+
+# One thread: matplotlib does not promise to draw in several. And one lock: the metrics use numpy's global generator.
+_drawer = ThreadPoolExecutor(1, thread_name_prefix="draw")
+_scoring = threading.Lock()
+
+
+class RequestError(ValueError):
+    """A video that the page does not take; the message says which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    What a video may measure.
+
+    Args:
+        seconds (`float`, *optional*, defaults to 30.0): Longest duration.
+        megabytes (`float`, *optional*, defaults to 50.0): Largest file, in units of 10^6 bytes.
+        pixels (`int`, *optional*, defaults to 3840 x 2160): Largest picture.
+        frame_rate (`float`, *optional*, defaults to 120.0): Most pictures per second on average.
+    """
+
+    seconds: float = 30.0
+    megabytes: float = 50.0
+    pixels: int = 3840 * 2160
+    frame_rate: float = 120.0
+
+
+@dataclass
+class Answer:
+    """
+    What one checkpoint made of a video.
+
+    Args:
+        checkpoint (`str`): Its name.
+        text (`str`): The words, joined by spaces.
+        words (`list[Word]`): With times in seconds and confidences from 0 to 1.
+        face_coverage (`float`): Share of the frames that show a face, from 0 to 1.
+        seconds (`float`): Time that the pipeline took.
+        wav, mp4, mouth, picture (`str`): Files: the speech, the video with it, the mouth crops with it, the
+            spectrogram.
+        original (`str` or `None`): File with the sound that came with the video, if it is not silent.
+        scores (`dict[str, float]`): Values of [`METRICS`] against the original sound, as far as there are any.
+        doubts (`list[str]`): Why the speech is probably wrong.
+    """
+
+    checkpoint: str
+    text: str
+    words: list[Word]
+    face_coverage: float
+    seconds: float
+    wav: str
+    mp4: str
+    mouth: str
+    picture: str
+    original: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+
+    def details(self) -> dict:
+        """The facts without the files, for JSON."""
+        return {
+            "checkpoint": self.checkpoint,
+            "text": self.text,
+            "words": [
+                {key: round(value, 4) if isinstance(value, float) else value for key, value in word.items()}
+                for word in self.words
+            ],
+            "face_coverage": round(self.face_coverage, 4),
+            "scores": {name: round(value, 4) for name, value in self.scores.items()},
+            "doubts": self.doubts,
+        }
+
+
+def check_video(path: str | None, limits: Limits) -> None:
+    """
+    Refuse what is no video or goes beyond the limits, before the work begins.
+
+    The pictures are counted from the packets in the file, not taken from what its header promises.
+
+    Raises:
+        RequestError: with what is wrong and what to do.
+    """
+    if not path:
+        raise RequestError(
+            "There is no video yet. Upload a file, record yourself, or take the example; then press Speak."
+        )
+    name = os.path.basename(path)
+    size = os.path.getsize(path) / 1e6
+    if size > limits.megabytes:
+        raise RequestError(
+            f"{name} has {size:.0f} MB; this page takes up to {limits.megabytes:g} MB. Cut it or make its pictures"
+            " smaller."
+        )
+    try:
+        with VideoReader(path):
+            pass
+    except VideoError as error:
+        raise RequestError(_without_folder(error, path)) from error
+    pixels, seconds, frames = _measure(path, limits)
+    if seconds > limits.seconds:
+        raise RequestError(
+            f"{name} is longer than {limits.seconds:g} seconds, the most that this page takes. Cut it, or use"
+            " `lip2wav speak` on your own machine: it has no limit."
+        )
+    if pixels > limits.pixels or frames > limits.frame_rate * max(limits.seconds, 1):
+        raise RequestError(
+            f"{name} has larger pictures or more of them per second than this page takes (3840 x 2160,"
+            f" {limits.frame_rate:g} per second). Save it smaller; 360 lines and 25 per second are plenty."
+        )
+
+
+def _measure(path: str, limits: Limits) -> tuple[int, float, int]:
+    """(pixels of a picture, seconds, pictures): counting ends as soon as a limit is passed."""
+    frames, first, last = 0, None, 0.0
+    with av.open(path, metadata_errors="replace") as container:
+        stream = container.streams.best("video")
+        pixels = stream.codec_context.width * stream.codec_context.height
+        try:
+            for packet in container.demux(stream):
+                if not packet.size:
+                    continue
+                frames += 1
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                now = float(stamp * packet.time_base) if stamp is not None else frames / (stream.average_rate or 25)
+                first = now if first is None else min(first, now)
+                last = max(last, now)
+                if last - first > limits.seconds or frames > limits.frame_rate * max(limits.seconds, 1):
+                    break
+        except av.FFmpegError:  # damaged: the pipeline takes what comes before, or says that nothing does
+            pass
+    return pixels, float(last - (first or 0.0)), frames
+
+
+def original_sound(video: str, sampling_rate: int) -> np.ndarray | None:
+    """The sound that came with the video, float32 (samples,); `None` if there is none, or nothing but silence."""
+    try:
+        audio = read_audio(video, sampling_rate)
+    except VideoError:  # pictures that can be read beside a sound that cannot
+        return None
+    return None if audio is None or not audio.size or not np.ptp(audio) else audio
+
+
+def answer_with(pipe: VideoToSpeechPipeline, checkpoint: str, video: str, folder: Path) -> Answer:
+    """
+    Speak a video with one checkpoint, and write what there is to see and hear of it.
+
+    Args:
+        pipe (`VideoToSpeechPipeline`): The pipeline.
+        checkpoint (`str`): What its checkpoint is called.
+        video (`str`): Path of a video that [`check_video`] lets through.
+        folder (`Path`): Where the files go.
+
+    Raises:
+        RequestError: if the video shows no face, or cannot be decoded.
+    """
+    start = time.perf_counter()
+    try:
+        result = pipe(video, return_crops=True)
+    except FaceTrackingError as error:
+        raise RequestError(
+            f"No face was found in {os.path.basename(video)}. Take a video in which one face looks towards the camera,"
+            " in good light, and not too small."
+        ) from error
+    except VideoError as error:
+        raise RequestError(_without_folder(error, video)) from error
+    seconds = time.perf_counter() - start
+    audio, rate = result["audio"], result["sampling_rate"]
+    folder = folder / _file_name(checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{_stem(video)}_{_file_name(checkpoint)}"
+    files = {name: str(folder / f"{stem}{end}") for name, end in _FILES.items()}
+    frame_rate = pipe.model.config.frame_rate
+    picture = _drawer.submit(plot_speech, files["picture"], audio, rate, result["words"], result["crops"], frame_rate)
+    write_audio(files["wav"], audio, rate)
+    mux_audio(video, audio, rate, files["mp4"])
+    mux_audio(result["crops"], audio, rate, files["mouth"], fps=frame_rate)
+    original = original_sound(video, rate)
+    if original is not None:
+        write_audio(files["original"], original, rate)
+    else:
+        del files["original"]
+    scores = score(audio, original, rate)
+    picture.result()
+    return Answer(
+        checkpoint=checkpoint,
+        text=result["text"],
+        words=result["words"],
+        face_coverage=result["face_coverage"],
+        seconds=seconds,
+        scores=scores,
+        doubts=_doubts(result),
+        **files,
+    )
+
+
+_FILES = {"wav": ".wav", "mp4": ".mp4", "mouth": "_mouth.mp4", "picture": ".png", "original": "_original.wav"}
+
+
+def score(audio: np.ndarray, original: np.ndarray | None, sampling_rate: int) -> dict[str, float]:
+    """The metrics of speech against the original; empty without an original, or where they are not installed."""
+    functions = metric_functions()
+    if original is None or not functions:
+        return {}
+    scores = {}
+    with _scoring:
+        for function in functions:
+            try:
+                scores.update(function(audio, original, sampling_rate))
+            except ValueError:  # too short to be scored
+                continue
+    return {name: scores[name] for name in METRICS if np.isfinite(scores.get(name, np.nan))}
+
+
+@functools.cache
+def metric_functions() -> tuple:
+    """The functions that score a pair of waveforms; none if `lip2wav_hf[evaluate]` is not installed."""
+    try:
+        from lip2wav_hf.metrics.pesq.pesq import pesq_pair
+        from lip2wav_hf.metrics.stoi.stoi import stoi_pair
+    except ImportError:
+        return ()
+    return pesq_pair, stoi_pair
+
+
+def _doubts(result: dict) -> list[str]:
+    doubts = []
+    if result["face_coverage"] < LOW_FACE_COVERAGE:
+        doubts.append(f"a face is seen in only {result['face_coverage']:.0%} of the pictures; the rest is guessed")
+    confidences = [word["confidence"] for word in result["words"]]
+    if not confidences:
+        doubts.append("no words were recognised")
+    elif np.mean(confidences) < LOW_TEXT_CONFIDENCE:
+        doubts.append(f"the words are uncertain ({np.mean(confidences):.0%} on average)")
+    return doubts
+
+
+def _without_folder(error: Exception, path: str) -> str:
+    """The message with the name of the file as its owner knows it."""
+    return str(error).replace(path, os.path.basename(path))
+
+
+def _stem(video: str) -> str:
+    return _file_name(Path(video).stem)[:60]
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "video"

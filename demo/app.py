@@ -1,0 +1,170 @@
+"""A page on which to try video-to-speech: `python demo/app.py`, and the app of a Gradio Space on the Hub.
+
+It listens on 127.0.0.1 unless told otherwise, asks no other machine for anything, and leaves no file behind.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+
+
+# A page loads nothing from elsewhere: the browser itself is told to refuse it.
+CONTENT_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:;"
+    " connect-src 'self' data: blob:; worker-src 'self' blob:"
+)
+
+
+class ContentPolicy:
+    """ASGI middleware that adds the header `Content-Security-Policy` to every response."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        async def send_with_policy(message):
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", [])
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", CONTENT_POLICY.encode()),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)
+
+
+def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options of the command line, with their defaults from the environment."""
+    parser = argparse.ArgumentParser(prog="app.py", description=__doc__.split(":")[0] + ".")
+    on_space = bool(os.environ.get("SPACE_ID"))
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1"),
+        help="address to listen on (GRADIO_SERVER_NAME; default 127.0.0.1, on a Space 0.0.0.0)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=int(os.environ.get("GRADIO_SERVER_PORT") or 7860),
+        help="port to listen on (GRADIO_SERVER_PORT; default 7860); 0 takes any free one",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="FOLDER_OR_REPO",
+        help="a checkpoint to offer beside the bundled ones; may be given again (also: LIP2WAV_CHECKPOINTS)",
+    )
+    parser.add_argument(
+        "--device", help="where the models run, such as cpu or cuda:0 (default: an accelerator if any)"
+    )
+    parser.add_argument("--max-seconds", type=float, default=30.0, help="longest video taken (default 30)")
+    parser.add_argument("--max-megabytes", type=float, default=50.0, help="largest file taken (default 50)")
+    parser.add_argument("--concurrency", type=int, default=2, help="videos spoken at the same time (default 2)")
+    options = parser.parse_args(arguments)
+    if min(options.max_seconds, options.max_megabytes, options.concurrency) <= 0:
+        parser.error("--max-seconds, --max-megabytes and --concurrency must be above 0.")
+    return options
+
+
+def serve(options: argparse.Namespace, folder: str) -> None:
+    """Load the checkpoints, open the page, and stay until interrupted. Files live in `folder` alone."""
+    port = free_port(options.host, options.port)
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Only now: Gradio reads these when it is imported.
+    from answers import Limits, metric_functions
+    from checkpoints import load_checkpoints
+    from page import Page
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # doubts are told on the page; names of people's files belong into no log
+    start = time.perf_counter()
+    checkpoints = load_checkpoints(options.checkpoint, options.device)
+    metric_functions()
+    page = Page(checkpoints, Limits(options.max_seconds, options.max_megabytes), options.concurrency)
+    page.warm_up()
+    loaded = time.perf_counter()
+    blocks = page.build()
+    url = launch(blocks, options.host, port, options.max_megabytes)
+    print(
+        f"{url}  checkpoints: {', '.join(checkpoints)} (loaded in {loaded - start:.1f} s,"
+        f" page up {time.perf_counter() - loaded:.1f} s later). Ctrl-C ends it.",
+        flush=True,
+    )
+    blocks.block_thread()
+
+
+def launch(page, host: str, port: int, max_megabytes: float) -> str:
+    """Start the server of a page, without waiting for its end; returns the page's address."""
+    import gradio as gr
+    from page import CSS, HEAD
+    from starlette.middleware import Middleware
+
+    theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    _, url, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        max_file_size=int(max_megabytes * 1e6),
+        theme=theme,
+        css=CSS,
+        head=HEAD,
+        app_kwargs={"middleware": [Middleware(ContentPolicy)]},
+        prevent_thread_lock=True,
+        share=False,
+        inbrowser=False,
+        quiet=True,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        run_history=False,
+        footer_links=["api"],
+    )
+    return url
+
+
+def free_port(host: str, port: int) -> int:
+    """
+    The port, or any free one for 0, tried out before the models are loaded.
+
+    Raises:
+        OSError: if it is taken, or the address is not this machine's.
+    """
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise OSError(
+                f"port {port} of {host} cannot be opened ({error.strerror}). Choose another with --port."
+            ) from error
+        return probe.getsockname()[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the page; errors become one line on stderr and exit status 2."""
+    options = parse_options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    folder = tempfile.mkdtemp(prefix="lip2wav-demo-", dir=os.environ.get("GRADIO_TEMP_DIR"))
+    try:
+        serve(options, folder)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

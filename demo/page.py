@@ -1,0 +1,340 @@
+"""The page: what is on it, and what its button and its API endpoints do."""
+
+import contextlib
+import html
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import gradio as gr
+from answers import METRICS, Answer, Limits, RequestError, answer_with, check_video, metric_functions
+
+import lip2wav_hf
+from lip2wav_hf import VideoToSpeechPipeline
+from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
+
+
+SAMPLE = str(Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4")
+NONE = "(none)"
+KEEP_SECONDS = 900  # how long uploads and answers stay on the server
+QUEUE_SIZE = 64  # requests that wait; more are turned away with a message
+
+CSS = """
+#page-status .failure { padding: .7rem 1rem; border-radius: .5rem; border: 1px solid #b91c1c; background: #fef2f2;
+  color: #7f1d1d; }
+#page-status .success { opacity: .75; }
+.waiting { opacity: .6; }
+#video button[aria-label="Trim video to selection"] { display: none; }
+#video.no-preview::after { content: "This browser cannot show the format. It is read all the same."; display: block;
+  padding: .7rem 1rem; opacity: .75; }
+"""
+
+# A format that the browser cannot preview is no error: it is read on the server all the same. And Gradio's player
+# fetches 31 MB of ffmpeg for a button that cuts videos, which is no use to a phone: neither is wanted here.
+HEAD = """<script>
+document.addEventListener("error", (event) => {
+  if (!(event.target instanceof HTMLVideoElement)) return;
+  event.stopImmediatePropagation();
+  event.target.closest("#video")?.classList.add("no-preview");
+}, true);
+for (const name of ["loadeddata", "emptied"]) document.addEventListener(name, (event) => {
+  event.target.closest?.("#video")?.classList.remove("no-preview");
+}, true);
+const fetchAnything = window.fetch;
+window.fetch = (resource, ...options) => String(resource?.url ?? resource).includes("/static/ffmpeg/")
+  ? new Promise(() => {}) : fetchAnything(resource, ...options);
+</script>"""
+
+logger = logging.getLogger(__name__)
+
+
+class Page:
+    """
+    The Gradio page of some checkpoints.
+
+    Args:
+        checkpoints (`dict[str, VideoToSpeechPipeline]`): Pipelines by name, the default one first.
+        limits (`Limits`): What a video may measure.
+        concurrency (`int`): How many videos are spoken at the same time; the others wait in the queue.
+    """
+
+    def __init__(self, checkpoints: dict[str, VideoToSpeechPipeline], limits: Limits, concurrency: int):
+        self.checkpoints = checkpoints
+        self.limits = limits
+        self.concurrency = concurrency
+        # Always the same threads: each thread that runs a network keeps memory of its own, and Gradio has 40 of them.
+        self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="speak")
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # What the button and the endpoints do
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def answer(self, video: str | None, names: list[str]) -> list[Answer]:
+        """One answer for each of the named checkpoints. Files go into the cache of Gradio, which removes them."""
+        return self._workers.submit(self._answer, video, names).result()
+
+    def _answer(self, video: str | None, names: list[str]) -> list[Answer]:
+        check_video(video, self.limits)
+        cache = Path(os.environ["GRADIO_TEMP_DIR"])
+        remove_old_folders(cache, KEEP_SECONDS)
+        folder = cache / "answers" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        try:
+            return [answer_with(self.checkpoints[name], name, video, folder) for name in names]
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def warm_up(self) -> None:
+        """Speak the example once in every thread, so that the first visitor waits no longer than the others."""
+        answers = self._workers.map(lambda _: self._answer(SAMPLE, list(self.checkpoints)), range(self.concurrency))
+        for answer in answers:
+            shutil.rmtree(Path(answer[0].wav).parents[1], ignore_errors=True)
+
+    def press_speak(self, video: str | None, checkpoint: str, second: str):
+        """Values of all components of the result, or a message."""
+        names = [checkpoint] if second in (NONE, checkpoint) else [checkpoint, second]
+        start = time.perf_counter()
+        try:
+            answers = self.answer(video, names)
+        except RequestError as error:
+            return self._failure(str(error))
+        except Exception:
+            logger.exception("a video could not be answered")
+            return self._failure(
+                "Something went wrong on this server. Try again; if it happens again, try another video."
+            )
+        return self._result(_success(time.perf_counter() - start, answers), answers)
+
+    def _failure(self, message: str) -> list:
+        return self._result(f'<div class="failure" role="alert">{html.escape(message)}</div>', [])
+
+    def _clear_result(self) -> str:
+        """JavaScript that gives the values of an empty result."""
+        return f"() => {json.dumps(self._result('', []))}"
+
+    def _result(self, status: str, answers: list[Answer]) -> list:
+        """Values of all outputs of the button."""
+        first, second = (*answers, None, None)[:2]
+        waiting = gr.update(visible=not answers)
+        return [status, waiting, *_show(first), *_show(second), *_show_original(answers)]
+
+    def speak(self, video: str | None, checkpoint: str) -> tuple[str, str, dict]:
+        """Speak a video: a WAV file, the video with the speech as an MP4 file, and text, word times and scores."""
+        try:
+            answer = self.answer(video, [checkpoint])[0]
+        except RequestError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return answer.wav, answer.mp4, answer.details()
+
+    def list_checkpoints(self) -> list[str]:
+        """Names of the checkpoints, the default one first."""
+        return list(self.checkpoints)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # What is on the page
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def build(self) -> gr.Blocks:
+        """The page, with its queue, not yet launched."""
+        # Files older than KEEP_SECONDS go, looked for every minute; all of them when the server ends.
+        with gr.Blocks(
+            title="Speech from a silent face", analytics_enabled=False, delete_cache=(60, KEEP_SECONDS)
+        ) as page:
+            self._notes()
+            with gr.Row():
+                with gr.Column(scale=2, min_width=300):
+                    video, checkpoint, second, button, status = self._inputs()
+                with gr.Column(scale=3, min_width=300):
+                    waiting = gr.Markdown("*The answer will be here.*", elem_classes="waiting")
+                    with gr.Row():
+                        heads = [self._answer_head("first"), self._answer_head("second")]
+            with gr.Row():
+                details = [self._answer_details("first"), self._answer_details("second")]
+            original = self._comparison()
+            answers = [component for pair in zip(heads, details) for part in pair for component in part]
+            outputs = [status, waiting, *answers, *original]
+            shared = {"concurrency_limit": self.concurrency, "concurrency_id": "speak"}
+            button.click(
+                self.press_speak,
+                [video, checkpoint, second],
+                outputs,
+                api_visibility="private",
+                show_progress_on=[status],
+                **shared,
+            )
+            # The answer to another video goes, in the browser itself.
+            video.change(None, None, outputs, js=self._clear_result())
+            self._endpoints(video, checkpoint, shared)
+        return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=self.concurrency)
+
+    def _notes(self):
+        gr.Markdown(
+            "# Speech from a silent face\n"
+            "The model watches the mouth of a person in a video and says what it seems to say. It never gets the sound"
+            " of the video; where there is one, it is only set beside the answer.\n\n"
+            f"**It knows {len(VOCABULARY)} words** and nothing else: whatever is said, it answers with these, in the"
+            " voice it has learnt. **Only with consent:** use videos of yourself, or of people who have agreed."
+        )
+        slots = "\n".join(f"| {slot} | {', '.join(words)} |" for slot, words in GRAMMAR.items())
+        with gr.Accordion(f"The {len(VOCABULARY)} words, and what becomes of your video", open=False):
+            gr.Markdown(
+                "The bundled checkpoint has learnt from recordings of the GRID corpus, nearly all of one speaker: a"
+                " face that looks straight into the camera and says sentences of six words, one from each line, as in"
+                f" “bin blue at f two now”.\n\n| slot | words |\n|---|---|\n{slots}\n\n"
+                "What it says is a guess, never evidence of what was said. It is not for listening in on anybody,"
+                " nor for putting words into somebody's mouth.\n\n"
+                f"Your video stays on this server for {KEEP_SECONDS // 60} minutes at most and is given to nobody"
+                " else.\n\n"
+                "If the preview stays empty, your browser does not play this format (GRID's own MPEG-1 is one of"
+                " them). It is read all the same."
+            )
+
+    def _inputs(self):
+        names = self.list_checkpoints()
+        video = gr.Video(
+            label=f"Video (up to {self.limits.seconds:g} s, {self.limits.megabytes:g} MB)",
+            sources=["upload", "webcam"],
+            include_audio=True,
+            elem_id="video",
+        )
+        gr.Examples([[SAMPLE]], [video], label="Example: a rendered face")
+        with gr.Row():
+            checkpoint = gr.Dropdown(names, value=names[0], label="Checkpoint", elem_id="checkpoint", min_width=140)
+            second = gr.Dropdown(
+                [NONE, *names],
+                value=NONE,
+                label="Compare with",
+                elem_id="second",
+                min_width=140,
+                visible=len(names) > 1,
+            )
+        button = gr.Button("Speak", variant="primary", elem_id="speak")
+        status = gr.HTML("", elem_id="page-status", min_height=40)
+        return video, checkpoint, second, button, status
+
+    def _answer_head(self, place: str) -> list:
+        with gr.Column(visible=False, min_width=300) as column:
+            text = gr.Markdown(elem_id=f"{place}-text", elem_classes="sentence")
+            speech = gr.Audio(
+                label="Speech", type="filepath", interactive=False, buttons=["download"], elem_id=f"{place}-speech"
+            )
+            with gr.Row():
+                wav = gr.DownloadButton("Sound (.wav)", elem_id=f"{place}-wav", min_width=120)
+                mp4 = gr.DownloadButton("Video (.mp4)", elem_id=f"{place}-mp4", min_width=120)
+            words = gr.Markdown(elem_id=f"{place}-words")
+        return [column, text, speech, wav, mp4, words]
+
+    def _answer_details(self, place: str) -> list:
+        options = {"interactive": False, "buttons": [], "show_label": False}
+        with gr.Column(visible=False, min_width=300) as column:
+            title = gr.Markdown()
+            picture = gr.Image(
+                type="filepath",
+                interactive=False,
+                show_label=False,
+                buttons=["fullscreen"],
+                elem_id=f"{place}-picture",
+            )
+            with gr.Row():
+                with gr.Column(min_width=140):
+                    gr.Markdown("The video with its new sound")
+                    spoken = gr.Video(elem_id=f"{place}-video", **options)
+                with gr.Column(min_width=140):
+                    gr.Markdown("What the model sees: the tracked mouth")
+                    mouth = gr.Video(elem_id=f"{place}-mouth", **options)
+        return [column, title, picture, spoken, mouth]
+
+    def _comparison(self) -> list:
+        with gr.Column(visible=False) as column:
+            gr.Markdown("### Beside the original sound")
+            with gr.Row():
+                with gr.Column(min_width=300):
+                    sound = gr.Audio(
+                        label="Original sound", type="filepath", interactive=False, buttons=[], elem_id="original"
+                    )
+                with gr.Column(min_width=300):
+                    table = gr.Markdown(elem_id="scores")
+        return [column, sound, table]
+
+    def _endpoints(self, video: gr.Video, checkpoint: gr.Dropdown, shared: dict):
+        """`/speak` and `/checkpoints`, for `gradio_client`. Nothing of them is to be seen on the page."""
+        outputs = [
+            gr.File(label="speech", visible=False),
+            gr.File(label="video with speech", visible=False),
+            gr.JSON(label="details", visible=False),
+        ]
+        trigger = gr.Button(visible=False)
+        trigger.click(self.speak, [video, checkpoint], outputs, api_name="speak", **shared)
+        gr.api(self.list_checkpoints, api_name="checkpoints", queue=False)
+
+
+def remove_old_folders(cache: Path, seconds: float) -> None:
+    """Remove answers older than so many seconds, and the empty folders that Gradio leaves of old files."""
+    oldest = time.time() - seconds
+    for folder in (*cache.glob("answers/*"), *cache.glob("*")):
+        with contextlib.suppress(OSError):  # not empty, or another request has been here
+            if folder.name != "answers" and folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder) if folder.parent.name == "answers" else folder.rmdir()
+
+
+def _show(answer: Answer | None) -> list:
+    """Values of an answer's components, in the order of `Page._answer_head` and `Page._answer_details`."""
+    if answer is None:
+        return [gr.update(visible=False), *[None] * 5, gr.update(visible=False), *[None] * 4]
+    name = _escape(answer.checkpoint)
+    doubts = f"\n\n*Probably wrong: {'; '.join(answer.doubts)}.*" if answer.doubts else ""
+    text = f"{name} says\n\n## {_escape(answer.text) or '(no words)'}{doubts}"
+    head = [gr.update(visible=True), text, answer.wav, answer.wav, answer.mp4, _word_table(answer)]
+    title = f"### What {name} makes of it, over time"
+    return [*head, gr.update(visible=True), title, answer.picture, answer.mp4, answer.mouth]
+
+
+def _word_table(answer: Answer) -> str:
+    if not answer.words:
+        return ""
+    rows = "\n".join(
+        f"| {_escape(word['word'])} | {word['start']:.2f} – {word['end']:.2f} s | {word['confidence']:.0%} |"
+        for word in answer.words
+    )
+    return f"| word | time | confidence |\n|---|---|---|\n{rows}"
+
+
+def _show_original(answers: list[Answer]) -> list:
+    """Values of the components of `Page._comparison`."""
+    original = answers[0].original if answers else None
+    if original is None:
+        return [gr.update(visible=False), None, None]
+    return [gr.update(visible=True), original, _score_table(answers)]
+
+
+def _score_table(answers: list[Answer]) -> str:
+    if not metric_functions():
+        return "For scores, install the metrics: `pip install lip2wav_hf[evaluate]`."
+    heads = " | ".join(_escape(answer.checkpoint) for answer in answers)
+    rows = "\n".join(
+        f"| {title} | {' | '.join(f'{a.scores[name]:.2f}' if name in a.scores else '–' for a in answers)} |"
+        for name, title in METRICS.items()
+    )
+    return (
+        f"| score against the original | {heads} |\n|---|{'---|' * len(answers)}\n{rows}\n\n"
+        "PESQ: quality, from about 1 to 4.5. STOI, ESTOI: intelligibility, up to 1. More is better."
+    )
+
+
+def _success(seconds: float, answers: list[Answer]) -> str:
+    pipeline_seconds = sum(answer.seconds for answer in answers)
+    return (
+        f'<div class="success" role="status">Answered in {seconds:.2f} s, of which {pipeline_seconds:.2f} s were the'
+        " model's.</div>"
+    )
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(f"\\{character}" if character in "\\`*_{}[]()#+!|<>~" else character for character in text)

@@ -1,0 +1,168 @@
+"""A real browser, Debian's Chromium, on the real demo page, `python demo/app.py`. Nothing is mocked.
+
+Where there is no Chromium or no playwright, all tests here are skipped, with the reason. Screenshots go to
+`out/browser`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import urllib.parse
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from lip2wav_hf import DEFAULT_CHECKPOINT
+from lip2wav_hf.video import VideoReader, mux_audio
+
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCREENSHOTS = REPOSITORY / "out" / "browser"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+MAX_SECONDS = 6
+MAX_MEGABYTES = 2
+PATIENCE = 60_000  # milliseconds: for a machine that has other work to do
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        pytest.skip("no browser: install Debian's chromium (`make browser`), or name one in CHROMIUM")
+    return path
+
+
+@pytest.fixture(scope="session")
+def address(chromium_path, tmp_path_factory) -> str:
+    """Address of the page, with the bundled checkpoint and a second one, a copy of it."""
+    pytest.importorskip("playwright", reason="no playwright: pip install 'lip2wav_hf[browser]'")
+    pytest.importorskip("gradio", reason="the demo page needs gradio: pip install 'lip2wav_hf[demo]'")
+    folder = tmp_path_factory.mktemp("served")
+    twin = folder / "twin"
+    shutil.copytree(DEFAULT_CHECKPOINT, twin)
+    command = [sys.executable, str(REPOSITORY / "demo" / "app.py"), "--port", "0", "--checkpoint", str(twin)]
+    command += ["--max-seconds", str(MAX_SECONDS), "--max-megabytes", str(MAX_MEGABYTES)]
+    process = subprocess.Popen(
+        command, cwd=folder, env={**os.environ, "TMPDIR": str(folder)}, stdout=subprocess.PIPE, text=True
+    )
+    line = process.stdout.readline()
+    assert line, "python demo/app.py ended without saying where it listens"
+    yield line.split()[0]
+    process.terminate()
+    process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def browser(address, chromium_path, talking_video, tmp_path_factory):
+    from playwright.sync_api import sync_playwright
+
+    camera = tmp_path_factory.mktemp("camera") / "face.mjpeg"
+    _write_camera(talking_video, camera)
+    with sync_playwright() as playwright:
+        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def sentence(talking_video) -> str:
+    """What the pipeline says to the talking face."""
+    from transformers import pipeline
+
+    return pipeline("video-to-speech", model=DEFAULT_CHECKPOINT)(str(talking_video))["text"]
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """A function that opens the page as a new user. Requests to other machines and failing scripts fail the test."""
+    contexts, elsewhere, errors = [], [], []
+
+    def note(request):
+        place = urllib.parse.urlsplit(request.url)
+        if place.scheme in ("http", "https", "ws", "wss") and place.netloc != urllib.parse.urlsplit(address).netloc:
+            elsewhere.append(request.url)
+
+    def open_page(width=1280, height=900, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        context.on("request", note)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        page.get_by_role("button", name="Speak").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not elsewhere, f"the page asks other machines: {elsewhere}"
+    assert not errors, f"the page's scripts fail: {errors}"
+
+
+@pytest.fixture
+def screenshot(request):
+    """A function that keeps a picture of a page, named after the test."""
+
+    def keep(page, name=""):
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        test = request.node.name.removeprefix("test_").translate(str.maketrans("[]", "--")).strip("-")
+        page.screenshot(path=SCREENSHOTS / f"{test}{name}.png", full_page=True)
+
+    return keep
+
+
+@pytest.fixture(scope="session")
+def bad_videos(talking_video, tmp_path_factory) -> dict[str, Path]:
+    """Files that the page must refuse, by what is wrong with them."""
+    folder = tmp_path_factory.mktemp("bad")
+    noise = np.random.default_rng(0)
+    faceless, long, letter, large = (folder / name for name in ("wall.mp4", "lecture.mp4", "letter.mp4", "film.mp4"))
+    grey = noise.integers(90, 110, (25, 96, 128, 3), dtype=np.uint8)
+    mux_audio(grey, np.zeros(16000, np.float32), 16000, faceless, fps=25)
+    still = np.repeat(grey[:1], 25 * (MAX_SECONDS + 2), axis=0)
+    mux_audio(still, np.zeros(16000, np.float32), 16000, long, fps=25)
+    letter.write_text("Dear video,\n" * 50)
+    large.write_bytes(talking_video.read_bytes() + noise.bytes(int(MAX_MEGABYTES * 1e6)))
+    return {"no face": faceless, "too long": long, "not a video": letter, "too large": large}
+
+
+@pytest.fixture(scope="session")
+def mpeg1_video(talking_video, tmp_path_factory) -> Path:
+    """The talking face in MPEG-1, which browsers do not play: the format of GRID."""
+    path = tmp_path_factory.mktemp("mpeg") / "bbaf2n.mpg"
+    with VideoReader(talking_video) as reader, av.open(str(path), "w", format="mpeg") as container:
+        stream = container.add_stream("mpeg1video", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 360, 288, "yuv420p", 2_000_000
+        for number, picture in enumerate(reader):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(360, 288, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _write_camera(video: Path, path: Path):
+    """What Chromium's pretended camera shows, over and over: motion JPEG."""
+    with VideoReader(video) as reader, av.open(str(path), "w", format="mjpeg") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 360, 288, "yuvj420p"
+        for picture in reader:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24").reformat(360, 288, "yuvj420p")))
+        container.mux(stream.encode(None))
