@@ -38,7 +38,7 @@ def test_no_needless_upper_bounds():
 
 
 def test_every_extra_is_there(setup_cfg):
-    assert set(setup_cfg["options.extras_require"]) == {"train", "evaluate", "demo", "dev"}
+    assert set(setup_cfg["options.extras_require"]) == {"train", "evaluate", "demo", "browser", "docs", "dev"}
 
 
 def test_everything_that_must_ship_is_package_data(setup_cfg):
@@ -81,7 +81,8 @@ def test_remote_code_needs_nothing_else(name):
     """What the Hub requires before it loads these files: the documented libraries, and files that travel too."""
     from transformers.dynamic_module_utils import get_imports, get_relative_imports
 
-    allowed = {"numpy", "torch", "transformers", "av", "cv2", "huggingface_hub", "tqdm", *sys.stdlib_module_names}
+    allowed = {"numpy", "torch", "transformers", "safetensors", "av", "cv2", "huggingface_hub", "tqdm"}
+    allowed |= set(sys.stdlib_module_names)
     assert set(get_imports(PACKAGE / name)) <= allowed
     assert {f"{module}.py" for module in get_relative_imports(PACKAGE / name)} <= set(REMOTE_FILES)
 

@@ -24,6 +24,7 @@ from typing import Annotated
 import typer
 
 from . import DEFAULT_CHECKPOINT
+from .averaging import average_command
 from .card import card_command
 from .card_templates import write_card_command
 from .evaluation import BUNDLED_MODELS, evaluate_command
@@ -586,6 +587,7 @@ app.command("download")(download_command)
 app.command("prepare")(prepare_command)
 app.command("export")(export_command)
 app.command("evaluate")(evaluate_command)
+app.command("average")(average_command)
 app.command("card")(card_command)
 app.command("push")(push_command)
 app.command("write-card")(write_card_command)

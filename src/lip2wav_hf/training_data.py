@@ -160,6 +160,9 @@ def _frame_words(clip: GridClip, frames: int, frame_rate: float) -> np.ndarray:
 class AugmentationArguments:
     """How training clips are varied. All are our choices; a probability of 0 turns one off."""
 
+    speaker_probability: float = field(
+        default=0.0, metadata={"help": "Take a clip of a random speaker instead, each speaker as likely."}
+    )
     splice_probability: float = field(
         default=0.5,
         metadata={"help": "Join the first words of a clip to the last words of another by the same speaker."},
@@ -233,12 +236,14 @@ class SpeechClips(Dataset):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> dict:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        if self.augmentation is not None and rng.random() < self.augmentation.speaker_probability:
+            index = int(rng.choice(self.by_speaker[str(rng.choice(sorted(self.by_speaker)))]))
         words, crops, waveform, frame_words = self._load(index)
         stretch = 1.0
         if self.augmentation is None:
             crops = self.feature_extractor.center_crop(crops)
         else:
-            rng = np.random.default_rng((self.seed, self.epoch, index))
             if rng.random() < self.augmentation.splice_probability:
                 other = int(rng.choice(self.by_speaker[self.clips[index].speaker]))
                 clips = ((words, crops, waveform, frame_words), self._load(other))
