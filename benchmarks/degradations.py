@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from lip2wav_hf.grid import GridClip, load_split
+from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip, load_network
 from lip2wav_hf.metrics.corr2d.corr2d import corr2d_pair
 from lip2wav_hf.metrics.dnsmos.dnsmos import dnsmos_clip
 from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer, utterance_wer
@@ -78,6 +79,16 @@ def _word_errors(sample: Sample) -> dict:
     return {"wer_percent": 100 * utterance_wer(" ".join(sample.clip.words), heard)}
 
 
+@cache
+def _mouth_crops(video: Path) -> np.ndarray:
+    return load_network()[2].extract(str(video)).crops
+
+
+def _lip_sync(sample: Sample) -> dict:
+    found = av_sync_clip(sample.waveform, SAMPLING_RATE, mouth_crops=_mouth_crops(sample.clip.video))
+    return {"av_offset": found["offset"], "av_confidence": found["confidence"]}
+
+
 def _pair(score: Callable, **options) -> Callable[[Sample], dict]:
     return lambda sample: score(sample.waveform, sample.original, SAMPLING_RATE, **options)
 
@@ -90,6 +101,7 @@ METRICS: dict[str, Callable[[Sample], dict]] = {
     "grid_wer": _word_errors,
     "dnsmos": lambda sample: dnsmos_clip(sample.waveform, SAMPLING_RATE),
     "speaker_similarity": _pair(speaker_similarity_pair),
+    "av_sync": _lip_sync,
 }
 """From a sample to scores by name, one row of the table each."""
 
@@ -100,6 +112,8 @@ ROWS: dict[str, tuple[str, int]] = {
     "stoi": ("STOI", 3),
     "estoi": ("ESTOI", 3),
     "stoi_compat": ("STOI, compat", 3),
+    "stoi_filtered": ("STOI without hum", 3),
+    "estoi_filtered": ("ESTOI without hum", 3),
     "mcd": ("MCD, dB", 2),
     "mcd_dtw": ("MCD with DTW, dB", 2),
     "mcd_compat": ("MCD, compat", 1),
@@ -110,6 +124,8 @@ ROWS: dict[str, tuple[str, int]] = {
     "dnsmos_ovrl": ("DNSMOS overall", 2),
     "dnsmos_p808": ("DNSMOS P.808", 2),
     "speaker_similarity": ("Speaker similarity", 3),
+    "av_offset": ("Lip-sync offset, frames", 2),
+    "av_confidence": ("Lip-sync confidence", 3),
 }
 """What the table calls a score, and its digits."""
 
@@ -170,7 +186,7 @@ def markdown(table: dict[str, dict[str, float]], seconds: dict[str, float]) -> s
     lines = ["| metric | " + " | ".join(DEGRADATIONS) + " |", "|---" * (len(DEGRADATIONS) + 1) + "|"]
     for key, (label, digits) in ROWS.items():
         if key in table:
-            values = [f"{table[key][degradation]:.{digits}f}" for degradation in DEGRADATIONS]
+            values = [f"{table[key][degradation]:.{digits}f}".replace("nan", "none") for degradation in DEGRADATIONS]
             lines.append(f"| {label} | " + " | ".join(values) + " |")
     lines += ["", "| module | seconds of one core, a clip |", "|---|---|"]
     lines += [f"| `{metric}` | {value:.3f} |" for metric, value in seconds.items()]

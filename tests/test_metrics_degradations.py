@@ -18,6 +18,8 @@ IDENTITY = {
     "stoi": 1.0,
     "estoi": 1.0,
     "stoi_compat": 1.0,
+    "stoi_filtered": 1.0,
+    "estoi_filtered": 1.0,
     "mcd": 0.0,
     "mcd_dtw": 0.0,
     "mcd_compat": 0.0,
@@ -34,6 +36,8 @@ ORDERS = [(score, NOISE) for score in ALL_SCORES if score not in ("dnsmos_sig", 
 ORDERS += [(score, ("identity", "noise, 0 dB", "silence")) for score in ("dnsmos_sig", "dnsmos_p808")]
 ORDERS += [("wer_percent", ("identity", worst)) for worst in ("noise, 0 dB", "wrong clip", "silence")]
 ORDERS += [(score, DELAY) for score in ("stoi", "estoi", "stoi_compat", "mcd", "mcd_dtw", "mcd_compat", "corr2d")]
+ORDERS += [(score, DELAY) for score in ("stoi_filtered", "estoi_filtered")]
+ORDERS += [("av_confidence", ("identity", "wrong clip", "silence"))]
 ORDERS += [(score, ("late by 1 frame", "wrong clip")) for score in IDENTITY if score != "speaker_similarity"]
 ORDERS += [(score, ("identity", "wrong clip", "silence")) for score in IDENTITY]
 ORDERS += [("speaker_similarity", ("identity", "wrong clip", "noise, 0 dB"))]
@@ -68,6 +72,13 @@ def test_silence_has_the_worst_defined_score(table):
     assert silence["pesq_nb"] == pytest.approx(1.0168) and silence["pesq_wb"] == pytest.approx(1.0427)
     assert [silence[score] for score in ("stoi", "estoi", "corr2d", "speaker_similarity")] == [0, 0, 0, 0]
     assert silence["dnsmos_ovrl"] == 1 and silence["wer_percent"] == 100
+
+
+def test_lip_sync_finds_the_delay(table):
+    offsets = table["av_offset"]
+    assert abs(offsets["identity"]) <= 1  # GRID's own
+    for degradation, frames in (("late by 1 frame", 1), ("late by 3 frames", 3)):
+        assert offsets[degradation] - offsets["identity"] == pytest.approx(frames, abs=0.51)
 
 
 def test_insensitive_by_design(table):

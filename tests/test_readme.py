@@ -1,0 +1,26 @@
+"""The README's numbers are those of the bundled checkpoint's results."""
+
+import json
+from pathlib import Path
+
+import lip2wav_hf
+from conftest import REPOSITORY
+from lip2wav_hf.summary import SUMMARY
+
+
+SPLITS = ("validation", "unseen_validation")
+
+
+def test_every_number_of_the_table_was_measured():
+    folder = Path(lip2wav_hf.DEFAULT_CHECKPOINT, "results")
+    measured = [json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))["overall"] for split in SPLITS]
+    names = {metric.title: name for name, metric in SUMMARY.items()}
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    table = text.partition("| metric, 95 % interval |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(table) > 10
+    for line in table:
+        label, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        name, metric = names[label], SUMMARY[names[label]]
+        for values, cell in zip(measured, cells, strict=True):
+            value, low, high = (metric.show(values[name][key]) for key in ("value", "low", "high"))
+            assert cell == f"{value} ({low} – {high})", label
