@@ -3,7 +3,8 @@
     python benchmarks/degradations.py --data GRID --split validation --clips 20
 
 Each clip of the split is scored against itself: untouched, with white noise at 20, 10 and 0 dB, late by one and by
-three video frames, silenced; and another clip of the same speaker is scored against it. A metric is a line in
+three video frames, with another clip's noise in its pauses, silenced; and another clip of the same speaker is scored
+against it. A metric is a line in
 `METRICS`, and one in `ROWS` for each of its scores.
 """
 
@@ -59,17 +60,29 @@ def delayed(waveform: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(waveform, (frames * FRAME, 0))[: len(waveform)]
 
 
-DEGRADATIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "identity": lambda waveform, other: waveform,
-    "noise, 20 dB": lambda waveform, other: with_noise(waveform, 20),
-    "noise, 10 dB": lambda waveform, other: with_noise(waveform, 10),
-    "noise, 0 dB": lambda waveform, other: with_noise(waveform, 0),
-    "late by 1 frame": lambda waveform, other: delayed(waveform, 1),
-    "late by 3 frames": lambda waveform, other: delayed(waveform, 3),
-    "wrong clip": lambda waveform, other: other,
-    "silence": lambda waveform, other: np.zeros(len(waveform)),
+def with_other_pauses(waveform: np.ndarray, other: np.ndarray, clip: GridClip) -> np.ndarray:
+    """A clip whose sound before the first and after the last word is that of another: nobody can foresee noise."""
+    words = clip.timed_words()
+    if words is None:
+        raise ValueError(f"{clip.key}: it has no alignment, so where it pauses is not known.")
+    start, end = (round(time * SAMPLING_RATE) for time in (words[0][0], words[-1][1]))
+    result = np.resize(other[: SAMPLING_RATE * 3 // 8], len(waveform))  # what another clip begins with: its pause
+    result[start:end] = waveform[start:end]
+    return result
+
+
+DEGRADATIONS: dict[str, Callable[[np.ndarray, np.ndarray, GridClip], np.ndarray]] = {
+    "identity": lambda waveform, other, clip: waveform,
+    "noise, 20 dB": lambda waveform, other, clip: with_noise(waveform, 20),
+    "noise, 10 dB": lambda waveform, other, clip: with_noise(waveform, 10),
+    "noise, 0 dB": lambda waveform, other, clip: with_noise(waveform, 0),
+    "late by 1 frame": lambda waveform, other, clip: delayed(waveform, 1),
+    "late by 3 frames": lambda waveform, other, clip: delayed(waveform, 3),
+    "other pauses": with_other_pauses,
+    "wrong clip": lambda waveform, other, clip: other,
+    "silence": lambda waveform, other, clip: np.zeros(len(waveform)),
 }
-"""From a clip and another clip of the same speaker to what is scored against the first."""
+"""From the sound of a clip, that of another one of the speaker, and the clip, to what is scored against the first."""
 
 recognizer = cache(GridRecognizer)
 
@@ -148,7 +161,7 @@ def samples(clips: list[tuple[GridClip, np.ndarray]], degradation: str) -> list[
         )
         if other is None:
             raise ValueError(f"{clip.key}: no other clip of the speaker {clip.speaker}; take more clips.")
-        result.append(Sample(DEGRADATIONS[degradation](waveform, other), waveform, clip))
+        result.append(Sample(DEGRADATIONS[degradation](waveform, other, clip), waveform, clip))
     return result
 
 

@@ -81,6 +81,13 @@ def test_lip_sync_finds_the_delay(table):
         assert offsets[degradation] - offsets["identity"] == pytest.approx(frames, abs=0.51)
 
 
+def test_pauses_count_in_plain_stoi_alone(table):
+    """Speech is untouched; only what cannot be foreseen differs, and hum keeps it in plain STOI."""
+    assert table["stoi"]["other pauses"] < 0.85 and table["estoi"]["other pauses"] < 0.85
+    assert table["stoi_filtered"]["other pauses"] > 0.95
+    assert table["wer_percent"]["other pauses"] <= table["wer_percent"]["identity"] + 10
+
+
 def test_insensitive_by_design(table):
     """PESQ and the warped MCD align in time; DNSMOS and speaker similarity do not compare instants."""
     assert table["pesq_nb"]["late by 3 frames"] > 4
