@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -156,7 +157,9 @@ def card_without_metadata(folder):
 
 def better_number_in_the_card(folder):
     text = (folder / "README.md").read_text(encoding="utf-8")
-    (folder / "README.md").write_text(text.replace("value: 0.1233", "value: 0.0233", 1), encoding="utf-8")
+    better, count = re.subn(r"value: 0\.\d+", "value: 0.0233", text, count=1)
+    assert count == 1 and better != text
+    (folder / "README.md").write_text(better, encoding="utf-8")
 
 
 def no_license(folder):
