@@ -116,8 +116,8 @@ def draw(arguments: argparse.Namespace, path: Path):
     """Spectrograms of what each variant says to the same lips, side by side."""
     from matplotlib.figure import Figure
 
-    from lip2wav_hf.evaluation import read_sound
     from lip2wav_hf.plotting import log_mel_spectrogram
+    from lip2wav_hf.scoring import read_sound
 
     figure = Figure(figsize=(12, 6), layout="constrained")
     axes = figure.subplots(2, 3, sharex=True, sharey=True)

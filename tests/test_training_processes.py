@@ -1,5 +1,6 @@
 """Training as processes: killed at any moment, and two at once."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -67,6 +68,16 @@ def launch(tmp_path_factory):
     return start
 
 
+def saves(output):
+    """The folders that are being written, or were when a run was killed; one made anew counts as another."""
+    found = set()
+    for path in output.glob("tmp-*"):
+        with contextlib.suppress(FileNotFoundError):  # it was finished just now
+            status = path.stat()
+            found.add((path.name, status.st_ino, status.st_ctime_ns))
+    return found
+
+
 def weights_of(folder):
     critic = Lip2WavCritic.from_pretrained(folder, subfolder="critic").state_dict()
     return Lip2WavModel.from_pretrained(folder).state_dict() | {f"critic.{k}": v for k, v in critic.items()}
@@ -83,25 +94,27 @@ def test_a_run_killed_at_ten_moments_ends_like_an_uninterrupted_one(recipe, laun
     startup = time.monotonic() - started  # of a run with nothing left to do
 
     output, chance = tmp_path / "killed", random.Random(0)
-    killed_while_saving = killed_in_mid_epoch = 0
+    killed_while_saving = killed_elsewhere = 0
     for number in range(KILLS):
+        before = saves(output)
         process = launch(recipe, "--output_dir", output, "--resume", "latest")
         if number % 3 == 0:
             # During a save: as soon as, or a moment after, the folder that is being written appears.
-            while process.is_alive() and not list(output.glob("tmp-*")):
+            while process.is_alive() and not saves(output) - before:
                 time.sleep(0.001)
-            time.sleep(chance.uniform(0, 0.05))
+            time.sleep(chance.uniform(0, 0.02))
         else:
             process.join(startup * chance.uniform(0.5, 1.6))
         if process.is_alive():
-            killed_while_saving += bool(list(output.glob("tmp-*")))
-            killed_in_mid_epoch += not list(output.glob("tmp-*"))
+            saving = bool(saves(output) - before)
+            killed_while_saving += saving
+            killed_elsewhere += not saving
         process.kill()
         process.join()
     process = launch(recipe, "--output_dir", output, "--resume", "latest")
     process.join()
     assert process.exitcode == 0, launch.log.read_text()[-3000:]
-    assert killed_while_saving and killed_in_mid_epoch, "the kills missed what they were meant for"
+    assert killed_while_saving and killed_elsewhere, "the kills missed what they were meant for"
     for folder in ("final", f"checkpoint-{STEPS}"):
         expected, found = weights_of(tmp_path / "whole" / folder), weights_of(output / folder)
         assert all(torch.equal(expected[name], found[name]) for name in expected), folder
