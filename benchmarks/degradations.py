@@ -3,8 +3,8 @@
     python benchmarks/degradations.py --data GRID --split validation --clips 20
 
 Each clip of the split is scored against itself: untouched, with white noise at 20, 10 and 0 dB, late by one and by
-three video frames, with another clip's noise in its pauses, silenced; and another clip of the same speaker is scored
-against it. A metric is a line in
+three video frames, with another clip's noise in its pauses, moved to where its mouth says it belongs, both of these,
+silenced; and another clip of the same speaker is scored against it. A metric is a line in
 `METRICS`, and one in `ROWS` for each of its scores.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from lip2wav_hf.grid import GridClip, load_split
-from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip, load_network
+from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
 from lip2wav_hf.metrics.corr2d.corr2d import corr2d_pair
 from lip2wav_hf.metrics.dnsmos.dnsmos import dnsmos_clip
 from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer, utterance_wer
@@ -27,6 +27,7 @@ from lip2wav_hf.metrics.mcd.mcd import mcd_pair
 from lip2wav_hf.metrics.pesq.pesq import pesq_pair
 from lip2wav_hf.metrics.speaker_similarity.speaker_similarity import speaker_similarity_pair
 from lip2wav_hf.metrics.stoi.stoi import stoi_pair
+from lip2wav_hf.synchrony import find_sound_offset, load_sync_network
 from lip2wav_hf.video import read_audio
 
 
@@ -71,6 +72,12 @@ def with_other_pauses(waveform: np.ndarray, other: np.ndarray, clip: GridClip) -
     return result
 
 
+def in_sync(waveform: np.ndarray, clip: GridClip) -> np.ndarray:
+    """A clip moved to where its mouth says it belongs: nobody who only sees it can foresee how far off it is."""
+    offset, _ = find_sound_offset(_mouth_regions(clip.video), waveform)
+    return np.roll(waveform, -round(offset * SAMPLING_RATE))
+
+
 DEGRADATIONS: dict[str, Callable[[np.ndarray, np.ndarray, GridClip], np.ndarray]] = {
     "identity": lambda waveform, other, clip: waveform,
     "noise, 20 dB": lambda waveform, other, clip: with_noise(waveform, 20),
@@ -79,6 +86,8 @@ DEGRADATIONS: dict[str, Callable[[np.ndarray, np.ndarray, GridClip], np.ndarray]
     "late by 1 frame": lambda waveform, other, clip: delayed(waveform, 1),
     "late by 3 frames": lambda waveform, other, clip: delayed(waveform, 3),
     "other pauses": with_other_pauses,
+    "in sync": lambda waveform, other, clip: in_sync(waveform, clip),
+    "in sync, other pauses": lambda waveform, other, clip: in_sync(with_other_pauses(waveform, other, clip), clip),
     "wrong clip": lambda waveform, other, clip: other,
     "silence": lambda waveform, other, clip: np.zeros(len(waveform)),
 }
@@ -93,12 +102,12 @@ def _word_errors(sample: Sample) -> dict:
 
 
 @cache
-def _mouth_crops(video: Path) -> np.ndarray:
-    return load_network()[2].extract(str(video)).crops
+def _mouth_regions(video: Path) -> np.ndarray:
+    return load_sync_network()[2].extract(str(video)).crops
 
 
 def _lip_sync(sample: Sample) -> dict:
-    found = av_sync_clip(sample.waveform, SAMPLING_RATE, mouth_crops=_mouth_crops(sample.clip.video))
+    found = av_sync_clip(sample.waveform, SAMPLING_RATE, mouth_crops=_mouth_regions(sample.clip.video))
     return {"av_offset": found["offset"], "av_confidence": found["confidence"]}
 
 
@@ -211,10 +220,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="GRID folder: splits.json and video/SPEAKER/NAME.mkv")
     parser.add_argument("--split", default="validation", help="a key of splits.json (default: validation)")
     parser.add_argument("--clips", type=int, default=20, help="how many clips, spread over the split (default: 20)")
+    parser.add_argument("--metrics", nargs="+", choices=METRICS, default=list(METRICS), help="only these")
     arguments = parser.parse_args()
     try:
         clips = load_clips(arguments.data, arguments.split, arguments.clips)
-        print(markdown(*measure(clips)))
+        print(markdown(*measure(clips, {name: METRICS[name] for name in arguments.metrics})))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 

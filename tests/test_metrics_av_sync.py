@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +13,10 @@ from lip2wav_hf.face_tracking import FaceTrackingError  # noqa: E402
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor  # noqa: E402
 from lip2wav_hf.grid import load_split  # noqa: E402
 from lip2wav_hf.metrics import metric_folder  # noqa: E402
-from lip2wav_hf.metrics.av_sync.av_sync import (  # noqa: E402
-    CHECKPOINT,
-    MIN_FRAMES,
-    MouthCropsError,
-    av_sync_clip,
-    load_network,
-)
+from lip2wav_hf.metrics.av_sync.av_sync import MIN_FRAMES, MouthCropsError, av_sync_clip  # noqa: E402
 from lip2wav_hf.metrics.av_sync.known_shifts import measure_shifts, put_off  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError  # noqa: E402
+from lip2wav_hf.synchrony import SYNC_CHECKPOINT, load_sync_network  # noqa: E402
 from lip2wav_hf.video import mux_audio, read_audio  # noqa: E402
 
 
@@ -147,11 +141,11 @@ def test_evaluate_module(talking_video, crops, speech):
 
 
 def test_the_network_is_loaded_once():
-    assert load_network() is load_network()
+    assert load_sync_network() is load_sync_network()
 
 
 def test_checkpoint_is_small_and_its_card_says_what_was_measured():
-    folder = Path(CHECKPOINT)
+    folder = SYNC_CHECKPOINT
     assert (folder / "model.safetensors").stat().st_size <= 2_000_000
     card = (folder / "README.md").read_text(encoding="utf-8")
     for path in sorted((folder / "results").glob("*.json")):

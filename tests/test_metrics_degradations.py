@@ -90,6 +90,15 @@ def test_pauses_count_in_plain_stoi_alone(table):
     assert table["wer_percent"]["other pauses"] <= table["wer_percent"]["identity"] + 10
 
 
+def test_plain_stoi_hardly_knows_speech_that_is_in_sync(table):
+    """Real speech where its mouth says it belongs, some milliseconds from where the recording has it."""
+    for score in ("stoi", "estoi", "stoi_filtered", "estoi_filtered"):
+        assert table[score]["in sync"] < 0.9 * table[score]["identity"]
+        assert table[score]["in sync, other pauses"] < table[score]["other pauses"]
+    assert table["pesq_nb"]["in sync"] > 4 and table["av_confidence"]["in sync"] > table["av_confidence"]["identity"]
+    assert table["wer_percent"]["in sync"] <= table["wer_percent"]["identity"] + 10
+
+
 def test_insensitive_by_design(table):
     """PESQ and the warped MCD align in time; DNSMOS and speaker similarity do not compare instants."""
     assert table["pesq_nb"]["late by 3 frames"] > 4

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
 from lip2wav_hf import scoring  # noqa: E402
-from lip2wav_hf.grid import sentence_words  # noqa: E402
+from lip2wav_hf.grid import load_split, sentence_words  # noqa: E402
 from lip2wav_hf.scoring import (  # noqa: E402
     EvaluationError,
     align,
@@ -20,7 +20,7 @@ from lip2wav_hf.scoring import (  # noqa: E402
     score_files,
 )
 from lip2wav_hf.synthetic import synthesize_speech  # noqa: E402
-from lip2wav_hf.video import write_audio  # noqa: E402
+from lip2wav_hf.video import mux_audio, write_audio  # noqa: E402
 
 
 RATE = 16_000
@@ -68,6 +68,22 @@ def test_alignment_restores_the_scores(tmp_path, speech):
     assert row["stoi"] < 0.8 < 0.99 < row["aligned_stoi"] and row["aligned_pesq_wb"] > row["pesq_wb"] - 0.01
     same = score_files(tmp_path / "original.wav", tmp_path / "original.wav", metrics=("pesq", "stoi"))
     assert all(same[f"aligned_{key}"] == same[key] for key in ("pesq_nb", "pesq_wb", "stoi", "estoi"))
+
+
+def test_what_is_spoken_where_the_mouth_says_is_right_however_late_the_original_is(tmp_path, grid_dir):
+    clip = load_split(grid_dir, "validation")[0]
+    sound = read_sound(clip.video)
+    mux_audio(clip.video, np.roll(sound, 640), RATE, tmp_path / "late.mp4")
+    own = score_files(clip.video, clip.video, metrics=("stoi",))
+    assert abs(own["original_offset_seconds"]) > 0.01 and own["in_sync_stoi"] < own["stoi"] == pytest.approx(1)
+    write_audio(tmp_path / "spoken.wav", np.roll(sound, -round(RATE * own["original_offset_seconds"])), RATE)
+    for original, offset, best, least in (
+        (clip.video, own["original_offset_seconds"], 0.7, 0.98),
+        (tmp_path / "late.mp4", own["original_offset_seconds"] + 0.04, 0.5, 0.85),  # its pauses are no more the same
+    ):
+        row = score_files(tmp_path / "spoken.wav", original, metrics=("stoi",))
+        assert row["original_offset_seconds"] == pytest.approx(offset, abs=0.005)
+        assert row["stoi"] < best and row["in_sync_stoi"] > least
 
 
 def test_every_metric_fills_its_columns(tmp_path, talking_video):

@@ -123,6 +123,18 @@ def test_stretch_frames_resamples_linearly():
     assert torch.allclose(result[1, :, 2], (torch.arange(6) + 0.5) * 1.5 - 0.5)
 
 
+@pytest.mark.parametrize(("late", "samples", "frames"), [(0.1, 1600, 2), (-0.035, -560, -1), (0.004, 64, 0)])
+def test_a_late_sound_is_moved_with_its_words(cached_clip, late, samples, frames):
+    clip, path = cached_clip
+    arguments = ([clip], {clip.key: path}, Lip2WavFeatureExtractor(), Lip2WavConfig().vocabulary, 640)
+    before, after = SpeechClips(*arguments)[0], SpeechClips(*arguments, sound_offsets={clip.key: late})[0]
+    assert torch.equal(after["pixel_values_videos"], before["pixel_values_videos"])
+    inner = slice(2000, -2000)  # what comes in at an end is mirrored
+    assert torch.equal(after["waveform"][inner], before["waveform"].roll(-samples)[inner])
+    assert torch.equal(after["frame_classes"][5:-5], before["frame_classes"].roll(-frames)[5:-5])
+    assert len(after["waveform"]) == len(before["waveform"]) and torch.equal(after["labels"], before["labels"])
+
+
 def test_collate_pads_ragged_clips(cached_clip):
     items = [clips_of(cached_clip)[0] for _ in range(2)]
     items[1] = items[1] | {

@@ -29,6 +29,8 @@ TABLE_METRICS = (
     "pesq_wb",
     "stoi",
     "estoi",
+    "in_sync_stoi",
+    "in_sync_estoi",
     "mcd",
     "mcd_dtw",
     "corr2d",

@@ -189,7 +189,9 @@ def notes(results: dict[str, Any]) -> list[str]:
         )
     if any(key.startswith(ALIGNED) for key in results["overall"]):
         found.append(
-            "GRID's own sound is early or late by up to a video frame. For the aligned numbers each generated clip was"
+            "GRID's own sound is early or late by a video frame and more, by another amount in each clip: even it"
+            " would score low where its mouth says it belongs. For the numbers in sync each original was moved there"
+            " by the sync network, which never hears the generated sound. For the aligned ones each generated clip was"
             f" moved by at most {1000 * MAX_SHIFT_SECONDS:.0f} ms, to where its energy envelope correlates best with"
             " the original's."
         )

@@ -40,7 +40,7 @@ class SoundPair:
         prediction (`np.ndarray`, shape `(samples,)`): the generated speech, 16 kHz.
         reference (`np.ndarray`, shape `(samples,)`): the original speech, 16 kHz.
         sentence (`str`, *optional*): the GRID sentence spoken.
-        video (`Path`, *optional*): the video file, for the metric that looks at the lips.
+        video (`Path`, *optional*): the video file, for the metrics that look at the lips.
         compat (`bool`): whether the lineage's forms are computed too.
     """
 
@@ -89,7 +89,35 @@ def _score_stoi(pair: SoundPair) -> dict[str, Any]:
     from .metrics.stoi.stoi import stoi_pair
 
     scores = stoi_pair(pair.prediction, pair.reference, SAMPLING_RATE, **_compat(pair))
-    return scores | {"stoi_outcome": scores["outcome"]}
+    row = scores | {"stoi_outcome": scores["outcome"]}
+    offset = None if pair.video is None else _original_offset(pair)
+    if offset is not None:
+        moved = stoi_pair(*align(pair.prediction, pair.reference, -offset), SAMPLING_RATE)
+        row |= {"in_sync_stoi": moved["stoi"], "in_sync_estoi": moved["estoi"], "original_offset_seconds": offset}
+    return row
+
+
+def _original_offset(pair: SoundPair) -> float | None:
+    """By how many seconds the original is late against its own video; 0 where no offset stands out."""
+    from .synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset
+
+    regions = _mouth_regions(pair.video)
+    if regions is None or min(len(regions), len(pair.reference) * 25 // SAMPLING_RATE) < MIN_FRAMES:
+        return None
+    offset, confidence = find_sound_offset(regions, pair.reference)
+    return offset if confidence >= MIN_CONFIDENCE else 0.0
+
+
+@functools.lru_cache(maxsize=1)
+def _mouth_regions(video: Path) -> np.ndarray | None:
+    """Gray mouth regions as the sync network sees them; None where there is no face."""
+    from .face_tracking import FaceTrackingError
+    from .synchrony import load_sync_network
+
+    try:
+        return load_sync_network()[2].extract(video).crops
+    except FaceTrackingError:
+        return None
 
 
 def _score_mcd(pair: SoundPair) -> dict[str, Any]:
@@ -145,12 +173,10 @@ def _score_grid_wer(pair: SoundPair) -> dict[str, Any]:
 
 
 def _score_av_sync(pair: SoundPair) -> dict[str, Any]:
-    from .face_tracking import FaceTrackingError
-    from .metrics.av_sync.av_sync import av_sync_clip, load_network
+    from .metrics.av_sync.av_sync import av_sync_clip
 
-    try:
-        crops = load_network()[2].extract(pair.video).crops
-    except FaceTrackingError:
+    crops = _mouth_regions(pair.video)
+    if crops is None:
         return {"av_outcome": "no face"}
     own = av_sync_clip(pair.prediction, SAMPLING_RATE, mouth_crops=crops)
     original = av_sync_clip(pair.reference, SAMPLING_RATE, mouth_crops=crops)
@@ -175,7 +201,7 @@ CLIP_METRICS: dict[str, ClipMetric] = {
     ),
     "stoi": ClipMetric(
         _score_stoi,
-        ("stoi", "estoi"),
+        ("stoi", "estoi", "in_sync_stoi", "in_sync_estoi", "original_offset_seconds"),
         text_columns=("stoi_outcome",),
         compat_columns=("stoi_compat", "stoi_filtered", "estoi_filtered"),
         aligned_columns=("stoi", "estoi"),
@@ -404,7 +430,7 @@ def score_files(
     video = Path(original) if Path(original).suffix.lower() in VIDEO_SUFFIXES else None
     pair = SoundPair(prediction, reference, sentence, video, compat)
     shift = find_shift(prediction, reference)
-    aligned = replace(pair, compat=False)
+    aligned = replace(pair, video=None, compat=False)
     if shift:
         aligned_sounds = align(prediction, reference, shift)
         aligned = replace(aligned, prediction=aligned_sounds[0], reference=aligned_sounds[1])

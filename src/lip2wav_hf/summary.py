@@ -67,6 +67,7 @@ def _errors(label: str, plus: str, over: str = "words", **options) -> SummaryMet
 GROUPS = {
     "words": "Words",
     "sound": "Sound",
+    "in_sync": "Sound, against the original moved to where its mouth says it belongs",
     "aligned": "Sound, after alignment within ±1 video frame",
     "sync": "Synchrony",
     "compat": "In the forms that others' evaluation code computes",
@@ -96,6 +97,8 @@ SUMMARY = {
     "dnsmos_p808": SummaryMetric("DNSMOS, P.808", "dnsmos_p808", better="higher"),
     "dnsmos_ovrl_original": SummaryMetric("DNSMOS, overall, of the original audio", "dnsmos_ovrl_original"),
     "speaker_similarity": SummaryMetric("Speaker similarity", "speaker_similarity", better="higher"),
+    "in_sync_stoi": SummaryMetric("STOI, original in sync", "in_sync_stoi", better="higher", group="in_sync"),
+    "in_sync_estoi": SummaryMetric("ESTOI, original in sync", "in_sync_estoi", better="higher", group="in_sync"),
     **{
         ALIGNED + key: SummaryMetric(label, ALIGNED + key, unit=unit, better=better, group="aligned")
         for key, label, unit, better in (

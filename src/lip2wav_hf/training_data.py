@@ -66,7 +66,7 @@ def prepare_clips(
     problems: dict[str, str] = {}
     if missing:
         job = partial(_prepare_clip, feature_extractor=feature_extractor, folder=folder, sampling_rate=sampling_rate)
-        with _workers(num_workers) as map_:
+        with worker_processes(num_workers) as map_:
             results = tqdm(map_(job, missing), "mouth crops", len(missing), disable=not progress)
             problems = {clip.key: problem for clip, problem in zip(missing, results) if problem}
     for key, problem in problems.items():
@@ -98,7 +98,7 @@ def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: in
 
 
 @contextmanager
-def _workers(number: int):
+def worker_processes(number: int):
     """`map` over processes, or in this one if one is enough."""
     if number <= 1:
         yield map
@@ -214,15 +214,28 @@ class SpeechClips(Dataset):
         samples_per_frame (`int`): waveform samples for a video frame.
         augmentation ([`AugmentationArguments`], *optional*): none for validation.
         seed (`int`, *optional*, defaults to 0): item `i` of epoch `e` is always varied the same way.
+        sound_offsets (`dict[str, float]`, *optional*): by how many seconds the sound of a clip is late, by `clip.key`;
+            it is moved to where it belongs, and its words with it.
     """
 
-    def __init__(self, clips, files, feature_extractor, vocabulary, samples_per_frame, augmentation=None, seed=0):
+    def __init__(
+        self,
+        clips,
+        files,
+        feature_extractor,
+        vocabulary,
+        samples_per_frame,
+        augmentation=None,
+        seed=0,
+        sound_offsets=None,
+    ):
         self.clips = [clip for clip in clips if clip.key in files]
         self.files = [files[clip.key] for clip in self.clips]
         self.feature_extractor = feature_extractor
         self.classes = {word: index + 1 for index, word in enumerate(vocabulary)}
         self.samples_per_frame = samples_per_frame
         self.augmentation = augmentation
+        self.sound_offsets = sound_offsets or {}
         self.seed, self.epoch = seed, 0
         self.by_speaker: dict[str, list[int]] = {}
         for index, clip in enumerate(self.clips):
@@ -269,7 +282,12 @@ class SpeechClips(Dataset):
     def _load(self, index: int) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
         """Words, mouth regions, waveform and the number of the word in each frame of a clip."""
         clip = read_cached_clip(self.files[index])
-        return self.clips[index].words, clip.crops, clip.waveform.astype(np.float32) / 32767, clip.frame_words
+        waveform, frame_words = clip.waveform.astype(np.float32) / 32767, clip.frame_words
+        late = self.sound_offsets.get(self.clips[index].key, 0.0) * self.feature_extractor.frame_rate  # in frames
+        if late:
+            waveform = _advance(waveform, round(late * self.samples_per_frame))
+            frame_words = _advance(frame_words, round(late))
+        return self.clips[index].words, clip.crops, waveform, frame_words
 
     def _splice(self, first, second, count: int):
         """The first `count` words of one clip and the rest of another: a new sentence. Needs both alignments."""
@@ -354,6 +372,12 @@ class SpeechClips(Dataset):
             return torch.full((len(frame_words),), UNKNOWN_CLASS), torch.from_numpy(classes)
         frame_classes = np.where(frame_words >= 0, classes[np.maximum(frame_words, 0)], 0)
         return torch.from_numpy(frame_classes), torch.from_numpy(classes[np.unique(frame_words[frame_words >= 0])])
+
+
+def _advance(values: np.ndarray, count: int) -> np.ndarray:
+    """Values of the same length that come earlier by `count` places; the end that is left open is mirrored."""
+    padded = np.pad(values, (max(-count, 0), max(count, 0)), mode="reflect")
+    return padded[max(count, 0) :][: len(values)]
 
 
 def _interpolate(crops: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -4,18 +4,14 @@ Offset and confidence are defined as by Chung & Zisserman (2016, "Out of time: a
 network behind them is our own (`checkpoints/grid-sync`), so confidences are not those of the published SyncNet.
 """
 
-from functools import cache
-from pathlib import Path
-
 import datasets
 import evaluate
 import numpy as np
 
-import lip2wav_hf
 from lip2wav_hf.metrics.waveforms import check_waveform, mean_of_scored, resample
+from lip2wav_hf.synchrony import load_sync_network
 
 
-CHECKPOINT = str(Path(lip2wav_hf.__file__).parent / "checkpoints" / "grid-sync")
 SILENT_RANGE = 2 / 32768  # two steps of 16-bit samples
 MIN_FRAMES = 40  # so that the farthest shifts, 15 frames, still compare 25 frames
 
@@ -57,17 +53,6 @@ class MouthCropsError(ValueError):
     """Mouth crops that cannot be compared with a sound."""
 
 
-@cache
-def load_network():
-    """The sync network, its log-mel spectrogram and its feature extractor: loaded once a process."""
-    from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
-    from lip2wav_hf.mel import LogMelSpectrogram
-    from lip2wav_hf.modeling_syncnet import Lip2WavSyncNet
-
-    network = Lip2WavSyncNet.from_pretrained(CHECKPOINT).eval()
-    return network, LogMelSpectrogram(network.config), Lip2WavFeatureExtractor.from_pretrained(CHECKPOINT)
-
-
 def av_sync_clip(
     waveform, sampling_rate: int, video=None, mouth_crops: np.ndarray | None = None, index: int | None = None
 ) -> dict:
@@ -98,7 +83,7 @@ def av_sync_clip(
 
     number = "" if index is None else f" {index}"
     waveform = check_waveform(waveform, f"prediction{number}")
-    network, log_mel, extractor = load_network()
+    network, log_mel, extractor = load_sync_network()
     crops = _mouth_crops(video, mouth_crops, extractor, f"clip{number}")
     sound = resample(waveform, sampling_rate, network.config.sampling_rate)
     per_frame = network.config.samples_per_frame

@@ -1,0 +1,136 @@
+"""By how much the sound of a clip is late against the mouth, in fractions of a video frame.
+
+GRID's own sound is early or late, by another amount in each clip (Niu & Mak 2023, "On the Audio-visual Synchronization
+for Lip-to-Speech Synthesis"): for the speaker s1 with a standard deviation of some 20 ms. No lip reader can foresee
+that, so a generator that learns from such sounds learns to blur, or to know the clips by heart; moved to where the
+mouth says they belong, they can be learnt sharply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from .clip_cache import read_cached_clip
+from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from .grid import GridClip
+from .mel import LogMelSpectrogram
+from .modeling_syncnet import Lip2WavSyncNet, distances_over_shifts
+from .training_data import prepare_clips, worker_processes
+
+
+logger = logging.getLogger(__name__)
+
+SYNC_CHECKPOINT = Path(__file__).parent / "checkpoints" / "grid-sync"
+MAX_SHIFT = 4  # video frames to either side that are searched; what lies farther is no delay but a mistake
+STEPS = 8  # shifts tried in each video frame: 5 ms apart
+FIT_SECONDS = 0.025  # to either side of the smallest distance, through which a parabola is laid
+MIN_FRAMES = 25  # of a clip
+MIN_CONFIDENCE = 0.1  # below it no shift stands out: the clip stays as it is
+
+
+@cache
+def load_sync_network() -> tuple[Lip2WavSyncNet, LogMelSpectrogram, Lip2WavFeatureExtractor]:
+    """The bundled sync network, its log-mel spectrogram and its feature extractor: loaded once a process."""
+    network = Lip2WavSyncNet.from_pretrained(SYNC_CHECKPOINT).eval()
+    return network, LogMelSpectrogram(network.config), Lip2WavFeatureExtractor.from_pretrained(SYNC_CHECKPOINT)
+
+
+@torch.no_grad()
+def find_sound_offset(crops: np.ndarray, waveform: np.ndarray) -> tuple[float, float]:
+    """
+    By how much a sound is late, from the bundled sync network.
+
+    The sound is moved in steps of 5 ms; a parabola through the mean distances around the smallest gives what lies
+    between the steps.
+
+    Args:
+        crops (`np.ndarray`, shape `(frames, roi_height, roi_width)`):
+            Gray mouth regions at 25 frames/s, as `Lip2WavFeatureExtractor.extract` returns them; 25 frames or more.
+        waveform (`np.ndarray`, shape `(samples,)`): the sound at 16 kHz, full scale at 1.
+
+    Returns:
+        `tuple[float, float]`: the offset in seconds (positive: the sound is late), and the confidence, the median less
+        the smallest of the mean distances; 0 if the smallest is at an end of the search, -160 and
+        195 ms.
+
+    Raises:
+        ValueError: for less than 25 frames of picture or of sound.
+    """
+    network, log_mel, extractor = load_sync_network()
+    per_frame = network.config.samples_per_frame
+    frames = min(len(crops), len(waveform) // per_frame)
+    if frames < MIN_FRAMES:
+        raise ValueError(
+            f"{len(crops)} mouth regions and {len(waveform) / network.config.sampling_rate:.2f} s of sound: the offset"
+            f" of a clip of less than {MIN_FRAMES} frames cannot be found."
+        )
+    pixels = torch.from_numpy(extractor.normalize(extractor.center_crop(crops[:frames])))
+    video = network.embed_video(pixels[None, :, None])
+    curves = []
+    for delay in range(0, per_frame, per_frame // STEPS):
+        moved = np.pad(waveform, (0, delay + frames * per_frame))[delay : delay + frames * per_frame]
+        mel = log_mel(torch.from_numpy(moved.astype(np.float32))[None])
+        audio = network.embed_audio((mel - network.config.mel_mean) / network.config.mel_std)
+        curves.append(distances_over_shifts(video, audio, torch.ones(1, frames), MAX_SHIFT)[0].numpy())
+    distances = np.stack(curves, 1).reshape(-1)
+    step = per_frame / STEPS / network.config.sampling_rate
+    times = (np.arange(len(distances)) - MAX_SHIFT * STEPS) * step
+    best = int(distances.argmin())
+    if best in (0, len(distances) - 1):
+        return float(times[best]), 0.0
+    near = np.abs(times - times[best]) < FIT_SECONDS + step / 2
+    curvature, slope, _ = np.polyfit(times[near] - times[best], distances[near], 2)
+    between = np.clip(-slope / (2 * curvature), -step, step) if curvature > 0 else 0.0
+    return float(times[best] + between), float(np.median(distances) - distances.min())
+
+
+def find_sound_offsets(
+    clips: list[GridClip], cache_dir: str | os.PathLike, num_workers: int = 2, progress: bool = True
+) -> dict[str, float]:
+    """
+    By how much the sound of each clip is late; found once and kept beside the cached clips.
+
+    Args:
+        clips (`list[GridClip]`): the clips.
+        cache_dir (`str` or `os.PathLike`): as for [`prepare_clips`], which is called for the crops.
+        num_workers (`int`, *optional*, defaults to 2): processes.
+        progress (`bool`, *optional*, defaults to `True`): show a progress bar.
+
+    Returns:
+        `dict[str, float]`: seconds by `clip.key`; 0 where no offset stands out. Clips that cannot be used are left
+        out.
+    """
+    if not clips:
+        return {}
+    weights = hashlib.sha256((SYNC_CHECKPOINT / "model.safetensors").read_bytes()).hexdigest()[:12]
+    path = Path(cache_dir, f"sound_offsets-{weights}.json")
+    known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    missing = [clip for clip in clips if clip.key not in known]
+    if missing:
+        network, _, extractor = load_sync_network()
+        files = prepare_clips(missing, extractor, cache_dir, network.config.sampling_rate, num_workers, progress)
+        with worker_processes(num_workers) as map_:
+            found = tqdm(map_(_cached_offset, files.values()), "sound offsets", len(files), disable=not progress)
+            known |= dict(zip(files, found))
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")
+        os.replace(temporary, path)
+    offsets = {clip.key: known[clip.key] for clip in clips if clip.key in known}
+    spread = 1000 * float(np.std(list(offsets.values())))
+    logger.info("the sound of %d clips is moved to their mouths (offsets: std %.1f ms).", len(offsets), spread)
+    return offsets
+
+
+def _cached_offset(path: Path) -> float:
+    clip = read_cached_clip(path)
+    offset, confidence = find_sound_offset(clip.crops, clip.waveform.astype(np.float32) / 32767)
+    return offset if confidence >= MIN_CONFIDENCE else 0.0

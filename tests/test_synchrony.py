@@ -1,0 +1,106 @@
+"""Offsets of sounds against mouths, in fractions of a frame: known delays of real clips, what is kept and moved."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lip2wav_hf import synchrony, training
+from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.grid import load_split
+from lip2wav_hf.synchrony import find_sound_offset, find_sound_offsets
+from lip2wav_hf.synthetic import write_corpus
+from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.video import read_audio
+
+
+RATE = 16_000
+
+
+def put_off(waveform: np.ndarray, seconds: float) -> np.ndarray:
+    """A sound that starts later (earlier, if negative), of the same length."""
+    samples = round(seconds * RATE)
+    padded = np.pad(waveform, (max(samples, 0), max(-samples, 0)))
+    return padded[max(-samples, 0) :][: len(waveform)]
+
+
+@pytest.fixture(scope="module")
+def real_clips(grid_dir) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Mouth regions and sounds of four clips of s1 that no network was trained on."""
+    extractor = Lip2WavFeatureExtractor()
+    clips = load_split(grid_dir, "validation")[::14]
+    return [(extractor.extract(str(clip.video)).crops, read_audio(clip.video, RATE)) for clip in clips]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder, speakers=["synthetic1"], sentences_per_speaker=4, seed=3)
+    return folder
+
+
+@pytest.mark.parametrize("delay", [-0.060, -0.013, 0.010, 0.033, 0.050])
+def test_a_known_delay_of_real_clips_is_found_within_a_fifth_of_a_frame(real_clips, delay):
+    for crops, waveform in real_clips:
+        before, confidence = find_sound_offset(crops, waveform)
+        after, _ = find_sound_offset(crops, put_off(waveform, delay))
+        assert confidence > synchrony.MIN_CONFIDENCE
+        assert after - before == pytest.approx(delay, abs=0.008)
+
+
+def test_what_lies_beyond_the_search_has_no_confidence(real_clips):
+    crops, waveform = real_clips[0]
+    far = [find_sound_offset(crops, put_off(waveform, delay)) for delay in (-0.5, 0.5)]
+    assert all(abs(offset) > 0.15 or confidence < synchrony.MIN_CONFIDENCE for offset, confidence in far)
+    at_the_end = find_sound_offset(crops, put_off(waveform, 0.2 - find_sound_offset(crops, waveform)[0]))
+    assert at_the_end[1] == 0.0
+
+
+def test_offsets_are_kept_and_found_once(corpus, tmp_path, monkeypatch):
+    clips = load_split(corpus, "train")
+    first = find_sound_offsets(clips[:2], tmp_path, num_workers=1, progress=False)
+    assert set(first) == {clip.key for clip in clips[:2]}
+    (kept,) = tmp_path.glob("sound_offsets-*.json")
+    assert json.loads(kept.read_text()) == first
+    measured = []
+    once = synchrony.find_sound_offset
+    monkeypatch.setattr(synchrony, "find_sound_offset", lambda *pair: measured.append(1) or once(*pair))
+    again = find_sound_offsets(clips[:3], tmp_path, num_workers=1, progress=False)
+    assert len(measured) == 1 and {key: again[key] for key in first} == first
+    assert len(json.loads(kept.read_text())) == 3
+
+
+def test_an_offset_that_does_not_stand_out_is_none(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(synchrony, "MIN_CONFIDENCE", 2.0)  # no confidence is higher
+    clips = load_split(corpus, "train")[:1]
+    assert find_sound_offsets(clips, tmp_path, num_workers=1, progress=False) == {clips[0].key: 0.0}
+
+
+def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(synchrony, "find_sound_offset", lambda crops, waveform: (0.04, 1.0))
+    data = training.DataArguments(
+        data_dir=[str(corpus)], cache_dir=str(tmp_path), preprocessing_workers=1, synchronize=["synthetic1"]
+    )
+    options = (Lip2WavFeatureExtractor(), training.Lip2WavConfig(), None, 0, False)
+    moved, _ = training.build_datasets(data, *options)
+    data.synchronize = None
+    unmoved, _ = training.build_datasets(data, *options)
+    for now, before in zip(moved, unmoved):
+        assert now["waveform"].shape == before["waveform"].shape
+        assert np.array_equal(now["waveform"][:-640], before["waveform"][640:])
+        assert np.array_equal(now["frame_classes"][:-1], before["frame_classes"][1:])
+        assert np.array_equal(now["pixel_values_videos"], before["pixel_values_videos"])
+
+
+def test_training_says_what_it_cannot_move(corpus, tmp_path, caplog):
+    options = ["--data_dir", str(corpus), "--cache_dir", str(tmp_path), "--preprocessing_workers", "1"]
+    data = parse_arguments([*options, "--synchronize", "s99"])[0]
+    training.build_datasets(data, Lip2WavFeatureExtractor(), training.Lip2WavConfig(), None, 0, False)
+    assert "--synchronize: there are no clips of s99." in caplog.text
+    with pytest.raises(training.TrainingError, match="not for its own training"):
+        training.build_state(*parse_arguments([*options, "--network", "syncnet", "--synchronize", "synthetic1"]))
+
+
+def test_a_clip_of_less_than_a_second_has_no_offset():
+    with pytest.raises(ValueError, match="24 mouth regions and 3.00 s of sound"):
+        find_sound_offset(np.zeros((24, 48, 72), np.uint8), np.zeros(3 * RATE, np.float32))
