@@ -101,6 +101,14 @@ def test_training_says_what_it_cannot_move(corpus, tmp_path, caplog):
         training.build_state(*parse_arguments([*options, "--network", "syncnet", "--synchronize", "synthetic1"]))
 
 
-def test_a_clip_of_less_than_a_second_has_no_offset():
-    with pytest.raises(ValueError, match="24 mouth regions and 3.00 s of sound"):
-        find_sound_offset(np.zeros((24, 48, 72), np.uint8), np.zeros(3 * RATE, np.float32))
+@pytest.mark.parametrize(
+    ("frames", "height", "sample", "message"),
+    [
+        (24, 48, 0.0, "24 mouth regions and 3.00 s of sound"),
+        (75, 40, 0.0, r"shape \(frames, 48, 72\), .* got \(75, 40, 72\)"),
+        (75, 48, np.nan, "finite samples"),
+    ],
+)
+def test_inputs_are_checked(frames, height, sample, message):
+    with pytest.raises(ValueError, match=message):
+        find_sound_offset(np.zeros((frames, height, 72), np.uint8), np.full(3 * RATE, sample, np.float32))

@@ -59,14 +59,21 @@ def find_sound_offset(crops: np.ndarray, waveform: np.ndarray) -> tuple[float, f
 
     Returns:
         `tuple[float, float]`: the offset in seconds (positive: the sound is late), and the confidence, the median less
-        the smallest of the mean distances; 0 if the smallest is at an end of the search, -160 and
-        195 ms.
+        the smallest of the mean distances; 0 if the smallest is at an end of the search, -160 and 195 ms.
 
     Raises:
-        ValueError: for less than 25 frames of picture or of sound.
+        ValueError: for crops of another shape, NaN or infinite samples, or less than 25 frames of picture or of sound.
     """
     network, log_mel, extractor = load_sync_network()
     per_frame = network.config.samples_per_frame
+    expected = (extractor.roi_height, extractor.roi_width)
+    if crops.ndim != 3 or crops.shape[1:] != expected:
+        raise ValueError(
+            f"`crops` must have shape (frames, {expected[0]}, {expected[1]}), as Lip2WavFeatureExtractor.extract"
+            f" returns them; got {crops.shape}."
+        )
+    if waveform.ndim != 1 or not np.isfinite(waveform).all():
+        raise ValueError("`waveform` must be one channel of finite samples, of shape (samples,).")
     frames = min(len(crops), len(waveform) // per_frame)
     if frames < MIN_FRAMES:
         raise ValueError(
