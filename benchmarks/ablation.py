@@ -1,4 +1,4 @@
-"""What the parts of the system are worth: training without each of them, at equal compute, on speaker s1.
+"""What the parts of the system are worth: training without each of them, or with one more, at equal compute, on s1.
 
     python benchmarks/ablation.py --data path/to/grid --speech-encoder runs/speech_encoder/final --minutes 10
 
@@ -23,6 +23,7 @@ BASE = "configs/ablation.yaml"
 FRAME_DECODER = {"model_type": "lip2wav", "decoder_type": "frame", "visual_channels": [32, 64, 64, 160]}
 VARIANTS = {
     "full": [],
+    "sound in sync": ["--synchronize", "s1"],
     "without critic": ["--adversarial", "0"],
     "without perceptual loss": ["--perceptual", "0", "--heard_words", "0"],
     "without text head": ["--ctc", "0", "--words", "0"],
@@ -36,6 +37,8 @@ COLUMNS = {
     "pesq_nb": ("PESQ-nb", 1),
     "stoi": ("STOI", 1),
     "estoi": ("ESTOI", 1),
+    "in_sync_stoi": ("STOI in sync", 1),
+    "in_sync_estoi": ("ESTOI in sync", 1),
     "dnsmos_ovrl": ("DNSMOS", 1),
 }
 START, END = "<!-- ablation:begin -->", "<!-- ablation:end -->"
@@ -119,8 +122,10 @@ def draw(arguments: argparse.Namespace, path: Path):
     from lip2wav_hf.plotting import log_mel_spectrogram
     from lip2wav_hf.scoring import read_sound
 
-    figure = Figure(figsize=(12, 6), layout="constrained")
-    axes = figure.subplots(2, 3, sharex=True, sharey=True)
+    figure = Figure(figsize=(14, 6), layout="constrained")
+    axes = figure.subplots(2, -(-len(VARIANTS) // 2), sharex=True, sharey=True)
+    for panel in axes.flat[len(VARIANTS) :]:
+        panel.set_axis_off()
     for variant, panel in zip(VARIANTS, axes.flat):
         sounds = sorted((folder_of(variant, arguments) / "evaluation" / "wav" / "s1").glob("*.wav"))
         sound = read_sound(sounds[PICTURED])
