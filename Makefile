@@ -69,7 +69,7 @@ $(BASE): $(METADATA) $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(DEV): $(METADATA) | $(BIN)/python
-	$(PIP) install --no-build-isolation --editable ".[dev]"
+	$(PIP) install --editable ".[dev]"
 	@touch $@
 
 $(RUFF): $(METADATA) | $(BIN)/python
