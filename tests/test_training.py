@@ -476,6 +476,15 @@ def test_accelerate_launches_it(run_arguments, tmp_path):
     assert list((tmp_path / "logs").rglob("events.out.tfevents*"))
 
 
+@pytest.mark.parametrize(("threads", "cores", "complaint"), [(1, 8, "OMP_NUM_THREADS=8"), (1, 1, ""), (2, 8, "")])
+def test_idle_cores_are_told_of(run_arguments, tmp_path, monkeypatch, caplog, threads, cores, complaint):
+    monkeypatch.setattr(training, "available_cores", lambda: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    run(run_arguments, tmp_path, "--max_steps", 1)
+    assert ("OMP_NUM_THREADS" in caplog.text) == bool(complaint)
+    assert complaint in caplog.text
+
+
 def test_a_loss_that_is_no_number_stops_the_run(run_arguments, tmp_path, monkeypatch):
     monkeypatch.setattr(objectives, "masked_l1", lambda *_: torch.tensor(math.nan, requires_grad=True))
     with pytest.raises(training.TrainingError, match="loss is nan at step 0"):

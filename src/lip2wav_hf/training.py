@@ -37,6 +37,7 @@ from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .grammar import VOCABULARY
 from .grid import load_split
 from .losses import adversarial_loss
+from .machine import available_cores
 from .mel import LogMelSpectrogram
 from .modeling_critic import Lip2WavCritic
 from .modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
@@ -327,6 +328,14 @@ def build_state(
         # A batch without a clip of unchanged speed gives the waveform decoder no gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    cores = available_cores() // accelerator.num_processes
+    if accelerator.device.type == "cpu" and torch.get_num_threads() == 1 and cores > 1:
+        logger.warning(
+            "this process computes on one core, all that `accelerate launch` gives it, but %d could be used: "
+            "set the environment variable OMP_NUM_THREADS=%d.",
+            cores,
+            cores,
+        )
     set_seed(arguments.seed)
     if arguments.schedule not in ("one_cycle", "constant"):
         raise TrainingError(f"--schedule {arguments.schedule}: there are one_cycle and constant.")
