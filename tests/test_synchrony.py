@@ -8,6 +8,7 @@ import pytest
 from lip2wav_hf import synchrony, training
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.grid import load_split
+from lip2wav_hf.modeling_syncnet import Lip2WavSyncNet
 from lip2wav_hf.synchrony import find_sound_offset, find_sound_offsets
 from lip2wav_hf.synthetic import write_corpus
 from lip2wav_hf.train import parse_arguments
@@ -77,7 +78,7 @@ def test_an_offset_that_does_not_stand_out_is_none(corpus, tmp_path, monkeypatch
 
 
 def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(synchrony, "find_sound_offset", lambda crops, waveform: (0.04, 1.0))
+    monkeypatch.setattr(synchrony, "find_sound_offset", lambda *_: (0.04, 1.0))
     data = training.DataArguments(
         data_dir=[str(corpus)], cache_dir=str(tmp_path), preprocessing_workers=1, synchronize=["synthetic1"]
     )
@@ -100,6 +101,32 @@ def test_training_says_what_it_cannot_move(corpus, tmp_path, caplog):
     with pytest.raises(training.TrainingError, match="not for its own training"):
         # The precision of the other tests: a process has only one.
         options += ["--network", "syncnet", "--synchronize", "synthetic1", "--mixed_precision", "no"]
+        training.build_state(*parse_arguments(options))
+
+
+def test_another_sync_network_has_offsets_of_its_own(corpus, tmp_path):
+    clips = load_split(corpus, "train")[:2]
+    bundled = find_sound_offsets(clips, tmp_path, num_workers=1, progress=False)
+    network, _, extractor = synchrony.load_sync_network()
+    other = Lip2WavSyncNet(network.config)  # untrained: no delay stands out
+    for part in (other, extractor):
+        part.save_pretrained(tmp_path / "other")
+    arguments = {"num_workers": 1, "progress": False, "sync_network": str(tmp_path / "other")}
+    assert find_sound_offsets(clips, tmp_path, **arguments) != bundled
+    assert len(list(tmp_path.glob("sound_offsets-*.json"))) == 2
+    assert find_sound_offsets(clips, tmp_path, num_workers=1, progress=False) == bundled
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--synchronize", "synthetic1", "--sync_network", "nowhere"], "nowhere: no sync network can be loaded"),
+        (["--sync_network", "nowhere"], "--sync_network: say with --synchronize"),
+    ],
+)
+def test_a_sync_network_that_cannot_be_used_is_named(corpus, options, message):
+    options = ["--data_dir", str(corpus), *options, "--mixed_precision", "no"]
+    with pytest.raises(training.TrainingError, match=message):
         training.build_state(*parse_arguments(options))
 
 

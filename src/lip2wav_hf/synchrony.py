@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import os
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -38,16 +38,21 @@ MIN_CONFIDENCE = 0.1  # below it no shift stands out: the clip stays as it is
 
 
 @cache
-def load_sync_network() -> tuple[Lip2WavSyncNet, LogMelSpectrogram, Lip2WavFeatureExtractor]:
-    """The bundled sync network, its log-mel spectrogram and its feature extractor: loaded once a process."""
-    network = Lip2WavSyncNet.from_pretrained(SYNC_CHECKPOINT).eval()
-    return network, LogMelSpectrogram(network.config), Lip2WavFeatureExtractor.from_pretrained(SYNC_CHECKPOINT)
+def load_sync_network(
+    sync_network: str | os.PathLike = SYNC_CHECKPOINT,
+) -> tuple[Lip2WavSyncNet, LogMelSpectrogram, Lip2WavFeatureExtractor]:
+    """The sync network of a folder or Hub repo (the bundled one by default), its log-mel spectrogram and its feature
+    extractor: loaded once a process."""
+    network = Lip2WavSyncNet.from_pretrained(sync_network, dtype=torch.float32).eval()
+    return network, LogMelSpectrogram(network.config), Lip2WavFeatureExtractor.from_pretrained(sync_network)
 
 
 @torch.no_grad()
-def find_sound_offset(crops: np.ndarray, waveform: np.ndarray) -> tuple[float, float]:
+def find_sound_offset(
+    crops: np.ndarray, waveform: np.ndarray, sync_network: str | os.PathLike = SYNC_CHECKPOINT
+) -> tuple[float, float]:
     """
-    By how much a sound is late, from the bundled sync network.
+    By how much a sound is late, as a sync network finds.
 
     The sound is moved in steps of 5 ms; a parabola through the mean distances around the smallest gives what lies
     between the steps.
@@ -56,6 +61,8 @@ def find_sound_offset(crops: np.ndarray, waveform: np.ndarray) -> tuple[float, f
         crops (`np.ndarray`, shape `(frames, roi_height, roi_width)`):
             Gray mouth regions at 25 frames/s, as `Lip2WavFeatureExtractor.extract` returns them; 25 frames or more.
         waveform (`np.ndarray`, shape `(samples,)`): the sound at 16 kHz, full scale at 1.
+        sync_network (`str` or `os.PathLike`, *optional*): folder or Hub repo of the network; the bundled one by
+            default.
 
     Returns:
         `tuple[float, float]`: the offset in seconds (positive: the sound is late), and the confidence, the median less
@@ -64,7 +71,7 @@ def find_sound_offset(crops: np.ndarray, waveform: np.ndarray) -> tuple[float, f
     Raises:
         ValueError: for crops of another shape, NaN or infinite samples, or less than 25 frames of picture or of sound.
     """
-    network, log_mel, extractor = load_sync_network()
+    network, log_mel, extractor = load_sync_network(sync_network)
     per_frame = network.config.samples_per_frame
     expected = (extractor.roi_height, extractor.roi_width)
     if crops.ndim != 3 or crops.shape[1:] != expected:
@@ -101,7 +108,11 @@ def find_sound_offset(crops: np.ndarray, waveform: np.ndarray) -> tuple[float, f
 
 
 def find_sound_offsets(
-    clips: list[GridClip], cache_dir: str | os.PathLike, num_workers: int = 2, progress: bool = True
+    clips: list[GridClip],
+    cache_dir: str | os.PathLike,
+    num_workers: int = 2,
+    progress: bool = True,
+    sync_network: str | os.PathLike = SYNC_CHECKPOINT,
 ) -> dict[str, float]:
     """
     By how much the sound of each clip is late; found once and kept beside the cached clips.
@@ -111,6 +122,7 @@ def find_sound_offsets(
         cache_dir (`str` or `os.PathLike`): as for [`prepare_clips`], which is called for the crops.
         num_workers (`int`, *optional*, defaults to 2): processes.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.
+        sync_network (`str` or `os.PathLike`, *optional*): as for [`find_sound_offset`].
 
     Returns:
         `dict[str, float]`: seconds by `clip.key`; 0 where no offset stands out. Clips that cannot be used are left
@@ -118,15 +130,16 @@ def find_sound_offsets(
     """
     if not clips:
         return {}
-    weights = hashlib.sha256((SYNC_CHECKPOINT / "model.safetensors").read_bytes()).hexdigest()[:12]
-    path = Path(cache_dir, f"sound_offsets-{weights}.json")
+    network, _, extractor = load_sync_network(sync_network)
+    weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in network.state_dict().values()))
+    path = Path(cache_dir, f"sound_offsets-{weights.hexdigest()[:12]}.json")
     known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     missing = [clip for clip in clips if clip.key not in known]
     if missing:
-        network, _, extractor = load_sync_network()
         files = prepare_clips(missing, extractor, cache_dir, network.config.sampling_rate, num_workers, progress)
         with worker_processes(num_workers) as map_:
-            found = tqdm(map_(_cached_offset, files.values()), "sound offsets", len(files), disable=not progress)
+            offsets = map_(partial(_cached_offset, sync_network=sync_network), files.values())
+            found = tqdm(offsets, "sound offsets", len(files), disable=not progress)
             known |= dict(zip(files, found))
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")
@@ -137,7 +150,7 @@ def find_sound_offsets(
     return offsets
 
 
-def _cached_offset(path: Path) -> float:
+def _cached_offset(path: Path, sync_network: str | os.PathLike) -> float:
     clip = read_cached_clip(path)
-    offset, confidence = find_sound_offset(clip.crops, clip.waveform.astype(np.float32) / 32767)
+    offset, confidence = find_sound_offset(clip.crops, clip.waveform.astype(np.float32) / 32767, sync_network)
     return offset if confidence >= MIN_CONFIDENCE else 0.0

@@ -45,7 +45,7 @@ from .modeling_speech_encoder import Lip2WavSpeechEncoder
 from .modeling_syncnet import Lip2WavSyncNet
 from .monitoring import listen
 from .objectives import CriticObjective, GeneratorObjective, LossArguments, Objective, SpeechEncoderObjective
-from .synchrony import find_sound_offsets
+from .synchrony import SYNC_CHECKPOINT, find_sound_offsets, load_sync_network
 from .syncnet_objective import SyncNetObjective
 from .training_data import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
 
@@ -87,6 +87,10 @@ class DataArguments:
             "help": "Speakers whose sounds are moved to where their mouths say they belong, which the sync network"
             " must tell well for them. GRID's own are early or late by about half a frame: nobody can foresee that."
         },
+    )
+    sync_network: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub repo of the sync network for --synchronize; the bundled one by default."},
     )
     preprocessing_workers: int = field(default=2, metadata={"help": "Processes that prepare the cache."})
     dataloader_workers: int = field(default=1, metadata={"help": "Processes that load and vary clips."})
@@ -283,7 +287,9 @@ def build_datasets(
             clips, feature_extractor, data.cache_dir, config.sampling_rate, data.preprocessing_workers, progress
         )
         moved = [clip for clip in clips if clip.speaker in (data.synchronize or ())]
-        offsets = find_sound_offsets(moved, data.cache_dir, data.preprocessing_workers, progress)
+        offsets = find_sound_offsets(
+            moved, data.cache_dir, data.preprocessing_workers, progress, data.sync_network or SYNC_CHECKPOINT
+        )
         dataset = SpeechClips(
             clips, files, feature_extractor, vocabulary, config.samples_per_frame, variation, seed, offsets
         )
@@ -344,6 +350,7 @@ def build_state(
     if data.synchronize and models.network == "syncnet":
         raise TrainingError("--synchronize moves sounds by what the sync network finds: not for its own training.")
     config_class, network_class = NETWORKS[models.network]
+    _check_sync_network(data)
     speech_encoder = _load_speech_encoder(models.speech_encoder)
     if models.pretrained:
         config = config_class.from_pretrained(models.pretrained)
@@ -445,6 +452,20 @@ def _add_critic(state: State, critic: Lip2WavCritic):
     # Not prepared: it takes a step for each batch, whatever the gradient accumulation of the generator.
     state.critic_optimizer = optimizer
     state.accelerator.register_for_checkpointing(optimizer)
+
+
+def _check_sync_network(data: DataArguments) -> None:
+    if data.sync_network is None:
+        return
+    if not data.synchronize:
+        raise TrainingError("--sync_network: say with --synchronize whose sounds it is to move.")
+    try:
+        load_sync_network(data.sync_network)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"--sync_network {data.sync_network}: no sync network can be loaded from there. Train it first, with"
+            " configs/syncnet.yaml, or leave the option out: then the bundled one serves."
+        ) from error
 
 
 def _load_speech_encoder(source: str | None) -> Lip2WavSpeechEncoder | None:
