@@ -30,14 +30,18 @@ def message(page):
     return status.inner_text()
 
 
-def play(page, place):
-    """Press Play; how far the sound gets, in seconds."""
-    player = page.locator(place)
-    player.get_by_label("Play", exact=True).click()
-    clock = player.locator("#time")
-    # The clock tells whole seconds.
+def wait_for_time(page, place):
+    """Wait until a clock tells more than nothing, in whole seconds."""
+    clock = page.locator(place)
     page.wait_for_function("clock => clock.textContent.trim() > '0:00'", arg=clock.element_handle())
     return clock.inner_text()
+
+
+def play(page, place):
+    """Press Play once the sound is loaded; how far it gets, in seconds."""
+    wait_for_time(page, f"{place} #duration")
+    page.locator(place).get_by_label("Play", exact=True).click()
+    return wait_for_time(page, f"{place} #time")
 
 
 def download(page, button):
@@ -204,10 +208,10 @@ def test_keyboard_alone(open_page, screenshot, talking_video):
     screenshot(page, "_focus")
     page.keyboard.press("Enter")
     assert message(page).startswith("Answered")
+    wait_for_time(page, "#first-speech #duration")
     tab_to("#first-speech [aria-label=Play]")
     page.keyboard.press("Enter")
-    clock = page.locator("#first-speech #time").element_handle()
-    page.wait_for_function("clock => clock.textContent.trim() > '0:00'", arg=clock)
+    wait_for_time(page, "#first-speech #time")
     tab_to("#first-wav")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
