@@ -68,6 +68,7 @@ $(BASE): $(METADATA) $(SOURCES) | $(BIN)/python
 	else rm -rf build && $(PIP) install --no-build-isolation .; fi
 	@touch $@
 
+# With build isolation: pesq has no wheel and needs numpy to be built.
 $(DEV): $(METADATA) | $(BIN)/python
 	$(PIP) install --editable ".[dev]"
 	@touch $@
