@@ -46,7 +46,7 @@ PICTURED = 3  # validation clip whose generated spectrograms are shown
 
 TIME_STEPS = """
 import sys, time, torch
-from lip2wav_hf import training
+from lip2wav_hf.training import loop as training
 from lip2wav_hf.train import parse_arguments
 state = training.build_state(*parse_arguments(sys.argv[1:]))
 state.objective.train()
@@ -100,7 +100,7 @@ def train(variant: str, arguments: argparse.Namespace) -> tuple[int, float]:
 
 def score(variant: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Metrics on the validation clips of s1."""
-    from lip2wav_hf.evaluation import evaluate_model
+    from lip2wav_hf.evaluation.evaluate import evaluate_model
 
     results = evaluate_model(
         str(folder_of(variant, arguments) / "final"),
@@ -119,8 +119,8 @@ def draw(arguments: argparse.Namespace, path: Path):
     """Spectrograms of what each variant says to the same lips, side by side."""
     from matplotlib.figure import Figure
 
+    from lip2wav_hf.evaluation.scoring import read_sound
     from lip2wav_hf.plotting import log_mel_spectrogram
-    from lip2wav_hf.scoring import read_sound
 
     figure = Figure(figsize=(14, 6), layout="constrained")
     axes = figure.subplots(2, -(-len(VARIANTS) // 2), sharex=True, sharey=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lip2wav_hf.grid import GridClip, load_split
+from lip2wav_hf.grid.corpus import GridClip, load_split
 from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
 from lip2wav_hf.metrics.corr2d.corr2d import corr2d_pair
 from lip2wav_hf.metrics.dnsmos.dnsmos import dnsmos_clip

@@ -130,7 +130,7 @@ def pipeline_seconds(video: str, repeats: int) -> float:
 
 
 def default_video(folder: Path) -> str:
-    from lip2wav_hf.synthetic import write_clip
+    from lip2wav_hf.synthetic.corpus import write_clip
 
     path = folder / "bbaf2n.mp4"
     write_clip(path, "bbaf2n")

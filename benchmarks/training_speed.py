@@ -29,8 +29,8 @@ def measure(config: str, arguments: argparse.Namespace) -> dict:
     """Times of one configuration, in this process."""
     import torch
 
-    from lip2wav_hf import training
     from lip2wav_hf.train import parse_arguments
+    from lip2wav_hf.training import loop as training
 
     with tempfile.TemporaryDirectory() as output:
         options = [config, "--data_dir", *arguments.data, "--cache_dir", arguments.cache]

@@ -63,7 +63,7 @@ def grid_dir() -> Path:
 @pytest.fixture(scope="session")
 def talking_video(tmp_path_factory) -> Path:
     """A synthetic face that says "bin blue at f two now": 3 s, H.264 and AAC."""
-    from lip2wav_hf.synthetic import write_clip
+    from lip2wav_hf.synthetic.corpus import write_clip
 
     path = tmp_path_factory.mktemp("video") / "bbaf2n.mp4"
     write_clip(path, "bbaf2n")

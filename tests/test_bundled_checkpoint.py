@@ -8,10 +8,10 @@ from huggingface_hub import ModelCard
 from transformers import pipeline
 
 import lip2wav_hf
-from lip2wav_hf.card import update_card
-from lip2wav_hf.grid import load_split
+from lip2wav_hf.evaluation.systems import weights_sha256
+from lip2wav_hf.grid.corpus import load_split
+from lip2wav_hf.hub.card_results import update_card
 from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer
-from lip2wav_hf.speaking import weights_sha256
 
 
 FOLDER = Path(lip2wav_hf.DEFAULT_CHECKPOINT)

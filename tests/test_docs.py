@@ -209,7 +209,7 @@ def check_command(words: list[str]):
 def command_of(name: str):
     import typer
 
-    from lip2wav_hf.cli import app
+    from lip2wav_hf.commands.main import app
 
     group = typer.main.get_command(app)
     assert name in group.commands, f"lip2wav has no command {name!r}"

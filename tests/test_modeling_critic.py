@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavCritic, Lip2WavCriticConfig
-from lip2wav_hf.losses import gradient_penalty
+from lip2wav_hf.training.losses import gradient_penalty
 
 
 TINY = {"window_samples": 1600, "channels": [4, 8], "strides": [4, 4], "kernel_size": 5, "num_mel_bins": 20}

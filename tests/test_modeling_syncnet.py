@@ -139,7 +139,7 @@ def test_contradictory_configs_are_refused(fields, complaint):
 
 def test_losses_of_the_right_and_of_a_wrong_shift():
     pytest.importorskip("torchaudio", reason="the extra 'train' is not installed")
-    from lip2wav_hf.syncnet_objective import clip_loss, frame_loss, shift_loss
+    from lip2wav_hf.training.objective_syncnet import clip_loss, frame_loss, shift_loss
 
     vectors = torch.nn.functional.normalize(torch.randn(3, 30, 64, generator=torch.Generator().manual_seed(0)), dim=-1)
     mask = torch.ones(3, 24)
@@ -156,8 +156,8 @@ def test_losses_of_the_right_and_of_a_wrong_shift():
 def test_objective_learns_the_time_of_a_flash():
     """A picture that lights up with a tone: after a few steps the network tells how late the tone is."""
     pytest.importorskip("torchaudio", reason="the extra 'train' is not installed")
-    from lip2wav_hf.objectives import LossArguments
-    from lip2wav_hf.syncnet_objective import SyncNetObjective
+    from lip2wav_hf.training.objective_syncnet import SyncNetObjective
+    from lip2wav_hf.training.objectives import LossArguments
 
     torch.manual_seed(0)
     objective = SyncNetObjective(build(), LossArguments()).train()

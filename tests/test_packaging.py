@@ -28,7 +28,7 @@ def test_the_version_stands_in_one_place(setup_cfg):
 
 def test_the_command_is_installed():
     (command,) = entry_points(group="console_scripts", name="lip2wav")
-    assert command.value == "lip2wav_hf.cli:main"
+    assert command.value == "lip2wav_hf.commands.main:main"
     assert callable(command.load())
 
 
@@ -96,7 +96,7 @@ def test_public_names_need_the_base_dependencies_only():
 import sys
 for name in {extras}:
     sys.modules[name] = None
-import lip2wav_hf, lip2wav_hf.cli, lip2wav_hf.plotting
+import lip2wav_hf, lip2wav_hf.commands.main, lip2wav_hf.plotting
 for name in lip2wav_hf.__all__:
     getattr(lip2wav_hf, name)
 """

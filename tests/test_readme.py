@@ -5,7 +5,7 @@ from pathlib import Path
 
 import lip2wav_hf
 from conftest import REPOSITORY
-from lip2wav_hf.summary import SUMMARY
+from lip2wav_hf.evaluation.statistics import SUMMARY
 
 
 SPLITS = ("validation", "unseen_validation")

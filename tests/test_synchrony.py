@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from lip2wav_hf import synchrony, training
+from lip2wav_hf import synchrony
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from lip2wav_hf.grid import load_split
+from lip2wav_hf.grid.corpus import load_split
 from lip2wav_hf.modeling_syncnet import Lip2WavSyncNet
 from lip2wav_hf.synchrony import find_sound_offset, find_sound_offsets
-from lip2wav_hf.synthetic import write_corpus
+from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.training import loop as training
 from lip2wav_hf.video import read_audio
 
 

@@ -33,7 +33,7 @@ def on_page_markdown(markdown: str, page, **kwargs) -> str:
 def definitions() -> dict[str, ast.stmt | tuple[ast.Assign, str]]:
     """Classes, functions and documented constants of the package's modules by name, methods as `Class.method`."""
     found = {}
-    for path in sorted(PACKAGE.glob("*.py")):
+    for path in sorted(PACKAGE.rglob("*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for node, following in zip(body, [*body[1:], None]):
             if isinstance(node, (ast.ClassDef, Function)) and not node.name.startswith("_"):

@@ -24,7 +24,7 @@ DEFAULT_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "grid-s1")
 """Folder of the bundled checkpoint, the default of `pipeline("video-to-speech")`."""
 
 _LAZY = {
-    "GridClip": "grid",
+    "GridClip": "grid.corpus",
     "LogMelSpectrogram": "mel",
     "Lip2WavCritic": "modeling_critic",
     "Lip2WavCriticConfig": "configuration_lip2wav",
@@ -34,9 +34,9 @@ _LAZY = {
     "Lip2WavSyncNet": "modeling_syncnet",
     "Lip2WavSyncNetConfig": "configuration_lip2wav",
     "VideoReader": "video",
-    "load_grid": "grid",
-    "load_split": "grid",
-    "sentence_words": "grid",
+    "load_grid": "grid.corpus",
+    "load_split": "grid.corpus",
+    "sentence_words": "grid.corpus",
 }
 
 __all__ = [

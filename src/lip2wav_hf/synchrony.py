@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .clip_cache import read_cached_clip
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from .grid import GridClip
+from .grid.corpus import GridClip
 from .mel import LogMelSpectrogram
 from .modeling_syncnet import Lip2WavSyncNet, distances_over_shifts
-from .training_data import prepare_clips, worker_processes
+from .training.cache import read_cached_clip
+from .training.clips import prepare_clips, worker_processes
 
 
 logger = logging.getLogger(__name__)

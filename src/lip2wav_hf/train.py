@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
-from .training import (
+from .training.clips import AugmentationArguments
+from .training.loop import (
     CriticArguments,
     DataArguments,
     LossArguments,
@@ -19,7 +20,6 @@ from .training import (
     build_state,
     train,
 )
-from .training_data import AugmentationArguments
 
 
 SECTIONS = (
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         sections = parse_arguments(sys.argv[1:] if arguments is None else arguments)
         data, models, optimization = sections[0], sections[1], sections[-1]
         if optimization.push_to_hub:
-            from .publishing import check_publishing, publish  # needs the packages that measure
+            from .training.publishing import check_publishing, publish  # needs the packages that measure
 
             check_publishing(optimization, models.network)
         state = build_state(*sections)

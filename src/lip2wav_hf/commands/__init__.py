@@ -1,0 +1,1 @@
+"""The command `lip2wav`, one file per command."""

@@ -1,0 +1,1 @@
+"""Evaluation: systems, runs over clips, scores, statistics and reports."""

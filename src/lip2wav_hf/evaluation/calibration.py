@@ -1,0 +1,300 @@
+"""How far the text head's confidence can be trusted: reliability, calibration error, selective error, a temperature.
+
+The expected calibration error is that of Guo, Pleiss, Sun, Weinberger (2017), "On Calibration of Modern Neural
+Networks", ICML: the gap between confidence and accuracy in bins of confidence, weighed by the words in them. The
+temperature is their one-parameter recalibration, here of a word's confidence: its log-odds are divided by T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+BINS = 10
+COVERAGES = (0.5, 0.8, 1.0)
+LARGEST_TEMPERATURE = 20.0
+SMALLEST_ODDS = 1e-6  # a confidence is kept this far from 0 and 1, whose log-odds are infinite
+
+
+class CalibrationError(ValueError):
+    """Confidences that cannot be calibrated."""
+
+
+def _alignment(sentence: str, text: str) -> list:
+    import jiwer
+
+    if not sentence.split() or not text.split():
+        return []
+    return jiwer.process_words(" ".join(sentence.split()), " ".join(text.split())).alignments[0]
+
+
+def word_errors(sentence: str, text: str) -> int:
+    """Substituted, deleted and inserted words of a text.
+
+    Args:
+        sentence (`str`): the words spoken.
+        text (`str`): the words recognised.
+
+    Returns:
+        `int`: the errors.
+    """
+    spoken, recognised = len(sentence.split()), len(text.split())
+    equal = sum(correct_words(sentence, text))
+    substituted = sum(
+        chunk.ref_end_idx - chunk.ref_start_idx for chunk in _alignment(sentence, text) if chunk.type == "substitute"
+    )
+    return spoken - equal + recognised - equal - substituted
+
+
+def correct_words(sentence: str, text: str) -> list[bool]:
+    """Whether each word of a text was spoken at its place in the sentence.
+
+    Args:
+        sentence (`str`): the words spoken.
+        text (`str`): the words recognised.
+
+    Returns:
+        `list[bool]`: one for each word of the text; inserted and substituted words are wrong.
+    """
+    correct = [False] * len(text.split())
+    for chunk in _alignment(sentence, text):
+        if chunk.type == "equal":
+            for index in range(chunk.hyp_start_idx, chunk.hyp_end_idx):
+                correct[index] = True
+    return correct
+
+
+def heard_as(sentence: str, text: str) -> list[str]:
+    """For each word spoken, the word recognised in its place; "" where it is missing.
+
+    Args:
+        sentence (`str`): the words spoken.
+        text (`str`): the words recognised.
+
+    Returns:
+        `list[str]`: one for each word of the sentence.
+    """
+    heard, words = [""] * len(sentence.split()), text.split()
+    for chunk in _alignment(sentence, text):
+        if chunk.type in ("equal", "substitute"):
+            heard[chunk.ref_start_idx : chunk.ref_end_idx] = words[chunk.hyp_start_idx : chunk.hyp_end_idx]
+    return heard
+
+
+def _checked(confidences: ArrayLike, correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    confidences, correct = np.asarray(confidences, np.float64), np.asarray(correct, bool)
+    if confidences.ndim != 1 or confidences.shape != correct.shape:
+        raise CalibrationError(
+            f"confidences of shape {confidences.shape} for answers of shape {correct.shape}: give one of each a word."
+        )
+    if not len(confidences):
+        raise CalibrationError("there is no word to calibrate with.")
+    if not ((confidences >= 0) & (confidences <= 1)).all():
+        raise CalibrationError("a confidence is not between 0 and 1.")
+    return confidences, correct
+
+
+def reliability(confidences: ArrayLike, correct: ArrayLike, bins: int = BINS) -> list[dict[str, float]]:
+    """Confidence beside accuracy, in bins of equal width.
+
+    Args:
+        confidences (array, shape `(words,)`): between 0 and 1.
+        correct (array of bool, shape `(words,)`): whether each word is right.
+        bins (`int`, *optional*, defaults to 10): how many.
+
+    Returns:
+        `list[dict]`: for each bin that holds a word: its ends `low` and `high`, `words`, and the means `confidence`
+        and `accuracy`.
+
+    Raises:
+        CalibrationError: for no word, unequal numbers, or confidences beyond 0 to 1.
+    """
+    confidences, correct = _checked(confidences, correct)
+    places = np.minimum((confidences * bins).astype(int), bins - 1)
+    return [
+        {
+            "low": place / bins,
+            "high": (place + 1) / bins,
+            "words": int((places == place).sum()),
+            "confidence": float(confidences[places == place].mean()),
+            "accuracy": float(correct[places == place].mean()),
+        }
+        for place in range(bins)
+        if (places == place).any()
+    ]
+
+
+def expected_calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
+    """Mean gap between confidence and accuracy of the bins of [`reliability`], weighed by their words.
+
+    Args:
+        confidences (array, shape `(words,)`): between 0 and 1.
+        correct (array of bool, shape `(words,)`): whether each word is right.
+        bins (`int`, *optional*, defaults to 10): how many.
+
+    Returns:
+        `float`: 0 is best.
+
+    Raises:
+        CalibrationError: see [`reliability`].
+    """
+    parts = reliability(confidences, correct, bins)
+    words = sum(part["words"] for part in parts)
+    return float(sum(part["words"] * abs(part["confidence"] - part["accuracy"]) for part in parts) / words)
+
+
+def selective_wer(errors: ArrayLike, words: ArrayLike, confidences: ArrayLike, coverage: float) -> float:
+    """Word error rate of the clips that a reader would keep who drops the least confident ones.
+
+    Args:
+        errors (array, shape `(clips,)`): word errors of each clip.
+        words (array, shape `(clips,)`): words spoken in each clip.
+        confidences (array, shape `(clips,)`): of each clip.
+        coverage (`float`): share of the clips kept, above 0 and up to 1; of a broken number one more is kept.
+
+    Returns:
+        `float`: errors over words of the clips kept.
+
+    Raises:
+        CalibrationError: for no clip, or a coverage out of range.
+    """
+    errors, words, confidences = (np.asarray(values, np.float64) for values in (errors, words, confidences))
+    if not 0 < coverage <= 1:
+        raise CalibrationError(f"a coverage of {coverage}: it must be above 0 and at most 1.")
+    if not len(errors):
+        raise CalibrationError("there is no clip to calibrate with.")
+    kept = np.argsort(-confidences, kind="stable")[: int(np.ceil(coverage * len(errors) - 1e-9))]
+    return float(errors[kept].sum() / words[kept].sum())
+
+
+def apply_temperature(confidences: ArrayLike, temperature: float) -> np.ndarray:
+    """Confidences whose log-odds are divided by a temperature.
+
+    Args:
+        confidences (array, shape `(words,)`): between 0 and 1.
+        temperature (`float`): above 1 makes them less extreme, below 1 more.
+
+    Returns:
+        `np.ndarray`: float64, shape `(words,)`.
+
+    Raises:
+        CalibrationError: if the temperature is not above 0.
+    """
+    if not temperature > 0:
+        raise CalibrationError(f"a temperature of {temperature}: it must be above 0.")
+    clipped = np.clip(np.asarray(confidences, np.float64), SMALLEST_ODDS, 1 - SMALLEST_ODDS)
+    return 1 / (1 + np.exp(-np.log(clipped / (1 - clipped)) / temperature))
+
+
+def fit_temperature(confidences: ArrayLike, correct: ArrayLike) -> float:
+    """The temperature under which the confidences explain best which words are right (log-likelihood).
+
+    Fit it on clips that nothing else is reported for.
+
+    Args:
+        confidences (array, shape `(words,)`): between 0 and 1.
+        correct (array of bool, shape `(words,)`): whether each word is right.
+
+    Returns:
+        `float`: between 1/20 and 20; see [`apply_temperature`].
+
+    Raises:
+        CalibrationError: for no word, unequal numbers, or confidences beyond 0 to 1.
+    """
+    from scipy.optimize import minimize_scalar
+
+    confidences, correct = _checked(confidences, correct)
+
+    def loss(log_temperature: float) -> float:
+        probabilities = apply_temperature(confidences, np.exp(log_temperature))
+        return float(-np.log(np.where(correct, probabilities, 1 - probabilities) + 1e-300).mean())
+
+    limit = np.log(LARGEST_TEMPERATURE)
+    return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
+
+
+def word_confidences(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence and correctness of every recognised word of some clips.
+
+    Args:
+        rows (`list[dict]`): clips, as in `clips.csv`, with `sentence`, `text` and `word_confidences`.
+
+    Returns:
+        `tuple[np.ndarray, np.ndarray]`: float64 and bool, both of shape `(words,)`.
+    """
+    confidences: list[float] = []
+    correct: list[bool] = []
+    for row in rows:
+        own = [float(value) for value in (row.get("word_confidences") or "").split()]
+        if row.get("sentence") and len(own) == len((row.get("text") or "").split()):
+            confidences += own
+            correct += correct_words(row["sentence"], row["text"])
+    return np.array(confidences), np.array(correct, bool)
+
+
+def calibrate(rows: list[dict[str, Any]], coverages: Sequence[float] = COVERAGES) -> dict[str, Any] | None:
+    """All that `results.json` tells about the text head's confidence.
+
+    Args:
+        rows (`list[dict]`): clips, as in `clips.csv`.
+        coverages (sequence of `float`, *optional*, defaults to 0.5, 0.8 and 1): shares of the clips kept.
+
+    Returns:
+        `dict`: `words`, `confidence` and `accuracy` (means over recognised words), `ece` (with its interval over
+        clips), `reliability`, `selective` (for each coverage `wer` with its interval, `clips` and the least
+        `confidence` kept), and `temperature`, the one that would have suited these very words. `None` where there are
+        no confidences.
+    """
+    from .statistics import bootstrap, heard_rows
+
+    rows = [row for row in heard_rows(rows, "text") if row.get("text_confidence") is not None]
+    confidences, correct = word_confidences(rows)
+    if not len(confidences):
+        return None
+
+    def ece(clips: list) -> float:
+        return expected_calibration_error(*(np.concatenate(part) for part in zip(*clips)))
+
+    per_clip = [(np.array(own), np.array(right)) for own, right in (word_confidences([row]) for row in rows)]
+    spoken = [clip for clip in per_clip if len(clip[0])]
+    return {
+        "words": len(confidences),
+        "confidence": float(confidences.mean()),
+        "accuracy": float(correct.mean()),
+        "ece": bootstrap(spoken, ece),
+        "reliability": reliability(confidences, correct),
+        "selective": [_selective(rows, coverage) for coverage in coverages],
+        "temperature": fit_temperature(confidences, correct),
+    }
+
+
+def _selective(rows: list[dict[str, Any]], coverage: float) -> dict[str, float]:
+    from .statistics import bootstrap
+
+    clips = [(row["text_errors"], row["words"], row["text_confidence"]) for row in rows]
+    kept = int(np.ceil(coverage * len(clips) - 1e-9))
+    return {
+        "coverage": coverage,
+        "clips": kept,
+        "confidence": float(sorted((clip[2] for clip in clips), reverse=True)[kept - 1]),
+        "wer": bootstrap(clips, lambda drawn: selective_wer(*zip(*drawn), coverage)),
+    }
+
+
+__all__ = [
+    "CalibrationError",
+    "apply_temperature",
+    "calibrate",
+    "correct_words",
+    "expected_calibration_error",
+    "fit_temperature",
+    "heard_as",
+    "reliability",
+    "selective_wer",
+    "word_confidences",
+    "word_errors",
+]

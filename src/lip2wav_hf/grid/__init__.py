@@ -1,0 +1,1 @@
+"""The GRID corpus: its folders, splits, defects, a `datasets` builder, download and export."""

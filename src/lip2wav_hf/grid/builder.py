@@ -1,0 +1,225 @@
+"""GRID as a `datasets` builder. Needs the library `datasets` (the extra `train`)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import datasets
+from datasets.builder import Key
+
+from .corpus import SPLIT_SCHEMES, GridClip, GridError, GridFolder, ZippedFile, scheme_speakers
+from .defects import CHECKS, MINIMUM_FRAMES, Defect, GridReport, check_clip, find_clips
+
+
+logger = logging.getLogger(__name__)
+
+CLIPS_PER_SHARD = 50
+REPORT_FILE = "defects.json"
+
+CITATION = """@article{cooke2006grid,
+  title = {An audio-visual corpus for speech perception and automatic speech recognition},
+  author = {Cooke, Martin and Barker, Jon and Cunningham, Stuart and Shao, Xu},
+  journal = {The Journal of the Acoustical Society of America},
+  volume = {120}, number = {5}, pages = {2421--2424}, year = {2006}
+}"""
+
+FEATURES = datasets.Features(
+    {
+        "id": datasets.Value("string"),
+        "speaker": datasets.Value("string"),
+        "name": datasets.Value("string"),
+        "sentence": datasets.Value("string"),
+        "words": datasets.List(
+            {
+                "word": datasets.Value("string"),
+                "start": datasets.Value("float64"),
+                "end": datasets.Value("float64"),
+            }
+        ),
+        # Decoded with PyAV (`lip2wav_hf.VideoReader`): torchcodec cannot read GRID's MPEG-1.
+        "video": datasets.Video(decode=False),
+        # Not an Audio feature: that one demands torchcodec even where nothing is decoded.
+        "audio": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")},
+        "split": datasets.Value("string"),
+        "aligned": datasets.Value("bool"),
+    }
+)
+
+
+@dataclass
+class GridConfig(datasets.BuilderConfig):
+    """
+    What to read of GRID.
+
+    Args:
+        split_scheme (`str`, *optional*, defaults to `"seen4"`): one of `lip2wav_hf.grid.corpus.SPLIT_SCHEMES`.
+        splits_file (`str`, *optional*): of the scheme `"custom"`; `data_dir/splits.json` by default.
+        speakers (`list[str]`, *optional*): only these.
+        check (`str`, *optional*, defaults to `"fast"`): how thoroughly each video is looked at: `"none"`, `"fast"`
+            (open it, count the pictures in the container) or `"full"` (decode it).
+        minimum_frames (`int`, *optional*, defaults to 70): of a usable clip.
+    """
+
+    split_scheme: str = "seen4"
+    splits_file: str | None = None
+    speakers: list[str] | None = None
+    check: str = "fast"
+    minimum_frames: int = MINIMUM_FRAMES
+
+    def create_config_id(self, config_kwargs, custom_features=None):
+        """As the base class, and another one whenever a file of the corpus has changed: a cache is never stale."""
+        if self.data_dir is not None:
+            speakers = self.speakers or scheme_speakers(self.split_scheme)
+            config_kwargs = config_kwargs | {"fingerprint": GridFolder(self.data_dir).fingerprint(speakers)}
+            splits_file = Path(self.splits_file or Path(self.data_dir, "splits.json"))
+            if self.split_scheme == "custom" and splits_file.is_file():
+                config_kwargs["splits"] = splits_file.read_text(encoding="utf-8")
+        return super().create_config_id(config_kwargs, custom_features)
+
+
+class Grid(datasets.GeneratorBasedBuilder):
+    """
+    The GRID corpus from a folder on disk, in any of its layouts (see `lip2wav_hf.grid.corpus`).
+
+    Columns: `id` ("s1/bbaf2n"), `speaker`, `name`, `sentence`, `words` (each with `start` and `end` in seconds, null
+    for a clip without alignment), `video` (`{"path", "bytes"}`, not decoded: bytes where it lies in a zip archive),
+    `audio` (the same for a sound file apart from the video, nulls without one), `split`, `aligned`.
+
+    Clips that are damaged or short, or whose alignment contradicts the file name, are left out, counted and reported:
+    see [`~Grid.report`].
+
+    Example:
+
+    ```python
+    from lip2wav_hf.grid.corpus import Grid
+
+    builder = Grid(data_dir="data/grid", split_scheme="seen4")
+    builder.download_and_prepare()
+    print(builder.report.summary())
+    clips = builder.as_dataset(split="train")
+    ```
+
+    Args:
+        data_dir (`str`): the folder.
+        split_scheme, splits_file, speakers, check, minimum_frames: see [`GridConfig`].
+        kwargs: as of any `datasets` builder, such as `cache_dir`.
+    """
+
+    BUILDER_CONFIG_CLASS = GridConfig
+    VERSION = datasets.Version("1.0.0")
+
+    def __init__(self, *args, dataset_name: str | None = "grid", **kwargs):
+        self._report: GridReport | None = None
+        if kwargs.get("data_dir") is None:
+            raise GridError("data_dir is needed: the folder with GRID's videos, e.g. from `lip2wav download`.")
+        kwargs["data_dir"] = os.fspath(kwargs["data_dir"])
+        if kwargs.get("splits_file") is not None:
+            kwargs["splits_file"] = os.fspath(kwargs["splits_file"])
+        if kwargs.get("speakers") is not None:
+            kwargs["speakers"] = [kwargs["speakers"]] if isinstance(kwargs["speakers"], str) else [*kwargs["speakers"]]
+        for option, choices in (("check", CHECKS), ("split_scheme", SPLIT_SCHEMES)):
+            if kwargs.get(option, choices[0]) not in choices:
+                raise GridError(f"{option} {kwargs[option]!r}: there are {', '.join(choices)}.")
+        super().__init__(*args, dataset_name=dataset_name, **kwargs)
+
+    @property
+    def report(self) -> GridReport | None:
+        """What was left out and why: of all clips once prepared; of those read so far when streaming."""
+        path = Path(getattr(self, "_output_dir", None) or self.cache_dir, REPORT_FILE)
+        if path.is_file():
+            return GridReport.load(path)
+        return self._report
+
+    def _info(self):
+        return datasets.DatasetInfo(
+            description="The GRID audiovisual sentence corpus: 34 speakers, 1000 sentences of six words each.",
+            features=FEATURES,
+            homepage="https://zenodo.org/records/3625687",
+            citation=CITATION,
+            license="CC BY 4.0",
+        )
+
+    def _split_generators(self, dl_manager):
+        found, self._report = find_clips(
+            self.config.data_dir, self.config.split_scheme, self.config.splits_file, self.config.speakers
+        )
+        self._report.check = self.config.check
+        if self._report.missing_speakers:
+            logger.warning(
+                "%s: no videos of %s: the splits of %r are smaller than published.",
+                self.config.data_dir,
+                ", ".join(self._report.missing_speakers),
+                self.config.split_scheme,
+            )
+        for defect in self._report.defects:
+            logger.warning("%s: %s", defect.clip, defect.detail)
+        generators = []
+        for split, clips in found.items():
+            shards = [clips[start : start + CLIPS_PER_SHARD] for start in range(0, len(clips), CLIPS_PER_SHARD)]
+            if shards:
+                kwargs = {"shards": shards, "split": split}
+                generators.append(datasets.SplitGenerator(name=split, gen_kwargs=kwargs))
+        return generators
+
+    def _generate_examples(self, shards: list[list[GridClip]], split: str):
+        """Examples of the usable clips, checked one after the other; what is wrong with the others is kept."""
+        for number, clips in enumerate(shards):
+            report = GridReport()
+            for index, clip in enumerate(clips):
+                defects = check_clip(clip, self.config.check, self.config.minimum_frames)
+                report.checked += 1
+                report.defects += defects
+                for defect in defects:
+                    logger.log(logging.INFO if defect.used else logging.WARNING, "%s: %s", clip.key, defect.detail)
+                if all(defect.used for defect in defects):
+                    yield Key(number, index), example_of(clip, split)
+            self._keep(report)
+
+    def _keep(self, report: GridReport):
+        """Add a shard's report: through a file where another process may prepare the next shard."""
+        folder = getattr(self, "_output_dir", None)
+        if folder is not None and str(folder).endswith(".incomplete"):
+            contents = {"checked": report.checked, "defects": [asdict(defect) for defect in report.defects]}
+            Path(folder, f"defects-{uuid.uuid4().hex}.part").write_text(json.dumps(contents), encoding="utf-8")
+        elif self._report is not None:
+            self._report.merge(report)
+
+    def _download_and_prepare(self, dl_manager, verification_mode, **prepare_split_kwargs):
+        super()._download_and_prepare(dl_manager, verification_mode, **prepare_split_kwargs)
+        for part in sorted(Path(self._output_dir).glob("defects-*.part")):
+            contents = json.loads(part.read_text(encoding="utf-8"))
+            self._report.merge(GridReport(contents["checked"], [Defect(**each) for each in contents["defects"]]))
+            part.unlink()
+        self._report.defects.sort(key=lambda defect: defect.clip)
+        self._report.save(Path(self._output_dir, REPORT_FILE))
+
+
+def example_of(clip: GridClip, split: str) -> dict:
+    """A clip as a row of the dataset."""
+    timed = clip.timed_words()
+    return {
+        "id": clip.key,
+        "speaker": clip.speaker,
+        "name": clip.name,
+        "sentence": " ".join(clip.words),
+        "words": [
+            {"word": word, "start": start, "end": end}
+            for start, end, word in timed or [(None, None, word) for word in clip.words]
+        ],
+        "video": _file_of(clip.video),
+        "audio": _file_of(clip.audio) or {"bytes": None, "path": None},
+        "split": split,
+        "aligned": timed is not None,
+    }
+
+
+def _file_of(file: Path | ZippedFile | None) -> dict | None:
+    """A file as the library keeps media: its path, or its contents where it lies in an archive."""
+    if isinstance(file, ZippedFile):
+        return {"bytes": file.read_bytes(), "path": file.name}
+    return None if file is None else {"bytes": None, "path": str(file)}

@@ -1,0 +1,1 @@
+"""Publishing: cards, and uploads to the Hugging Face Hub."""

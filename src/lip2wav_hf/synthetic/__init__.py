@@ -1,0 +1,1 @@
+"""Synthetic talking faces that say GRID sentences, for demonstrations and tests."""

@@ -1,0 +1,369 @@
+"""Evaluation: from folders and from models to results.json, clips.csv and reports; resuming, processes, baselines."""
+
+import functools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from lip2wav_hf.commands.main import app  # noqa: E402
+from lip2wav_hf.evaluation import evaluate as evaluation  # noqa: E402
+from lip2wav_hf.evaluation.evaluate import EvaluationError  # noqa: E402
+from lip2wav_hf.evaluation.report import markdown_report, markdown_table  # noqa: E402
+from lip2wav_hf.evaluation.statistics import summarize  # noqa: E402
+from lip2wav_hf.evaluation.table import read_clips  # noqa: E402
+from lip2wav_hf.grid.corpus import GridError, sentence_words  # noqa: E402
+from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.video import VideoError, mux_audio, read_audio, write_audio  # noqa: E402
+
+
+RATE = 16_000
+NAMES = ("lgbz3a", "swwk7p", "pbiv4n")
+METRICS = ("pesq", "stoi", "grid_wer")  # the others have their own tests, and are slower to load
+evaluate_model = functools.partial(evaluation.evaluate_model, metrics=METRICS, report=False, progress=False)
+evaluate_folders = functools.partial(evaluation.evaluate_folders, metrics=METRICS, report=False, progress=False)
+
+
+@pytest.fixture(scope="module")
+def speech() -> dict[str, np.ndarray]:
+    """Synthetic sentences by name, 16 kHz."""
+    return {name: synthesize_speech(sentence_words(name), "synthetic1").waveform for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, speech):
+    """A GRID-shaped folder of two speakers; its pictures are gray, only the sound matters here."""
+    folder = tmp_path_factory.mktemp("corpus")
+    splits = {"validation": {"s1": list(NAMES[:2]), "s2": [NAMES[2]]}, "train": {}}
+    for speaker, names in splits["validation"].items():
+        (folder / "video" / speaker).mkdir(parents=True)
+        for name in names:
+            pictures = np.full((75, 48, 64, 3), 128, np.uint8)
+            mux_audio(pictures, speech[name], RATE, folder / "video" / speaker / f"{name}.mp4", fps=25)
+    (folder / "splits.json").write_text(json.dumps(splits), encoding="utf-8")
+    return folder
+
+
+class Recording:
+    """The recording itself as the system under test, so that every number is known; it fails where it is told to."""
+
+    def __init__(self, fails=()):
+        self.fails, self.videos = fails, []
+
+    def __call__(self, videos, batch_size):
+        results = []
+        for video in videos:
+            if any(name in video for name in self.fails):
+                raise VideoError(f"{video}: shows no face.")
+            self.videos.append(video)
+            name = video.rpartition("/")[2].partition(".")[0]
+            words = [{"word": word, "start": 0.0, "end": 0.1, "confidence": 0.75} for word in sentence_words(name)]
+            results.append(
+                {
+                    "audio": read_audio(video, RATE),
+                    "sampling_rate": RATE,
+                    "text": " ".join(word["word"] for word in words[:-1]),
+                    "words": words,
+                    "face_coverage": 0.5,
+                }
+            )
+        return results
+
+
+def write_folder(folder, waveforms, rate=RATE, suffix=".wav"):
+    for name, waveform in waveforms.items():
+        path = folder / f"{name}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_audio(path, waveform, rate)
+    return folder
+
+
+def test_identical_folders_are_ideal(tmp_path, speech):
+    folder = write_folder(tmp_path / "a", {f"s1/{name}": waveform for name, waveform in speech.items()})
+    results = evaluate_folders(folder, folder, tmp_path / "out", report=True)
+    overall = results["overall"]
+    assert overall["pesq_nb"]["value"] == pytest.approx(4.549, abs=0.001) and overall["stoi"][
+        "value"
+    ] == pytest.approx(1)
+    assert overall["judge_wer"]["value"] == overall["floor_wer"]["value"]
+    assert overall["judge_wer_above_floor"]["value"] == overall["wer_to_original"]["value"] == 0
+    assert list(results["speakers"]) == ["s1"] and results["speakers"]["s1"]["clips"] == 3
+    assert json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["overall"] == overall
+    assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8") == markdown_report(results)
+    assert "<h1>" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    rows = read_clips(tmp_path / "out" / "clips.csv")
+    assert [row["name"] for row in rows] == sorted(NAMES) and summarize(rows) == overall
+
+
+def test_noise_lowers_every_number(tmp_path, speech):
+    reference = write_folder(tmp_path / "reference", {f"s1/{name}": x * 0.5 for name, x in speech.items()})
+    overall = []
+    for snr in (20, 10, 0):
+        noisy = {}
+        for name, x in speech.items():
+            noise = np.random.default_rng(0).normal(size=len(x)) * np.sqrt(np.mean(x**2) / 10 ** (snr / 10))
+            noisy[f"s1/{name}"] = (x + noise) * 0.5
+        folder = write_folder(tmp_path / f"noise{snr}", noisy)
+        overall.append(evaluate_folders(folder, reference)["overall"])
+    for key in ("pesq_nb", "pesq_wb", "stoi", "estoi"):
+        assert overall[0][key]["value"] > overall[1][key]["value"] > overall[2][key]["value"]
+    errors = [o["judge_wer"]["value"] for o in overall]
+    assert errors == sorted(errors) and overall[0]["floor_wer"] == overall[2]["floor_wer"]
+
+
+def test_folders_of_other_forms(tmp_path, speech, corpus):
+    """Flat, not GRID's names, another rate and format; and videos as originals; and two processes."""
+    write_folder(tmp_path / "a", {"clip_1": speech[NAMES[0]][::2]}, rate=8000)
+    write_folder(tmp_path / "b", {"clip_1": speech[NAMES[0]], "clip_2": speech[NAMES[1]]}, suffix=".flac")
+    with pytest.raises(EvaluationError, match="grid_wer cannot be had: the files are not all named as GRID sentences"):
+        evaluate_folders(tmp_path / "a", tmp_path / "b")
+    results = evaluate_folders(tmp_path / "a", tmp_path / "b", metrics=METRICS[:2])
+    assert results["references_unused"] == 1 and list(results["speakers"]) == ["all"]
+    assert "judge_wer" not in results["overall"] and "judge" not in results
+    assert results["overall"]["stoi"]["value"] > 0.9
+    write_folder(tmp_path / "c", {f"s1/{NAMES[0]}": speech[NAMES[0]], f"s1/{NAMES[1]}": speech[NAMES[1]]})
+    results = evaluate_folders(tmp_path / "c", corpus / "video", workers=2)
+    assert results["overall"]["stoi"]["value"] > 0.95 and results["overall"]["pesq_nb"]["value"] > 3
+    assert results["longest_cut_seconds"] < 0.1
+
+
+def test_folder_errors_are_named(tmp_path, speech):
+    a = write_folder(tmp_path / "a", {"one": speech[NAMES[0]]})
+    b = write_folder(tmp_path / "b", {"two": speech[NAMES[0]]})
+    (tmp_path / "empty").mkdir()
+    for arguments, message in (
+        ((tmp_path / "nowhere", b), "nowhere: no such folder"),
+        ((tmp_path / "empty", b), "empty: holds no sound file"),
+        ((a, b), "no original for 1 of 1 generated files: one"),
+    ):
+        with pytest.raises(EvaluationError, match=message):
+            evaluate_folders(*arguments, metrics=["stoi"])
+    write_folder(b, {"one": np.zeros(100, np.float32)})
+    with pytest.raises(EvaluationError, match="one: reference is too short"):
+        evaluate_folders(a, b, metrics=["stoi"])
+    (b / "one.wav").write_bytes(b"RIFFnothing")
+    with pytest.raises(EvaluationError, match="one.wav: not a readable"):
+        evaluate_folders(a, b, metrics=["stoi"])
+
+
+def test_model_from_video_files(tmp_path, corpus):
+    system = Recording()
+    results = evaluate_model(system, corpus, output_dir=tmp_path, batch_size=2)
+    overall = results["overall"]
+    assert results["clips"] == 3 and not results["failures"]
+    assert overall["stoi"]["value"] == pytest.approx(1, abs=0.01) and overall["judge_wer_above_floor"]["value"] == 0
+    assert overall["text_wer"]["value"] == pytest.approx(1 / 6)  # the last word is missing
+    assert overall["face_coverage"]["value"] == 0.5 and overall["text_confidence"]["value"] == 0.75
+    assert results["slots"]["text"]["slot_wer"]["adverb"] == 1 and results["chance_wer"] == pytest.approx(0.81)
+    assert results["timing"]["real_time_factor"] > 0 and results["machine"]["torch"]
+    assert [row["name"] for row in read_clips(tmp_path / "clips.csv")] == list(NAMES)
+    assert sorted(path.stem for path in tmp_path.glob("wav/*/*.wav")) == sorted(NAMES)
+    table = markdown_table(results)
+    assert "| Text-head WER, % | 16.7 (16.7 – 16.7) | 16.7 | 16.7 |" in table and "Chance" in table
+
+
+def test_run_goes_on_where_it_stopped(tmp_path, corpus):
+    whole = evaluate_model(Recording(), corpus, output_dir=tmp_path / "whole")
+    folder = tmp_path / "stopped"
+    evaluate_model(Recording(), corpus, output_dir=folder, limit=2)
+    lines = (folder / "clips.csv").read_bytes()
+    (folder / "clips.csv").write_bytes(lines[:-9])  # killed while the second row was written
+    system = Recording()
+    results = evaluate_model(system, corpus, output_dir=folder)
+    assert {video.rpartition("/")[2][:6] for video in system.videos} == set(NAMES[1:])
+    assert results["overall"] == whole["overall"]
+    system = Recording()
+    evaluate_model(system, corpus, output_dir=folder)
+    assert not system.videos
+    with pytest.raises(EvaluationError, match="another model or split"):
+        evaluate_model(lambda videos, batch_size: None, corpus, output_dir=folder)
+    evaluate_model(system, corpus, output_dir=folder, overwrite=True, limit=1)
+    assert len(read_clips(folder / "clips.csv")) == 1
+
+
+def test_bad_clip_is_reported_and_the_others_are_done(tmp_path, corpus):
+    results = evaluate_model(Recording([NAMES[1]]), corpus, output_dir=tmp_path / "a", batch_size=3)
+    assert results["clips"] == 2 and [failure["clip"] for failure in results["failures"]] == [f"s1/{NAMES[1]}"]
+    assert "shows no face" in results["failures"][0]["error"] and "failed 1" in markdown_table(results)
+    with pytest.raises(EvaluationError, match="no clip could be scored; the first failure: s1/.*no face"):
+        evaluate_model(Recording(NAMES), corpus, output_dir=tmp_path / "b")
+
+
+def test_data_errors_are_named(tmp_path, corpus):
+    with pytest.raises(EvaluationError, match="nowhere: no such folder"):
+        evaluate_model(Recording(), tmp_path / "nowhere", output_dir=tmp_path / "out")
+    with pytest.raises(GridError, match="no split 'test'; it has validation"):
+        evaluate_model(Recording(), corpus, "test", output_dir=tmp_path / "out")
+    with pytest.raises(GridError, match="no speaker s9"):
+        evaluate_model(Recording(), corpus, speakers=["s9"], output_dir=tmp_path / "out")
+    with pytest.raises(EvaluationError, match="holds no clip"):
+        evaluate_model(Recording(), corpus, "train", output_dir=tmp_path / "out")
+    broken = shutil.copytree(corpus, tmp_path / "broken")
+    (broken / "video" / "s2" / f"{NAMES[2]}.mp4").unlink()
+    with pytest.raises(GridError, match=f"no video of clip s2/{NAMES[2]}"):
+        evaluate_model(Recording(), broken, output_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_real_pipeline(tmp_path, talking_video, tiny_model_dir):
+    """A tiny model with random weights speaks a synthetic face: the numbers are bad, and all there."""
+    from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+    from lip2wav_hf.modeling_lip2wav import Lip2WavModel
+    from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
+
+    (tmp_path / "video" / "s1").mkdir(parents=True)
+    shutil.copy(talking_video, tmp_path / "video" / "s1" / "bbaf2n.mp4")
+    (tmp_path / "splits.json").write_text('{"validation": {"s1": ["bbaf2n"]}}', encoding="utf-8")
+    pipe = VideoToSpeechPipeline(
+        model=Lip2WavModel.from_pretrained(tiny_model_dir),
+        feature_extractor=Lip2WavFeatureExtractor.from_pretrained(tiny_model_dir),
+    )
+    results = evaluate_model(pipe, tmp_path, output_dir=tmp_path / "out")
+    assert results["clips"] == 1 and len(results["model_sha256"]) == 64
+    assert results["overall"]["face_coverage"]["value"] > 0.9
+    assert {"judge_wer", "floor_wer", "text_wer", "pesq_nb", "pesq_wb", "stoi", "estoi"} <= set(results["overall"])
+
+
+def tiny_corpus(folder, video, names=("bbaf2n", "lrbf3s", "sgwz8p")):
+    """A GRID-shaped folder in which one synthetic face is seen under several names."""
+    (folder / "video" / "s1").mkdir(parents=True)
+    for name in names:
+        shutil.copy(video, folder / "video" / "s1" / f"{name}.mp4")
+    (folder / "splits.json").write_text(json.dumps({"validation": {"s1": list(names)}}), encoding="utf-8")
+    return folder
+
+
+def test_two_processes_give_what_one_gives(tmp_path, talking_video, tiny_model_dir):
+    pytest.importorskip("accelerate", reason="the extra 'evaluate' is not installed")
+    corpus = tiny_corpus(tmp_path / "corpus", talking_video)
+    arguments = ["-m", "lip2wav_hf.evaluation", "--data", corpus, "--model", tiny_model_dir, "--device", "cpu"]
+    arguments += ["--metrics", "stoi", "--batch-size", "1", "--workers", "1", "--no-report"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    torchrun += ["--master-addr", "127.0.0.1", "--master-port", port]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    one = subprocess.Popen([sys.executable, *arguments, "-o", tmp_path / "one"], env=environment)
+    done = subprocess.run(
+        [*torchrun, *arguments, "-o", tmp_path / "two"], env=environment, capture_output=True, text=True
+    )
+    assert one.wait() == 0 and done.returncode == 0, done.stderr
+    assert done.stdout.count("# tiny on corpus, split validation") == 1  # one process reports
+    rows = {}
+    for name in ("one", "two"):
+        rows[name] = read_clips(tmp_path / name / "clips.csv")
+        for row in rows[name]:
+            assert row.pop("process_seconds") > 0
+    assert rows["one"] == rows["two"] and len(rows["two"]) == 3
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
+        ["clips.csv", "report.md", "results.json", "settings.json", "wav"]
+    )
+
+
+def test_part_files_of_a_stopped_run_are_taken_up(tmp_path, corpus):
+    """Two processes were stopped after a clip each: one process goes on with the third."""
+    evaluate_model(Recording(), corpus, output_dir=tmp_path, limit=2)
+    header, *lines = (tmp_path / "clips.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "clips.csv").write_text(header, encoding="utf-8")
+    for number, line in enumerate(lines):
+        (tmp_path / f"clips.{number}.csv").write_text(header + line, encoding="utf-8")
+    (tmp_path / "failures.0.json").write_text("[]", encoding="utf-8")
+    system = Recording()
+    assert evaluate_model(system, corpus, output_dir=tmp_path)["clips"] == 3
+    assert {video.rpartition("/")[2][:6] for video in system.videos} == {NAMES[2]}
+    assert not list(tmp_path.glob("*.0.*")) and not list(tmp_path.glob("clips.1.csv"))
+
+
+def test_baselines_are_compared_clip_by_clip(tmp_path, corpus, speech):
+    """A folder of noisy sound, and the results of an earlier run, beside the recording itself."""
+    generator = np.random.default_rng(0)
+    noisy = {f"s1/{name}": 0.5 * speech[name] + 0.05 * generator.normal(size=len(speech[name])) for name in NAMES[:2]}
+    write_folder(tmp_path / "noisy", noisy)
+    earlier = evaluate_model(Recording(), corpus, output_dir=tmp_path / "earlier")
+    baselines = [tmp_path / "noisy", tmp_path / "earlier" / "results.json"]
+    results = evaluate_model(Recording(), corpus, output_dir=tmp_path / "out", baselines=baselines, report=True)
+    noise, same = results["baselines"]
+    assert (noise["name"], noise["clips"], same["name"], same["clips"]) == ("noisy", 2, "earlier", 3)
+    assert noise["differences"]["stoi"]["low"] > 0 and noise["differences"]["pesq_wb"]["value"] > 0.5
+    assert noise["overall"]["stoi"]["value"] < results["overall"]["stoi"]["value"]
+    assert "text_wer" not in noise["differences"]  # a folder of sound has no text
+    assert same["overall"] == earlier["overall"] and same["differences"]["stoi"]["value"] == 0
+    assert len(read_clips(tmp_path / "out" / "baselines" / "noisy" / "clips.csv")) == 2
+    more = [write_folder(tmp_path / place / "original", noisy) for place in ("a", "b")]  # names that clash
+    results = evaluate_model(Recording(), corpus, output_dir=tmp_path / "out", baselines=more)
+    assert [baseline["name"] for baseline in results["baselines"]] == ["original 2", "original 3"]
+    results = evaluate_model(Recording(), corpus, output_dir=tmp_path / "out", baselines=baselines, report=True)
+    assert "against noisy (2 clips)" in markdown_table(results)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Against noisy" in page and page.count("<figcaption>noisy</figcaption>") == 2
+
+
+def test_a_folder_is_compared_with_a_folder(tmp_path, speech):
+    original = write_folder(tmp_path / "original", {f"s1/{NAMES[0]}": speech[NAMES[0]]})
+    quiet = write_folder(tmp_path / "quiet", {f"s1/{NAMES[0]}": 0.1 * speech[NAMES[0]]})
+    results = evaluate_folders(original, original, tmp_path / "out", metrics=["stoi"], baselines=[quiet])
+    assert results["baselines"][0]["differences"]["stoi"]["value"] == pytest.approx(0, abs=0.01)
+    with pytest.raises(EvaluationError, match="a model needs videos"):
+        evaluate_folders(original, original, tmp_path / "out", metrics=["stoi"], baselines=["grid-s1"])
+
+
+def test_baseline_errors_are_named(tmp_path, corpus, speech):
+    (tmp_path / "lone").mkdir()
+    (tmp_path / "lone" / "results.json").write_text("{}", encoding="utf-8")
+    other = write_folder(tmp_path / "other", {"s9/bbaf2n": speech[NAMES[0]]})
+    (tmp_path / "empty").mkdir()
+    for baseline, message in (
+        (tmp_path / "lone", "needs clips.csv beside it"),
+        (tmp_path / "gone.json", "no such file"),
+        (tmp_path / "empty", "holds no sound file"),
+        (other, "holds none of the 3 clips"),
+        (corpus / "video" / "s1" / f"{NAMES[0]}.mp4", "give a model, a folder of sound files, or a results.json"),
+    ):
+        with pytest.raises(EvaluationError, match=message):
+            evaluate_model(Recording(), corpus, output_dir=tmp_path / "out", baselines=[baseline], metrics=["stoi"])
+
+
+def test_changed_folder_is_scored_anew(tmp_path, speech):
+    original = write_folder(tmp_path / "original", {"one": speech[NAMES[0]]})
+    generated = write_folder(tmp_path / "generated", {"one": speech[NAMES[1]]})
+    first = evaluate_folders(generated, original, tmp_path / "out", metrics=["stoi"])
+    write_folder(generated, {"one": speech[NAMES[0]]})
+    second = evaluate_folders(generated, original, tmp_path / "out", metrics=["stoi"])
+    assert first["overall"]["stoi"]["value"] < 0.9 < 0.99 < second["overall"]["stoi"]["value"]
+    with pytest.raises(EvaluationError, match=r"or with other options \(metrics\)"):
+        evaluate_folders(generated, original, tmp_path / "out", metrics=["pesq"])
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(EvaluationError, match="file: is a file"):
+        evaluate_folders(generated, original, tmp_path / "file", metrics=["stoi"])
+
+
+def test_command(tmp_path, speech):
+    folder = write_folder(tmp_path / "a", {f"s1/{NAMES[0]}": speech[NAMES[0]]})
+    command = [sys.executable, "-m", "lip2wav_hf.evaluation"]
+    arguments = [
+        "--generated",
+        folder,
+        "--reference",
+        folder,
+        "-o",
+        tmp_path / "out",
+        "--json",
+        "--metrics",
+        "pesq,stoi",
+    ]
+    done = subprocess.run(command + arguments, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["overall"]["pesq_wb"]["value"] == pytest.approx(4.644, abs=0.001)
+    failed = CliRunner().invoke(app, ["evaluate", "--data", str(tmp_path / "nowhere")])
+    assert failed.exit_code == 2 and failed.stdout == ""
+    assert failed.stderr.startswith("error: ") and "nowhere" in failed.stderr and failed.stderr.count("\n") == 1

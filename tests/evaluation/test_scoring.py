@@ -1,0 +1,115 @@
+"""Scores of single clips: reading sound, finding and undoing shifts, columns, metrics that are missing."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+
+pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
+
+from lip2wav_hf.evaluation import scoring  # noqa: E402
+from lip2wav_hf.evaluation.scoring import (  # noqa: E402
+    EvaluationError,
+    align,
+    check_metrics,
+    clip_columns,
+    find_shift,
+    read_sound,
+    score_files,
+)
+from lip2wav_hf.grid.corpus import load_split, sentence_words  # noqa: E402
+from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.video import mux_audio, write_audio  # noqa: E402
+
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    """A synthetic sentence, 16 kHz."""
+    return synthesize_speech(sentence_words("lgbz3a"), "synthetic1").waveform.astype(np.float64)
+
+
+def test_sound_is_read_at_16_khz(tmp_path):
+    from scipy.io import wavfile
+
+    wavfile.write(tmp_path / "stereo.wav", 8000, np.tile(np.array([[16384, 0]], np.int16), (8000, 1)))
+    waveform = read_sound(tmp_path / "stereo.wav")
+    assert len(waveform) == RATE and waveform[RATE // 2] == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("milliseconds", [-40, -25, -10, 0, 10, 25, 40])
+def test_shift_is_found_and_undone(speech, milliseconds):
+    moved = np.roll(speech, milliseconds * RATE // 1000)
+    shift = find_shift(moved, speech)
+    assert 1000 * shift == pytest.approx(milliseconds)
+    prediction, reference = align(moved, speech, shift)
+    inside = slice(700, -700)  # what was rolled around is not undone
+    np.testing.assert_array_equal(prediction[inside], reference[inside])
+    assert len(prediction) == len(speech) - abs(milliseconds) * RATE // 1000
+
+
+def test_shift_beyond_a_frame_is_not_undone(speech):
+    assert abs(find_shift(np.roll(speech, RATE // 5), speech)) <= 0.04
+
+
+def test_silence_has_no_shift(speech):
+    assert find_shift(np.zeros(RATE), speech) == 0 == find_shift(speech, np.zeros(RATE))
+    assert find_shift(np.zeros(3), np.zeros(3)) == 0
+
+
+def test_alignment_restores_the_scores(tmp_path, speech):
+    write_audio(tmp_path / "original.wav", speech, RATE)
+    write_audio(tmp_path / "late.wav", np.roll(speech, 480), RATE)
+    row = score_files(tmp_path / "late.wav", tmp_path / "original.wav", metrics=("pesq", "stoi"))
+    assert row["shift_seconds"] == pytest.approx(0.03)
+    assert row["stoi"] < 0.8 < 0.99 < row["aligned_stoi"] and row["aligned_pesq_wb"] > row["pesq_wb"] - 0.01
+    same = score_files(tmp_path / "original.wav", tmp_path / "original.wav", metrics=("pesq", "stoi"))
+    assert all(same[f"aligned_{key}"] == same[key] for key in ("pesq_nb", "pesq_wb", "stoi", "estoi"))
+
+
+def test_what_is_spoken_where_the_mouth_says_is_right_however_late_the_original_is(tmp_path, grid_dir):
+    clip = load_split(grid_dir, "validation")[0]
+    sound = read_sound(clip.video)
+    mux_audio(clip.video, np.roll(sound, 640), RATE, tmp_path / "late.mp4")
+    own = score_files(clip.video, clip.video, metrics=("stoi",))
+    assert abs(own["original_offset_seconds"]) > 0.01 and own["in_sync_stoi"] < own["stoi"] == pytest.approx(1)
+    write_audio(tmp_path / "spoken.wav", np.roll(sound, -round(RATE * own["original_offset_seconds"])), RATE)
+    for original, offset, best, least in (
+        (clip.video, own["original_offset_seconds"], 0.7, 0.98),
+        (tmp_path / "late.mp4", own["original_offset_seconds"] + 0.04, 0.5, 0.85),  # its pauses are no more the same
+    ):
+        row = score_files(tmp_path / "spoken.wav", original, metrics=("stoi",))
+        assert row["original_offset_seconds"] == pytest.approx(offset, abs=0.005)
+        assert row["stoi"] < best and row["in_sync_stoi"] > least
+
+
+def test_every_metric_fills_its_columns(tmp_path, talking_video):
+    """All metrics, the lineage's forms included, of a synthetic face with its own sound."""
+    write_audio(tmp_path / "sound.wav", read_sound(talking_video), RATE)
+    sentence = " ".join(sentence_words("bbaf2n"))
+    row = score_files(tmp_path / "sound.wav", talking_video, sentence, compat=True)
+    expected = set(clip_columns(scoring.CLIP_METRICS, compat=True))
+    not_from_sound = {"speaker", "name", "text", "word_confidences", "text_errors", "text_confidence"}
+    assert set(row) == expected - not_from_sound - {"face_coverage", "process_seconds"}
+    assert row["mcd"] == pytest.approx(0, abs=0.2) and row["corr2d"] > 0.99 and row["speaker_similarity"] > 0.99
+    assert row["judge_errors"] == row["floor_errors"] and row["av_offset"] == row["av_offset_original"]
+    assert row["pesq_wb"] > 4.5 and row["dnsmos_ovrl"] == pytest.approx(row["dnsmos_ovrl_original"], abs=0.05)
+
+
+def test_metrics_are_checked_first(monkeypatch):
+    assert check_metrics(["stoi", "pesq"]) == ["pesq", "stoi"]
+    for wanted, message in ((["pesk"], "no metric 'pesk': the metrics are pesq, stoi"), ([], "no metric was named")):
+        with pytest.raises(EvaluationError, match=message):
+            check_metrics(wanted)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pystoi" else found(name, *rest)
+    )
+    with pytest.raises(
+        EvaluationError, match="stoi needs the package pystoi: pip install .*or do without: --metrics pesq"
+    ):
+        check_metrics(["pesq", "stoi"])
+    assert check_metrics(["pesq"]) == ["pesq"]

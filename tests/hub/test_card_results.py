@@ -1,0 +1,137 @@
+"""Model cards: numbers from results.json in metadata and text, and refusals."""
+
+import json
+import shutil
+
+import pytest
+from huggingface_hub import ModelCard
+
+
+pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from lip2wav_hf.commands.main import app  # noqa: E402
+from lip2wav_hf.evaluation.systems import model_sha256  # noqa: E402
+from lip2wav_hf.hub.card_results import BEGIN, END, CardError, update_card  # noqa: E402
+from lip2wav_hf.modeling_lip2wav import Lip2WavModel  # noqa: E402
+
+
+CARD = f"""---
+license: apache-2.0
+tags:
+- lip-reading
+---
+
+# mine
+
+Words before.
+
+{BEGIN}
+old numbers
+{END}
+
+Words after.
+"""
+
+
+def results(split="validation", stoi=0.51234, **others):
+    """What results.json holds, as far as a card needs it."""
+    value = {"value": stoi, "low": stoi - 0.1, "high": stoi + 0.1, "clips": 3}
+    machine = {"cpu": "a CPU", "cores": 2, "accelerator": None, "torch": "2"}
+    return {
+        "split": split,
+        "model": "mine",
+        "clips": 3,
+        "speakers": {"s1": {}},
+        "overall": {"stoi": value, "judge_wer": {"value": 0.25, "low": 0.2, "high": 0.3, "clips": 3}},
+        "failures": [],
+        "judge": "a judge",
+        "chance_wer": 0.81,
+        "confidence_interval": "95%, bootstrap",
+        "machine": machine,
+    } | others
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text(CARD, encoding="utf-8")
+    return tmp_path / "mine"
+
+
+def test_card_tells_the_results(folder, tmp_path):
+    unseen = tmp_path / "results.json"
+    unseen.write_text(json.dumps(results("unseen_validation", 0.4)), encoding="utf-8")
+    text = update_card(folder, {"unseen_validation": unseen, "validation": results()})
+    assert text == (folder / "README.md").read_text(encoding="utf-8")
+    assert "old numbers" not in text and text.index("Words before.") < text.index(BEGIN) < text.index("Words after.")
+    assert "| STOI | 0.512 (0.412 – 0.612) | 0.400 (0.300 – 0.500) |" in text
+    assert "| Judge WER, % | 25.0 (20.0 – 30.0) | 25.0 (20.0 – 30.0) |" in text
+    card = ModelCard.load(folder / "README.md")
+    told = {(entry.dataset_split, entry.metric_type): entry.metric_value for entry in card.data.eval_results}
+    assert told[("validation", "stoi")] == 0.5123 and told[("unseen_validation", "stoi")] == 0.4 and len(told) == 4
+    assert card.data.license == "apache-2.0" and card.data.tags == ["lip-reading"]
+    assert json.loads((folder / "results" / "validation.json").read_text(encoding="utf-8")) == results()
+    assert update_card(folder) == text == update_card(folder, check=True)  # the folder has all that is needed
+
+
+def test_changed_numbers_are_noticed(folder):
+    text = update_card(folder, {"validation": results()})
+    for old, new in (("0.5123", "0.6123"), ("0.512 (", "0.612 (")):
+        assert old in text
+        (folder / "README.md").write_text(text.replace(old, new), encoding="utf-8")
+        with pytest.raises(CardError, match="does not tell what was measured"):
+            update_card(folder, check=True)
+    (folder / "README.md").write_text(text.replace("Words after.", "Other words."), encoding="utf-8")
+    update_card(folder, check=True)  # what is not measured may be written freely
+    with pytest.raises(CardError, match="does not hold these results"):
+        update_card(folder, {"validation": results(stoi=0.7)}, check=True)
+
+
+@pytest.mark.parametrize("text", ["# mine\n\n## Results\n\nWords.\n", "# mine\n", "---\nlicense: mit\n---\n# mine\n"])
+def test_markers_are_made_where_they_are_missing(folder, text):
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    once = update_card(folder, {"validation": results()})
+    assert once.count(BEGIN) == once.count(END) == once.count("## Results") == 1 and "# mine" in once
+    assert update_card(folder) == once
+
+
+def test_results_of_other_weights_are_refused(tmp_path, tiny_model_dir):
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "tiny")
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    right = model_sha256(Lip2WavModel.from_pretrained(folder))
+    update_card(folder, {"validation": results(model_sha256=right)})
+    with pytest.raises(CardError, match="results of validation are of other weights"):
+        update_card(folder, {"validation": results(model_sha256="0" * 64)})
+
+
+def test_bad_input_is_named(folder, tmp_path):
+    broken = tmp_path / "broken.json"
+    broken.write_text("{", encoding="utf-8")
+    for given, message in (
+        ({}, "no results for its card"),
+        ({"validation": broken}, "broken.json: cannot be read"),
+        ({"validation": tmp_path / "gone.json"}, "gone.json: cannot be read"),
+        ({"validation": {"overall": {}}}, "not the results.json of an evaluation"),
+        ({"test": results()}, "is of the split 'validation', not 'test'"),
+        ({"../x": results()}, "no name of a split"),
+        ({"validation": results(failures=[{"clip": "x"}])}, "1 clips failed"),
+    ):
+        with pytest.raises(CardError, match=message):
+            update_card(folder, given)
+    assert (folder / "README.md").read_text(encoding="utf-8") == CARD and not (folder / "results").exists()
+    with pytest.raises(CardError, match="no such model card"):
+        update_card(tmp_path, {"validation": results()})
+    (folder / "README.md").write_text(CARD + BEGIN, encoding="utf-8")
+    with pytest.raises(CardError, match="more than once"):
+        update_card(folder, {"validation": results()})
+
+
+def test_command(folder, tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps(results()), encoding="utf-8")
+    run = CliRunner().invoke
+    assert run(app, ["card", str(folder), "--results", f"validation={tmp_path / 'results.json'}"]).exit_code == 0
+    assert run(app, ["card", str(folder), "--check"]).exit_code == 0
+    failed = run(app, ["card", str(folder), "--results", "validation"])
+    assert failed.exit_code == 2 and "give SPLIT=FILE" in failed.stderr

@@ -1,0 +1,64 @@
+"""Averages of models: their weights, and what cannot be averaged."""
+
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavModel
+from lip2wav_hf.commands.main import app
+from lip2wav_hf.training.averaging import AveragingError, average_models
+
+
+@pytest.fixture
+def two_models(tiny_model_dir, tmp_path):
+    """A model, and one with other weights in half precision that has a card and a critic's folder."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        shutil.copytree(tiny_model_dir, folder)
+    weights = load_file(second / "model.safetensors")
+    changed = {name: (v + 1).half() if v.is_floating_point() else v for name, v in weights.items()}
+    save_file(changed, second / "model.safetensors", metadata={"format": "pt"})
+    (second / "README.md").write_text("numbers of the second")
+    (second / "critic").mkdir()
+    (second / "critic" / "config.json").write_text("{}")
+    return first, second
+
+
+def test_the_average_lies_between(two_models, tmp_path):
+    output = average_models(two_models, tmp_path / "average", [0.75, 0.25])
+    first = load_file(two_models[0] / "model.safetensors")
+    found = load_file(output / "model.safetensors")
+    for name, value in found.items():
+        if value.is_floating_point():
+            assert value.dtype == torch.float16
+            assert torch.allclose(value.float(), first[name].float() + 0.25, atol=2e-3), name
+    assert Lip2WavModel.from_pretrained(output) and Lip2WavFeatureExtractor.from_pretrained(output)
+    # What was measured of the second is not true of the average.
+    assert not (output / "README.md").exists() and (output / "critic" / "config.json").is_file()
+    assert not list(tmp_path.glob(".*tmp*"))
+
+
+def test_the_command(two_models, tmp_path):
+    arguments = ["average", *map(str, two_models), "-o", str(tmp_path / "average")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 2 and "there already" in again.output
+
+
+def test_what_cannot_be_averaged_is_said(two_models, tmp_path):
+    first, second = two_models
+    with pytest.raises(AveragingError, match="sum of 0.9"):
+        average_models(two_models, tmp_path / "average", [0.5, 0.4])
+    with pytest.raises(AveragingError, match="two models or more"):
+        average_models([first], tmp_path / "average")
+    with pytest.raises(AveragingError, match="no model.safetensors"):
+        average_models([first, tmp_path / "nothing"], tmp_path / "average")
+    weights = load_file(second / "model.safetensors")
+    weights["text_head.bias"] = weights["text_head.bias"][:-1].clone()
+    save_file(weights, second / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(AveragingError, match="text_head.bias differs"):
+        average_models(two_models, tmp_path / "average")
+    assert not (tmp_path / "average").exists()

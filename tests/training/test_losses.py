@@ -1,0 +1,186 @@
+"""Losses against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lip2wav_hf.mel import third_octave_pooling
+from lip2wav_hf.training.losses import (
+    adversarial_loss,
+    ctc_loss,
+    envelope_correlation_loss,
+    frame_word_loss,
+    gradient_penalty,
+    masked_l1,
+    multi_resolution_stft_loss,
+    power_loss,
+    spoken_envelope_loss,
+    total_variation_loss,
+    wasserstein_loss,
+)
+
+
+PAIRS = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])  # four bands into two
+
+
+def test_masked_l1_counts_masked_frames_only():
+    prediction = torch.tensor([[[1.0, 2.0], [5.0, 5.0]]])
+    target = torch.tensor([[[0.0, 0.0], [0.0, 0.0]]])
+    mask = torch.tensor([[[1.0], [0.0]]])
+    assert masked_l1(prediction, target, mask).item() == pytest.approx(1.5)
+    assert masked_l1(prediction, target, torch.zeros_like(mask)).item() == 0
+
+
+def sine_envelopes(phase=0.0, frames=76):
+    """Log envelopes of two groups of two bands that swing against each other, well above silence."""
+    time = torch.arange(frames) * 2 * math.pi / 19 + 0.1 + phase
+    amplitude = torch.stack([2 + time.sin(), 2 + time.sin(), 2 - time.sin(), 2 - time.sin()], -1)
+    return amplitude.log()[None]
+
+
+def test_envelope_loss_of_equal_opposed_and_unrelated_envelopes():
+    target, mask = sine_envelopes(), torch.ones(1, 76, 1)
+    options = {"pooling": PAIRS, "segment_frames": 38, "stride": 19}
+    assert envelope_correlation_loss(target, target, mask, **options).item() == pytest.approx(0, abs=1e-3)
+    # Any gain is forgiven, as in STOI.
+    assert envelope_correlation_loss(target + 1.7, target, mask, **options).item() == pytest.approx(0, abs=1e-3)
+    opposed = sine_envelopes(math.pi)
+    assert envelope_correlation_loss(opposed, target, mask, **options).item() == pytest.approx(2, abs=1e-2)
+    # A quarter period: no correlation in time, and half of the frames agree, half disagree, over the bands.
+    assert envelope_correlation_loss(sine_envelopes(math.pi / 2), target, mask, **options).item() == pytest.approx(
+        1, abs=0.05
+    )
+
+
+def test_envelope_loss_ignores_silence_and_padding():
+    target, mask = sine_envelopes(), torch.ones(1, 76, 1)
+    options = {"pooling": PAIRS, "segment_frames": 38, "stride": 19}
+    silent = target.clone()
+    silent[:, 60:] -= 12  # more than 40 dB down
+    wrong = silent.clone()
+    wrong[:, 60:] += 3
+    assert envelope_correlation_loss(wrong, silent, mask, **options).item() == pytest.approx(0, abs=1e-3)
+    wrong = target.clone()
+    wrong[:, 60:] += torch.randn(1, 16, 4, generator=torch.Generator().manual_seed(0))
+    mask[:, 60:] = 0
+    assert envelope_correlation_loss(wrong, target, mask, **options).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_envelope_loss_has_a_finite_gradient_even_for_flat_predictions():
+    prediction = torch.zeros(1, 76, 4, requires_grad=True)
+    envelope_correlation_loss(prediction, sine_envelopes(), torch.ones(1, 76, 1), PAIRS).backward()
+    assert torch.isfinite(prediction.grad).all() and prediction.grad.any()
+
+
+def test_stft_loss_of_a_gain():
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randn(2, 4000, generator=generator)
+    assert multi_resolution_stft_loss(signal, signal).item() == pytest.approx(0, abs=1e-6)
+    # Half the amplitude: convergence 1/2, and log 2 in every bin.
+    assert multi_resolution_stft_loss(signal / 2, signal).item() == pytest.approx(0.5 + math.log(2), abs=1e-3)
+
+
+def test_ctc_loss_of_one_frame():
+    # One frame, one word: the only alignment is that word, with probability 1/3 under flat scores.
+    loss = ctc_loss(torch.zeros(1, 1, 3), torch.tensor([1]), torch.tensor([[2]]), torch.tensor([1]))
+    assert loss.item() == pytest.approx(math.log(3))
+    # Two frames: (word, word), (blank, word), (word, blank) of nine.
+    loss = ctc_loss(torch.zeros(1, 2, 3), torch.tensor([2]), torch.tensor([[2]]), torch.tensor([1]))
+    assert loss.item() == pytest.approx(-math.log(3 / 9))
+
+
+def test_frame_word_loss_ignores_unknown_frames():
+    logits = torch.zeros(1, 3, 4)
+    logits[0, 2] = torch.tensor([9.0, -9.0, 0.0, 0.0])
+    assert frame_word_loss(logits, torch.tensor([[1, 0, -100]])).item() == pytest.approx(math.log(4))
+    assert frame_word_loss(logits, torch.full((1, 3), -100)).item() == 0
+
+
+def test_spoken_envelope_loss_follows_the_envelope_not_the_waveform():
+    generator = torch.Generator().manual_seed(0)
+    pooling = torch.from_numpy(third_octave_pooling(np.linspace(0, 8000, 257)))
+    envelope = 0.2 + torch.sin(torch.arange(16000) / 600).clamp(min=0)
+    noises = torch.randn(2, 16000, generator=generator)
+    target = envelope * noises[:1]
+    assert spoken_envelope_loss(target, target, pooling).item() == pytest.approx(0, abs=1e-3)
+    assert spoken_envelope_loss(0.5 * target, target, pooling).item() == pytest.approx(0, abs=1e-3)
+    same_envelope = spoken_envelope_loss(envelope * noises[1:], target, pooling).item()
+    other_envelope = spoken_envelope_loss(envelope.flip(0) * noises[1:], target, pooling).item()
+    assert 0 < same_envelope < other_envelope - 0.2
+
+
+def test_spoken_envelope_loss_leaves_out_silent_clips():
+    pooling = torch.from_numpy(third_octave_pooling(np.linspace(0, 8000, 257)))
+    target = torch.randn(2, 16000, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [1e-3]])
+    prediction = target.clone()
+    prediction[1] = prediction[1].flip(0)
+    assert spoken_envelope_loss(prediction, target, pooling).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_wasserstein_and_adversarial_losses_of_known_scores():
+    fake, real = torch.tensor([[1.0], [3.0]]), torch.tensor([[4.0], [6.0]])
+    assert wasserstein_loss(fake, real).item() == 2 - 5
+    assert adversarial_loss(fake).item() == -2
+    fake.requires_grad_()
+    adversarial_loss(fake).backward()
+    assert fake.grad.tolist() == [[-0.5], [-0.5]]
+
+
+def test_gradient_penalty_of_a_linear_and_of_a_quadratic_critic():
+    fake, real = torch.zeros(2, 2), torch.tensor([[2.0, 0.0], [0.0, 4.0]])
+    # The gradient of 3 x + 4 y is (3, 4) everywhere: norm 5, penalty 16.
+    weight = torch.tensor([3.0, 4.0], requires_grad=True)
+    penalty = gradient_penalty(lambda inputs: inputs @ weight, fake, real)
+    assert penalty.item() == pytest.approx(16)
+    # d/dw (|w| - 1)^2 = 2 (|w| - 1) w / |w|
+    penalty.backward()
+    assert weight.grad.tolist() == pytest.approx([2 * 4 * 3 / 5, 2 * 4 * 4 / 5])
+    # The gradient of |x|^2 / 2 is x, here at a quarter and at a half of the way: norms 1/2 and 2.
+    penalty = gradient_penalty(lambda inputs: inputs.square().sum(1) / 2, fake, real, torch.tensor([0.25, 0.5]))
+    assert penalty.item() == pytest.approx((0.25 + 1.0) / 2)
+
+
+def test_gradient_penalty_is_finite_where_the_critic_is_flat():
+    weight = torch.zeros(2, requires_grad=True)
+    penalty = gradient_penalty(lambda inputs: inputs @ weight, torch.zeros(1, 2), torch.ones(1, 2))
+    assert penalty.item() == pytest.approx(1, abs=1e-4)
+    penalty.backward()
+    assert weight.grad.isfinite().all()
+
+
+def test_power_loss_of_a_gain():
+    target = torch.ones(1, 1600)
+    # Twice the amplitude is four times the power.
+    assert power_loss(2 * target, target).item() == pytest.approx(math.log(4) ** 2, rel=1e-3)
+    assert power_loss(target, target).item() == 0
+    # Silence against silence, and against sound: finite, with a finite gradient.
+    silence = torch.zeros(1, 1600, requires_grad=True)
+    loss = power_loss(silence, target)
+    assert loss.item() == pytest.approx(math.log(1e-5) ** 2, rel=1e-3)
+    loss.backward()
+    assert silence.grad.isfinite().all()
+    gradient_check = torch.autograd.gradcheck
+    sound = torch.randn(1, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert gradient_check(lambda x: power_loss(x, torch.ones(1, 64), 16, 8), sound, eps=1e-3, atol=1e-2, rtol=1e-2)
+
+
+def test_total_variation_of_a_zigzag():
+    zigzag = torch.tensor([[0.0, 1.0, -1.0, 1.0]], requires_grad=True)
+    loss = total_variation_loss(zigzag)
+    assert loss.item() == pytest.approx((1 + 2 + 2) / 3)
+    loss.backward()
+    assert zigzag.grad[0].tolist() == pytest.approx([-1 / 3, 2 / 3, -2 / 3, 1 / 3])
+
+
+def test_losses_without_a_reference_value_have_gradients_towards_the_target():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(2, 4000, generator=generator)
+    for loss in (multi_resolution_stft_loss, power_loss, lambda x, y: (x - y).abs().mean()):
+        prediction = (0.5 * target + 0.1 * torch.randn(2, 4000, generator=generator)).requires_grad_()
+        before = loss(prediction, target)
+        before.backward()
+        with torch.no_grad():
+            step = prediction - 0.01 * before * prediction.grad / prediction.grad.square().sum()
+            assert loss(step, target) < before

@@ -1,0 +1,201 @@
+"""Training as processes: killed at any moment, and two at once."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from conftest import TINY_CONFIG
+from lip2wav_hf import Lip2WavCritic, Lip2WavModel
+from lip2wav_hf.synthetic.corpus import write_corpus
+
+
+STEPS = 12
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """Tiny networks, critic included, on six synthetic clips."""
+    folder = tmp_path_factory.mktemp("processes")
+    write_corpus(folder / "corpus", speakers=["synthetic1"], sentences_per_speaker=10, seed=3)
+    (folder / "model.json").write_text(json.dumps(TINY_CONFIG | {"model_type": "lip2wav", "dropout": 0.1}))
+    (folder / "critic.json").write_text(
+        json.dumps({"channels": [4, 8], "strides": [8, 8], "kernel_size": 5, "spectral_channels": [4, 4]})
+    )
+    path = folder / "recipe.yaml"
+    path.write_text(
+        f"data_dir: [{folder / 'corpus'}]\ncache_dir: {folder / 'cache'}\nconfig: {folder / 'model.json'}\n"
+        f"critic_config: {folder / 'critic.json'}\nadversarial: 0.01\ncritic_start: 2\ncritic_warmup: 2\n"
+        f"max_steps: {STEPS}\nbatch_size: 2\nmixed_precision: 'no'\nwith_tracking: false\ndataloader_workers: 0\n"
+        "preprocessing_workers: 1\ndecoder_windows: 2\nvalidation_clips: 0\nsave_total_limit: 2\n"
+    )
+    return path
+
+
+def train_in_this_process(arguments, log):
+    """What a child process runs."""
+    with open(log, "a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    from lip2wav_hf.train import main
+
+    sys.exit(main(arguments))
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """Starts a training as a process of its own, quickly: a server that has imported everything forks it."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lip2wav_hf.train", "tensorboard", "datasets"])
+    log = tmp_path_factory.mktemp("logs") / "log.txt"
+
+    def start(*arguments):
+        process = context.Process(target=train_in_this_process, args=([*map(str, arguments)], str(log)))
+        process.start()
+        return process
+
+    start.log = log
+    return start
+
+
+def saves(output):
+    """The folders that are being written, or were when a run was killed; one made anew counts as another."""
+    found = set()
+    for path in output.glob("tmp-*"):
+        with contextlib.suppress(FileNotFoundError):  # it was finished just now
+            status = path.stat()
+            found.add((path.name, status.st_ino, status.st_ctime_ns))
+    return found
+
+
+def weights_of(folder):
+    critic = Lip2WavCritic.from_pretrained(folder, subfolder="critic").state_dict()
+    return Lip2WavModel.from_pretrained(folder).state_dict() | {f"critic.{k}": v for k, v in critic.items()}
+
+
+def test_a_run_killed_at_ten_moments_ends_like_an_uninterrupted_one(recipe, launch, tmp_path):
+    whole = launch(recipe, "--output_dir", tmp_path / "whole")
+    whole.join()
+    assert whole.exitcode == 0, launch.log.read_text()[-3000:]
+    started = time.monotonic()
+    again = launch(recipe, "--output_dir", tmp_path / "whole", "--resume", "latest")
+    again.join()
+    assert again.exitcode == 0
+    startup = time.monotonic() - started  # of a run with nothing left to do
+
+    output, chance = tmp_path / "killed", random.Random(0)
+    killed_while_saving = killed_elsewhere = 0
+    for number in range(KILLS):
+        before = saves(output)
+        process = launch(recipe, "--output_dir", output, "--resume", "latest")
+        if number % 3 == 0:
+            # During a save: as soon as, or a moment after, the folder that is being written appears.
+            while process.is_alive() and not saves(output) - before:
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, 0.02))
+        else:
+            process.join(startup * chance.uniform(0.5, 1.6))
+        if process.is_alive():
+            saving = bool(saves(output) - before)
+            killed_while_saving += saving
+            killed_elsewhere += not saving
+        process.kill()
+        process.join()
+    process = launch(recipe, "--output_dir", output, "--resume", "latest")
+    process.join()
+    assert process.exitcode == 0, launch.log.read_text()[-3000:]
+    assert killed_while_saving and killed_elsewhere, "the kills missed what they were meant for"
+    for folder in ("final", f"checkpoint-{STEPS}"):
+        expected, found = weights_of(tmp_path / "whole" / folder), weights_of(output / folder)
+        assert all(torch.equal(expected[name], found[name]) for name in expected), folder
+    assert not [path for path in output.iterdir() if path.name.startswith("tmp-checkpoint")]
+
+
+LOSSES_SCRIPT = """
+import json, sys
+from accelerate.utils import gather_object
+from lip2wav_hf.training import loop as training
+from lip2wav_hf.train import parse_arguments
+
+output, arguments = sys.argv[1], sys.argv[2:]
+state = training.build_state(*parse_arguments(arguments))
+step, taken = training.train_step, []
+
+def record(state, batch):
+    losses = step(state, batch)
+    everywhere = gather_object([losses])  # a process may have none of what needs a clip of unchanged speed
+    found = {name: [other[name] for other in everywhere if name in other] for name in set().union(*everywhere)}
+    taken.append({name: sum(values) / len(values) for name, values in found.items()})
+    return losses
+
+training.train_step = record
+training.train(state)
+if state.accelerator.is_main_process:
+    processes = state.accelerator.num_processes
+    json.dump({"processes": processes, "losses": taken}, open(output, "w"))
+"""
+
+ALIKE = ["--window_frames", "75", "--splice_probability", "0", "--stretch_probability", "0", "--critic_start", "0"]
+ALIKE += ["--critic_warmup", "1", "--max_steps", "4", "--decoder_windows", "16"]
+
+
+def launch_processes(tmp_path, number, recipe, *arguments):
+    """Losses of a run of `number` processes, through torchrun."""
+    script, output = tmp_path / "losses.py", tmp_path / f"losses-{number}.json"
+    script.write_text(LOSSES_SCRIPT)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(number), "--master-addr"]
+    command += ["127.0.0.1", "--master-port", str(port), str(script), str(output), str(recipe), *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "GLOO_SOCKET_IFNAME": "lo"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400)
+    assert result.returncode == 0, result.stderr[-12000:]
+    found = json.loads(output.read_text())
+    assert found["processes"] == number
+    return found["losses"]
+
+
+def test_two_processes_learn_like_one_with_twice_the_batch(recipe, tmp_path):
+    config = tmp_path / "model.json"
+    config.write_text(json.dumps(TINY_CONFIG | {"model_type": "lip2wav", "dropout": 0.0}))
+    options = [*ALIKE, "--config", config]
+    one = launch_processes(tmp_path, 1, recipe, *options, "--batch_size", 4, "--output_dir", tmp_path / "one")
+    two = launch_processes(tmp_path, 2, recipe, *options, "--batch_size", 2, "--output_dir", tmp_path / "two")
+    assert len(one) == len(two) == 4
+    for expected, found in zip(one, two):
+        assert set(expected) == set(found)
+        for name in ("mel", "envelope", "ctc", "words"):
+            # Batch statistics and means over frames are each process's own.
+            assert found[name] == pytest.approx(expected[name], rel=0.02), name
+        for name in ("magnitude", "stft", "spoken_envelope"):
+            # Which windows are heard is random.
+            assert found[name] == pytest.approx(expected[name], rel=0.2), name
+        assert found["wasserstein"] == pytest.approx(expected["wasserstein"], abs=0.2)
+    weights = weights_of(tmp_path / "two" / "final")
+    assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_two_processes_go_on_exactly(recipe, tmp_path):
+    options = ["--max_steps", 4, "--save_epochs", 1, "--validation_epochs", 10, "--critic_start", 0]
+    whole = launch_processes(tmp_path, 2, recipe, *options, "--output_dir", tmp_path / "whole")
+    checkpoints = sorted(
+        (path for path in (tmp_path / "whole").glob("checkpoint-*")), key=lambda p: int(p.name.partition("-")[2])
+    )
+    first = checkpoints[0]
+    done = int(first.name.partition("-")[2])
+    assert 0 < done < 4
+    resumed = launch_processes(tmp_path, 2, recipe, *options, "--output_dir", tmp_path / "parts", "--resume", first)
+    assert resumed == whole[done:]
+    expected, found = weights_of(tmp_path / "whole" / "final"), weights_of(tmp_path / "parts" / "final")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
