@@ -46,15 +46,15 @@ PICTURED = 3  # validation clip whose generated spectrograms are shown
 
 TIME_STEPS = """
 import sys, time, torch
-from lip2wav_hf.training import loop as training
+from lip2wav_hf.training import build, loop
 from lip2wav_hf.train import parse_arguments
-state = training.build_state(*parse_arguments(sys.argv[1:]))
+state = build.build_state(*parse_arguments(sys.argv[1:]))
 state.objective.train()
 times = []
 for number, batch in enumerate(state.train_loader):
     state.progress.step = number
     start = time.process_time()
-    training.train_step(state, batch)
+    loop.train_step(state, batch)
     times.append(time.process_time() - start)
     if number == 17:
         break

@@ -27,7 +27,7 @@ from lip2wav_hf.metrics.mcd.mcd import mcd_pair
 from lip2wav_hf.metrics.pesq.pesq import pesq_pair
 from lip2wav_hf.metrics.speaker_similarity.speaker_similarity import speaker_similarity_pair
 from lip2wav_hf.metrics.stoi.stoi import stoi_pair
-from lip2wav_hf.synchrony import find_sound_offset, load_sync_network
+from lip2wav_hf.metrics.synchrony import find_sound_offset, load_sync_network
 from lip2wav_hf.video import read_audio
 
 

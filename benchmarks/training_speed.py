@@ -30,13 +30,13 @@ def measure(config: str, arguments: argparse.Namespace) -> dict:
     import torch
 
     from lip2wav_hf.train import parse_arguments
-    from lip2wav_hf.training import loop as training
+    from lip2wav_hf.training import build, loop
 
     with tempfile.TemporaryDirectory() as output:
         options = [config, "--data_dir", *arguments.data, "--cache_dir", arguments.cache]
         options += ["--output_dir", output, "--with_tracking", "false", "--max_steps", "1000000"]
         options += ["--dataloader_workers", str(arguments.workers), *arguments.option]
-        state = training.build_state(*parse_arguments(options))
+        state = build.build_state(*parse_arguments(options))
         state.objective.train()
         batches, clips = endless(state.train_loader), 0
         step_times, wait_times = [], []
@@ -44,7 +44,7 @@ def measure(config: str, arguments: argparse.Namespace) -> dict:
             start = time.perf_counter()
             batch = next(batches)
             loaded = time.perf_counter()
-            training.train_step(state, batch)
+            loop.train_step(state, batch)
             state.progress.step += 1
             if number >= arguments.warm_up:
                 wait_times.append(loaded - start)
@@ -53,7 +53,7 @@ def measure(config: str, arguments: argparse.Namespace) -> dict:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             for _ in range(arguments.profiled):
-                training.train_step(state, next(batches))
+                loop.train_step(state, next(batches))
     return {
         "config": Path(config).name,
         "seconds_a_step": sum(step_times) / len(step_times),

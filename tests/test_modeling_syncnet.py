@@ -156,8 +156,8 @@ def test_losses_of_the_right_and_of_a_wrong_shift():
 def test_objective_learns_the_time_of_a_flash():
     """A picture that lights up with a tone: after a few steps the network tells how late the tone is."""
     pytest.importorskip("torchaudio", reason="the extra 'train' is not installed")
+    from lip2wav_hf.training.arguments import LossArguments
     from lip2wav_hf.training.objective_syncnet import SyncNetObjective
-    from lip2wav_hf.training.objectives import LossArguments
 
     torch.manual_seed(0)
     objective = SyncNetObjective(build(), LossArguments()).train()

@@ -22,6 +22,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .errors import Lip2WavError
+
 
 NUM_LANDMARKS = 468
 DETECTOR, MESH = "face_detection_short_range.tflite", "face_landmark.tflite"
@@ -60,7 +62,7 @@ MEAN_FACE = np.array(
 )
 
 
-class FaceTrackingError(ValueError):
+class FaceTrackingError(Lip2WavError):
     """No usable face: none was found in a video, or the networks that look for it cannot run."""
 
 

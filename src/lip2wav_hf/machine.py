@@ -1,11 +1,16 @@
-"""What an evaluation ran on: machine and versions, for `results.json`."""
+"""The machine: its cores, worker processes on them, and what is said of it in `results.json`."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import multiprocessing
 import os
 import platform
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +42,54 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def process_pool(number: int) -> ProcessPoolExecutor:
+    """
+    A pool of worker processes that compute on one thread each and leave Ctrl-C to this process.
+
+    Args:
+        number (`int`): how many.
+    """
+    # Spawned, not forked: the face networks and torch hold threads, which a forked process would wait for in vain.
+    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=_start_worker)
+
+
+@contextlib.contextmanager
+def worker_processes(number: int, chunksize: int = 1) -> Iterator[Callable[..., Iterable]]:
+    """
+    A `map` over worker processes, or in this process if one is enough.
+
+    Args:
+        number (`int`): how many processes.
+        chunksize (`int`, *optional*, defaults to 1): items that a process takes at a time. After Ctrl-C these are
+            finished, the others are not begun.
+
+    Yields:
+        a function like `map`, with results in order.
+    """
+    if number <= 1:
+        yield map
+        return
+    pool = process_pool(number)
+
+    def pool_map(function: Callable, *items: Iterable) -> Iterator:
+        return pool.map(function, *items, chunksize=chunksize)
+
+    try:
+        yield pool_map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends its workers
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # for libraries still to come
+        os.environ[variable] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that make the numbers, where they are installed."""
     found = {}
@@ -47,4 +100,4 @@ def versions() -> dict[str, str]:
     return found
 
 
-__all__ = ["available_cores", "machine", "versions"]
+__all__ = ["available_cores", "machine", "process_pool", "versions", "worker_processes"]

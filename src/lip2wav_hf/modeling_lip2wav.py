@@ -20,6 +20,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavConfig
+from .errors import Lip2WavError
 
 
 @dataclass
@@ -370,7 +371,7 @@ def best_path(scores: torch.Tensor, change_penalty: float) -> torch.Tensor:
     return torch.from_numpy(np.array(path[::-1], dtype=np.int64))
 
 
-class WeightsError(ValueError):
+class WeightsError(Lip2WavError):
     """Weights that cannot be used: they are missing, damaged or pickled, or do not fit the configuration."""
 
 

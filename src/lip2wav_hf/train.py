@@ -9,17 +9,17 @@ from pathlib import Path
 import yaml
 from transformers import HfArgumentParser
 
-from .training.clips import AugmentationArguments
-from .training.loop import (
+from .training.arguments import (
+    AugmentationArguments,
     CriticArguments,
     DataArguments,
     LossArguments,
     ModelArguments,
     OptimizationArguments,
-    TrainingError,
-    build_state,
-    train,
 )
+from .training.build import build_state
+from .training.loop import train
+from .training.state import TrainingError
 
 
 SECTIONS = (

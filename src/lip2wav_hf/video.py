@@ -19,6 +19,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from .errors import Lip2WavError
+
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ _REORDERING = 1  # second: timestamps that go back by less are jitter, by more a
 _DISCONTINUITY = 60  # seconds: a longer jump of the timestamps is a fault of the file, not a long picture
 
 
-class VideoError(ValueError):
+class VideoError(Lip2WavError):
     """A video or sound that cannot be read or written; the message names it, the cause and the remedy."""
 
 

@@ -15,8 +15,8 @@ from lip2wav_hf.grid.corpus import load_split  # noqa: E402
 from lip2wav_hf.metrics import metric_folder  # noqa: E402
 from lip2wav_hf.metrics.av_sync.av_sync import MIN_FRAMES, MouthCropsError, av_sync_clip  # noqa: E402
 from lip2wav_hf.metrics.av_sync.known_shifts import measure_shifts, put_off  # noqa: E402
+from lip2wav_hf.metrics.synchrony import SYNC_CHECKPOINT, load_sync_network  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError  # noqa: E402
-from lip2wav_hf.synchrony import SYNC_CHECKPOINT, load_sync_network  # noqa: E402
 from lip2wav_hf.video import mux_audio, read_audio  # noqa: E402
 
 

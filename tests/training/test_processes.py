@@ -124,12 +124,12 @@ def test_a_run_killed_at_ten_moments_ends_like_an_uninterrupted_one(recipe, laun
 LOSSES_SCRIPT = """
 import json, sys
 from accelerate.utils import gather_object
-from lip2wav_hf.training import loop as training
+from lip2wav_hf.training import build, loop
 from lip2wav_hf.train import parse_arguments
 
 output, arguments = sys.argv[1], sys.argv[2:]
-state = training.build_state(*parse_arguments(arguments))
-step, taken = training.train_step, []
+state = build.build_state(*parse_arguments(arguments))
+step, taken = loop.train_step, []
 
 def record(state, batch):
     losses = step(state, batch)
@@ -138,8 +138,8 @@ def record(state, batch):
     taken.append({name: sum(values) / len(values) for name, values in found.items()})
     return losses
 
-training.train_step = record
-training.train(state)
+loop.train_step = record
+loop.train(state)
 if state.accelerator.is_main_process:
     processes = state.accelerator.num_processes
     json.dump({"processes": processes, "losses": taken}, open(output, "w"))

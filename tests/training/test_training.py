@@ -26,10 +26,11 @@ from lip2wav_hf.grid.corpus import GridClip, sentence_words
 from lip2wav_hf.mel import LogMelSpectrogram
 from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.train import main, parse_arguments
-from lip2wav_hf.training import loop as training
-from lip2wav_hf.training import objectives
-from lip2wav_hf.training.clips import AugmentationArguments, SpeechClips, collate_clips, prepare_clips
+from lip2wav_hf.training import build, checkpoints, loop, objectives, validation
+from lip2wav_hf.training.arguments import AugmentationArguments
+from lip2wav_hf.training.clips import SpeechClips, collate_clips, prepare_clips
 from lip2wav_hf.training.objectives import stretch_frames
+from lip2wav_hf.training.state import TrainingError
 
 
 TINY_CRITIC = {"window_samples": 8000, "channels": [4, 8], "strides": [8, 8], "kernel_size": 5}
@@ -163,7 +164,7 @@ def test_log_mel_of_a_tone_peaks_in_its_band_and_frames():
 
 
 def test_prepared_clips_are_cached_and_bad_ones_reported(corpus, tmp_path, caplog):
-    clips = training.load_split(corpus, "train")[:2]
+    clips = build.load_split(corpus, "train")[:2]
     broken = GridClip("s9", "bbaf2n", tmp_path / "bbaf2n.mkv", tuple(sentence_words("bbaf2n")))
     broken.video.write_bytes(b"nothing")
     files = prepare_clips(
@@ -182,7 +183,7 @@ def test_prepared_clips_are_cached_and_bad_ones_reported(corpus, tmp_path, caplo
 
 
 def test_an_alignment_that_contradicts_the_name_is_reported(corpus, tmp_path, caplog):
-    clip = training.load_split(corpus, "train")[0]
+    clip = build.load_split(corpus, "train")[0]
     folder = tmp_path / "video" / "s1"
     folder.mkdir(parents=True)
     wrong = "bbaf2n" if clip.name != "bbaf2n" else "swiz9s"
@@ -197,8 +198,8 @@ def test_an_alignment_that_contradicts_the_name_is_reported(corpus, tmp_path, ca
 
 
 def run(arguments, output, *more):
-    state = training.build_state(*parse_arguments([*arguments, "--output_dir", str(output), *map(str, more)]))
-    training.train(state)
+    state = build.build_state(*parse_arguments([*arguments, "--output_dir", str(output), *map(str, more)]))
+    loop.train(state)
     return state
 
 
@@ -210,17 +211,17 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(run_arguments, tmp_pa
     whole = run(run_arguments, tmp_path / "whole")
     assert whole.progress.step == 6
 
-    step, taken = training.train_step, []
+    step, taken = loop.train_step, []
 
     def stop_in_mid_epoch(state, batch):
         taken.append(1)
         state.stop_requested = len(taken) == 3
         return step(state, batch)
 
-    monkeypatch.setattr(training, "train_step", stop_in_mid_epoch)
+    monkeypatch.setattr(loop, "train_step", stop_in_mid_epoch)
     stopped = run(run_arguments, tmp_path / "parts")
     assert stopped.progress.step == 3 and stopped.progress.step_in_epoch > 0
-    monkeypatch.setattr(training, "train_step", step)
+    monkeypatch.setattr(loop, "train_step", step)
     halfway = weights_of(tmp_path / "parts" / "checkpoint-3")
     resumed = run(run_arguments, tmp_path / "parts", "--resume", "latest")
     assert resumed.progress.step == 6
@@ -231,7 +232,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(run_arguments, tmp_pa
 
 def test_checkpoints_rotate_and_the_model_can_be_used(run_arguments, tmp_path):
     run(run_arguments, tmp_path, "--save_total_limit", 1)
-    assert [path.name for path in training.find_checkpoints(tmp_path)] == ["checkpoint-6"]
+    assert [path.name for path in checkpoints.find_checkpoints(tmp_path)] == ["checkpoint-6"]
     assert not list(tmp_path.glob("tmp-*"))
     lines = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
     assert lines and all(math.isfinite(line["validation/loss"]) for line in lines)
@@ -256,25 +257,25 @@ def fresh_accelerator():
 
 def test_validation_is_of_the_averaged_weights(run_arguments, tmp_path, fresh_accelerator):
     state = run(run_arguments, tmp_path, "--mixed_precision", "bf16", "--max_steps", 2)
-    before = training.validate(state)
-    assert before == training.validate(state)  # no dropout
+    before = validation.validate(state)
+    assert before == validation.validate(state)  # no dropout
     assert "validation/stft" not in before  # nor what training alone looks at
     assert state.objective.training
     for parameter in state.model.parameters():
         parameter.data.zero_()
-    assert training.validate(state) == before
+    assert validation.validate(state) == before
     for parameter in state.average.model.parameters():
         parameter.data.zero_()
-    assert training.validate(state) != before
+    assert validation.validate(state) != before
 
 
 def test_training_lowers_the_loss(run_arguments, tmp_path):
     arguments = [*run_arguments, "--max_steps", "60", "--learning_rate", "0.01", "--output_dir", str(tmp_path)]
     arguments += ["--validation_epochs", "100", "--save_epochs", "100"]
-    state = training.build_state(*parse_arguments(arguments))
-    first = training.validate(state)["validation/loss"]
-    training.train(state)
-    last = training.validate(state)["validation/loss"]
+    state = build.build_state(*parse_arguments(arguments))
+    first = validation.validate(state)["validation/loss"]
+    loop.train(state)
+    last = validation.validate(state)["validation/loss"]
     assert last < 0.8 * first
 
 
@@ -286,7 +287,7 @@ def test_a_speech_encoder_is_trained_and_then_judges_the_generator(run_arguments
     assert Lip2WavSpeechEncoder.from_pretrained(encoder / "final").config.num_mel_bins == 20
     before = Lip2WavSpeechEncoder.from_pretrained(encoder / "final").state_dict()
     state = run(run_arguments, tmp_path / "generator", "--speech_encoder", encoder / "final")
-    results = training.validate(state)
+    results = validation.validate(state)
     assert results["validation/perceptual"] > 0 and results["validation/heard_words"] > 0
     after = state.accelerator.unwrap_model(state.objective).speech_encoder.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)  # it is frozen
@@ -325,11 +326,11 @@ def test_the_frame_decoder_is_heard_at_its_own_rate(run_arguments, tmp_path):
 
 def losses_of(run_arguments, output, *more):
     """The losses of each batch of a run."""
-    state = training.build_state(*parse_arguments([*run_arguments, "--output_dir", str(output), *map(str, more)]))
-    step, taken = training.train_step, []
+    state = build.build_state(*parse_arguments([*run_arguments, "--output_dir", str(output), *map(str, more)]))
+    step, taken = loop.train_step, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "train_step", lambda *arguments: taken.append(step(*arguments)) or taken[-1])
-        training.train(state)
+        patch.setattr(loop, "train_step", lambda *arguments: taken.append(step(*arguments)) or taken[-1])
+        loop.train(state)
     return taken
 
 
@@ -355,7 +356,7 @@ def test_the_critic_starts_alone_and_then_judges(run_arguments, critic_options, 
 
 
 def test_without_a_weight_there_is_no_critic(run_arguments, tmp_path):
-    state = training.build_state(*parse_arguments([*run_arguments, "--output_dir", str(tmp_path)]))
+    state = build.build_state(*parse_arguments([*run_arguments, "--output_dir", str(tmp_path)]))
     assert state.critic is None and state.objective.critic_samples == 0
 
 
@@ -370,10 +371,10 @@ def test_the_critic_learns_to_tell_generated_from_real(run_arguments, critic_opt
 def test_the_generator_does_not_move_the_critic_nor_the_critic_the_generator(run_arguments, critic_options, tmp_path):
     options = [*critic_options, "--critic_warmup", 0, "--critic_learning_rate", 0, "--stretch_probability", 0]
     arguments = [*run_arguments, *options, "--output_dir", tmp_path, "--learning_rate", 0, "--ema_decay", 0]
-    state = training.build_state(*parse_arguments([*map(str, arguments)]))
+    state = build.build_state(*parse_arguments([*map(str, arguments)]))
     networks = (state.critic, state.model)
     before = [{name: value.clone() for name, value in network.named_parameters()} for network in networks]
-    losses = training.train_step(state, next(iter(state.train_loader)))
+    losses = loop.train_step(state, next(iter(state.train_loader)))
     assert "adversarial" in losses
     for network, values in zip(networks, before):
         assert all(torch.equal(values[name], value) for name, value in network.named_parameters())
@@ -385,7 +386,7 @@ def test_gathering_gradients_over_batches(run_arguments, tmp_path, fresh_acceler
     taken = losses_of(run_arguments, tmp_path, "--gradient_accumulation_steps", 2, "--max_steps", 2)
     assert len(taken) == 4
     progress = json.loads((tmp_path / "validation.jsonl").read_text().splitlines()[-1])
-    assert progress["step"] == 2 and training.find_checkpoints(tmp_path)[-1].name == "checkpoint-2"
+    assert progress["step"] == 2 and checkpoints.find_checkpoints(tmp_path)[-1].name == "checkpoint-2"
 
 
 def test_gathered_gradients_are_the_mean_of_the_batches(run_arguments, tmp_path, fresh_accelerator):
@@ -393,12 +394,12 @@ def test_gathered_gradients_are_the_mean_of_the_batches(run_arguments, tmp_path,
     config.write_text(json.dumps({"hidden_size": 16, "num_layers": 1, "num_mel_bins": 20, "dropout": 0.0}))
     options = ["--network", "speech_encoder", "--config", config, "--gradient_accumulation_steps", 2]
     arguments = [*run_arguments, *options, "--output_dir", tmp_path, "--learning_rate", 0]
-    state = training.build_state(*parse_arguments([*map(str, arguments)]))
+    state = build.build_state(*parse_arguments([*map(str, arguments)]))
     state.objective._vary = lambda mel: mel
     seen, batches, gradients = [], [], []
     state.accelerator.clip_grad_norm_ = lambda parameters, _: seen.extend(p.grad.clone() for p in parameters)
     for batch in state.train_loader:
-        training.train_step(state, batch)
+        loop.train_step(state, batch)
         batches.append(batch)
     for batch in batches:
         state.model.zero_grad()
@@ -412,9 +413,9 @@ def test_gathered_gradients_are_the_mean_of_the_batches(run_arguments, tmp_path,
 
 def test_validation_listens(run_arguments, tmp_path):
     state = run(run_arguments, tmp_path, "--max_steps", 2, "--validation_clips", 2)
-    results = training.validate(state)
+    results = validation.validate(state)
     assert 0 <= results["validation/stoi"] <= 1 and 0.9 < results["validation/pesq_nb"] < 4.6
-    assert "validation/stoi" not in training.validate(
+    assert "validation/stoi" not in validation.validate(
         run(run_arguments, tmp_path / "deaf", "--max_steps", 1, "--validation_clips", 0)
     )
 
@@ -436,11 +437,11 @@ def test_an_exploding_loss_stops_the_run_and_keeps_the_last_checkpoint(run_argum
     saved = run(run_arguments, tmp_path, "--max_steps", 3)
     weights = weights_of(tmp_path / "checkpoint-3")
     assert saved.progress.step == 3
-    state = training.build_state(*parse_arguments([*run_arguments, "--output_dir", str(tmp_path)]))
+    state = build.build_state(*parse_arguments([*run_arguments, "--output_dir", str(tmp_path)]))
     state.progress.batches, state.progress.mean_loss = 500, 1e-4
-    with pytest.raises(training.TrainingError, match="exploded at step 0.*--resume latest"):
-        training.train_step(state, next(iter(state.train_loader)))
-    assert training.find_checkpoints(tmp_path)[-1].name == "checkpoint-3"
+    with pytest.raises(TrainingError, match="exploded at step 0.*--resume latest"):
+        loop.train_step(state, next(iter(state.train_loader)))
+    assert checkpoints.find_checkpoints(tmp_path)[-1].name == "checkpoint-3"
     assert all(torch.equal(weights[name], value) for name, value in weights_of(tmp_path / "checkpoint-3").items())
 
 
@@ -478,7 +479,7 @@ def test_accelerate_launches_it(run_arguments, tmp_path):
 
 @pytest.mark.parametrize(("threads", "cores", "complaint"), [(1, 8, "OMP_NUM_THREADS=8"), (1, 1, ""), (2, 8, "")])
 def test_idle_cores_are_told_of(run_arguments, tmp_path, monkeypatch, caplog, threads, cores, complaint):
-    monkeypatch.setattr(training, "available_cores", lambda: cores)
+    monkeypatch.setattr(build, "available_cores", lambda: cores)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     run(run_arguments, tmp_path, "--max_steps", 1)
     assert ("OMP_NUM_THREADS" in caplog.text) == bool(complaint)
@@ -487,7 +488,7 @@ def test_idle_cores_are_told_of(run_arguments, tmp_path, monkeypatch, caplog, th
 
 def test_a_loss_that_is_no_number_stops_the_run(run_arguments, tmp_path, monkeypatch):
     monkeypatch.setattr(objectives, "masked_l1", lambda *_: torch.tensor(math.nan, requires_grad=True))
-    with pytest.raises(training.TrainingError, match="loss is nan at step 0"):
+    with pytest.raises(TrainingError, match="loss is nan at step 0"):
         run(run_arguments, tmp_path)
 
 

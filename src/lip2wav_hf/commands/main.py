@@ -24,6 +24,7 @@ from typing import Annotated
 import typer
 
 from .. import DEFAULT_CHECKPOINT
+from ..errors import Lip2WavError
 from ..evaluation.evaluate import BUNDLED_MODELS, evaluate_command
 from ..hub.card_results import card_command
 from ..hub.card_texts import write_card_command
@@ -41,7 +42,7 @@ PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 BAD_INPUT = 2  # exit status
 
 
-class CommandError(ValueError):
+class CommandError(Lip2WavError):
     """A command that cannot be carried out; the message names what is wrong and what to do."""
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..errors import Lip2WavError
+
 
 BINS = 10
 COVERAGES = (0.5, 0.8, 1.0)
@@ -20,7 +22,7 @@ LARGEST_TEMPERATURE = 20.0
 SMALLEST_ODDS = 1e-6  # a confidence is kept this far from 0 and 1, whose log-odds are infinite
 
 
-class CalibrationError(ValueError):
+class CalibrationError(Lip2WavError):
     """Confidences that cannot be calibrated."""
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import Lip2WavError
 from ..grid.corpus import VIDEO_SUFFIXES
 
 
@@ -28,7 +29,7 @@ ENVELOPE_WINDOW = 320  # samples: 20 ms
 ALIGNED = "aligned_"  # prefix of a column that was scored after alignment
 
 
-class EvaluationError(ValueError):
+class EvaluationError(Lip2WavError):
     """An evaluation that cannot be run as asked."""
 
 
@@ -99,7 +100,7 @@ def _score_stoi(pair: SoundPair) -> dict[str, Any]:
 
 def _original_offset(pair: SoundPair) -> float | None:
     """By how many seconds the original is late against its own video; 0 where no offset stands out."""
-    from ..synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset
+    from ..metrics.synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset
 
     regions = _mouth_regions(pair.video)
     if regions is None or min(len(regions), len(pair.reference) * 25 // SAMPLING_RATE) < MIN_FRAMES:
@@ -112,7 +113,7 @@ def _original_offset(pair: SoundPair) -> float | None:
 def _mouth_regions(video: Path) -> np.ndarray | None:
     """Gray mouth regions as the sync network sees them; None where there is no face."""
     from ..face_tracking import FaceTrackingError
-    from ..synchrony import load_sync_network
+    from ..metrics.synchrony import load_sync_network
 
     try:
         return load_sync_network()[2].extract(video).crops

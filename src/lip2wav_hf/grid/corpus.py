@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import Lip2WavError
 from ..grammar import GRAMMAR, VOCABULARY
 
 
@@ -75,7 +76,7 @@ OVERLAP33_TEST_CLIPS = 255  # of each speaker
 _SPEAKER = re.compile(r"s\d+", re.IGNORECASE)
 
 
-class GridError(ValueError):
+class GridError(Lip2WavError):
     """A GRID folder, clip name, alignment or split that cannot be used."""
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import Lip2WavError
 from ..evaluation.statistics import SUMMARY
 from ..evaluation.table import write_text
 
@@ -44,7 +45,7 @@ TABLE_METRICS = (
 DIGITS = 4  # of a value in the metadata
 
 
-class CardError(ValueError):
+class CardError(Lip2WavError):
     """A model card that cannot be written, or that does not tell what was measured."""
 
 

@@ -19,6 +19,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import Lip2WavError
+
 
 TEMPLATES = Path(__file__).parents[1] / "hub_cards"
 REPOSITORY_OWNER = "OWNER"  # stands for the owner in a model card; `lip2wav push` puts the real name in
@@ -55,7 +57,7 @@ hardware:       # on what
 """
 
 
-class CardTemplateError(ValueError):
+class CardTemplateError(Lip2WavError):
     """A card that cannot be written from what is there."""
 
 

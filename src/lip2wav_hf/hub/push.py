@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import Lip2WavError
 from .card_texts import REPOSITORY_OWNER, quiet_transformers, render_space_card
 
 
@@ -51,7 +52,7 @@ MANAGED_FOLDERS = ("critic", "speech_encoder", "syncnet", "face_models", "result
 MANAGED_FILES = ("*.py", "model*.safetensors*", "pytorch_model*")
 
 
-class HubError(ValueError):
+class HubError(Lip2WavError):
     """Something that cannot be published as it is, or that the Hub does not take."""
 
 

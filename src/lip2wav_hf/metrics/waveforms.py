@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.signal import resample_poly
 
+from lip2wav_hf.errors import Lip2WavError
+
 
 LARGEST_PLAUSIBLE_PEAK = 64.0  # a float waveform louder than this is integer PCM that was never scaled
 
 
-class WaveformError(ValueError):
+class WaveformError(Lip2WavError):
     """A waveform that no metric can score."""
 
 

@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..errors import Lip2WavError
 from ..grammar import GRAMMAR
 from ..grid.corpus import sentence_words
 
@@ -38,7 +39,7 @@ CLIP_SAMPLES = 48_000
 FRAME_HEIGHT, FRAME_WIDTH = 288, 360
 
 
-class SyntheticError(ValueError):
+class SyntheticError(Lip2WavError):
     """A speaker, sentence or request that cannot be synthesized."""
 
 

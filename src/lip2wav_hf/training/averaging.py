@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from ..errors import Lip2WavError
 
-class AveragingError(ValueError):
+
+class AveragingError(Lip2WavError):
     """Models whose weights cannot be averaged."""
 
 

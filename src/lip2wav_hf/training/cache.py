@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import Lip2WavError
 
-class ClipCacheError(ValueError):
+
+class ClipCacheError(Lip2WavError):
     """A cached clip that cannot be read."""
 
 

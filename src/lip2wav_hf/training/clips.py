@@ -11,7 +11,6 @@ import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -154,47 +153,6 @@ def _frame_words(clip: GridClip, frames: int, frame_rate: float) -> np.ndarray:
     for number, (start, end, _) in enumerate(entries):
         words[round(start * frame_rate) : max(round(end * frame_rate), round(start * frame_rate) + 1)] = number
     return words
-
-
-@dataclass
-class AugmentationArguments:
-    """How training clips are varied. All are our choices; a probability of 0 turns one off."""
-
-    speaker_probability: float = field(
-        default=0.0, metadata={"help": "Take a clip of a random speaker instead, each speaker as likely."}
-    )
-    splice_probability: float = field(
-        default=0.5,
-        metadata={"help": "Join the first words of a clip to the last words of another by the same speaker."},
-    )
-    window_frames: int = field(
-        default=64, metadata={"help": "Video frames cut from each clip at random; 0 for whole clips."}
-    )
-    flip_probability: float = field(default=0.5, metadata={"help": "Mirror the picture."})
-    scale: float = field(default=0.08, metadata={"help": "Largest relative change of size."})
-    rotation: float = field(default=4.0, metadata={"help": "Largest rotation, in degrees."})
-    shift: float = field(default=4.0, metadata={"help": "Largest shift, in pixels of the crop."})
-    aspect: float = field(default=0.0, metadata={"help": "Largest relative change of width against height."})
-    shear: float = field(default=0.0, metadata={"help": "Largest shear, as the tangent of its angle."})
-    lighting: float = field(
-        default=0.0, metadata={"help": "Largest slope of brightness across the picture, of full white."}
-    )
-    gamma: float = field(default=0.3, metadata={"help": "Largest change of log gamma."})
-    noise: float = field(
-        default=0.05, metadata={"help": "Largest standard deviation of pixel noise, of normalised pixels."}
-    )
-    blur_probability: float = field(default=0.15, metadata={"help": "Blur the picture."})
-    cutout_probability: float = field(
-        default=0.3, metadata={"help": "Hide a rectangle of the picture for the whole clip."}
-    )
-    time_mask_probability: float = field(
-        default=0.5, metadata={"help": "Hide a run of up to `time_mask_frames` frames."}
-    )
-    time_mask_frames: int = field(default=8, metadata={"help": "Longest run of hidden frames."})
-    stretch_probability: float = field(
-        default=0.5, metadata={"help": "Play the clip slower or faster, pitch unchanged."}
-    )
-    stretch: float = field(default=0.15, metadata={"help": "Largest relative change of speed."})
 
 
 class SpeechClips(Dataset):

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 
 from ..mel import LogMelSpectrogram
 from ..modeling_syncnet import Lip2WavSyncNet, cosines
-from .objectives import LossArguments, Objective, stretch_frames
+from .arguments import LossArguments
+from .objectives import Objective, stretch_frames
 
 
 FRAME_TEMPERATURE = 0.07  # of cosines between single frames, whose rivals are the other frames of the clip

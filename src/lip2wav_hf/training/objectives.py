@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from ..mel import LogMelSpectrogram, third_octave_pooling
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from .arguments import LossArguments
 from .losses import (
     ctc_loss,
     envelope_correlation_loss,
@@ -28,41 +28,6 @@ from .losses import (
     total_variation_loss,
     wasserstein_loss,
 )
-
-
-@dataclass
-class LossArguments:
-    """Weights of the losses, all our choices; 0 turns one off."""
-
-    mel: float = field(default=1.0, metadata={"help": "L1 of the standardised log-mel spectrogram."})
-    envelope: float = field(
-        default=2.0, metadata={"help": "Correlation of short-time envelopes of the mel spectrogram."}
-    )
-    ctc: float = field(default=0.02, metadata={"help": "Connectionist temporal classification of the words."})
-    words: float = field(default=0.1, metadata={"help": "Cross-entropy of the word aligned to each frame."})
-    magnitude: float = field(default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."})
-    stft: float = field(default=0.3, metadata={"help": "Multi-resolution STFT loss of the waveform."})
-    spoken_envelope: float = field(
-        default=0.5, metadata={"help": "Correlation of short-time envelopes of the waveform (16 kHz)."}
-    )
-    waveform: float = field(default=0.0, metadata={"help": "L1 of the waveform."})
-    power: float = field(default=0.0, metadata={"help": "Squared difference of the waveform's log power."})
-    total_variation: float = field(
-        default=0.0, metadata={"help": "Mean absolute difference of the waveform's neighbouring samples."}
-    )
-    adversarial: float = field(
-        default=0.0, metadata={"help": "Minus the Wasserstein critic's score; 0 for no critic."}
-    )
-    perceptual: float = field(
-        default=1.0, metadata={"help": "L1 of the speech encoder's features, where there is one (--speech_encoder)."}
-    )
-    heard_words: float = field(
-        default=0.2, metadata={"help": "Cross-entropy of the words that the speech encoder hears in each frame."}
-    )
-    decoder_windows: int = field(
-        default=8, metadata={"help": "Windows of predicted and of real mel the decoder learns from, each."}
-    )
-    decoder_window_frames: int = field(default=64, metadata={"help": "Length of such a window, in mel frames."})
 
 
 class Objective(nn.Module):

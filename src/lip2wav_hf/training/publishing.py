@@ -18,7 +18,8 @@ from ..machine import machine
 
 
 if TYPE_CHECKING:
-    from .loop import DataArguments, OptimizationArguments, State
+    from .arguments import DataArguments, OptimizationArguments
+    from .state import State
 
 
 def check_publishing(arguments: OptimizationArguments, network: str):

@@ -1,19 +1,20 @@
-"""What a run sounds like while it trains: metrics of a few validation clips, and what trackers show of them."""
+"""How well a run does while it trains: losses and words of validation clips, and the sound of a few of them."""
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import jiwer
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from ..modeling_lip2wav import Lip2WavModel
 from ..plotting import draw_speech
-
-
-if TYPE_CHECKING:
-    from .loop import State
+from .checkpoints import save_model
+from .state import State
 
 
 logger = logging.getLogger(__name__)
@@ -85,4 +86,60 @@ def _show(state: State, name: str, sound: np.ndarray, original: np.ndarray, word
     writer.add_images(f"mouth_crops/{name}", (crops - low) / (high - low).clamp(min=1e-6), step)
 
 
-__all__ = ["listen"]
+@torch.no_grad()
+def validate(state: State) -> dict[str, float]:
+    """Losses and text word error rate of the averaged weights on validation clips; keeps the best in `best/`."""
+    objective = state.accelerator.unwrap_model(state.objective).of(state.average.model).eval()
+    totals, count, references, hypotheses, found = {}, 0, [], [], []
+    for batch in state.validation_loader:
+        with state.accelerator.autocast():
+            losses = objective(batch)
+            text_logits = objective.recognise(batch) if hasattr(objective, "recognise") else None
+        size = len(batch["labels"])
+        gathered = state.accelerator.gather_for_metrics(
+            {name: value.float().repeat(size) for name, value in losses.items()}
+        )
+        for name, values in gathered.items():
+            totals[name] = totals.get(name, 0.0) + values.sum().item()
+        count += len(next(iter(gathered.values())))
+        if text_logits is None:  # of the sync network, which finds offsets and no words
+            found += state.accelerator.gather_for_metrics(objective.within_one_frame(batch)).tolist()
+            continue
+        words = state.average.model.decode_text(text_logits, batch["frame_mask"])
+        texts = [" ".join(entry["word"] for entry in clip) for clip in words]
+        vocabulary = state.model.config.vocabulary
+        expected = [
+            " ".join(vocabulary[label - 1] for label in labels[:length])
+            for labels, length in zip(batch["labels"].tolist(), batch["label_lengths"].tolist())
+        ]
+        pairs = state.accelerator.gather_for_metrics(list(zip(expected, texts)), use_gather_object=True)
+        references += [pair[0] for pair in pairs]
+        hypotheses += [pair[1] for pair in pairs]
+    results = {f"validation/{name}": total / count for name, total in totals.items()}
+    results["validation/loss"] = sum(results.values())
+    if found:
+        results["validation/within_one_frame"] = sum(found) / len(found)
+    else:
+        results["validation/text_wer"] = jiwer.wer(references, hypotheses)
+    results |= listen(state)
+    state.objective.train()
+    _report(state, results)
+    return results
+
+
+def _report(state: State, results: dict[str, float]):
+    progress = state.progress
+    if state.arguments.with_tracking:
+        state.accelerator.log(results, progress.step)
+    if state.accelerator.is_main_process:
+        line = {"step": progress.step, "epoch": progress.epoch, "seconds": round(progress.seconds, 1)} | {
+            name: round(value, 4) for name, value in results.items()
+        }
+        tqdm.write(json.dumps(line))
+        output = Path(state.arguments.output_dir)
+        output.mkdir(parents=True, exist_ok=True)
+        with (output / "validation.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    if results["validation/loss"] < progress.best_loss:
+        progress.best_loss = results["validation/loss"]
+        save_model(state, "best")

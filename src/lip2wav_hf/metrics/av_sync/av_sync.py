@@ -8,8 +8,9 @@ import datasets
 import evaluate
 import numpy as np
 
+from lip2wav_hf.errors import Lip2WavError
+from lip2wav_hf.metrics.synchrony import load_sync_network
 from lip2wav_hf.metrics.waveforms import check_waveform, mean_of_scored, resample
-from lip2wav_hf.synchrony import load_sync_network
 
 
 SILENT_RANGE = 2 / 32768  # two steps of 16-bit samples
@@ -49,7 +50,7 @@ _CITATION = """\
 """
 
 
-class MouthCropsError(ValueError):
+class MouthCropsError(Lip2WavError):
     """Mouth crops that cannot be compared with a sound."""
 
 

@@ -8,28 +8,22 @@ mouth says they belong, they can be learnt sharply.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
-from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from .grid.corpus import GridClip
-from .mel import LogMelSpectrogram
-from .modeling_syncnet import Lip2WavSyncNet, distances_over_shifts
-from .training.cache import read_cached_clip
-from .training.clips import prepare_clips, worker_processes
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..mel import LogMelSpectrogram
+from ..modeling_syncnet import Lip2WavSyncNet, distances_over_shifts
 
 
 logger = logging.getLogger(__name__)
 
-SYNC_CHECKPOINT = Path(__file__).parent / "checkpoints" / "grid-sync"
+SYNC_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "grid-sync"
 MAX_SHIFT = 4  # video frames to either side that are searched; what lies farther is no delay but a mistake
 STEPS = 8  # shifts tried in each video frame: 5 ms apart
 FIT_SECONDS = 0.025  # to either side of the smallest distance, through which a parabola is laid
@@ -105,52 +99,3 @@ def find_sound_offset(
     curvature, slope, _ = np.polyfit(times[near] - times[best], distances[near], 2)
     between = np.clip(-slope / (2 * curvature), -step, step) if curvature > 0 else 0.0
     return float(times[best] + between), float(np.median(distances) - distances.min())
-
-
-def find_sound_offsets(
-    clips: list[GridClip],
-    cache_dir: str | os.PathLike,
-    num_workers: int = 2,
-    progress: bool = True,
-    sync_network: str | os.PathLike = SYNC_CHECKPOINT,
-) -> dict[str, float]:
-    """
-    By how much the sound of each clip is late; found once and kept beside the cached clips.
-
-    Args:
-        clips (`list[GridClip]`): the clips.
-        cache_dir (`str` or `os.PathLike`): as for [`prepare_clips`], which is called for the crops.
-        num_workers (`int`, *optional*, defaults to 2): processes.
-        progress (`bool`, *optional*, defaults to `True`): show a progress bar.
-        sync_network (`str` or `os.PathLike`, *optional*): as for [`find_sound_offset`].
-
-    Returns:
-        `dict[str, float]`: seconds by `clip.key`; 0 where no offset stands out. Clips that cannot be used are left
-        out.
-    """
-    if not clips:
-        return {}
-    network, _, extractor = load_sync_network(sync_network)
-    weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in network.state_dict().values()))
-    path = Path(cache_dir, f"sound_offsets-{weights.hexdigest()[:12]}.json")
-    known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    missing = [clip for clip in clips if clip.key not in known]
-    if missing:
-        files = prepare_clips(missing, extractor, cache_dir, network.config.sampling_rate, num_workers, progress)
-        with worker_processes(num_workers) as map_:
-            offsets = map_(partial(_cached_offset, sync_network=sync_network), files.values())
-            found = tqdm(offsets, "sound offsets", len(files), disable=not progress)
-            known |= dict(zip(files, found))
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")
-        os.replace(temporary, path)
-    offsets = {clip.key: known[clip.key] for clip in clips if clip.key in known}
-    spread = 1000 * float(np.std(list(offsets.values())))
-    logger.info("the sound of %d clips is moved to their mouths (offsets: std %.1f ms).", len(offsets), spread)
-    return offsets
-
-
-def _cached_offset(path: Path, sync_network: str | os.PathLike) -> float:
-    clip = read_cached_clip(path)
-    offset, confidence = find_sound_offset(clip.crops, clip.waveform.astype(np.float32) / 32767, sync_network)
-    return offset if confidence >= MIN_CONFIDENCE else 0.0

@@ -5,14 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from lip2wav_hf import synchrony
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.grid.corpus import load_split
+from lip2wav_hf.metrics import synchrony
+from lip2wav_hf.metrics.synchrony import find_sound_offset
 from lip2wav_hf.modeling_syncnet import Lip2WavSyncNet
-from lip2wav_hf.synchrony import find_sound_offset, find_sound_offsets
 from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.train import parse_arguments
-from lip2wav_hf.training import loop as training
+from lip2wav_hf.training import arguments, build, sound_offsets
+from lip2wav_hf.training.sound_offsets import find_sound_offsets
+from lip2wav_hf.training.state import TrainingError
 from lip2wav_hf.video import read_audio
 
 
@@ -65,28 +67,28 @@ def test_offsets_are_kept_and_found_once(corpus, tmp_path, monkeypatch):
     (kept,) = tmp_path.glob("sound_offsets-*.json")
     assert json.loads(kept.read_text()) == first
     measured = []
-    once = synchrony.find_sound_offset
-    monkeypatch.setattr(synchrony, "find_sound_offset", lambda *pair: measured.append(1) or once(*pair))
+    once = sound_offsets.find_sound_offset
+    monkeypatch.setattr(sound_offsets, "find_sound_offset", lambda *pair: measured.append(1) or once(*pair))
     again = find_sound_offsets(clips[:3], tmp_path, num_workers=1, progress=False)
     assert len(measured) == 1 and {key: again[key] for key in first} == first
     assert len(json.loads(kept.read_text())) == 3
 
 
 def test_an_offset_that_does_not_stand_out_is_none(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(synchrony, "MIN_CONFIDENCE", 2.0)  # no confidence is higher
+    monkeypatch.setattr(sound_offsets, "MIN_CONFIDENCE", 2.0)  # no confidence is higher
     clips = load_split(corpus, "train")[:1]
     assert find_sound_offsets(clips, tmp_path, num_workers=1, progress=False) == {clips[0].key: 0.0}
 
 
 def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(synchrony, "find_sound_offset", lambda *_: (0.04, 1.0))
-    data = training.DataArguments(
+    monkeypatch.setattr(sound_offsets, "find_sound_offset", lambda *_: (0.04, 1.0))
+    data = arguments.DataArguments(
         data_dir=[str(corpus)], cache_dir=str(tmp_path), preprocessing_workers=1, synchronize=["synthetic1"]
     )
-    options = (Lip2WavFeatureExtractor(), training.Lip2WavConfig(), None, 0, False)
-    moved, _ = training.build_datasets(data, *options)
+    options = (Lip2WavFeatureExtractor(), build.Lip2WavConfig(), None, 0, False)
+    moved, _ = build.build_datasets(data, *options)
     data.synchronize = None
-    unmoved, _ = training.build_datasets(data, *options)
+    unmoved, _ = build.build_datasets(data, *options)
     for now, before in zip(moved, unmoved):
         assert now["waveform"].shape == before["waveform"].shape
         assert np.array_equal(now["waveform"][:-640], before["waveform"][640:])
@@ -97,12 +99,12 @@ def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, m
 def test_training_says_what_it_cannot_move(corpus, tmp_path, caplog):
     options = ["--data_dir", str(corpus), "--cache_dir", str(tmp_path), "--preprocessing_workers", "1"]
     data = parse_arguments([*options, "--synchronize", "s99"])[0]
-    training.build_datasets(data, Lip2WavFeatureExtractor(), training.Lip2WavConfig(), None, 0, False)
+    build.build_datasets(data, Lip2WavFeatureExtractor(), build.Lip2WavConfig(), None, 0, False)
     assert "--synchronize: there are no clips of s99." in caplog.text
-    with pytest.raises(training.TrainingError, match="not for its own training"):
+    with pytest.raises(TrainingError, match="not for its own training"):
         # The precision of the other tests: a process has only one.
         options += ["--network", "syncnet", "--synchronize", "synthetic1", "--mixed_precision", "no"]
-        training.build_state(*parse_arguments(options))
+        build.build_state(*parse_arguments(options))
 
 
 def test_another_sync_network_has_offsets_of_its_own(corpus, tmp_path):
@@ -127,8 +129,8 @@ def test_another_sync_network_has_offsets_of_its_own(corpus, tmp_path):
 )
 def test_a_sync_network_that_cannot_be_used_is_named(corpus, options, message):
     options = ["--data_dir", str(corpus), *options, "--mixed_precision", "no"]
-    with pytest.raises(training.TrainingError, match=message):
-        training.build_state(*parse_arguments(options))
+    with pytest.raises(TrainingError, match=message):
+        build.build_state(*parse_arguments(options))
 
 
 @pytest.mark.parametrize(

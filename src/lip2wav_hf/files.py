@@ -1,0 +1,89 @@
+"""Files that appear whole or not at all, and JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import Lip2WavError, one_line
+
+
+class FileError(Lip2WavError):
+    """A file that cannot be read as what it should be."""
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """
+    A temporary path beside `path`, with the same suffix, which takes its place when the block ends well and vanishes
+    otherwise. A reader sees the old file or the new one, never half of it.
+
+    Args:
+        path (`str` or `os.PathLike`): the file to write; its folder must exist.
+
+    Yields:
+        `Path`: where the block writes.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all; makes its folder."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2, **options: Any) -> None:
+    """Write a JSON file whole or not at all; `options` are those of `json.dumps`."""
+    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, **options) + "\n")
+
+
+def read_json(path: str | os.PathLike, error: type[Lip2WavError] = FileError) -> Any:
+    """
+    The content of a JSON file.
+
+    Args:
+        path (`str` or `os.PathLike`): the file.
+        error (subclass of [`Lip2WavError`], *optional*): what to raise; [`FileError`] by default.
+
+    Raises:
+        Lip2WavError: of the given class, if the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise error(f"{path}: it cannot be read as JSON ({one_line(problem)}).") from problem
+
+
+def replace_folder(temporary: str | os.PathLike, folder: str | os.PathLike) -> None:
+    """
+    Let a finished folder take the place of another, if there is one; there is never half a folder under that name.
+
+    Args:
+        temporary (`str` or `os.PathLike`): the finished folder, on the same file system.
+        folder (`str` or `os.PathLike`): its place.
+    """
+    folder = Path(folder)
+    outdated = folder.with_name(f"tmp-outdated-{folder.name}")
+    shutil.rmtree(outdated, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, outdated)
+    os.replace(temporary, folder)
+    shutil.rmtree(outdated, ignore_errors=True)
+
+
+__all__ = ["FileError", "read_json", "replace_folder", "replacing", "write_json", "write_text"]

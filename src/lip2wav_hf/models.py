@@ -1,0 +1,223 @@
+"""The package's networks, and how the name of a model becomes a folder: everywhere the same."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import Lip2WavError
+from .files import read_json
+
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+"""Folder of the bundled models."""
+
+DEFAULT_MODEL = "grid-s1"
+
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # owner/name
+DOWNLOADED = ("config.json", "preprocessor_config.json", "model*.safetensors*", "README.md")
+
+
+class ModelError(Lip2WavError):
+    """A model that is not there, or that is not what is needed."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """
+    One of the package's networks. A new network needs its own file and a record here; training, publishing and cards
+    read this list.
+
+    Attributes:
+        name (`str`): as `lip2wav train --network` takes it.
+        model_type (`str`): of its configuration.
+        module (`str`): file that holds it, without suffix, in the package's top folder.
+        class_name (`str`), config_name (`str`): its class, and that of its configuration in `configuration_lip2wav`.
+        folder (`str`): where it lies in the folder of a model; `"."` for the network that a pipeline runs.
+        description (`str`): what it is, for cards.
+        objective (`str`, *optional*): `module.class` in `training` of the objective that trains it alone.
+    """
+
+    name: str
+    model_type: str
+    module: str
+    class_name: str
+    config_name: str
+    folder: str
+    description: str
+    objective: str | None = None
+
+    @property
+    def model_class(self) -> Any:
+        """The class of the network, imported when it is asked for."""
+        return getattr(importlib.import_module(f"lip2wav_hf.{self.module}"), self.class_name)
+
+    @property
+    def config_class(self) -> Any:
+        """The class of its configuration, imported when it is asked for."""
+        return getattr(importlib.import_module("lip2wav_hf.configuration_lip2wav"), self.config_name)
+
+
+NETWORKS = (
+    Network(
+        "generator",
+        "lip2wav",
+        "modeling_lip2wav",
+        "Lip2WavModel",
+        "Lip2WavConfig",
+        ".",
+        "the generator",
+        "objectives.GeneratorObjective",
+    ),
+    Network(
+        "critic",
+        "lip2wav_critic",
+        "modeling_critic",
+        "Lip2WavCritic",
+        "Lip2WavCriticConfig",
+        "critic",
+        "the critic of the training",
+    ),
+    Network(
+        "speech_encoder",
+        "lip2wav_speech_encoder",
+        "modeling_speech_encoder",
+        "Lip2WavSpeechEncoder",
+        "Lip2WavSpeechEncoderConfig",
+        "speech_encoder",
+        "the speech encoder of the perceptual losses",
+        "objectives.SpeechEncoderObjective",
+    ),
+    Network(
+        "syncnet",
+        "lip2wav_syncnet",
+        "modeling_syncnet",
+        "Lip2WavSyncNet",
+        "Lip2WavSyncNetConfig",
+        "syncnet",
+        "the network that measures lip sync",
+        "objective_syncnet.SyncNetObjective",
+    ),
+)
+
+BY_TYPE = {network.model_type: network for network in NETWORKS}
+
+
+def bundled_models(model_type: str | None = "lip2wav") -> list[str]:
+    """Names of the models that come with the package, the default one first; of one type, or of all with `None`."""
+    names = [
+        path.parent.name
+        for path in sorted(CHECKPOINTS.glob("*/config.json"))
+        if model_type in (None, read_json(path, ModelError).get("model_type"))
+    ]
+    return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
+
+
+def locate_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -> Path | str:
+    """
+    What the name of a model stands for: what exists on disk under that name; else a bundled model; else `owner/name`
+    on the Hub.
+
+    Args:
+        model (`str` or `os.PathLike`): the name.
+        model_type (`str`, *optional*, defaults to `"lip2wav"`): for the advice in errors.
+
+    Returns:
+        `Path` of a folder, or `str`, the name of a repository.
+
+    Raises:
+        ModelError: if it can be none of these.
+    """
+    name = os.fspath(model)
+    path = Path(name).expanduser()
+    if path.is_file():
+        raise ModelError(
+            f"model {name}: this is a file. Name the folder that holds config.json and model.safetensors."
+        )
+    if path.is_dir():
+        return path
+    if name in bundled_models(None):
+        return CHECKPOINTS / name
+    if REPOSITORY.fullmatch(name):
+        return name
+    raise ModelError(f"model {name}: there is no such folder. {_choices(model_type)}")
+
+
+def find_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -> Path:
+    """
+    The folder of a saved model, see [`locate_model`]; a repository of the Hub is downloaded.
+
+    Args:
+        model (`str` or `os.PathLike`): the name.
+        model_type (`str`, *optional*, defaults to `"lip2wav"`): what its config.json must say; `None` for anything.
+
+    Raises:
+        ModelError: if there is none, it lacks something, or is of another type.
+    """
+    name, place = os.fspath(model), locate_model(model, model_type)
+    folder = place if isinstance(place, Path) else _download(place, model_type)
+    if not (folder / "config.json").is_file():
+        inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
+        advice = f"In it are {', '.join(inner)}: name one, such as {folder / inner[0]}." if inner else ""
+        raise ModelError(
+            f"model {name}: there is no config.json in it, so it is not a saved model. "
+            f"{advice or _choices(model_type)}"
+        )
+    found = read_json(folder / "config.json", ModelError)
+    found = found.get("model_type") if isinstance(found, dict) else None
+    if model_type not in (None, found):
+        raise ModelError(
+            f"model {name}: it is a model of the type {found!r}, not {model_type!r}. {_choices(model_type)}"
+        )
+    if not (folder / "preprocessor_config.json").is_file() and found in ("lip2wav", "lip2wav_syncnet"):
+        raise ModelError(
+            f"model {name}: there is no preprocessor_config.json in it, so it is not a saved model."
+            " Save the feature extractor there too."
+        )
+    if not weight_files(folder):
+        raise ModelError(f"model {name}: there are no weights (model.safetensors) in it. Save the model again.")
+    return folder
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of weights in a model's folder."""
+    return sorted(folder.glob("model*.safetensors"))
+
+
+def _choices(model_type: str | None) -> str:
+    names = ", ".join(bundled_models(model_type)) or "(none in this installation)"
+    return f"Give a folder, a repository of the Hub, or a bundled model: {names}."
+
+
+def _download(repository: str, model_type: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        return Path(snapshot_download(repository, allow_patterns=list(DOWNLOADED)))
+    except Exception as error:
+        raise ModelError(
+            f"model {repository}: there is no such folder, and the Hub does not give it either"
+            f" ({type(error).__name__}). Check the name and the network. {_choices(model_type)}"
+        ) from error
+
+
+__all__ = [
+    "BY_TYPE",
+    "CHECKPOINTS",
+    "DEFAULT_MODEL",
+    "NETWORKS",
+    "ModelError",
+    "Network",
+    "bundled_models",
+    "find_model",
+    "locate_model",
+    "weight_files",
+]

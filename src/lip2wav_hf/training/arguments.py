@@ -1,0 +1,205 @@
+"""The options of a training, in groups: what each is, and its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class DataArguments:
+    """Which clips to train on."""
+
+    data_dir: list[str] = field(metadata={"help": "Folders of GRID in any of its layouts, or laid out like it."})
+    cache_dir: str = field(default="runs/cache", metadata={"help": "Where mouth crops and sound are cached, once."})
+    split_scheme: str = field(
+        default="custom",
+        metadata={
+            "help": "Which clips are in which split: 'custom' (splits.json), 'seen4', 'unseen33' or 'overlap33'."
+        },
+    )
+    train_split: str = field(default="train", metadata={"help": "Split to train on."})
+    validation_split: str = field(default="validation", metadata={"help": "Split to validate on."})
+    speakers: list[str] | None = field(
+        default=None, metadata={"help": "Only these speakers; all of the split by default."}
+    )
+    synchronize: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Speakers whose sounds are moved to where their mouths say they belong, which the sync network"
+            " must tell well for them. GRID's own are early or late by about half a frame: nobody can foresee that."
+        },
+    )
+    sync_network: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub repo of the sync network for --synchronize; the bundled one by default."},
+    )
+    preprocessing_workers: int = field(default=2, metadata={"help": "Processes that prepare the cache."})
+    dataloader_workers: int = field(default=1, metadata={"help": "Processes that load and vary clips."})
+
+
+@dataclass
+class ModelArguments:
+    """Where the networks come from."""
+
+    config: str | None = field(
+        default=None, metadata={"help": "JSON file of the network's config; the default if not given."}
+    )
+    pretrained: str | None = field(default=None, metadata={"help": "Folder or Hub repo whose weights to start from."})
+    network: str = field(
+        default="generator", metadata={"help": "What to train: 'generator', 'speech_encoder' or 'syncnet'."}
+    )
+    speech_encoder: str | None = field(
+        default=None,
+        metadata={"help": "Folder of a trained speech encoder, for the generator's perceptual losses."},
+    )
+    feature_extractor: str | None = field(default=None, metadata={"help": "JSON file of a Lip2WavFeatureExtractor."})
+
+
+@dataclass
+class LossArguments:
+    """Weights of the losses, all our choices; 0 turns one off."""
+
+    mel: float = field(default=1.0, metadata={"help": "L1 of the standardised log-mel spectrogram."})
+    envelope: float = field(
+        default=2.0, metadata={"help": "Correlation of short-time envelopes of the mel spectrogram."}
+    )
+    ctc: float = field(default=0.02, metadata={"help": "Connectionist temporal classification of the words."})
+    words: float = field(default=0.1, metadata={"help": "Cross-entropy of the word aligned to each frame."})
+    magnitude: float = field(default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."})
+    stft: float = field(default=0.3, metadata={"help": "Multi-resolution STFT loss of the waveform."})
+    spoken_envelope: float = field(
+        default=0.5, metadata={"help": "Correlation of short-time envelopes of the waveform (16 kHz)."}
+    )
+    waveform: float = field(default=0.0, metadata={"help": "L1 of the waveform."})
+    power: float = field(default=0.0, metadata={"help": "Squared difference of the waveform's log power."})
+    total_variation: float = field(
+        default=0.0, metadata={"help": "Mean absolute difference of the waveform's neighbouring samples."}
+    )
+    adversarial: float = field(
+        default=0.0, metadata={"help": "Minus the Wasserstein critic's score; 0 for no critic."}
+    )
+    perceptual: float = field(
+        default=1.0, metadata={"help": "L1 of the speech encoder's features, where there is one (--speech_encoder)."}
+    )
+    heard_words: float = field(
+        default=0.2, metadata={"help": "Cross-entropy of the words that the speech encoder hears in each frame."}
+    )
+    decoder_windows: int = field(
+        default=8, metadata={"help": "Windows of predicted and of real mel the decoder learns from, each."}
+    )
+    decoder_window_frames: int = field(default=64, metadata={"help": "Length of such a window, in mel frames."})
+
+
+@dataclass
+class AugmentationArguments:
+    """How training clips are varied. All are our choices; a probability of 0 turns one off."""
+
+    speaker_probability: float = field(
+        default=0.0, metadata={"help": "Take a clip of a random speaker instead, each speaker as likely."}
+    )
+    splice_probability: float = field(
+        default=0.5,
+        metadata={"help": "Join the first words of a clip to the last words of another by the same speaker."},
+    )
+    window_frames: int = field(
+        default=64, metadata={"help": "Video frames cut from each clip at random; 0 for whole clips."}
+    )
+    flip_probability: float = field(default=0.5, metadata={"help": "Mirror the picture."})
+    scale: float = field(default=0.08, metadata={"help": "Largest relative change of size."})
+    rotation: float = field(default=4.0, metadata={"help": "Largest rotation, in degrees."})
+    shift: float = field(default=4.0, metadata={"help": "Largest shift, in pixels of the crop."})
+    aspect: float = field(default=0.0, metadata={"help": "Largest relative change of width against height."})
+    shear: float = field(default=0.0, metadata={"help": "Largest shear, as the tangent of its angle."})
+    lighting: float = field(
+        default=0.0, metadata={"help": "Largest slope of brightness across the picture, of full white."}
+    )
+    gamma: float = field(default=0.3, metadata={"help": "Largest change of log gamma."})
+    noise: float = field(
+        default=0.05, metadata={"help": "Largest standard deviation of pixel noise, of normalised pixels."}
+    )
+    blur_probability: float = field(default=0.15, metadata={"help": "Blur the picture."})
+    cutout_probability: float = field(
+        default=0.3, metadata={"help": "Hide a rectangle of the picture for the whole clip."}
+    )
+    time_mask_probability: float = field(
+        default=0.5, metadata={"help": "Hide a run of up to `time_mask_frames` frames."}
+    )
+    time_mask_frames: int = field(default=8, metadata={"help": "Longest run of hidden frames."})
+    stretch_probability: float = field(
+        default=0.5, metadata={"help": "Play the clip slower or faster, pitch unchanged."}
+    )
+    stretch: float = field(default=0.15, metadata={"help": "Largest relative change of speed."})
+
+
+@dataclass
+class CriticArguments:
+    """The critic of the adversarial stage, which `adversarial` above 0 turns on. All are our choices."""
+
+    critic_config: str | None = field(
+        default=None, metadata={"help": "JSON file of the critic's config; the default if not given."}
+    )
+    critic_pretrained: str | None = field(
+        default=None, metadata={"help": "Folder or Hub repo of a critic to go on with."}
+    )
+    critic_start: int = field(default=0, metadata={"help": "Step at which the critic begins to learn."})
+    critic_warmup: int = field(
+        default=100, metadata={"help": "Steps that it learns alone before the generator listens to it."}
+    )
+    critic_steps: int = field(default=1, metadata={"help": "Its updates for each batch."})
+    critic_learning_rate: float = field(default=1e-4, metadata={"help": "Its learning rate (Adam)."})
+    critic_beta1: float = field(default=0.5, metadata={"help": "Its Adam's first decay rate."})
+    gradient_penalty: float = field(default=10.0, metadata={"help": "Weight of its gradient penalty."})
+
+
+@dataclass
+class OptimizationArguments:
+    """How to optimise and what to keep."""
+
+    output_dir: str = field(
+        default="runs/lip2wav", metadata={"help": "Checkpoints, logs and the final model go here."}
+    )
+    max_steps: int = field(default=4500, metadata={"help": "Optimiser steps in all."})
+    batch_size: int = field(default=16, metadata={"help": "Clips of a batch, in each process."})
+    gradient_accumulation_steps: int = field(default=1, metadata={"help": "Batches for each optimiser step."})
+    learning_rate: float = field(default=1.5e-3, metadata={"help": "Highest learning rate (AdamW)."})
+    schedule: str = field(
+        default="one_cycle",
+        metadata={"help": "'one_cycle' (linear rise, half cosine down) or 'constant' (rise only)."},
+    )
+    adam_beta1: float = field(default=0.9, metadata={"help": "AdamW's first decay rate."})
+    adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second decay rate."})
+    warmup_ratio: float = field(default=0.1, metadata={"help": "Share of the steps in which the learning rate rises."})
+    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's weight decay."})
+    max_gradient_norm: float = field(default=1.0, metadata={"help": "Gradients are clipped to this norm."})
+    explosion_factor: float = field(
+        default=20.0,
+        metadata={"help": "A loss this many times its running mean stops the run, after 100 batches; 0 for never."},
+    )
+    ema_decay: float = field(
+        default=0.999, metadata={"help": "Decay of the averaged weights, which are what is saved and validated."}
+    )
+    mixed_precision: str = field(default="bf16", metadata={"help": "'no', 'bf16' or 'fp16'."})
+    seed: int = field(default=0, metadata={"help": "Of everything random."})
+    validation_epochs: int = field(default=1, metadata={"help": "Validate every so many epochs."})
+    validation_clips: int = field(
+        default=8, metadata={"help": "Validation clips that are spoken and scored (STOI, ESTOI, PESQ) each time."}
+    )
+    save_epochs: int = field(default=1, metadata={"help": "Write a checkpoint every so many epochs."})
+    save_dtype: str = field(
+        default="float16",
+        metadata={"help": "Type of the weights in best/ and final/, which load as float32 all the same."},
+    )
+    save_total_limit: int = field(default=2, metadata={"help": "Checkpoints kept."})
+    resume: str | None = field(
+        default=None, metadata={"help": "'latest' or the folder of a checkpoint to go on from."}
+    )
+    with_tracking: bool = field(default=True, metadata={"help": "Log to TensorBoard in output_dir/logs."})
+    push_to_hub: bool = field(
+        default=False,
+        metadata={"help": "At the end, measure final/ on the validation clips and publish it on the Hub."},
+    )
+    hub_model_id: str | None = field(default=None, metadata={"help": "Its repository there, such as me/my-voice."})
+    hub_license: str | None = field(
+        default=None, metadata={"help": "Licence of the weights, as the Hub names it, such as cc-by-4.0."}
+    )
+    hub_private: bool = field(default=False, metadata={"help": "Make that repository a private one."})

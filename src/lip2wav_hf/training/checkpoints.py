@@ -1,0 +1,98 @@
+"""What a run leaves on disk: checkpoints to go on from, and models ready for `from_pretrained`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import torch
+
+from ..modeling_lip2wav import Lip2WavPreTrainedModel
+from .state import State, TrainingError
+
+
+logger = logging.getLogger(__name__)
+
+
+def save_checkpoint(state: State):
+    """Write `checkpoint-STEP` whole or not at all, and drop the oldest beyond the limit."""
+    output = Path(state.arguments.output_dir)
+    step = state.progress.step
+    if state.saved_step == step:
+        return
+    final, temporary, outdated = (output / f"{prefix}checkpoint-{step}" for prefix in ("", "tmp-", "tmp-outdated-"))
+    if state.accelerator.is_main_process:
+        for leftover in (temporary, outdated):
+            shutil.rmtree(leftover, ignore_errors=True)
+    state.accelerator.wait_for_everyone()
+    state.accelerator.save_state(str(temporary))
+    state.accelerator.wait_for_everyone()
+    if state.accelerator.is_main_process:
+        _put_in_place(temporary, final, outdated)
+        for old in find_checkpoints(output)[: -state.arguments.save_total_limit]:
+            shutil.rmtree(old)
+    state.accelerator.wait_for_everyone()
+    state.saved_step = step
+
+
+def _put_in_place(temporary: Path, final: Path, outdated: Path):
+    """A finished folder takes the place of one from before, if there is one; at no moment is there half a folder."""
+    if final.exists():
+        os.replace(final, outdated)
+    os.replace(temporary, final)
+    shutil.rmtree(outdated, ignore_errors=True)
+
+
+def find_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
+    """Complete checkpoints of a run, oldest first."""
+    folders = [path for path in Path(output_dir).glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit()]
+    return sorted(folders, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def save_model(state: State, name: str):
+    """
+    Write `output_dir/name`, ready for `from_pretrained`: the averaged weights and the feature extractor, the critic in
+    `critic/` and the speech encoder in `speech_encoder/` where there are any.
+    """
+    if not state.accelerator.is_main_process:
+        return
+    output = Path(state.arguments.output_dir)
+    temporary, outdated = output / f"tmp-{name}", output / f"tmp-outdated-{name}"
+    for leftover in (temporary, outdated):
+        shutil.rmtree(leftover, ignore_errors=True)
+    _save_network(state, state.average.model, temporary)
+    if state.critic is not None:
+        _save_network(state, state.critic, temporary / "critic")
+    speech_encoder = getattr(state.accelerator.unwrap_model(state.objective), "speech_encoder", None)
+    if speech_encoder is not None:
+        _save_network(state, speech_encoder, temporary / "speech_encoder")
+    state.feature_extractor.save_pretrained(temporary)
+    _put_in_place(temporary, output / name, outdated)
+
+
+def _save_network(state: State, network: Lip2WavPreTrainedModel, folder: Path):
+    copy.deepcopy(network).to(getattr(torch, state.arguments.save_dtype)).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["dtype"] = "float32"  # what to calculate in: half precision saves space, but is slow on a CPU
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def resume(state: State):
+    """Go on from the checkpoint that the arguments name."""
+    wanted = state.arguments.resume
+    if wanted is None:
+        return
+    checkpoints = find_checkpoints(state.arguments.output_dir)
+    if wanted == "latest" and not checkpoints:
+        logger.warning("no checkpoint in %s: starting from the beginning.", state.arguments.output_dir)
+        return
+    folder = checkpoints[-1] if wanted == "latest" else Path(wanted)
+    if not folder.is_dir():
+        raise TrainingError(f"{folder}: no such checkpoint folder to resume from.")
+    state.accelerator.load_state(str(folder))
+    state.saved_step = state.progress.step
+    logger.info("resumed from %s (step %d).", folder, state.progress.step)

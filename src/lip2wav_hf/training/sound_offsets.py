@@ -1,0 +1,70 @@
+"""Offsets between the sound and the mouth of the clips that a training uses, found once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..grid.corpus import GridClip
+from ..metrics.synchrony import MIN_CONFIDENCE, SYNC_CHECKPOINT, find_sound_offset, load_sync_network
+from .cache import read_cached_clip
+from .clips import prepare_clips, worker_processes
+
+
+logger = logging.getLogger(__name__)
+
+
+def find_sound_offsets(
+    clips: list[GridClip],
+    cache_dir: str | os.PathLike,
+    num_workers: int = 2,
+    progress: bool = True,
+    sync_network: str | os.PathLike = SYNC_CHECKPOINT,
+) -> dict[str, float]:
+    """
+    By how much the sound of each clip is late; found once and kept beside the cached clips.
+
+    Args:
+        clips (`list[GridClip]`): the clips.
+        cache_dir (`str` or `os.PathLike`): as for [`prepare_clips`], which is called for the crops.
+        num_workers (`int`, *optional*, defaults to 2): processes.
+        progress (`bool`, *optional*, defaults to `True`): show a progress bar.
+        sync_network (`str` or `os.PathLike`, *optional*): as for [`find_sound_offset`].
+
+    Returns:
+        `dict[str, float]`: seconds by `clip.key`; 0 where no offset stands out. Clips that cannot be used are left
+        out.
+    """
+    if not clips:
+        return {}
+    network, _, extractor = load_sync_network(sync_network)
+    weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in network.state_dict().values()))
+    path = Path(cache_dir, f"sound_offsets-{weights.hexdigest()[:12]}.json")
+    known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    missing = [clip for clip in clips if clip.key not in known]
+    if missing:
+        files = prepare_clips(missing, extractor, cache_dir, network.config.sampling_rate, num_workers, progress)
+        with worker_processes(num_workers) as map_:
+            offsets = map_(partial(_cached_offset, sync_network=sync_network), files.values())
+            found = tqdm(offsets, "sound offsets", len(files), disable=not progress)
+            known |= dict(zip(files, found))
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")
+        os.replace(temporary, path)
+    offsets = {clip.key: known[clip.key] for clip in clips if clip.key in known}
+    spread = 1000 * float(np.std(list(offsets.values())))
+    logger.info("the sound of %d clips is moved to their mouths (offsets: std %.1f ms).", len(offsets), spread)
+    return offsets
+
+
+def _cached_offset(path: Path, sync_network: str | os.PathLike) -> float:
+    clip = read_cached_clip(path)
+    offset, confidence = find_sound_offset(clip.crops, clip.waveform.astype(np.float32) / 32767, sync_network)
+    return offset if confidence >= MIN_CONFIDENCE else 0.0

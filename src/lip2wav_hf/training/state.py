@@ -1,0 +1,106 @@
+"""What a run works with, and what is kept of it in checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..errors import Lip2WavError
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..modeling_critic import Lip2WavCritic
+from ..modeling_lip2wav import Lip2WavPreTrainedModel
+from .arguments import CriticArguments, OptimizationArguments
+from .objectives import Objective
+
+
+class TrainingError(Lip2WavError):
+    """Training arguments, data or a checkpoint that cannot be used, or a loss that is no longer a number."""
+
+
+class AveragedWeights:
+    """Exponential moving average of a network's weights and statistics, with a quick start."""
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay, self.updates = decay, 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module):
+        """Move the average towards the network."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        averages, values = self.model.state_dict(), model.state_dict()
+        floating = [name for name in averages if averages[name].is_floating_point()]
+        torch._foreach_lerp_([averages[name] for name in floating], [values[name] for name in floating], 1 - decay)
+        for name in set(averages) - set(floating):
+            averages[name].copy_(values[name])
+
+    def state_dict(self) -> dict:
+        return {"model": self.model.state_dict(), "updates": self.updates}
+
+    def load_state_dict(self, state: dict):
+        self.model.load_state_dict(state["model"])
+        self.updates = state["updates"]
+
+
+@dataclass
+class Progress:
+    """Where a run is: kept in checkpoints."""
+
+    step: int = 0
+    epoch: int = 0
+    step_in_epoch: int = 0
+    best_loss: float = math.inf
+    seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    batches: int = 0
+    mean_loss: float = 0.0
+
+    def state_dict(self) -> dict:
+        return dict(self.__dict__)
+
+    def load_state_dict(self, state: dict):
+        self.__dict__.update(state)
+
+
+@dataclass
+class State:
+    """All that a run works with."""
+
+    accelerator: Accelerator
+    arguments: OptimizationArguments
+    objective: Objective
+    average: AveragedWeights
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    train_loader: DataLoader
+    validation_loader: DataLoader
+    feature_extractor: Lip2WavFeatureExtractor
+    critic_arguments: CriticArguments
+    critic_objective: nn.Module | None = None
+    critic_optimizer: torch.optim.Optimizer | None = None
+    progress: Progress = field(default_factory=Progress)
+    stop_requested: bool = False
+    saved_step: int | None = None
+
+    @property
+    def model(self) -> Lip2WavPreTrainedModel:
+        """The network that is trained, out of its wrappers."""
+        return self.accelerator.unwrap_model(self.objective).model
+
+    @property
+    def critic(self) -> Lip2WavCritic | None:
+        """The critic out of its wrappers; None without one."""
+        objective = self.critic_objective
+        return None if objective is None else self.accelerator.unwrap_model(objective).critic
+
+    @property
+    def networks(self) -> dict[str, Lip2WavPreTrainedModel]:
+        """What a checkpoint holds, by the folder in it."""
+        return {".": self.model} | ({"critic": self.critic} if self.critic is not None else {})
