@@ -9,6 +9,8 @@ import pytest
 
 import lip2wav_hf
 from conftest import REPOSITORY
+from lip2wav_hf.hub.remote_code import remote_code_files
+from lip2wav_hf.models import NETWORKS
 
 
 PACKAGE = Path(lip2wav_hf.__file__).parent
@@ -66,15 +68,14 @@ def test_the_bundled_checkpoint_is_small():
     assert (PACKAGE / "checkpoints" / "grid-s1" / "model.safetensors").stat().st_size <= 30_000_000
 
 
-REMOTE_FILES = (
-    "configuration_lip2wav.py",
-    "grammar.py",
-    "modeling_lip2wav.py",
-    "video.py",
-    "face_tracking.py",
-    "feature_extraction_lip2wav.py",
-    "pipeline_video_to_speech.py",
-)
+REMOTE_FILES = [path.name for path in remote_code_files()]
+
+
+def test_remote_code_lies_flat():
+    """Networks, extractor, pipeline and what they import are files of the top folder, where the Hub's loader looks."""
+    assert {path.parent for path in remote_code_files()} == {PACKAGE}
+    assert {f"{network.module}.py" for network in NETWORKS} <= set(REMOTE_FILES)
+    assert {"errors.py", "video.py", "face_tracking.py", "grammar.py", "mel.py"} <= set(REMOTE_FILES)
 
 
 @pytest.mark.parametrize("name", REMOTE_FILES)

@@ -31,7 +31,8 @@ from lip2wav_hf.configuration_lip2wav import Lip2WavCriticConfig, Lip2WavSpeechE
 from lip2wav_hf.evaluation.systems import model_sha256
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.hub.card_texts import write_model_card
-from lip2wav_hf.hub.push import HubError, code_files, plan_dataset, plan_model, plan_space, push
+from lip2wav_hf.hub.push import HubError, plan_dataset, plan_model, plan_space, push
+from lip2wav_hf.hub.remote_code import code_files
 from lip2wav_hf.modeling_critic import Lip2WavCritic
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder

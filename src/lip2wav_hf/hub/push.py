@@ -21,6 +21,7 @@ import typer
 
 from ..errors import Lip2WavError
 from .card_texts import REPOSITORY_OWNER, quiet_transformers, render_space_card
+from .remote_code import EXTRACTOR, PIPELINE, code_files
 
 
 PACKAGE = Path(__file__).parents[1]
@@ -34,8 +35,6 @@ NETWORKS = {
     "lip2wav_speech_encoder": ("modeling_speech_encoder", "Lip2WavSpeechEncoder"),
     "lip2wav_syncnet": ("modeling_syncnet", "Lip2WavSyncNet"),
 }
-PIPELINE = ("pipeline_video_to_speech", "VideoToSpeechPipeline")
-EXTRACTOR = ("feature_extraction_lip2wav", "Lip2WavFeatureExtractor")
 
 WEIGHTS = "model*.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -326,17 +325,6 @@ def plan_dataset(card: str | os.PathLike) -> Upload:
     if not _load_card(DatasetCard, card).data.license:
         raise HubError(f"{card}: its metadata have no `license:`. Name the licence of the data.")
     return Upload(DATASET, {"README.md": card})
-
-
-def code_files(modules: list[str]) -> list[Path]:
-    """The files of these modules of the package, and of all that they import from it."""
-    from transformers.dynamic_module_utils import get_relative_import_files
-
-    paths = set()
-    for module in modules:
-        path = PACKAGE / f"{module}.py"
-        paths |= {path, *map(Path, get_relative_import_files(path))}
-    return sorted(paths)
 
 
 def _plan_network(folder: Path, model_type: str | None = None) -> tuple[Any, dict[str, Path | bytes]]:
@@ -695,7 +683,6 @@ def _print_upload(upload: Upload, branch: str, private: bool) -> None:
 __all__ = [
     "HubError",
     "Upload",
-    "code_files",
     "plan_dataset",
     "plan_model",
     "plan_space",
