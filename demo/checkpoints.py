@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from lip2wav_hf import DEFAULT_CHECKPOINT, Lip2WavConfig, VideoToSpeechPipeline
-from lip2wav_hf.commands.main import find_model, load_pipeline
+from lip2wav_hf.commands.speak import load_pipeline
+from lip2wav_hf.models import find_model
 
 
 ENVIRONMENT = "LIP2WAV_CHECKPOINTS"  # folders and repositories, separated by commas or white space

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import lip2wav_hf
 from lip2wav_hf.commands import main as cli
+from lip2wav_hf.commands import speak
 
 
 @pytest.fixture
@@ -296,13 +297,13 @@ def test_an_unforeseen_fault_is_one_line_too(run, tmp_path, talking_video, monke
     ],
 )
 def test_names_in_a_folder_are_distinct(tmp_path, videos, names):
-    jobs = cli.plan_jobs(videos, [tmp_path])
+    jobs = speak.plan_jobs(videos, [tmp_path])
     assert [job.outputs for job in jobs] == [[tmp_path / f"{name}.wav"] for name in names]
 
 
 def test_names_that_cannot_be_told_apart(tmp_path):
-    with pytest.raises(cli.CommandError, match="same output name"):
-        cli.plan_jobs(["1/s/a.mpg", "2/s/a.mpg"], [tmp_path])
+    with pytest.raises(speak.CommandError, match="same output name"):
+        speak.plan_jobs(["1/s/a.mpg", "2/s/a.mpg"], [tmp_path])
 
 
 # --------------------------------------------------------------------------------------------------------------------
