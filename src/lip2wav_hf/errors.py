@@ -1,10 +1,52 @@
-"""The common base of this package's errors, and how a message becomes one line."""
+"""The common base of this package's errors, packages that are not installed, and how a message becomes one line."""
 
 from __future__ import annotations
+
+import importlib.util
 
 
 class Lip2WavError(ValueError):
     """What this package raises for input that it cannot use: the message says what is wrong and what to do."""
+
+
+class MissingExtraError(Lip2WavError):
+    """A package that is not installed, because the extra that brings it is not."""
+
+
+def install_extra(extra: str) -> str:
+    """How to install an extra of this package, to be put into a message."""
+    return f"pip install '.[{extra}]' in a checkout of lip2wav_hf"
+
+
+def missing_extra(extra: str, package: str, purpose: str, otherwise: str = "") -> MissingExtraError:
+    """
+    The error for a package that is not installed.
+
+    Args:
+        extra (`str`): the extra that brings the package, such as `"evaluate"`.
+        package (`str`): the package.
+        purpose (`str`): what needs it; begins the message.
+        otherwise (`str`, *optional*): how to do without it.
+    """
+    alternative = f"; or do without: {otherwise}" if otherwise else ""
+    return MissingExtraError(f"{purpose} needs the package {package}: {install_extra(extra)}{alternative}.")
+
+
+def require_packages(extra: str, purpose: str, *packages: str) -> None:
+    """
+    Look whether packages are installed, without importing them.
+
+    Args:
+        extra (`str`): the extra that brings them.
+        purpose (`str`): what needs them; begins the message.
+        packages (`str`): top-level modules.
+
+    Raises:
+        MissingExtraError: for the first that is missing.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise missing_extra(extra, package, purpose)
 
 
 def one_line(error: BaseException | str) -> str:
@@ -19,4 +61,4 @@ def one_line(error: BaseException | str) -> str:
     return text or type(error).__name__
 
 
-__all__ = ["Lip2WavError", "one_line"]
+__all__ = ["Lip2WavError", "MissingExtraError", "install_extra", "missing_extra", "one_line", "require_packages"]

@@ -25,11 +25,12 @@ import typer
 
 from ..grid.corpus import VIDEO_SUFFIXES, GridClip, GridError, load_split, sentence_words
 from ..machine import available_cores, machine, versions
+from ..models import CHECKPOINTS as BUNDLED_MODELS
 from .baselines import AUDIO_SUFFIXES, Compared, baseline_kind, compare, sound_files
 from .run import CLIPS, FINGERPRINT, RESULTS, Clip, Run, Scorer, Share, WorkerError, collect
 from .scoring import CLIP_METRICS, SAMPLING_RATE, EvaluationError, check_metrics, clip_columns
 from .statistics import INTERVAL, by_speaker, column, slot_errors, summarize
-from .systems import BUNDLED_MODELS, load_pipeline, model_name, speak_and_score, weights_sha256
+from .systems import load_pipeline, model_name, speak_and_score, weights_sha256
 from .table import read_clips, write_text
 
 

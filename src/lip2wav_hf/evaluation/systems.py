@@ -14,36 +14,47 @@ from typing import Any
 
 import numpy as np
 
-from .. import DEFAULT_CHECKPOINT
+from ..models import DEFAULT_MODEL, find_model
 from .run import Clip, Scorer, WorkerError, collect
 from .scoring import EvaluationError
 
 
-BUNDLED_MODELS = Path(DEFAULT_CHECKPOINT).parent
+FOLDERS_OF_A_RUN = ("best", "final")  # what a training calls its models, whatever they are
 
 
 def model_name(model: Any) -> str:
-    """What the report calls a model."""
+    """
+    What reports and cards call a model: a folder by its name, the model of a training by that of its run.
+
+    Args:
+        model (`str`, `os.PathLike` or pipeline, *optional*): as `evaluate_model` takes it; the default model if
+            `None`.
+
+    Returns:
+        `str`: `"grid_s1"` for `runs/grid_s1/best`; what is no folder, such as `"owner/name"`, as it is.
+    """
     if model is None:
-        return Path(DEFAULT_CHECKPOINT).name
-    if isinstance(model, (str, os.PathLike)):
-        return Path(model).resolve().name if Path(model).exists() else os.fspath(model)
-    return type(model).__name__
+        return DEFAULT_MODEL
+    if not isinstance(model, (str, os.PathLike)):
+        return type(model).__name__
+    path = Path(model).expanduser()
+    if not path.exists():
+        return os.fspath(model)
+    path = path.resolve()
+    return path.parent.name if path.name in FOLDERS_OF_A_RUN and path.parent.name else path.name
 
 
 def load_pipeline(model: Any, device: str | int | None, dtype: str | None) -> tuple[Any, float]:
     """The pipeline, and how long it took to load, in seconds."""
     if callable(model):
         return model, 0.0
-    model = os.fspath(model) if model is not None else DEFAULT_CHECKPOINT
-    if "/" not in model and (BUNDLED_MODELS / model / "config.json").is_file():
-        model = str(BUNDLED_MODELS / model)
+    folder = find_model(DEFAULT_MODEL if model is None else model)
     start = time.perf_counter()
     from transformers import pipeline
 
     import lip2wav_hf  # noqa: F401, registers the task
 
-    options = {"model": model, "device": device, "dtype": dtype}
+    options = {"model": str(folder), "device": device, "dtype": dtype}
     try:
         pipe = pipeline("video-to-speech", **{key: value for key, value in options.items() if value is not None})
     except (OSError, KeyError, RuntimeError) as error:
@@ -156,4 +167,4 @@ def _scored(
             yield None
 
 
-__all__ = ["BUNDLED_MODELS", "load_pipeline", "model_name", "model_sha256", "speak_and_score", "weights_sha256"]
+__all__ = ["load_pipeline", "model_name", "model_sha256", "speak_and_score", "weights_sha256"]

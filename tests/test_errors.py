@@ -1,0 +1,21 @@
+"""Errors that all rooms share: one line, and packages that are not installed."""
+
+import pytest
+
+from lip2wav_hf.errors import Lip2WavError, MissingExtraError, missing_extra, one_line, require_packages
+
+
+def test_a_missing_package_is_named_with_the_way_to_install_it():
+    require_packages("evaluate", "this", "json", "csv")
+    with pytest.raises(
+        MissingExtraError, match=r"^the report needs the package no_such_package: pip install '\.\[evaluate\]' in a"
+    ):
+        require_packages("evaluate", "the report", "json", "no_such_package")
+    error = missing_extra("train", "jiwer", "validation", "--validation_epochs 0")
+    assert isinstance(error, Lip2WavError) and str(error).endswith("; or do without: --validation_epochs 0.")
+
+
+def test_a_message_is_one_line():
+    assert one_line("two\n lines") == "two lines"
+    assert one_line(ValueError("bad")) == "bad" and one_line(OSError("bad")) == "OSError: bad"
+    assert one_line(KeyError()) == "KeyError"
