@@ -2,7 +2,7 @@ import re
 import subprocess
 import sys
 from configparser import ConfigParser
-from importlib.metadata import entry_points, requires, version
+from importlib.metadata import entry_points, packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import lip2wav_hf
 from conftest import REPOSITORY
 from lip2wav_hf.hub.remote_code import remote_code_files
 from lip2wav_hf.models import NETWORKS
+from source_tree import NAME, closure, modules
 
 
 PACKAGE = Path(lip2wav_hf.__file__).parent
@@ -41,7 +42,64 @@ def test_no_needless_upper_bounds():
 
 
 def test_every_extra_is_there(setup_cfg):
-    assert set(setup_cfg["options.extras_require"]) == {"train", "evaluate", "demo", "browser", "docs", "dev"}
+    extras = {"train", "evaluate", "demo", "synthetic", "browser", "docs", "dev"}
+    assert set(setup_cfg["options.extras_require"]) == extras
+
+
+def required(setup_cfg, extra: str = "") -> list[str]:
+    """Normalised names of the distributions that the package, or one of its extras, asks for by itself."""
+    section = setup_cfg["options.extras_require"][extra] if extra else setup_cfg["options"]["install_requires"]
+    lines = [line.strip() for line in section.splitlines() if line.strip() and not line.strip().startswith("#")]
+    return [normalized(re.split(r"[<>=~\[ ]", line)[0]) for line in lines]
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_nothing_is_asked_for_twice(setup_cfg):
+    base = required(setup_cfg)
+    for extra in setup_cfg["options.extras_require"]:
+        names = required(setup_cfg, extra)
+        if extra != "dev":  # made of the others, which may share a library
+            assert len(names) == len(set(names)), extra
+        assert not set(names) & set(base), f"[{extra}] repeats what the base asks for"
+
+
+# What a user of each extra runs, and with which of the extras; the demo page is beside the package.
+USERS = {
+    "base": ("", [NAME, f"{NAME}.commands.main", f"{NAME}.plotting", f"{NAME}.models"]),
+    "train": ("train", [name for name in modules() if name.startswith((f"{NAME}.training", f"{NAME}.train"))]),
+    "grid": ("train", [name for name in modules() if name.startswith(f"{NAME}.grid")]),
+    "evaluate": ("evaluate", [name for name in modules() if name.startswith(f"{NAME}.evaluation")]),
+    "metrics": ("evaluate", [name for name in modules() if name.startswith(f"{NAME}.metrics")]),
+    "synthetic": ("synthetic", [name for name in modules() if name.startswith(f"{NAME}.synthetic")]),
+    "hub": ("", [name for name in modules() if name.startswith(f"{NAME}.hub")]),
+}
+# Spaces of metrics: the file that makes the page asks for gradio in its own requirements.txt.
+PAGES = (f"{NAME}.metrics.space", ".app")
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_an_extra_brings_what_its_rooms_import(setup_cfg, user):
+    """
+    Also inside functions: who installs `[train]` alone must not find out in the first validation that something is
+    missing. What other libraries happen to bring does not count; what is tried with `except ImportError` need not be
+    there.
+    """
+    extra, names = USERS[user]
+    asked = {*required(setup_cfg), *(required(setup_cfg, extra) if extra else ())}
+    names = {name for name in names if not name.endswith(PAGES)}
+    assert names <= set(modules())
+    owners = packages_distributions()
+    missing = {}
+    for target, way in closure(names, late=True).items():
+        top = target.partition(".")[0]
+        if top == NAME or top in sys.stdlib_module_names:
+            continue
+        if not {normalized(owner) for owner in owners.get(top, [top])} & asked:
+            missing[top] = " -> ".join(way)
+    assert not missing
 
 
 def test_everything_that_must_ship_is_package_data(setup_cfg):
