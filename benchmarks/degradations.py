@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lip2wav_hf.audio import read_audio
 from lip2wav_hf.grid.corpus import GridClip, load_split
 from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
 from lip2wav_hf.metrics.corr2d.corr2d import corr2d_pair
@@ -28,7 +29,6 @@ from lip2wav_hf.metrics.pesq.pesq import pesq_pair
 from lip2wav_hf.metrics.speaker_similarity.speaker_similarity import speaker_similarity_pair
 from lip2wav_hf.metrics.stoi.stoi import stoi_pair
 from lip2wav_hf.metrics.synchrony import find_sound_offset, load_sync_network
-from lip2wav_hf.video import read_audio
 
 
 SAMPLING_RATE = 16000  # Hz

@@ -17,10 +17,10 @@ import torch
 
 import lip2wav_hf
 from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavModel
+from lip2wav_hf.audio import read_audio
 from lip2wav_hf.evaluation.scoring import SAMPLING_RATE, find_shift
 from lip2wav_hf.grid.corpus import GridClip, load_split
 from lip2wav_hf.metrics.synchrony import find_sound_offset
-from lip2wav_hf.video import read_audio
 
 
 FRAME = 640  # samples

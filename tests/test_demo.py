@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lip2wav_hf import DEFAULT_CHECKPOINT
-from lip2wav_hf.video import mux_audio, read_audio, write_audio
+from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 
 
 pytest.importorskip("gradio", reason="the demo page needs gradio: pip install 'lip2wav_hf[demo]'")

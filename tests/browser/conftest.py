@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from lip2wav_hf import DEFAULT_CHECKPOINT
-from lip2wav_hf.video import VideoReader, mux_audio
+from lip2wav_hf.audio import mux_audio
+from lip2wav_hf.video import VideoReader
 
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lip2wav_hf import DEFAULT_CHECKPOINT
-from lip2wav_hf.video import VideoReader, read_audio
+from lip2wav_hf.audio import read_audio
+from lip2wav_hf.video import VideoReader
 
 
 BUNDLED = Path(DEFAULT_CHECKPOINT).name

@@ -86,7 +86,7 @@ def test_prepare_says_what_it_leaves_out(corpus, tmp_path, capfd):
 
 def write_faceless(path):
     """A clip that decodes, with nobody in it."""
-    from lip2wav_hf.video import mux_audio
+    from lip2wav_hf.audio import mux_audio
 
     mux_audio(np.zeros((75, 96, 128, 3), np.uint8), np.zeros(48_000, np.float32), 16_000, path, fps=25)
 

@@ -16,6 +16,7 @@ pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
 from typer.testing import CliRunner  # noqa: E402
 
+from lip2wav_hf.audio import mux_audio, read_audio, write_audio  # noqa: E402
 from lip2wav_hf.commands.main import app  # noqa: E402
 from lip2wav_hf.evaluation import evaluate as evaluation  # noqa: E402
 from lip2wav_hf.evaluation.evaluate import EvaluationError  # noqa: E402
@@ -24,7 +25,7 @@ from lip2wav_hf.evaluation.statistics import summarize  # noqa: E402
 from lip2wav_hf.evaluation.table import read_clips  # noqa: E402
 from lip2wav_hf.grid.corpus import GridError, sentence_words  # noqa: E402
 from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
-from lip2wav_hf.video import VideoError, mux_audio, read_audio, write_audio  # noqa: E402
+from lip2wav_hf.video import VideoError  # noqa: E402
 
 
 RATE = 16_000

@@ -13,12 +13,12 @@ import pytest
 pytest.importorskip("jinja2", reason="the extra 'evaluate' is not installed")
 pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
 
+from lip2wav_hf.audio import write_audio  # noqa: E402
 from lip2wav_hf.evaluation.calibration import word_errors  # noqa: E402
 from lip2wav_hf.evaluation.evaluate import build_results, json_ready  # noqa: E402
 from lip2wav_hf.evaluation.published import PUBLISHED  # noqa: E402
 from lip2wav_hf.evaluation.report import cell, html_report, markdown_report, markdown_table, marked_words, pick_clips  # noqa: E402
 from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
-from lip2wav_hf.video import write_audio  # noqa: E402
 
 
 NAMES = ("lgbz3a", "swwk7p", "pbiv4n", "bbaf2n")

@@ -9,6 +9,7 @@ import pytest
 
 evaluate = pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
+from lip2wav_hf.audio import mux_audio, read_audio  # noqa: E402
 from lip2wav_hf.face_tracking import FaceTrackingError  # noqa: E402
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor  # noqa: E402
 from lip2wav_hf.grid.corpus import load_split  # noqa: E402
@@ -17,7 +18,6 @@ from lip2wav_hf.metrics.av_sync.av_sync import MIN_FRAMES, MouthCropsError, av_s
 from lip2wav_hf.metrics.av_sync.known_shifts import measure_shifts, put_off  # noqa: E402
 from lip2wav_hf.metrics.synchrony import SYNC_CHECKPOINT, load_sync_network  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError  # noqa: E402
-from lip2wav_hf.video import mux_audio, read_audio  # noqa: E402
 
 
 RATE = 16_000

@@ -253,7 +253,7 @@ def test_letter_a_and_british_zed_are_known(recognizer):
 
 def test_floor_on_real_speech(grid_dir, recognizer):
     """The floor that the card gives for s3: 3 of 126 words of the original audio."""
-    from lip2wav_hf.video import read_audio
+    from lip2wav_hf.audio import read_audio
 
     clips = load_split(grid_dir, "unseen_validation", ["s3"])
     heard = [recognizer.transcribe(read_audio(clip.video, RATE), RATE) for clip in clips]

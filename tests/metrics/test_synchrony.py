@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from lip2wav_hf.audio import read_audio
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.grid.corpus import load_split
 from lip2wav_hf.metrics import synchrony
@@ -15,7 +16,6 @@ from lip2wav_hf.train import parse_arguments
 from lip2wav_hf.training import arguments, build, sound_offsets
 from lip2wav_hf.training.sound_offsets import find_sound_offsets
 from lip2wav_hf.training.state import TrainingError
-from lip2wav_hf.video import read_audio
 
 
 RATE = 16_000

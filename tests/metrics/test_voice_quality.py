@@ -90,7 +90,7 @@ def test_clipping_barely_changes_the_voice(speech):
 
 def test_real_voices_are_told_apart(grid_dir):
     """The same voice in two sentences is nearer than another voice is, for speakers s1, s3, s26 and s33."""
-    from lip2wav_hf.video import read_audio
+    from lip2wav_hf.audio import read_audio
 
     clips = load_split(grid_dir, "validation", ["s1"])[:2]
     for speaker in ("s3", "s26", "s33"):

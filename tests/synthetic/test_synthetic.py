@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from lip2wav_hf.audio import read_audio
 from lip2wav_hf.face_tracking import FaceTracker
 from lip2wav_hf.grid.corpus import read_alignment, sentence_words
 from lip2wav_hf.synthetic import corpus as synthetic
@@ -20,7 +21,7 @@ from lip2wav_hf.synthetic.corpus import (
     write_clip,
     write_corpus,
 )
-from lip2wav_hf.video import VideoReader, read_audio
+from lip2wav_hf.video import VideoReader
 
 
 FRAME_TIMES = (np.arange(75) + 0.5) / 25

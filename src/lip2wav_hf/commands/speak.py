@@ -272,7 +272,7 @@ def _finish(job: Job, outcome, frame_rate: float, messages: list[str]) -> dict:
 
 
 def _write_outputs(job: Job, result: dict, frame_rate: float) -> None:
-    from ..video import mux_audio, write_audio
+    from ..audio import mux_audio, write_audio
 
     for path in job.outputs:
         path.parent.mkdir(parents=True, exist_ok=True)

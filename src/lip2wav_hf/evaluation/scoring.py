@@ -320,8 +320,8 @@ def read_sound(path: str | os.PathLike) -> np.ndarray:
     """
     from scipy.io import wavfile
 
+    from ..audio import read_audio
     from ..metrics.waveforms import check_waveform, resample
-    from ..video import read_audio
 
     path = Path(path)
     if not path.is_file():

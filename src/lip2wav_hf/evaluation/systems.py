@@ -81,7 +81,7 @@ def speak_and_score(
     pipe: Callable, clips: list[Clip], batch_size: int, scorer: Scorer, failures: list[dict[str, str]]
 ) -> Iterable[dict[str, Any] | None]:
     """Yield a row for each clip, or `None` for one that failed (it is then in `failures`)."""
-    from ..video import write_audio
+    from ..audio import write_audio
 
     waiting: list[tuple[Clip, dict[str, Any], Future]] = []
     if clips:

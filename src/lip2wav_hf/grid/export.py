@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..video import mux_audio, read_audio
+from ..audio import mux_audio, read_audio
 from .corpus import GridClip, GridError, ZippedFile, shuffled
 from .defects import MINIMUM_FRAMES, GridReport, check_clips, find_clips, ignore_interrupts
 

@@ -422,9 +422,9 @@ def _plan_card(folder: Path) -> Path:
 
 def _make_samples(model, folder: Path) -> dict[str, bytes]:
     """The bundled synthetic face, with what this model says for it; nothing for a model that needs a voice."""
+    from ..audio import mux_audio
     from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
     from ..pipeline_video_to_speech import VideoToSpeechPipeline
-    from ..video import mux_audio
 
     if model.config.speaker_embedding_size:
         return {}

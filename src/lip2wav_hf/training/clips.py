@@ -20,9 +20,9 @@ import torch
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from ..audio import read_audio
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grid.corpus import GridClip, GridError
-from ..video import read_audio
 from .cache import read_cached_clip
 
 

@@ -13,10 +13,10 @@ from collections import Counter
 
 import numpy as np
 
+from lip2wav_hf.audio import read_audio
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.grid.corpus import GridClip, load_split
 from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
-from lip2wav_hf.video import read_audio
 
 
 SHIFTS = range(-5, 6)

@@ -1,0 +1,400 @@
+"""Read and write sound with PyAV, and give the pictures of a video new sound."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from . import files
+from .video import (
+    DOWNLOAD_LIMIT,
+    DOWNLOAD_TIMEOUT,
+    Picture,
+    Source,
+    TimedPicture,
+    VideoError,
+    VideoInput,
+    check_array,
+    check_rate,
+    decode,
+    has_presentation_times,
+    nothing_decoded,
+    quarter_turns,
+    timed_frames,
+    to_rgb,
+    video_stream,
+)
+
+
+_CODECS = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac")}
+_AAC_RATE = 48000
+_COPYABLE_FORMATS = re.compile(r"mov,mp4|matroska")  # their packets all have true presentation and decoding times
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _first_frame(source: Source) -> av.VideoFrame | None:
+    """The first frame that can be decoded, or `None` if there is no video stream."""
+    with source.open() as container:
+        if not [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]:
+            return None
+        return next(decode(container, video_stream(container, source.name), source.name), None)
+
+
+def _start_time(frame: av.VideoFrame | av.AudioFrame | None) -> Fraction | None:
+    return frame.pts * frame.time_base if frame is not None and frame.pts is not None else None
+
+
+def read_audio(
+    video: VideoInput,
+    sampling_rate: int = 16000,
+    *,
+    timeout: float = DOWNLOAD_TIMEOUT,
+    max_bytes: int = DOWNLOAD_LIMIT,
+) -> np.ndarray | None:
+    """
+    The sound of a video (or of a sound file), mono: the mean of its channels.
+
+    Args:
+        video (`str`, `os.PathLike`, `bytes` or binary file object): As for [`VideoReader`].
+        sampling_rate (`int`, *optional*, defaults to 16000): In Hz.
+        timeout (`float`, *optional*, defaults to 30.0): Seconds to wait for a server.
+        max_bytes (`int`, *optional*, defaults to 4 GiB): Size in bytes above which a download is refused.
+
+    Returns:
+        `np.ndarray` of float32 `(samples,)`, in -1 to 1, whose sample 0 sounds with the first picture; `None` if there
+        is no sound.
+
+    Raises:
+        VideoError: the file cannot be read.
+    """
+    if isinstance(video, np.ndarray):
+        return None
+    with contextlib.closing(Source(video, timeout, max_bytes)) as source:
+        first = _first_frame(source)
+        with source.open() as container:
+            video_start = _start_time(first) if has_presentation_times(container) else Fraction(0)
+            if not container.streams.audio:
+                return None
+            stream = container.streams.audio[0]
+            stream.thread_type = "AUTO"
+            audio_start, blocks = _resampled_blocks(decode(container, stream, source.name), sampling_rate)
+    if not blocks:
+        return None
+    waveform = np.concatenate(blocks)
+    if video_start is None or audio_start is None:
+        return waveform
+    lead = round((audio_start - video_start) * sampling_rate)
+    return np.pad(waveform, (lead, 0)) if lead > 0 else waveform[-lead:]
+
+
+def _resampled_blocks(frames: Iterable[av.AudioFrame], sampling_rate: int) -> tuple[Fraction | None, list[np.ndarray]]:
+    """(time of the first sample, float32 blocks)."""
+    start, blocks, resampler, layout = None, [], None, None
+    for frame in frames:
+        if start is None:
+            start = _start_time(frame)
+        if layout != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change in the middle of a stream
+            blocks += _blocks(resampler, None)
+            layout = (frame.format.name, frame.layout.name, frame.sample_rate)
+            resampler = av.AudioResampler("fltp", frame.layout.name, sampling_rate)
+        frame.pts = None
+        blocks += _blocks(resampler, frame)
+    return start, blocks + _blocks(resampler, None)
+
+
+def _blocks(resampler: av.AudioResampler | None, frame: av.AudioFrame | None) -> list[np.ndarray]:
+    if resampler is None:
+        return []
+    return [block.to_ndarray().mean(axis=0, dtype=np.float32) for block in resampler.resample(frame)]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Writing
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _check_waveform(waveform: Any, sampling_rate: Any, name: str | os.PathLike[str]) -> np.ndarray:
+    waveform = np.asarray(waveform)
+    if waveform.ndim != 1 or not waveform.size or waveform.dtype.kind != "f":
+        raise VideoError(
+            f"{name}: the waveform is {waveform.dtype} of shape {waveform.shape}; "
+            "it must be floating point, (samples,), not empty."
+        )
+    if not np.isfinite(waveform).all():
+        raise VideoError(f"{name}: the waveform contains NaN or infinite samples; nothing was written.")
+    if not (isinstance(sampling_rate, (int, np.integer)) and sampling_rate > 0):
+        raise VideoError(f"{name}: the sampling rate is {sampling_rate!r}; it must be a positive whole number of Hz.")
+    return np.clip(waveform, -1.0, 1.0).astype(np.float32)
+
+
+@contextlib.contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[str]:
+    """As [`files.replacing`], but what goes wrong is a `VideoError` that names the file."""
+    path = Path(path)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise VideoError(f"{path}: the folder {folder} does not exist. Create it first.")
+    if path.is_dir():
+        raise VideoError(f"{path}: it is a folder. Name a file in it.")
+    try:
+        with files.replacing(path) as temporary:
+            yield os.fspath(temporary)
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: it cannot be written ({getattr(error, 'strerror', None) or error}).") from error
+
+
+def _suffix(path: str | os.PathLike[str], supported: Iterable[str]) -> str:
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if suffix not in supported:
+        raise VideoError(f"{path}: files of the kind {suffix!r} are not written. Use {' or '.join(supported)}.")
+    return suffix
+
+
+def write_audio(path: str | os.PathLike[str], waveform: np.ndarray, sampling_rate: int) -> None:
+    """
+    Write a sound file, 16 bit: `.wav` or `.flac` by the suffix of `path`. It appears whole or not at all.
+
+    Args:
+        path (`str` or `os.PathLike`): Where to write.
+        waveform (`np.ndarray`): `(samples,)`, floating point; clipped to -1 to 1.
+        sampling_rate (`int`): In Hz.
+
+    Raises:
+        VideoError: the waveform is no sound, or the file cannot be written.
+    """
+    container_format, codec = _CODECS[_suffix(path, _CODECS)]
+    waveform = _check_waveform(waveform, sampling_rate, path)
+    with _replacing(path) as temporary, av.open(temporary, "w", format=container_format) as container:
+        track = _AudioTrack(container, codec, "s16", waveform, sampling_rate, sampling_rate)
+        track.write(Fraction(len(waveform), int(sampling_rate)))
+        track.close()
+
+
+class _AudioTrack:
+    """A waveform that is encoded into a container little by little, so that sound and pictures lie side by side."""
+
+    def __init__(
+        self,
+        container: av.container.OutputContainer,
+        codec: str,
+        sample_format: str,
+        waveform: np.ndarray,
+        sampling_rate: int,
+        encoder_rate: int,
+    ):
+        self.container, self.waveform, self.sampling_rate = container, waveform, int(sampling_rate)
+        self.stream = container.add_stream(codec, rate=int(encoder_rate), layout="mono", format=sample_format)
+        self.sample_format, self.written = sample_format, 0
+        self.resampler = av.AudioResampler(sample_format, "mono", int(encoder_rate))
+
+    def write(self, until: Fraction) -> None:
+        """Encode up to `until` seconds, with silence where the waveform has ended."""
+        end = round(until * self.sampling_rate)
+        while self.written < end:
+            count = min(end - self.written, self.sampling_rate)
+            block = np.zeros(count, np.float32)
+            part = self.waveform[self.written : self.written + count]
+            block[: len(part)] = part
+            self._encode(block)
+            self.written += count
+
+    def _encode(self, block: np.ndarray) -> None:
+        if self.sample_format == "s16":
+            frame = av.AudioFrame.from_ndarray(np.round(block * 32767).astype(np.int16)[None], "s16", "mono")
+        else:
+            frame = av.AudioFrame.from_ndarray(block[None], "flt", "mono")
+        frame.sample_rate = self.sampling_rate
+        frame.pts, frame.time_base = self.written, Fraction(1, self.sampling_rate)
+        for resampled in self.resampler.resample(frame):
+            self.container.mux(self.stream.encode(resampled))
+
+    def close(self) -> None:
+        """Encode what is still waiting."""
+        for resampled in self.resampler.resample(None):
+            self.container.mux(self.stream.encode(resampled))
+        self.container.mux(self.stream.encode(None))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pictures with new sound
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def mux_audio(
+    video: VideoInput,
+    waveform: np.ndarray,
+    sampling_rate: int,
+    path: str | os.PathLike[str],
+    fps: float | None = None,
+    *,
+    timeout: float = DOWNLOAD_TIMEOUT,
+    max_bytes: int = DOWNLOAD_LIMIT,
+) -> None:
+    """
+    Write an `.mp4` (H.264 and AAC, as browsers play it) of the pictures of `video` with `waveform` as their sound.
+
+    The pictures keep their own times. H.264 that browsers play is copied; all else is encoded again, upright and
+    with even sides. The sound begins with the first picture and is cut, or followed by silence, to the end of the
+    last.
+
+    Args:
+        video: As for [`VideoReader`].
+        waveform (`np.ndarray`): `(samples,)`, floating point; clipped to -1 to 1.
+        sampling_rate (`int`): Of `waveform`, in Hz.
+        path (`str` or `os.PathLike`): Where to write; it appears whole or not at all.
+        fps (`float`, *optional*): As for [`VideoReader`].
+        timeout (`float`, *optional*, defaults to 30.0): Seconds to wait for a server.
+        max_bytes (`int`, *optional*, defaults to 4 GiB): Size in bytes above which a download is refused.
+
+    Raises:
+        VideoError: the video cannot be read, the waveform is no sound, or the file cannot be written.
+    """
+    _suffix(path, (".mp4",))
+    waveform = _check_waveform(waveform, sampling_rate, path)
+    with contextlib.ExitStack() as stack:
+        if isinstance(video, np.ndarray):
+            source, name, first = None, check_array(video, fps), None
+        else:
+            source = stack.enter_context(contextlib.closing(Source(video, timeout, max_bytes)))
+            name, first = source.name, _first_frame(source)
+        rate = None if fps is None else check_rate(fps, "fps", name)
+        container = stream = None
+        if source is not None:
+            container = stack.enter_context(source.open())
+            stream = video_stream(container, name)
+            if first is None:
+                raise nothing_decoded(name)
+        temporary = stack.enter_context(_replacing(path))
+        output = stack.enter_context(av.open(temporary, "w", format="mp4", options={"movflags": "+faststart"}))
+        if source is None:
+            timed = ((picture, k / rate, 1 / rate) for k, picture in enumerate(video))
+            packets = _encoded(timed, output, rate)
+        elif rate is None and _can_copy(container, stream, first):
+            packets = _copied(container, stream, output, _start_time(first))
+        else:
+            timed = timed_frames(container, stream, name, rate)
+            packets = _encoded(timed, output, rate or stream.average_rate, stream)
+        _mux(packets, output, waveform, sampling_rate)
+
+
+def _can_copy(container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> bool:
+    return bool(
+        stream.codec_context.name == "h264"
+        and first.format.name == "yuv420p"
+        and first.pts is not None
+        and not first.rotation
+        and _COPYABLE_FORMATS.match(container.format.name)
+    )
+
+
+def _copied(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    output: av.container.OutputContainer,
+    start: Fraction,
+) -> Iterator[tuple[list[av.Packet], Fraction]]:
+    """(packets, seconds they end at): the packets of the source, their times counted from the first picture."""
+    copy = output.add_stream_from_template(stream)
+    shift, end = round(start / stream.time_base), Fraction(0)
+    yield [], end
+    for packet in _with_decoding_times(container.demux(stream)):
+        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+        end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        packet.stream = copy
+        yield [packet], end
+
+
+def _with_decoding_times(packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+    """Matroska leaves out the decoding times of the first packets: count them back from the first that is there."""
+    waiting = []
+    for packet in packets:
+        if not packet.size or packet.pts is None:  # the mark of the end
+            continue
+        waiting.append(packet)
+        if packet.dts is None and len(waiting) < 32:
+            continue
+        yield from _count_back(waiting, packet.dts)
+        waiting = []
+    yield from _count_back(waiting, None)
+
+
+def _count_back(packets: list[av.Packet], last: int | None) -> Iterator[av.Packet]:
+    if packets and last is None:
+        last = min(packet.pts for packet in packets)
+    for position, packet in enumerate(packets):
+        packet.dts = last - (len(packets) - 1 - position) * (packet.duration or 1)
+        yield packet
+
+
+def _encoded(
+    timed: Iterable[TimedPicture],
+    output: av.container.OutputContainer,
+    rate: Fraction | None,
+    source_stream: av.VideoStream | None = None,
+) -> Iterator[tuple[list[av.Packet], Fraction]]:
+    """(packets, seconds they end at): every picture encoded at its own time."""
+    clock = 90_000
+    stream = output.add_stream("libx264", rate=rate or 25, options={"crf": "18", "preset": "veryfast"})
+    stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, clock)
+    size, end = None, Fraction(0)
+    for frame, time, duration in timed:
+        if size is None:
+            upright = _upright(frame)
+            size = stream.width, stream.height = max(upright.width & ~1, 2), max(upright.height & ~1, 2)
+            stream.codec_context.sample_aspect_ratio = _pixel_shape(frame, source_stream)
+            yield [], end
+        picture = _upright(frame).reformat(*size, format="yuv420p")
+        picture.pts, picture.time_base = round(time * clock), Fraction(1, clock)
+        picture.duration = round(duration * clock)
+        picture.pict_type = 0
+        end = time + duration
+        yield stream.encode(picture), end
+    yield stream.encode(None), end
+
+
+def _pixel_shape(frame: Picture, source_stream: av.VideoStream | None) -> Fraction:
+    """Width / height of a pixel, which turns with the picture."""
+    shape = source_stream.sample_aspect_ratio if source_stream is not None else None
+    if not shape:
+        return Fraction(1)
+    return 1 / shape if quarter_turns(frame) % 2 else shape
+
+
+def _upright(frame: Picture) -> av.VideoFrame:
+    if isinstance(frame, np.ndarray) or quarter_turns(frame):
+        return av.VideoFrame.from_ndarray(to_rgb(frame), "rgb24")
+    return frame
+
+
+def _mux(
+    packets: Iterable[tuple[list[av.Packet], Fraction]],
+    output: av.container.OutputContainer,
+    waveform: np.ndarray,
+    sampling_rate: int,
+) -> None:
+    """Interleave pictures and sound."""
+    track = None
+    end = Fraction(0)
+    for block, end in packets:
+        if track is None:  # the video stream comes first in the file
+            aac_rates = av.Codec("aac", "w").audio_rates
+            rate = sampling_rate if sampling_rate in aac_rates else _AAC_RATE
+            track = _AudioTrack(output, "aac", "fltp", waveform, sampling_rate, rate)
+        output.mux(block)
+        track.write(end)
+    track.close()
+
+
+__all__ = ["mux_audio", "read_audio", "write_audio"]
