@@ -48,7 +48,7 @@ TIME_STEPS = """
 import sys, time, torch
 from lip2wav_hf.training import build, loop
 from lip2wav_hf.train import parse_arguments
-state = build.build_state(*parse_arguments(sys.argv[1:]))
+state = build.build_state(parse_arguments(sys.argv[1:]))
 state.objective.train()
 times = []
 for number, batch in enumerate(state.train_loader):

@@ -36,7 +36,7 @@ def measure(config: str, arguments: argparse.Namespace) -> dict:
         options = [config, "--data_dir", *arguments.data, "--cache_dir", arguments.cache]
         options += ["--output_dir", output, "--with_tracking", "false", "--max_steps", "1000000"]
         options += ["--dataloader_workers", str(arguments.workers), *arguments.option]
-        state = build.build_state(*parse_arguments(options))
+        state = build.build_state(parse_arguments(options))
         state.objective.train()
         batches, clips = endless(state.train_loader), 0
         step_times, wait_times = [], []

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz
 
-from .configuration_lip2wav import Lip2WavConfig
+from .configuration_lip2wav import Lip2WavPreTrainedConfig
 from .modeling_lip2wav import short_time_spectrum
 
 
@@ -16,12 +16,14 @@ class LogMelSpectrogram(nn.Module):
     Natural logarithm of mel magnitudes; frame i is centred on sample (i + 1/2) `hop_length`, as in the decoder.
 
     Args:
-        config ([`Lip2WavConfig`]): gives `sampling_rate`, `n_fft`, `hop_length`, `num_mel_bins`, `mel_floor`.
+        config ([`Lip2WavConfig`] or another one with these fields): gives `sampling_rate`, `n_fft`, `hop_length`,
+            `num_mel_bins`, `mel_floor`, and `mel_mean` and `mel_std`, which are looked up each time, so that they may
+            be measured, or loaded, later.
     """
 
-    def __init__(self, config: Lip2WavConfig):
+    def __init__(self, config: Lip2WavPreTrainedConfig):
         super().__init__()
-        self.hop_length, self.floor = config.hop_length, config.mel_floor
+        self.config = config
         filters = mel_filter_bank(
             num_frequency_bins=config.n_fft // 2 + 1,
             num_mel_filters=config.num_mel_bins,
@@ -40,11 +42,27 @@ class LogMelSpectrogram(nn.Module):
 
     def magnitude(self, waveform: torch.Tensor) -> torch.Tensor:
         """Magnitude spectrogram `(batch, mel_frames, n_fft // 2 + 1)` of a waveform `(batch, samples)`."""
-        return short_time_spectrum(waveform, self.window, self.hop_length).abs()
+        return short_time_spectrum(waveform, self.window, self.config.hop_length).abs()
+
+    def pool(self, magnitude: torch.Tensor) -> torch.Tensor:
+        """Log-mel spectrogram `(batch, mel_frames, num_mel_bins)` of magnitudes `(batch, mel_frames, bins)`."""
+        return (magnitude @ self.filters).clamp(min=self.config.mel_floor).log()
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """Log-mel spectrogram `(batch, mel_frames, num_mel_bins)` of a waveform `(batch, samples)`."""
-        return (self.magnitude(waveform) @ self.filters).clamp(min=self.floor).log()
+        return self.pool(self.magnitude(waveform))
+
+    def standardise(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """A log-mel spectrogram less the mean and over the standard deviation of the training speech."""
+        return (log_mel - self.config.mel_mean) / self.config.mel_std
+
+    def restore(self, standardised: torch.Tensor) -> torch.Tensor:
+        """A log-mel spectrogram from a standardised one."""
+        return standardised * self.config.mel_std + self.config.mel_mean
+
+    def standardised(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Standardised log-mel spectrogram `(batch, mel_frames, num_mel_bins)` of a waveform `(batch, samples)`."""
+        return self.standardise(self(waveform))
 
 
 def third_octave_pooling(centres: np.ndarray, lowest: float = 150.0, bands: int = 15) -> np.ndarray:

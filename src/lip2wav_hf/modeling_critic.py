@@ -67,7 +67,6 @@ class SpectralCritic(nn.Module):
         super().__init__()
         channels = [1, *config.spectral_channels]
         self.slope = config.negative_slope
-        self.mean, self.std = config.mel_mean, config.mel_std
         self.log_mel = LogMelSpectrogram(config)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(narrow, wide, 5, 2, 2) for narrow, wide in zip(channels, channels[1:])
@@ -79,7 +78,7 @@ class SpectralCritic(nn.Module):
 
     def represent(self, waveform: torch.Tensor) -> torch.Tensor:
         """What this critic looks at: `(batch, 1, num_mel_bins, mel_frames)`."""
-        return ((self.log_mel(waveform) - self.mean) / self.std).transpose(1, 2)[:, None]
+        return self.log_mel.standardised(waveform).transpose(1, 2)[:, None]
 
     def forward(self, representation: torch.Tensor) -> torch.Tensor:
         hidden = representation

@@ -16,6 +16,7 @@ from .training.arguments import (
     LossArguments,
     ModelArguments,
     OptimizationArguments,
+    TrainingArguments,
 )
 from .training.build import build_state
 from .training.loop import train
@@ -32,7 +33,7 @@ SECTIONS = (
 )
 
 
-def parse_arguments(arguments: list[str]) -> tuple:
+def parse_arguments(arguments: list[str]) -> TrainingArguments:
     """
     Arguments of a run: a YAML file of `option: value` lines first, options on the command line over it.
 
@@ -44,7 +45,7 @@ def parse_arguments(arguments: list[str]) -> tuple:
     )
     if arguments and not arguments[0].startswith("-"):
         arguments = _yaml_options(arguments[0], parser) + arguments[1:]
-    return parser.parse_args_into_dataclasses(arguments)
+    return TrainingArguments(*parser.parse_args_into_dataclasses(arguments))
 
 
 def _yaml_options(path: str, parser: HfArgumentParser) -> list[str]:
@@ -74,12 +75,12 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         sections = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-        data, models, optimization = sections[0], sections[1], sections[-1]
+        data, models, optimization = sections.data, sections.models, sections.optimization
         if optimization.push_to_hub:
             from .training.publishing import check_publishing, publish  # needs the packages that measure
 
             check_publishing(optimization, models.network)
-        state = build_state(*sections)
+        state = build_state(sections)
         train(state)
         finished = state.progress.step >= optimization.max_steps
         if optimization.push_to_hub and finished and state.accelerator.is_main_process:

@@ -104,7 +104,7 @@ def test_training_says_what_it_cannot_move(corpus, tmp_path, caplog):
     with pytest.raises(TrainingError, match="not for its own training"):
         # The precision of the other tests: a process has only one.
         options += ["--network", "syncnet", "--synchronize", "synthetic1", "--mixed_precision", "no"]
-        build.build_state(*parse_arguments(options))
+        build.build_state(parse_arguments(options))
 
 
 def test_another_sync_network_has_offsets_of_its_own(corpus, tmp_path):
@@ -130,7 +130,7 @@ def test_another_sync_network_has_offsets_of_its_own(corpus, tmp_path):
 def test_a_sync_network_that_cannot_be_used_is_named(corpus, options, message):
     options = ["--data_dir", str(corpus), *options, "--mixed_precision", "no"]
     with pytest.raises(TrainingError, match=message):
-        build.build_state(*parse_arguments(options))
+        build.build_state(parse_arguments(options))
 
 
 @pytest.mark.parametrize(

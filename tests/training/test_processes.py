@@ -128,7 +128,7 @@ from lip2wav_hf.training import build, loop
 from lip2wav_hf.train import parse_arguments
 
 output, arguments = sys.argv[1], sys.argv[2:]
-state = build.build_state(*parse_arguments(arguments))
+state = build.build_state(parse_arguments(arguments))
 step, taken = loop.train_step, []
 
 def record(state, batch):

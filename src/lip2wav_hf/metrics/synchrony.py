@@ -86,8 +86,7 @@ def find_sound_offset(
     curves = []
     for delay in range(0, per_frame, per_frame // STEPS):
         moved = np.pad(waveform, (0, delay + frames * per_frame))[delay : delay + frames * per_frame]
-        mel = log_mel(torch.from_numpy(moved.astype(np.float32))[None])
-        audio = network.embed_audio((mel - network.config.mel_mean) / network.config.mel_std)
+        audio = network.embed_audio(log_mel.standardised(torch.from_numpy(moved.astype(np.float32))[None]))
         curves.append(distances_over_shifts(video, audio, torch.ones(1, frames), MAX_SHIFT)[0].numpy())
     distances = np.stack(curves, 1).reshape(-1)
     step = per_frame / STEPS / network.config.sampling_rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass
@@ -203,3 +204,14 @@ class OptimizationArguments:
         default=None, metadata={"help": "Licence of the weights, as the Hub names it, such as cc-by-4.0."}
     )
     hub_private: bool = field(default=False, metadata={"help": "Make that repository a private one."})
+
+
+class TrainingArguments(NamedTuple):
+    """All arguments of a training, in the order of their sections."""
+
+    data: DataArguments
+    models: ModelArguments
+    losses: LossArguments
+    augmentation: AugmentationArguments
+    critic: CriticArguments
+    optimization: OptimizationArguments

@@ -28,12 +28,10 @@ from ..modeling_lip2wav import Lip2WavModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..modeling_syncnet import Lip2WavSyncNet
 from .arguments import (
-    AugmentationArguments,
     CriticArguments,
     DataArguments,
-    LossArguments,
-    ModelArguments,
     OptimizationArguments,
+    TrainingArguments,
 )
 from .clips import SpeechClips, collate_clips, prepare_clips
 from .objective_syncnet import SyncNetObjective
@@ -93,15 +91,9 @@ def measure_mel(dataset: SpeechClips, config, clips: int = 200) -> tuple[float, 
     return float(values.mean()), float(values.std())
 
 
-def build_state(
-    data: DataArguments,
-    models: ModelArguments,
-    weights: LossArguments,
-    augmentation: AugmentationArguments,
-    critic_arguments: CriticArguments,
-    arguments: OptimizationArguments,
-) -> State:
+def build_state(run: TrainingArguments) -> State:
     """Data, networks and optimisers of a run, on this process's device."""
+    data, models, weights, augmentation, critic_arguments, arguments = run
     accelerator = Accelerator(
         # Without saying so, several processes on CPUs would each train alone and write over each other's files.
         cpu=not torch.accelerator.is_available(),
@@ -158,6 +150,7 @@ def build_state(
         samples = critic.config.window_samples if critic is not None else 0
         objective = GeneratorObjective(model, weights, speech_encoder, samples)
     average = AveragedWeights(model, arguments.ema_decay)
+    validation_objective = objective.with_model(average.model)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         arguments.learning_rate,
@@ -185,16 +178,17 @@ def build_state(
     objective, optimizer, train_loader, validation_loader = accelerator.prepare(objective, optimizer, *loaders)
     average.model.to(accelerator.device)
     state = State(
-        accelerator,
-        arguments,
-        objective,
-        average,
-        optimizer,
-        scheduler,
-        train_loader,
-        validation_loader,
-        feature_extractor,
-        critic_arguments,
+        accelerator=accelerator,
+        arguments=arguments,
+        objective=objective,
+        validation_objective=validation_objective.to(accelerator.device).eval(),
+        average=average,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        train_loader=train_loader,
+        validation_loader=validation_loader,
+        feature_extractor=feature_extractor,
+        critic_arguments=critic_arguments,
     )
     accelerator.register_for_checkpointing(scheduler, average, state.progress)
     if critic is not None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from ..mel import LogMelSpectrogram
 from ..modeling_syncnet import Lip2WavSyncNet, cosines
 from .arguments import LossArguments
-from .objectives import Objective, stretch_frames
+from .objectives import Batch, Losses, Objective, ObjectiveOutput, stretch_frames
 
 
 FRAME_TEMPERATURE = 0.07  # of cosines between single frames, whose rivals are the other frames of the clip
@@ -22,21 +22,24 @@ class SyncNetObjective(Objective):
 
     Every rival within a clip has the same speaker, so that the speaker is no help. In training, pictures and sound are
     cut at different places, or the network would learn to match the ends of the clip instead of what it shows.
+
+    Args:
+        model ([`Lip2WavSyncNet`]): the sync network.
+        weights ([`LossArguments`]): none of them is of this network, whose losses weigh the same.
     """
 
     def __init__(self, model: Lip2WavSyncNet, weights: LossArguments):
         super().__init__(model, weights)
         self.log_mel = LogMelSpectrogram(model.config)
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def forward(self, batch: Batch) -> ObjectiveOutput:
         config = self.model.config
         pixels, mask = batch["pixel_values_videos"], batch["frame_mask"]
         waveform = batch["waveform"]
         if self.training:
             pixels, waveform = self._vary_pictures(pixels), self._vary_sound(waveform)
-        mel = (self.log_mel(waveform) - config.mel_mean) / config.mel_std
         factor = config.mel_frames_per_frame
-        mel = stretch_frames(mel, batch["stretch"], mask.shape[1] * factor)
+        mel = stretch_frames(self.log_mel.standardised(waveform), batch["stretch"], mask.shape[1] * factor)
         start, shift, length = 0, 0, mask.shape[1]
         if self.training:
             spare = min(EDGE_FRAMES, length // 4)
@@ -47,19 +50,28 @@ class SyncNetObjective(Objective):
         video_mask, audio_mask = mask[:, start:stop], mask[:, start + shift : stop + shift]
         video = self.model.embed_video(pixels[:, start:stop], video_mask)
         audio = self.model.embed_audio(mel[:, (start + shift) * factor : (stop + shift) * factor], audio_mask)
-        return {
-            "frames": frame_loss(video, audio, video_mask, audio_mask, -shift, config.max_shift),
-            "shifts": shift_loss(video, audio, video_mask, audio_mask, -shift, config.max_shift),
-            "clips": clip_loss(video, audio, video_mask, audio_mask, -shift),
-        }
+        return ObjectiveOutput(
+            {
+                "frames": frame_loss(video, audio, video_mask, audio_mask, -shift, config.max_shift),
+                "shifts": shift_loss(video, audio, video_mask, audio_mask, -shift, config.max_shift),
+                "clips": clip_loss(video, audio, video_mask, audio_mask, -shift),
+            }
+        )
 
     @torch.no_grad()
-    def within_one_frame(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Of each clip `(batch,)`: 1.0 where the offset found is -1, 0 or 1, else 0.0."""
-        config = self.model.config
-        mel = (self.log_mel(batch["waveform"]) - config.mel_mean) / config.mel_std
-        offset = self.model(batch["pixel_values_videos"], mel, batch["frame_mask"]).offset
-        return (offset.abs() <= 1).float()
+    def find_offsets(self, batch: Batch) -> torch.Tensor:
+        """By how many video frames the sound of each clip is late, `(batch,)`, as the network finds."""
+        with torch.autocast(batch["waveform"].device.type, enabled=False):
+            mel = self.log_mel.standardised(batch["waveform"])
+            return self.model(batch["pixel_values_videos"], mel, batch["frame_mask"]).offset
+
+    def validate(self, batch: Batch) -> tuple[Losses, list[int]]:
+        """Losses of a batch, and the offset found of each clip."""
+        return self(batch).losses, self.find_offsets(batch).tolist()
+
+    def measures(self, clips: list[int]) -> dict[str, float]:
+        """`within_one_frame`, the share of the clips whose offset is found as -1, 0 or 1."""
+        return {"within_one_frame": sum(abs(offset) <= 1 for offset in clips) / len(clips)}
 
     @staticmethod
     def _vary_pictures(pixels: torch.Tensor) -> torch.Tensor:
@@ -87,7 +99,14 @@ def _relative_shifts(video: torch.Tensor, audio: torch.Tensor, right: int) -> to
     return sounds[None] - frames[:, None] - right
 
 
-def frame_loss(video, audio, video_mask, audio_mask, right: int, max_shift: int) -> torch.Tensor:
+def frame_loss(
+    video: torch.Tensor,
+    audio: torch.Tensor,
+    video_mask: torch.Tensor,
+    audio_mask: torch.Tensor,
+    right: int,
+    max_shift: int,
+) -> torch.Tensor:
     """
     Cross-entropy of the right frame among those up to `max_shift` away, both ways (van den Oord et al. 2018,
     "Contrastive predictive coding").
@@ -109,7 +128,14 @@ def frame_loss(video, audio, video_mask, audio_mask, right: int, max_shift: int)
     return -(logits.log_softmax(2)[chosen].mean() + logits.log_softmax(1)[chosen].mean()) / 2
 
 
-def shift_loss(video, audio, video_mask, audio_mask, right: int, max_shift: int) -> torch.Tensor:
+def shift_loss(
+    video: torch.Tensor,
+    audio: torch.Tensor,
+    video_mask: torch.Tensor,
+    audio_mask: torch.Tensor,
+    right: int,
+    max_shift: int,
+) -> torch.Tensor:
     """Cross-entropy of the right shift of a whole clip, by mean distance, among those up to `max_shift` away."""
     distance = (2 - 2 * cosines(video, audio)).clamp(min=1e-6).sqrt()
     weight = (video_mask[:, :, None] * audio_mask[:, None]).to(distance.dtype)
@@ -121,7 +147,9 @@ def shift_loss(video, audio, video_mask, audio_mask, right: int, max_shift: int)
     return F.cross_entropy(logits, torch.full((len(video),), max_shift, device=video.device))
 
 
-def clip_loss(video, audio, video_mask, audio_mask, right: int) -> torch.Tensor:
+def clip_loss(
+    video: torch.Tensor, audio: torch.Tensor, video_mask: torch.Tensor, audio_mask: torch.Tensor, right: int
+) -> torch.Tensor:
     """Cross-entropy of the clip's own sound among the sounds of the batch, by mean cosine at the right shift."""
     first, last = max(0, -right), min(video.shape[1], audio.shape[1] - right)
     weighted = video[:, first:last] * video_mask[:, first:last, None]

@@ -1,19 +1,19 @@
-"""What is minimised: the networks with their losses, `forward(batch)` giving the weighted losses by name."""
+"""What is minimised: the networks with their losses."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jiwer
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import nn
 
 from ..mel import LogMelSpectrogram, third_octave_pooling
 from ..modeling_critic import Lip2WavCritic
-from ..modeling_lip2wav import Lip2WavModel
+from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from .arguments import LossArguments
 from .losses import (
@@ -30,38 +30,106 @@ from .losses import (
 )
 
 
+Batch = dict[str, torch.Tensor]
+"""What [`collate_clips`] makes."""
+
+Losses = dict[str, torch.Tensor]
+"""Weighted losses by name, scalars."""
+
+
+class Windows(NamedTuple):
+    """
+    Pieces of sound for a critic, `(pieces, samples)` each.
+
+    Attributes:
+        generated (`torch.Tensor`): what the network said.
+        real (`torch.Tensor`): the original sound at the same places.
+    """
+
+    generated: torch.Tensor
+    real: torch.Tensor
+
+
+class ObjectiveOutput(NamedTuple):
+    """
+    What an objective makes of a batch. A tuple, in which `DistributedDataParallel` finds all through which gradients
+    may come back.
+
+    Attributes:
+        losses (`dict[str, torch.Tensor]`): weighted losses by name, without the adversarial one.
+        text_logits (`torch.Tensor` of shape `(batch, frames, classes)`, *optional*): without gradient.
+        windows ([`Windows`], *optional*): in training, for a critic; None where there is none, or no sound for one.
+        resample_windows (`Callable`, *optional*): cuts other windows from the same batch, without gradients.
+    """
+
+    losses: Losses
+    text_logits: torch.Tensor | None = None
+    windows: Windows | None = None
+    resample_windows: Callable[[], Windows] | None = None
+
+
 class Objective(nn.Module):
     """
-    A network with its losses. `recognise(batch)` gives its text logits `(batch, frames, classes)`.
+    A network with its losses: `forward(batch)` gives an [`ObjectiveOutput`].
 
-    After `forward` in training, `spoken` holds generated and real pieces of sound, `(pieces, samples)` each, for a
-    critic, and `speak_again()` cuts others from the same batch, without gradients. None where there are none.
+    Args:
+        model ([`Lip2WavPreTrainedModel`]): the network.
+        weights ([`LossArguments`]): what its losses weigh.
     """
 
-    spoken: tuple[torch.Tensor, torch.Tensor] | None = None
-    speak_again: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = None
-
-    def __init__(self, model: nn.Module, weights: LossArguments):
+    def __init__(self, model: Lip2WavPreTrainedModel, weights: LossArguments):
         super().__init__()
         self.model, self.weights = model, weights
 
-    def of(self, model: nn.Module) -> Objective:
-        """The same objective of another network, such as the averaged one."""
-        other = copy.copy(self)
-        other._modules = dict(self._modules)
-        other.__dict__.pop("forward", None)  # Accelerate's, which belongs to the network that is trained
-        other.model = model
-        return other
+    def with_model(self, model: Lip2WavPreTrainedModel) -> Objective:
+        """The same objective of another network of the same architecture, such as the averaged one."""
+        return type(self)(model, self.weights)
+
+    def validate(self, batch: Batch) -> tuple[Losses, list[Any]]:
+        """
+        Losses of a batch of validation clips, and for each clip what [`Objective.measures`] needs of it.
+
+        The entries of clips are gathered from all processes: lists, strings and numbers.
+        """
+        raise NotImplementedError
+
+    def measures(self, clips: list[Any]) -> dict[str, float]:
+        """How well the network does on validation clips, by name; `clips` are the entries of `validate` of all."""
+        raise NotImplementedError
 
 
-class GeneratorObjective(Objective):
+class TextObjective(Objective):
+    """An objective of a network that finds the words that are spoken."""
+
+    def validate(self, batch: Batch) -> tuple[Losses, list[tuple[str, str]]]:
+        """Losses of a batch, and for each clip the right words and those found."""
+        output = self(batch)
+        found = self.model.decode_text(output.text_logits, batch["frame_mask"])
+        vocabulary = self.model.config.vocabulary
+        labels = zip(batch["labels"].tolist(), batch["label_lengths"].tolist(), strict=True)
+        right = [" ".join(vocabulary[label - 1] for label in clip[:length]) for clip, length in labels]
+        return output.losses, [
+            (words, " ".join(entry["word"] for entry in clip)) for words, clip in zip(right, found, strict=True)
+        ]
+
+    def measures(self, clips: list[tuple[str, str]]) -> dict[str, float]:
+        """`text_wer`, the word error rate."""
+        right, found = zip(*clips, strict=True)
+        return {"text_wer": jiwer.wer(list(right), list(found))}
+
+
+class GeneratorObjective(TextObjective):
     """
-    The generator with its losses: `forward(batch)` gives the weighted losses by name, but the adversarial one.
+    The generator with all of its losses but the adversarial one.
 
     Args:
-        model ([`Lip2WavModel`]), weights ([`LossArguments`]): the generator and what its losses weigh.
-        speech_encoder ([`Lip2WavSpeechEncoder`], *optional*): frozen; hears what the generator says.
-        critic_samples (`int`, *optional*, defaults to 0): length of the pieces in `spoken`; 0 for none.
+        model ([`Lip2WavModel`]): the generator.
+        weights ([`LossArguments`]): what its losses weigh.
+        speech_encoder ([`Lip2WavSpeechEncoder`], *optional*): frozen; recognises what the generator says.
+        critic_samples (`int`, *optional*, defaults to 0): length of the windows for a critic; 0 for none.
+
+    Raises:
+        ValueError: if the critic's windows are not as long as those of the waveform decoder.
     """
 
     def __init__(
@@ -75,7 +143,7 @@ class GeneratorObjective(Objective):
         config = model.config
         self.critic_samples = critic_samples
         self.speech_encoder = speech_encoder.eval().requires_grad_(False) if speech_encoder is not None else None
-        self.heard_mel = LogMelSpectrogram(speech_encoder.config) if speech_encoder is not None else None
+        self.encoder_mel = LogMelSpectrogram(speech_encoder.config) if speech_encoder is not None else None
         self.log_mel = LogMelSpectrogram(config) if config.decoder_type == "istft" else None
         window = weights.decoder_window_frames * config.hop_length
         if critic_samples and config.decoder_type == "istft" and critic_samples != window:
@@ -86,55 +154,59 @@ class GeneratorObjective(Objective):
         bins = np.linspace(0, config.sampling_rate / 2, 257)
         self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(bins)), persistent=False)
 
-    def train(self, mode: bool = True):
+    def with_model(self, model: Lip2WavModel) -> GeneratorObjective:
+        """The same objective of another generator; the speech encoder is shared, and there is no critic."""
+        return type(self)(model, self.weights, self.speech_encoder)
+
+    def train(self, mode: bool = True) -> GeneratorObjective:
         """Training mode for the generator; the speech encoder stays as it is."""
         super().train(mode)
         if self.speech_encoder is not None:
             self.speech_encoder.eval()
         return self
 
-    def recognise(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Text logits `(batch, frames, classes)` of the lips."""
-        return self.model.encode(batch["pixel_values_videos"], batch["frame_mask"])[1]
-
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def forward(self, batch: Batch) -> ObjectiveOutput:
         model, weights = self.model, self.weights
         hidden, text_logits, mask = model.encode(batch["pixel_values_videos"], batch["frame_mask"])
         frames = batch["frame_mask"].sum(1)
-        self.spoken = self.speak_again = None
         losses = {}
         if weights.ctc:
             losses["ctc"] = weights.ctc * ctc_loss(text_logits, frames, batch["labels"], batch["label_lengths"])
         if weights.words:
             losses["words"] = weights.words * frame_word_loss(text_logits, batch["frame_classes"])
         if model.config.decoder_type == "frame":
-            losses |= self._waveform_losses(model.decoder(hidden, mask), batch)
+            output = self._of_waveform(model.decoder(hidden, mask), batch)
         else:
-            losses |= self._spectrogram_losses(hidden, mask, batch)
-        return losses
+            output = self._of_spectrogram(hidden, mask, batch)
+        return output._replace(losses=losses | output.losses, text_logits=text_logits.detach())
 
-    def _waveform_losses(self, prediction, batch) -> dict[str, torch.Tensor]:
+    def _of_waveform(self, prediction: torch.Tensor, batch: Batch) -> ObjectiveOutput:
+        """What the "frame" decoder's sound `(batch, samples)` gives."""
         target = batch["waveform"]
         losses = self._sound_losses(prediction, target)
         if self.speech_encoder is not None:
-            encoder = self.speech_encoder.config
-            mels = [
-                (self.heard_mel(self._resample(sound)) - encoder.mel_mean) / encoder.mel_std
-                for sound in (prediction, target)
-            ]
-            losses |= self._perceptual_losses(*mels, batch)
-        if self.training and self.critic_samples:
-            self.speak_again = lambda: self._cut_sound(prediction.detach(), target)
-            self.spoken = self._cut_sound(prediction, target)
-        return losses
+            mels = [self.encoder_mel.standardised(self._resample(sound)) for sound in (prediction, target)]
+            losses |= self.perceptual_losses(*mels, batch)
+        if not (self.training and self.critic_samples):
+            return ObjectiveOutput(losses)
+        quiet = prediction.detach()
+        return ObjectiveOutput(
+            losses,
+            windows=self._cut_sound(prediction, target),
+            resample_windows=lambda: self._cut_sound(quiet, target),
+        )
 
     def _resample(self, sound: torch.Tensor) -> torch.Tensor:
         """At the speech encoder's rate; a whole number of its video frames."""
-        own, heard = self.model.config.sampling_rate, self.speech_encoder.config.sampling_rate
-        return sound if own == heard else torchaudio.functional.resample(sound, own, heard)
+        own, wanted = self.model.config.sampling_rate, self.speech_encoder.config.sampling_rate
+        if own == wanted:
+            return sound
+        from torchaudio.functional import resample  # for different rates only
 
-    def _cut_sound(self, prediction, target) -> tuple[torch.Tensor, torch.Tensor]:
-        """One random piece of each clip, generated and real."""
+        return resample(sound, own, wanted)
+
+    def _cut_sound(self, prediction: torch.Tensor, target: torch.Tensor) -> Windows:
+        """One random piece of each clip."""
         length = self.critic_samples
         missing = length - target.shape[1]
         if missing > 0:
@@ -143,12 +215,14 @@ class GeneratorObjective(Objective):
                 " `window_samples` or raise `window_frames`."
             )
         starts = torch.randint(target.shape[1] - length + 1, (len(target),)).tolist()
-        return tuple(
-            torch.stack([clip[start : start + length] for clip, start in zip(sound, starts)])
-            for sound in (prediction, target)
+        return Windows(
+            *(
+                torch.stack([clip[start : start + length] for clip, start in zip(sound, starts, strict=True)])
+                for sound in (prediction, target)
+            )
         )
 
-    def _sound_losses(self, prediction, target) -> dict[str, torch.Tensor]:
+    def _sound_losses(self, prediction: torch.Tensor, target: torch.Tensor) -> Losses:
         """Losses of waveforms `(batch, samples)`."""
         weights, losses = self.weights, {}
         if weights.waveform:
@@ -161,74 +235,89 @@ class GeneratorObjective(Objective):
             losses["total_variation"] = weights.total_variation * total_variation_loss(prediction)
         return losses
 
-    def _spectrogram_losses(self, hidden, mask, batch) -> dict[str, torch.Tensor]:
-        weights, config = self.weights, self.model.config
+    def _of_spectrogram(self, hidden: torch.Tensor, mask: torch.Tensor, batch: Batch) -> ObjectiveOutput:
+        """What the spectrogram gives, and the waveform decoder where there is training."""
+        weights = self.weights
         mel, mel_mask = self.model.predict_mel(hidden, mask)
-        log_mel = self.log_mel(batch["waveform"])
-        target = (log_mel - config.mel_mean) / config.mel_std
+        magnitude = self.log_mel.magnitude(batch["waveform"])
+        target = self.log_mel.standardise(self.log_mel.pool(magnitude))
         stretched = stretch_frames(target, batch["stretch"], mel.shape[1])
         losses = {"mel": weights.mel * masked_l1(mel, stretched, mel_mask)}
+        logs = [self.log_mel.restore(values.float()) for values in (mel, stretched)]
         if weights.envelope:
-            logs = [values.float() * config.mel_std + config.mel_mean for values in (mel, stretched)]
             losses["envelope"] = weights.envelope * envelope_correlation_loss(
                 *logs, mel_mask, self.log_mel.third_octaves
             )
         if self.speech_encoder is not None:
-            # Each network has its own standardisation.
-            encoder = self.speech_encoder.config
-            scale, shift = config.mel_std / encoder.mel_std, (config.mel_mean - encoder.mel_mean) / encoder.mel_std
-            losses |= self._perceptual_losses(mel.float() * scale + shift, stretched * scale + shift, batch)
-        if self.training:
-            losses |= self._decoder_losses(mel, target, batch)
-        return losses
+            losses |= self.perceptual_losses(*map(self.encoder_mel.standardise, logs), batch)
+        if not self.training:
+            return ObjectiveOutput(losses)
+        output = self._of_decoder(mel, target, magnitude, batch)
+        return output._replace(losses=losses | output.losses)
 
-    def _perceptual_losses(self, mel, target, batch) -> dict[str, torch.Tensor]:
-        """How differently the frozen speech encoder hears the prediction and the target, and which words it hears."""
+    def perceptual_losses(self, mel: torch.Tensor, target: torch.Tensor, batch: Batch) -> Losses:
+        """
+        How differently the frozen speech encoder hears the prediction and the target, and which words it recognises.
+
+        Args:
+            mel, target (`torch.Tensor` of shape `(batch, mel_frames, num_mel_bins)`): standardised as the speech
+                encoder wants them.
+            batch (`dict[str, torch.Tensor]`): gives `frame_mask` and `frame_classes`.
+        """
         encoder, weights, losses = self.speech_encoder, self.weights, {}
         frame_mask = batch["frame_mask"]
-        heard = encoder(mel, frame_mask)
+        recognised = encoder(mel, frame_mask)
         if weights.perceptual:
             with torch.no_grad():
                 wanted = encoder(target, frame_mask)
             mask = frame_mask[..., None]
             distances = [
                 masked_l1(hidden, reference, mask) / masked_l1(reference, reference.mean((0, 1), keepdim=True), mask)
-                for hidden, reference in zip(heard.hidden_states, wanted.hidden_states)
+                for hidden, reference in zip(recognised.hidden_states, wanted.hidden_states, strict=True)
             ]
             losses["perceptual"] = weights.perceptual * sum(distances) / len(distances)
         if weights.heard_words:
-            losses["heard_words"] = weights.heard_words * frame_word_loss(heard.text_logits, batch["frame_classes"])
+            words = frame_word_loss(recognised.text_logits, batch["frame_classes"])
+            losses["heard_words"] = weights.heard_words * words
         return losses
 
-    def _decoder_losses(self, mel, target, batch) -> dict[str, torch.Tensor]:
+    def _of_decoder(
+        self, mel: torch.Tensor, target: torch.Tensor, magnitude: torch.Tensor, batch: Batch
+    ) -> ObjectiveOutput:
         """Random windows of the predicted and of the real mel spectrogram, of clips whose speed is unchanged."""
         weights, count = self.weights, self.weights.decoder_windows
         names = ("magnitude", "waveform", "stft", "power", "total_variation", "spoken_envelope")
-        if not (any(getattr(weights, name) for name in names) or self.critic_samples):
-            return {}
-        pairs = self._window_positions(batch, mel.shape[1], 2 * count)
-        if not pairs:
-            return {}
+        places = []
+        if any(getattr(weights, name) for name in names) or self.critic_samples:
+            places = self._window_places(batch, mel.shape[1], 2 * count)
+        if not places:
+            return ObjectiveOutput({})
         sources = [mel.float()] * count + [target] * count
-        windows = torch.stack([self._cut(source[clip], start) for source, (clip, start) in zip(sources, pairs)])
-        log_magnitude, spoken = self._speak(windows)
-        real = self._real_windows(batch, pairs)
+        log_magnitude, generated = self._decode(
+            torch.stack(
+                [self._cut(source[clip], start) for source, (clip, start) in zip(sources, places, strict=True)]
+            )
+        )
+        real = self._real_windows(batch, places)
         losses = {}
         if weights.magnitude:
-            magnitudes = self.log_mel.magnitude(batch["waveform"][[clip for clip, _ in pairs]])
-            magnitudes = torch.stack([self._cut(values, start) for values, (_, start) in zip(magnitudes, pairs)])
-            clamped = magnitudes.clamp(min=self.model.config.mel_floor).log()
-            losses["magnitude"] = weights.magnitude * F.l1_loss(log_magnitude, clamped)
-        losses |= self._sound_losses(spoken, real)
+            wanted = torch.stack([self._cut(magnitude[clip], start) for clip, start in places])
+            wanted = wanted.clamp(min=self.model.config.mel_floor).log()
+            losses["magnitude"] = weights.magnitude * F.l1_loss(log_magnitude, wanted)
+        losses |= self._sound_losses(generated, real)
         if weights.spoken_envelope:
-            loss = spoken_envelope_loss(spoken, real, self.third_octaves)
+            loss = spoken_envelope_loss(generated, real, self.third_octaves)
             losses["spoken_envelope"] = weights.spoken_envelope * loss
-        if self.critic_samples:
-            self.spoken = spoken[:count], real[:count]
-            self.speak_again = lambda: self._other_windows(mel.detach().float(), batch)
-        return losses
+        if not self.critic_samples:
+            return ObjectiveOutput(losses)
+        quiet = mel.detach().float()
+        return ObjectiveOutput(
+            losses,
+            windows=Windows(generated[:count], real[:count]),
+            resample_windows=lambda: self._other_windows(quiet, batch),
+        )
 
-    def _window_positions(self, batch, mel_frames: int, count: int) -> list[tuple[int, int]]:
+    def _window_places(self, batch: Batch, mel_frames: int, count: int) -> list[tuple[int, int]]:
         """Clip and first spectrogram frame of random windows; none where no clip is whole and of unchanged speed."""
         whole = batch["frame_mask"].sum(1) == batch["frame_mask"].shape[1]
         unchanged = ((batch["stretch"] == 1) & whole).nonzero()[:, 0]
@@ -236,26 +325,26 @@ class GeneratorObjective(Objective):
         if len(unchanged) == 0 or available < 0:
             return []
         clips = unchanged[torch.randint(len(unchanged), (count,))]
-        return list(zip(clips.tolist(), torch.randint(available + 1, (count,)).tolist()))
+        return list(zip(clips.tolist(), torch.randint(available + 1, (count,)).tolist(), strict=True))
 
     def _cut(self, frames: torch.Tensor, start: int) -> torch.Tensor:
         return frames[start : start + self.weights.decoder_window_frames]
 
-    def _real_windows(self, batch, pairs) -> torch.Tensor:
+    def _real_windows(self, batch: Batch, places: list[tuple[int, int]]) -> torch.Tensor:
         hop, length = self.model.config.hop_length, self.weights.decoder_window_frames
-        return torch.stack([batch["waveform"][clip, start * hop : (start + length) * hop] for clip, start in pairs])
+        return torch.stack([batch["waveform"][clip, start * hop : (start + length) * hop] for clip, start in places])
 
-    def _speak(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _decode(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Log magnitudes `(windows, mel_frames, bins)` and sound `(windows, samples)` of mel windows."""
         everything = windows.new_ones(*windows.shape[:2], 1)
         log_magnitude, phase = self.model.decoder.spectrum(windows, everything)
         return log_magnitude, self.model.decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
 
     @torch.no_grad()
-    def _other_windows(self, mel, batch) -> tuple[torch.Tensor, torch.Tensor]:
-        pairs = self._window_positions(batch, mel.shape[1], self.weights.decoder_windows)
-        windows = torch.stack([self._cut(mel[clip], start) for clip, start in pairs])
-        return self._speak(windows)[1], self._real_windows(batch, pairs)
+    def _other_windows(self, mel: torch.Tensor, batch: Batch) -> Windows:
+        places = self._window_places(batch, mel.shape[1], self.weights.decoder_windows)
+        windows = torch.stack([self._cut(mel[clip], start) for clip, start in places])
+        return Windows(self._decode(windows)[1], self._real_windows(batch, places))
 
 
 class CriticObjective(nn.Module):
@@ -292,42 +381,48 @@ class CriticObjective(nn.Module):
         return losses
 
 
-class SpeechEncoderObjective(Objective):
-    """The speech encoder learns words from the sound of the clips; parts of the spectrogram are hidden at random."""
+class SpeechEncoderObjective(TextObjective):
+    """
+    The speech encoder learns words from the sound of the clips; parts of the spectrogram are hidden at random.
+
+    Args:
+        model ([`Lip2WavSpeechEncoder`]): the speech encoder.
+        weights ([`LossArguments`]): of these, `ctc` and `words`.
+    """
 
     def __init__(self, model: Lip2WavSpeechEncoder, weights: LossArguments):
         super().__init__(model, weights)
         self.log_mel = LogMelSpectrogram(model.config)
 
-    def _mel(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        config = self.model.config
-        mel = (self.log_mel(batch["waveform"]) - config.mel_mean) / config.mel_std
-        mel = stretch_frames(mel, batch["stretch"], batch["frame_mask"].shape[1] * config.mel_frames_per_frame)
-        return self._vary(mel) if self.training else mel
+    def forward(self, batch: Batch) -> ObjectiveOutput:
+        factor = self.model.config.mel_frames_per_frame
+        mel = self.log_mel.standardised(batch["waveform"])
+        mel = stretch_frames(mel, batch["stretch"], batch["frame_mask"].shape[1] * factor)
+        text_logits = self.model(vary_mel(mel) if self.training else mel, batch["frame_mask"]).text_logits
+        ctc = ctc_loss(text_logits, batch["frame_mask"].sum(1), batch["labels"], batch["label_lengths"])
+        words = frame_word_loss(text_logits, batch["frame_classes"])
+        losses = {"ctc": self.weights.ctc * ctc, "words": self.weights.words * words}
+        return ObjectiveOutput(losses, text_logits.detach())
 
-    @staticmethod
-    def _vary(mel: torch.Tensor) -> torch.Tensor:
-        """Loudness, noise, a hidden band and a hidden run of frames (Park et al. 2019, "SpecAugment")."""
-        batch, frames, bands = mel.shape
-        mel = mel + 0.3 * torch.randn(batch, 1, 1, device=mel.device) + 0.2 * torch.rand(()) * torch.randn_like(mel)
-        for size, longest, shape in ((frames, 16, (1, -1, 1)), (bands, 12, (1, 1, -1))):
-            position = torch.arange(size, device=mel.device).view(shape)
-            start = torch.randint(size, (batch, 1, 1), device=mel.device)
-            length = torch.randint(longest + 1, (batch, 1, 1), device=mel.device)
-            mel = mel.masked_fill((position >= start) & (position < start + length), 0.0)
-        return mel
 
-    def recognise(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Text logits `(batch, frames, classes)` of the sound."""
-        return self.model(self._mel(batch), batch["frame_mask"]).text_logits
+def vary_mel(mel: torch.Tensor) -> torch.Tensor:
+    """
+    Loudness, noise, a hidden band and a hidden run of frames (Park et al. 2019, "SpecAugment"), drawn for each clip.
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        text_logits = self.recognise(batch)
-        frames = batch["frame_mask"].sum(1)
-        return {
-            "ctc": self.weights.ctc * ctc_loss(text_logits, frames, batch["labels"], batch["label_lengths"]),
-            "words": self.weights.words * frame_word_loss(text_logits, batch["frame_classes"]),
-        }
+    Args:
+        mel (`torch.Tensor` of shape `(batch, mel_frames, num_mel_bins)`): standardised, so that 0 is the mean.
+
+    Returns:
+        `torch.Tensor` of the same shape.
+    """
+    batch, frames, bands = mel.shape
+    mel = mel + 0.3 * torch.randn(batch, 1, 1, device=mel.device) + 0.2 * torch.rand(()) * torch.randn_like(mel)
+    for size, longest, shape in ((frames, 16, (1, -1, 1)), (bands, 12, (1, 1, -1))):
+        position = torch.arange(size, device=mel.device).view(shape)
+        start = torch.randint(size, (batch, 1, 1), device=mel.device)
+        length = torch.randint(longest + 1, (batch, 1, 1), device=mel.device)
+        mel = mel.masked_fill((position >= start) & (position < start + length), 0.0)
+    return mel
 
 
 def stretch_frames(values: torch.Tensor, stretch: torch.Tensor, frames: int) -> torch.Tensor:
@@ -351,3 +446,16 @@ def stretch_frames(values: torch.Tensor, stretch: torch.Tensor, frames: int) -> 
     fraction = (positions - low)[..., None]
     gathered = [values.gather(1, index[..., None].expand(-1, -1, values.shape[2])) for index in (low, high)]
     return gathered[0] * (1 - fraction) + gathered[1] * fraction
+
+
+__all__ = [
+    "CriticObjective",
+    "GeneratorObjective",
+    "Objective",
+    "ObjectiveOutput",
+    "SpeechEncoderObjective",
+    "TextObjective",
+    "Windows",
+    "stretch_frames",
+    "vary_mel",
+]

@@ -69,13 +69,29 @@ class Progress:
         self.__dict__.update(state)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class State:
-    """All that a run works with."""
+    """
+    All that a run works with.
+
+    Attributes:
+        accelerator (`Accelerator`): device, processes, precision, checkpoints and trackers.
+        arguments ([`OptimizationArguments`]), critic_arguments ([`CriticArguments`]): what was asked for.
+        objective ([`Objective`]): the network that is trained, with its losses, in Accelerate's wrappers.
+        validation_objective ([`Objective`]): the same of the averaged weights.
+        average ([`AveragedWeights`]), optimizer, scheduler: of the network.
+        train_loader, validation_loader (`DataLoader`): batches of [`SpeechClips`].
+        feature_extractor ([`Lip2WavFeatureExtractor`]): what made the crops; it is saved with the network.
+        critic_objective, critic_optimizer (*optional*): of the critic, where there is one.
+        progress ([`Progress`]): where the run is.
+        stop_requested (`bool`): whether the run was asked to end.
+        saved_step (`int`, *optional*): step of the last checkpoint.
+    """
 
     accelerator: Accelerator
     arguments: OptimizationArguments
-    objective: Objective
+    objective: nn.Module
+    validation_objective: Objective
     average: AveragedWeights
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler

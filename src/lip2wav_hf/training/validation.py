@@ -6,7 +6,6 @@ import json
 import logging
 from pathlib import Path
 
-import jiwer
 import numpy as np
 import torch
 from tqdm.auto import tqdm
@@ -23,7 +22,7 @@ SHOWN_CLIPS = 3
 
 
 @torch.no_grad()
-def listen(state: State) -> dict[str, float]:
+def validate_audio(state: State) -> dict[str, float]:
     """
     Speak `validation_clips` validation clips with the averaged generator, on the main process.
 
@@ -88,13 +87,11 @@ def _show(state: State, name: str, sound: np.ndarray, original: np.ndarray, word
 
 @torch.no_grad()
 def validate(state: State) -> dict[str, float]:
-    """Losses and text word error rate of the averaged weights on validation clips; keeps the best in `best/`."""
-    objective = state.accelerator.unwrap_model(state.objective).of(state.average.model).eval()
-    totals, count, references, hypotheses, found = {}, 0, [], [], []
+    """Losses and measures of the averaged weights on validation clips; keeps the best in `best/`."""
+    objective, totals, count, clips = state.validation_objective, {}, 0, []
     for batch in state.validation_loader:
         with state.accelerator.autocast():
-            losses = objective(batch)
-            text_logits = objective.recognise(batch) if hasattr(objective, "recognise") else None
+            losses, found = objective.validate(batch)
         size = len(batch["labels"])
         gathered = state.accelerator.gather_for_metrics(
             {name: value.float().repeat(size) for name, value in losses.items()}
@@ -102,27 +99,11 @@ def validate(state: State) -> dict[str, float]:
         for name, values in gathered.items():
             totals[name] = totals.get(name, 0.0) + values.sum().item()
         count += len(next(iter(gathered.values())))
-        if text_logits is None:  # of the sync network, which finds offsets and no words
-            found += state.accelerator.gather_for_metrics(objective.within_one_frame(batch)).tolist()
-            continue
-        words = state.average.model.decode_text(text_logits, batch["frame_mask"])
-        texts = [" ".join(entry["word"] for entry in clip) for clip in words]
-        vocabulary = state.model.config.vocabulary
-        expected = [
-            " ".join(vocabulary[label - 1] for label in labels[:length])
-            for labels, length in zip(batch["labels"].tolist(), batch["label_lengths"].tolist())
-        ]
-        pairs = state.accelerator.gather_for_metrics(list(zip(expected, texts)), use_gather_object=True)
-        references += [pair[0] for pair in pairs]
-        hypotheses += [pair[1] for pair in pairs]
+        clips += state.accelerator.gather_for_metrics(found, use_gather_object=True)
     results = {f"validation/{name}": total / count for name, total in totals.items()}
     results["validation/loss"] = sum(results.values())
-    if found:
-        results["validation/within_one_frame"] = sum(found) / len(found)
-    else:
-        results["validation/text_wer"] = jiwer.wer(references, hypotheses)
-    results |= listen(state)
-    state.objective.train()
+    results |= {f"validation/{name}": value for name, value in objective.measures(clips).items()}
+    results |= validate_audio(state)
     _report(state, results)
     return results
 

@@ -106,8 +106,7 @@ def av_sync_clip(
     if (crops == crops[:1]).all():
         return undefined | {"outcome": "still picture"}
     with torch.inference_mode():
-        mel = log_mel(torch.from_numpy(sound.astype(np.float32))[None])
-        mel = (mel - network.config.mel_mean) / network.config.mel_std
+        mel = log_mel.standardised(torch.from_numpy(sound.astype(np.float32))[None])
         output = network(torch.from_numpy(extractor.normalize(crops))[None, :, None], mel)
     return {
         "offset": float(output.offset),
