@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from lip2wav_hf.audio import read_audio
-from lip2wav_hf.grid.corpus import GridClip, load_split
+from lip2wav_hf.corpora.clips import Clip
+from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
 from lip2wav_hf.metrics.corr2d.corr2d import corr2d_pair
 from lip2wav_hf.metrics.dnsmos.dnsmos import dnsmos_clip
@@ -42,12 +43,12 @@ class Sample:
     Attributes:
         waveform (`np.ndarray`, shape `(samples,)`): what is scored.
         original (`np.ndarray`, shape `(samples,)`): what it is scored against.
-        clip (`GridClip`): the clip of `original`.
+        clip (`Clip`): the clip of `original`.
     """
 
     waveform: np.ndarray
     original: np.ndarray
-    clip: GridClip
+    clip: Clip
 
 
 def with_noise(waveform: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray:
@@ -61,7 +62,7 @@ def delayed(waveform: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(waveform, (frames * FRAME, 0))[: len(waveform)]
 
 
-def with_other_pauses(waveform: np.ndarray, other: np.ndarray, clip: GridClip) -> np.ndarray:
+def with_other_pauses(waveform: np.ndarray, other: np.ndarray, clip: Clip) -> np.ndarray:
     """A clip whose sound before the first and after the last word is that of another: nobody can foresee noise."""
     words = clip.timed_words()
     if words is None:
@@ -72,13 +73,13 @@ def with_other_pauses(waveform: np.ndarray, other: np.ndarray, clip: GridClip) -
     return result
 
 
-def in_sync(waveform: np.ndarray, clip: GridClip) -> np.ndarray:
+def in_sync(waveform: np.ndarray, clip: Clip) -> np.ndarray:
     """A clip moved to where its mouth says it belongs: nobody who only sees it can foresee how far off it is."""
     offset, _ = find_sound_offset(_mouth_regions(clip.video), waveform)
     return np.roll(waveform, -round(offset * SAMPLING_RATE))
 
 
-DEGRADATIONS: dict[str, Callable[[np.ndarray, np.ndarray, GridClip], np.ndarray]] = {
+DEGRADATIONS: dict[str, Callable[[np.ndarray, np.ndarray, Clip], np.ndarray]] = {
     "identity": lambda waveform, other, clip: waveform,
     "noise, 20 dB": lambda waveform, other, clip: with_noise(waveform, 20),
     "noise, 10 dB": lambda waveform, other, clip: with_noise(waveform, 10),
@@ -152,14 +153,14 @@ ROWS: dict[str, tuple[str, int]] = {
 """What the table calls a score, and its digits."""
 
 
-def load_clips(data: Path, split: str, count: int) -> list[tuple[GridClip, np.ndarray]]:
+def load_clips(data: Path, split: str, count: int) -> list[tuple[Clip, np.ndarray]]:
     """Clips of a split, spread evenly over it, with their sound at 16 kHz."""
     clips = load_split(data, split)
     chosen = [clips[i] for i in np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)]
     return [(clip, np.asarray(read_audio(clip.video, SAMPLING_RATE), np.float64)) for clip in chosen]
 
 
-def samples(clips: list[tuple[GridClip, np.ndarray]], degradation: str) -> list[Sample]:
+def samples(clips: list[tuple[Clip, np.ndarray]], degradation: str) -> list[Sample]:
     """The clips, degraded; "wrong clip" is the next clip of the same speaker whose sentence differs."""
     result = []
     for number, (clip, waveform) in enumerate(clips):
@@ -175,12 +176,12 @@ def samples(clips: list[tuple[GridClip, np.ndarray]], degradation: str) -> list[
 
 
 def measure(
-    clips: list[tuple[GridClip, np.ndarray]], metrics: dict[str, Callable[[Sample], dict]] = METRICS
+    clips: list[tuple[Clip, np.ndarray]], metrics: dict[str, Callable[[Sample], dict]] = METRICS
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Mean scores of clips.
 
     Args:
-        clips (`list[tuple[GridClip, np.ndarray]]`): see `load_clips`.
+        clips (`list[tuple[Clip, np.ndarray]]`): see `load_clips`.
         metrics (`dict`, *optional*): as `METRICS`.
 
     Returns:

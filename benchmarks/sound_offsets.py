@@ -18,15 +18,16 @@ import torch
 import lip2wav_hf
 from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavModel
 from lip2wav_hf.audio import read_audio
+from lip2wav_hf.corpora.clips import Clip
+from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.evaluation.scoring import SAMPLING_RATE, find_shift
-from lip2wav_hf.grid.corpus import GridClip, load_split
 from lip2wav_hf.metrics.synchrony import find_sound_offset
 
 
 FRAME = 640  # samples
 
 
-def measure_clip(clip: GridClip, model: Lip2WavModel, extractor: Lip2WavFeatureExtractor) -> tuple[float, ...]:
+def measure_clip(clip: Clip, model: Lip2WavModel, extractor: Lip2WavFeatureExtractor) -> tuple[float, ...]:
     """Offsets of a clip, of its first and of its second half, and what the generator's speech tells, in seconds."""
     regions = extractor.extract(str(clip.video)).crops
     sound = read_audio(clip.video, SAMPLING_RATE)
@@ -41,7 +42,7 @@ def measure_clip(clip: GridClip, model: Lip2WavModel, extractor: Lip2WavFeatureE
     )
 
 
-def table(clips: list[GridClip], model: Lip2WavModel, extractor: Lip2WavFeatureExtractor) -> str:
+def table(clips: list[Clip], model: Lip2WavModel, extractor: Lip2WavFeatureExtractor) -> str:
     """The offsets of each speaker as Markdown."""
     lines = [
         "| speaker | clips | mean | standard deviation | halves: median difference | generator: median difference |",

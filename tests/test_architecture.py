@@ -31,7 +31,7 @@ MOST_LINES_OF_A_FILE = 700
 MOST_LINES_OF_A_FUNCTION = 60
 
 # Still to be mended: these lists only get shorter.
-KNOWN_CIRCLES = {"lip2wav_hf.grid.corpus", "lip2wav_hf.evaluation.statistics"}
+KNOWN_CIRCLES = {"lip2wav_hf.evaluation.statistics"}
 KNOWN_WRONG_WAYS = {("training.publishing", "hub")}
 KNOWN_LONG_FILES = {"hub/push.py", "synthetic/corpus.py", "video.py"}
 KNOWN_LONG_FUNCTIONS = {"_paint_mouth", "build_state"}

@@ -8,8 +8,8 @@ from huggingface_hub import ModelCard
 from transformers import pipeline
 
 import lip2wav_hf
+from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.evaluation.systems import weights_sha256
-from lip2wav_hf.grid.corpus import load_split
 from lip2wav_hf.hub.card_results import update_card
 from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer
 

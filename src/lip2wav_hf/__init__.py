@@ -24,7 +24,7 @@ DEFAULT_CHECKPOINT = str(Path(__file__).parent / "checkpoints" / "grid-s1")
 """Folder of the bundled checkpoint, the default of `pipeline("video-to-speech")`."""
 
 _LAZY = {
-    "GridClip": "grid.corpus",
+    "Clip": "corpora.clips",
     "LogMelSpectrogram": "mel",
     "Lip2WavCritic": "modeling_critic",
     "Lip2WavCriticConfig": "configuration_lip2wav",
@@ -34,8 +34,8 @@ _LAZY = {
     "Lip2WavSyncNet": "modeling_syncnet",
     "Lip2WavSyncNetConfig": "configuration_lip2wav",
     "VideoReader": "video",
-    "load_grid": "grid.corpus",
-    "load_split": "grid.corpus",
+    "load_grid": "grid.builder",
+    "load_split": "corpora.registry",
     "sentence_words": "grid.corpus",
 }
 

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
 from lip2wav_hf.audio import mux_audio, write_audio  # noqa: E402
+from lip2wav_hf.corpora.registry import load_split  # noqa: E402
 from lip2wav_hf.evaluation import scoring  # noqa: E402
 from lip2wav_hf.evaluation.scoring import (  # noqa: E402
     EvaluationError,
@@ -19,7 +20,7 @@ from lip2wav_hf.evaluation.scoring import (  # noqa: E402
     read_sound,
     score_files,
 )
-from lip2wav_hf.grid.corpus import load_split, sentence_words  # noqa: E402
+from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
 from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
 
 

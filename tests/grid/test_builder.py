@@ -11,8 +11,16 @@ import pytest
 datasets = pytest.importorskip("datasets")
 
 from lip2wav_hf import VideoReader, load_grid  # noqa: E402
-from lip2wav_hf.grid.corpus import Grid, GridError, GridFolder, sentence_words  # noqa: E402
-from lip2wav_hf.grid.defects import GridReport, check_clip, check_clips, count_frames, find_clips  # noqa: E402
+from lip2wav_hf.grid.builder import Grid  # noqa: E402
+from lip2wav_hf.grid.corpus import GridError, GridFolder, sentence_words  # noqa: E402
+from lip2wav_hf.grid.defects import (  # noqa: E402
+    CheckOptions,
+    GridReport,
+    check_clip,
+    check_clips,
+    count_frames,
+    find_clips,
+)
 
 
 NAMES = ("bbaf2n", "lgbazp", "prwe1a", "swiz9s")
@@ -250,8 +258,8 @@ def test_the_real_corpus_has_no_defect(grid_dir):
         "validation": 50,
         "unseen_validation": 43,
     }
-    _, alignments = check_clips([clip for clips in found.values() for clip in clips], "none")
-    _, videos = check_clips(found["unseen_validation"], "fast")
+    _, alignments = check_clips([clip for clips in found.values() for clip in clips], CheckOptions("none"))
+    _, videos = check_clips(found["unseen_validation"], CheckOptions("fast"))
     assert (alignments.checked, alignments.counts(), videos.counts(), report.counts()) == (1130, {}, {}, {})
 
 

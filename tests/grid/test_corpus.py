@@ -7,20 +7,17 @@ import zipfile
 
 import pytest
 
+from lip2wav_hf.corpora.registry import load_split
+from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
 from lip2wav_hf.grid.corpus import (
-    GRAMMAR,
-    VOCABULARY,
-    GridClip,
     GridError,
     GridFolder,
+    clip_of_file,
     find_video,
-    load_split,
-    missing_speakers,
     read_alignment,
-    read_splits,
     sentence_words,
-    shuffled,
 )
+from lip2wav_hf.grid.splits import missing_speakers, read_splits, shuffled
 
 
 def test_vocabulary():
@@ -172,7 +169,7 @@ def test_zenodo_archives_are_read_as_they_are(tmp_path):
     clip = folder.clip("s1", NAME)
     assert clip.source == b"video one" and clip.audio.read_bytes() == b"sound"
     assert [word for _, _, word in clip.timed_words()] == list(clip.words)
-    assert folder.clip("s2", "lgbazp").source == b"video two" and folder.clip("s2", "lgbazp").alignment is None
+    assert folder.clip("s2", "lgbazp").source == b"video two" and folder.clip("s2", "lgbazp").times is None
     (tmp_path / "splits.json").write_text(json.dumps({"train": {"s1": [NAME]}}))
     with pytest.raises(GridError, match="unzip .*s1.zip"):
         load_split(tmp_path, "train")
@@ -193,7 +190,7 @@ def test_an_alignment_that_contradicts_the_name(tmp_path):
     clip = GridFolder(tmp_path).clip("s1", NAME)
     with pytest.raises(GridError, match="says 'bin blue at f three now', the name says 'bin blue at f two now'"):
         clip.timed_words()
-    by_hand = GridClip("s1", NAME, clip.video, clip.words)
+    by_hand = clip_of_file(clip.video)
     with pytest.raises(GridError, match="the name says"):
         by_hand.timed_words()
 

@@ -10,9 +10,9 @@ import pytest
 evaluate = pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
 from lip2wav_hf.audio import mux_audio, read_audio  # noqa: E402
+from lip2wav_hf.corpora.registry import load_split  # noqa: E402
 from lip2wav_hf.face_tracking import FaceTrackingError  # noqa: E402
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor  # noqa: E402
-from lip2wav_hf.grid.corpus import load_split  # noqa: E402
 from lip2wav_hf.metrics import metric_folder  # noqa: E402
 from lip2wav_hf.metrics.av_sync.av_sync import MIN_FRAMES, MouthCropsError, av_sync_clip  # noqa: E402
 from lip2wav_hf.metrics.av_sync.known_shifts import measure_shifts, put_off  # noqa: E402

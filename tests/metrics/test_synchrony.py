@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lip2wav_hf.audio import read_audio
+from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from lip2wav_hf.grid.corpus import load_split
 from lip2wav_hf.metrics import synchrony
 from lip2wav_hf.metrics.synchrony import find_sound_offset
 from lip2wav_hf.modeling_syncnet import Lip2WavSyncNet

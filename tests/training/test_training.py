@@ -22,7 +22,8 @@ from lip2wav_hf import (
     Lip2WavSpeechEncoder,
     Lip2WavSpeechEncoderConfig,
 )
-from lip2wav_hf.grid.corpus import GridClip, sentence_words
+from lip2wav_hf.corpora.clips import Clip
+from lip2wav_hf.grid.corpus import clip_of_file, sentence_words
 from lip2wav_hf.mel import LogMelSpectrogram
 from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.train import main, parse_arguments
@@ -68,7 +69,7 @@ def cached_clip(tmp_path):
     waveform = (8000 * np.sin(np.arange(48000) * 0.05)).astype(np.int16)
     path = tmp_path / "bbaf2n.npz"
     np.savez(path, crops=crops, waveform=waveform, frame_words=words)
-    return GridClip("s1", "bbaf2n", tmp_path / "bbaf2n.mkv", tuple(sentence_words("bbaf2n"))), path
+    return Clip("s1", "bbaf2n", tmp_path / "bbaf2n.mkv", tuple(sentence_words("bbaf2n"))), path
 
 
 def clips_of(cached_clip, augmentation=None, seed=0):
@@ -165,7 +166,7 @@ def test_log_mel_of_a_tone_peaks_in_its_band_and_frames():
 
 def test_prepared_clips_are_cached_and_bad_ones_reported(corpus, tmp_path, caplog):
     clips = build.load_split(corpus, "train")[:2]
-    broken = GridClip("s9", "bbaf2n", tmp_path / "bbaf2n.mkv", tuple(sentence_words("bbaf2n")))
+    broken = Clip("s9", "bbaf2n", tmp_path / "bbaf2n.mkv", tuple(sentence_words("bbaf2n")))
     broken.video.write_bytes(b"nothing")
     files = prepare_clips(
         [*clips, broken], Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=2, progress=False
@@ -192,7 +193,7 @@ def test_an_alignment_that_contradicts_the_name_is_reported(corpus, tmp_path, ca
     alignments.mkdir(parents=True)
     source = corpus / "alignments" / clip.speaker / f"{clip.name}.align"
     (alignments / f"{wrong}.align").write_text(source.read_text())
-    mislabelled = GridClip("s1", wrong, folder / f"{wrong}.mkv", tuple(sentence_words(wrong)))
+    mislabelled = clip_of_file(folder / f"{wrong}.mkv")
     assert prepare_clips([mislabelled], Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=1) == {}
     assert "the name says" in caplog.text
 

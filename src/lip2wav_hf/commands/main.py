@@ -41,9 +41,9 @@ class Command:
 COMMANDS = (
     Command("speak", "commands.speak:speak", "Give silent videos of talking faces their speech."),
     Command("info", "commands.info:info", "Describe a model: size, vocabulary, measured results."),
-    Command("download", "commands.grid:download_command", "Download the GRID corpus."),
-    Command("prepare", "commands.grid:prepare_command", "Cache mouth crops and sound of a corpus, for training."),
-    Command("export", "commands.grid:export_command", "Write a corpus as a dataset for the Hugging Face Hub."),
+    Command("download", "commands.download:download", "Download the GRID corpus."),
+    Command("prepare", "commands.prepare:prepare", "Cache mouth crops and sound of a corpus, for training."),
+    Command("export", "commands.export:export", "Write a corpus as a dataset for the Hugging Face Hub."),
     Command("evaluate", "evaluation.evaluate:evaluate_command", "Measure a model, and compare it with others."),
     Command("average", "training.averaging:average_command", "Average the weights of several models."),
     Command("card", "hub.card_results:card_command", "Put measured results into a model card, or check them."),

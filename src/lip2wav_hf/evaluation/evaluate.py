@@ -23,7 +23,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ..grid.corpus import VIDEO_SUFFIXES, GridClip, GridError, load_split, sentence_words
+from ..corpora.clips import VIDEO_SUFFIXES
+from ..corpora.clips import Clip as CorpusClip
+from ..corpora.registry import load_split
+from ..grid.corpus import GridError, sentence_words
 from ..machine import available_cores, machine, versions
 from ..models import CHECKPOINTS as BUNDLED_MODELS
 from .baselines import AUDIO_SUFFIXES, Compared, baseline_kind, compare, sound_files
@@ -119,9 +122,9 @@ def evaluate_model(
     return _publish(output_dir, rows, results, clips, compared, share, report)
 
 
-def _clip(grid_clip: GridClip, output_dir: str | os.PathLike) -> Clip:
-    path = Path(output_dir, "wav", grid_clip.speaker, f"{grid_clip.name}.wav")
-    return Clip(grid_clip.speaker, grid_clip.name, grid_clip.video, path, " ".join(grid_clip.words))
+def _clip(corpus_clip: CorpusClip, output_dir: str | os.PathLike) -> Clip:
+    path = Path(output_dir, "wav", corpus_clip.speaker, f"{corpus_clip.name}.wav")
+    return Clip(corpus_clip.speaker, corpus_clip.name, corpus_clip.video, path, " ".join(corpus_clip.words))
 
 
 def _run_model(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..grid.corpus import GRAMMAR
+from ..grammar import GRAMMAR
 from ..plotting import log_mel_spectrogram, mel_positions
 from .calibration import selective_wer
 from .scoring import SAMPLING_RATE, read_sound

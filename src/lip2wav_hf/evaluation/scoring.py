@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ..corpora.clips import VIDEO_SUFFIXES
 from ..errors import Lip2WavError
-from ..grid.corpus import VIDEO_SUFFIXES
 
 
 SAMPLING_RATE = 16000  # Hz, at which everything is scored

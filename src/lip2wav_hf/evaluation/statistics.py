@@ -275,7 +275,7 @@ def slot_errors(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _slots(rows: list[dict[str, Any]], heard_column: str) -> dict[str, Any]:
-    from ..grid.corpus import GRAMMAR
+    from ..grammar import GRAMMAR
     from .calibration import heard_as
 
     counts: dict[str, dict[str, int]] = {slot: {} for slot in GRAMMAR}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import uuid
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import datasets
 from datasets.builder import Key
 
-from .corpus import SPLIT_SCHEMES, GridClip, GridError, GridFolder, ZippedFile, scheme_speakers
-from .defects import CHECKS, MINIMUM_FRAMES, Defect, GridReport, check_clip, find_clips
+from ..corpora.clips import Clip, ClipFile, Selection, ZippedFile
+from .corpus import GridError, GridFolder
+from .defects import CHECKS, MINIMUM_FRAMES, GridReport, check_clip, find_clips
+from .splits import SPLIT_SCHEMES, scheme_speakers
 
 
 logger = logging.getLogger(__name__)
@@ -57,7 +60,7 @@ class GridConfig(datasets.BuilderConfig):
     What to read of GRID.
 
     Args:
-        split_scheme (`str`, *optional*, defaults to `"seen4"`): one of `lip2wav_hf.grid.corpus.SPLIT_SCHEMES`.
+        split_scheme (`str`, *optional*, defaults to `"seen4"`): one of `lip2wav_hf.grid.splits.SPLIT_SCHEMES`.
         splits_file (`str`, *optional*): of the scheme `"custom"`; `data_dir/splits.json` by default.
         speakers (`list[str]`, *optional*): only these.
         check (`str`, *optional*, defaults to `"fast"`): how thoroughly each video is looked at: `"none"`, `"fast"`
@@ -71,7 +74,7 @@ class GridConfig(datasets.BuilderConfig):
     check: str = "fast"
     minimum_frames: int = MINIMUM_FRAMES
 
-    def create_config_id(self, config_kwargs, custom_features=None):
+    def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
         """As the base class, and another one whenever a file of the corpus has changed: a cache is never stale."""
         if self.data_dir is not None:
             speakers = self.speakers or scheme_speakers(self.split_scheme)
@@ -96,7 +99,7 @@ class Grid(datasets.GeneratorBasedBuilder):
     Example:
 
     ```python
-    from lip2wav_hf.grid.corpus import Grid
+    from lip2wav_hf.grid.builder import Grid
 
     builder = Grid(data_dir="data/grid", split_scheme="seen4")
     builder.download_and_prepare()
@@ -113,7 +116,7 @@ class Grid(datasets.GeneratorBasedBuilder):
     BUILDER_CONFIG_CLASS = GridConfig
     VERSION = datasets.Version("1.0.0")
 
-    def __init__(self, *args, dataset_name: str | None = "grid", **kwargs):
+    def __init__(self, *args: Any, dataset_name: str | None = "grid", **kwargs: Any) -> None:
         self._report: GridReport | None = None
         if kwargs.get("data_dir") is None:
             raise GridError("data_dir is needed: the folder with GRID's videos, e.g. from `lip2wav download`.")
@@ -135,7 +138,7 @@ class Grid(datasets.GeneratorBasedBuilder):
             return GridReport.load(path)
         return self._report
 
-    def _info(self):
+    def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
             description="The GRID audiovisual sentence corpus: 34 speakers, 1000 sentences of six words each.",
             features=FEATURES,
@@ -144,9 +147,10 @@ class Grid(datasets.GeneratorBasedBuilder):
             license="CC BY 4.0",
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+        config = self.config
         found, self._report = find_clips(
-            self.config.data_dir, self.config.split_scheme, self.config.splits_file, self.config.speakers
+            config.data_dir, Selection(config.split_scheme, config.splits_file, tuple(config.speakers or ()) or None)
         )
         self._report.check = self.config.check
         if self._report.missing_speakers:
@@ -166,7 +170,7 @@ class Grid(datasets.GeneratorBasedBuilder):
                 generators.append(datasets.SplitGenerator(name=split, gen_kwargs=kwargs))
         return generators
 
-    def _generate_examples(self, shards: list[list[GridClip]], split: str):
+    def _generate_examples(self, shards: list[list[Clip]], split: str) -> Iterator[tuple[Key, dict[str, Any]]]:
         """Examples of the usable clips, checked one after the other; what is wrong with the others is kept."""
         for number, clips in enumerate(shards):
             report = GridReport()
@@ -180,26 +184,26 @@ class Grid(datasets.GeneratorBasedBuilder):
                     yield Key(number, index), example_of(clip, split)
             self._keep(report)
 
-    def _keep(self, report: GridReport):
+    def _keep(self, report: GridReport) -> None:
         """Add a shard's report: through a file where another process may prepare the next shard."""
         folder = getattr(self, "_output_dir", None)
         if folder is not None and str(folder).endswith(".incomplete"):
-            contents = {"checked": report.checked, "defects": [asdict(defect) for defect in report.defects]}
-            Path(folder, f"defects-{uuid.uuid4().hex}.part").write_text(json.dumps(contents), encoding="utf-8")
+            report.save(Path(folder, f"defects-{uuid.uuid4().hex}.part"))
         elif self._report is not None:
             self._report.merge(report)
 
-    def _download_and_prepare(self, dl_manager, verification_mode, **prepare_split_kwargs):
+    def _download_and_prepare(
+        self, dl_manager: datasets.DownloadManager, verification_mode: Any, **prepare_split_kwargs: Any
+    ) -> None:
         super()._download_and_prepare(dl_manager, verification_mode, **prepare_split_kwargs)
         for part in sorted(Path(self._output_dir).glob("defects-*.part")):
-            contents = json.loads(part.read_text(encoding="utf-8"))
-            self._report.merge(GridReport(contents["checked"], [Defect(**each) for each in contents["defects"]]))
+            self._report.merge(GridReport.load(part))
             part.unlink()
         self._report.defects.sort(key=lambda defect: defect.clip)
         self._report.save(Path(self._output_dir, REPORT_FILE))
 
 
-def example_of(clip: GridClip, split: str) -> dict:
+def example_of(clip: Clip, split: str) -> dict[str, Any]:
     """A clip as a row of the dataset."""
     timed = clip.timed_words()
     return {
@@ -218,8 +222,73 @@ def example_of(clip: GridClip, split: str) -> dict:
     }
 
 
-def _file_of(file: Path | ZippedFile | None) -> dict | None:
+def _file_of(file: ClipFile | None) -> dict[str, Any] | None:
     """A file as the library keeps media: its path, or its contents where it lies in an archive."""
     if isinstance(file, ZippedFile):
         return {"bytes": file.read_bytes(), "path": file.name}
     return None if file is None else {"bytes": None, "path": str(file)}
+
+
+def load_grid(
+    data_dir: str | os.PathLike,
+    split_scheme: str = "seen4",
+    speakers: list[str] | None = None,
+    split: str | None = None,
+    splits_file: str | os.PathLike | None = None,
+    streaming: bool = False,
+    check: str = "fast",
+    minimum_frames: int = 70,
+    cache_dir: str | os.PathLike | None = None,
+    num_proc: int | None = None,
+) -> datasets.DatasetDict | datasets.IterableDatasetDict | datasets.Dataset | datasets.IterableDataset:
+    """The GRID corpus as a dataset.
+
+    Example:
+
+    ```python
+    from lip2wav_hf import load_grid
+
+    grid = load_grid("data/grid", split_scheme="seen4")
+    grid["train"][0]["sentence"]                        # "bin blue at f two now"
+    ```
+
+    Args:
+        data_dir (`str` or `os.PathLike`): the folder, in any layout, unpacked or zipped.
+        split_scheme (`str`, *optional*, defaults to `"seen4"`): `"seen4"`, `"unseen33"`, `"overlap33"` or `"custom"`.
+        speakers (`list[str]`, *optional*): only these.
+        split (`str`, *optional*): only this one, such as `"train"` or `"train[:10%]"`; all by default.
+        splits_file (`str` or `os.PathLike`, *optional*): of `"custom"`; `data_dir/splits.json` by default.
+        streaming (`bool`, *optional*, defaults to `False`): read clip by clip, without preparing anything first.
+        check (`str`, *optional*, defaults to `"fast"`): `"none"`, `"fast"` or `"full"`, see [`GridConfig`].
+        minimum_frames (`int`, *optional*, defaults to 70): of a usable clip.
+        cache_dir (`str` or `os.PathLike`, *optional*): where the table is kept (videos stay where they are, but those
+            in archives are copied into it).
+        num_proc (`int`, *optional*): processes that prepare the table.
+
+    Returns:
+        `DatasetDict` or `IterableDatasetDict`, or one dataset if `split` is given. What was left out is logged; the
+        whole list is in `Grid(...).report`, and in `defects.json` beside the table.
+
+    Raises:
+        GridError: if the folder, a speaker or the splits file is missing or an option is unknown.
+        ImportError: if the library `datasets` is not installed.
+    """
+    builder = Grid(
+        data_dir=data_dir,
+        split_scheme=split_scheme,
+        speakers=speakers,
+        splits_file=splits_file,
+        check=check,
+        minimum_frames=minimum_frames,
+        cache_dir=None if cache_dir is None else os.fspath(cache_dir),
+    )
+    if streaming:
+        return builder.as_streaming_dataset(split=split)
+    builder.download_and_prepare(num_proc=num_proc)
+    report = builder.report
+    if report is not None and report.defects:
+        logger.warning("%s: %s", data_dir, report.summary())
+    return builder.as_dataset(split=split)
+
+
+__all__ = ["FEATURES", "Grid", "GridConfig", "load_grid"]

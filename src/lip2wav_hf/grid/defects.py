@@ -7,32 +7,33 @@ names do. A [`GridReport`] says which.
 from __future__ import annotations
 
 import io
-import json
-import multiprocessing
 import os
-import signal
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import av
 from tqdm.auto import tqdm
 
-from .corpus import GridClip, GridError, GridFolder, missing_speakers, read_splits
+from ..corpora.clips import Clip, CorpusError, Selection
+from ..files import read_json, write_json
+from ..machine import worker_processes
+from .corpus import NOT_A_SENTENCE, ContradictingAlignment, GridError, GridFolder, is_sentence
+from .splits import missing_speakers, read_splits
 
 
 MINIMUM_FRAMES = 70  # of GRID's 75: some good clips have 74 or 71
 CHECKS = ("none", "fast", "full")
+POOL_CLIPS = 200  # from so many clips on, starting processes to check them pays
 
 KINDS = {
     "missing_video": "listed in the split, but there is no video file",
+    "no_sentence": "listed in the split, but the name spells no GRID sentence",
     "corrupt_video": "the video cannot be decoded",
     "short_video": "the video has too few frames",
     "no_sound": "the video has no sound track",
-    "contradicting_alignment": "the alignment tells other words than the file name",
+    "contradicting_alignment": "the alignment has other words than the file name",
     "corrupt_alignment": "the alignment cannot be read",
     "unprepared": "no mouth crops or sound could be made of it",
     "no_alignment": "there is no alignment: the words have no times",
@@ -95,7 +96,7 @@ class GridReport:
         counter = Counter(defect.kind for defect in self.defects)
         return {kind: counter[kind] for kind in KINDS if counter[kind]}
 
-    def merge(self, other: GridReport):
+    def merge(self, other: GridReport) -> None:
         """Add what another report found."""
         self.checked += other.checked
         self.defects += other.defects
@@ -113,21 +114,40 @@ class GridReport:
             lines.append(f"  no videos of {', '.join(self.missing_speakers)}: the splits are smaller than published.")
         return "\n".join(lines)
 
-    def save(self, path: str | os.PathLike):
+    def save(self, path: str | os.PathLike) -> None:
         """Write the report as JSON."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        contents = {"usable": self.usable, "left_out": self.left_out, "counts": self.counts()} | asdict(self)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(contents, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(
+            path, {"usable": self.usable, "left_out": self.left_out, "counts": self.counts()} | asdict(self), indent=1
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> GridReport:
-        """Read a report that [`~GridReport.save`] wrote."""
-        contents = json.loads(Path(path).read_text(encoding="utf-8"))
+        """Read a report that [`~GridReport.save`] wrote.
+
+        Raises:
+            GridError: if the file cannot be read.
+        """
+        contents = read_json(path, GridError)
         defects = [Defect(**defect) for defect in contents["defects"]]
         return cls(contents["checked"], defects, contents["missing_speakers"], contents["check"])
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """How clips are looked at.
+
+    Attributes:
+        check (`str`, *optional*, defaults to `"fast"`): `"none"` reads the alignment only; `"fast"` also opens the
+            video and counts the pictures in the container; `"full"` decodes pictures and sound.
+        minimum_frames (`int`, *optional*, defaults to 70): pictures that a clip must have; GRID's have 75.
+        num_workers (`int`, *optional*, defaults to 1): processes.
+        progress (`bool`, *optional*, defaults to `False`): show a progress bar.
+    """
+
+    check: str = "fast"
+    minimum_frames: int = MINIMUM_FRAMES
+    num_workers: int = 1
+    progress: bool = False
 
 
 def count_frames(video: str | bytes, decode: bool = False) -> tuple[int, bool]:
@@ -160,14 +180,15 @@ def count_frames(video: str | bytes, decode: bool = False) -> tuple[int, bool]:
         raise GridError(f"it cannot be {'decoded' if decode else 'opened'}: {error}.") from None
 
 
-def check_clip(clip: GridClip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:
+def check_clip(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:
     """What is wrong with a clip.
 
     Args:
-        clip ([`GridClip`]): the clip.
-        check (`str`, *optional*, defaults to `"fast"`): `"none"` reads the alignment only; `"fast"` also opens the
-            video and counts the pictures in the container; `"full"` decodes pictures and sound.
-        minimum_frames (`int`, *optional*, defaults to 70): pictures that a clip must have; GRID's have 75.
+        clip ([`Clip`]): the clip.
+        check (`str`), minimum_frames (`int`): see [`CheckOptions`].
+
+    Raises:
+        GridError: if there is no such check.
     """
     if check not in CHECKS:
         raise GridError(f"no check {check!r}; there are {', '.join(CHECKS)}.")
@@ -175,92 +196,99 @@ def check_clip(clip: GridClip, check: str = "fast", minimum_frames: int = MINIMU
     try:
         if clip.timed_words() is None:
             defects.append(Defect(clip.key, "no_alignment", "no .align file"))
-    except GridError as error:
-        contradicts = "the name says" in str(error)
-        defects.append(Defect(clip.key, "contradicting_alignment" if contradicts else "corrupt_alignment", str(error)))
-    if check != "none":
-        try:
-            frames, sound = count_frames(clip.source, decode=check == "full")
-        except GridError as error:
-            return [*defects, Defect(clip.key, "corrupt_video", f"{clip.video}: {error}")]
-        if frames < minimum_frames:
-            found = f"{clip.video}: {frames} frames; {minimum_frames} are needed"
-            defects.append(Defect(clip.key, "corrupt_video" if not frames else "short_video", found))
-        elif not sound and clip.audio is None:
-            defects.append(Defect(clip.key, "no_sound", f"{clip.video}: no sound track"))
-    return defects
+    except ContradictingAlignment as error:
+        defects.append(Defect(clip.key, "contradicting_alignment", str(error)))
+    except CorpusError as error:
+        defects.append(Defect(clip.key, "corrupt_alignment", str(error)))
+    return defects if check == "none" else defects + _check_video(clip, check == "full", minimum_frames)
 
 
-def check_clips(
-    clips: Iterable[GridClip],
-    check: str = "fast",
-    minimum_frames: int = MINIMUM_FRAMES,
-    num_workers: int = 1,
-    progress: bool = False,
-) -> tuple[list[GridClip], GridReport]:
+def _check_video(clip: Clip, decode: bool, minimum_frames: int) -> list[Defect]:
+    try:
+        frames, sound = count_frames(clip.source, decode)
+    except CorpusError as error:
+        return [Defect(clip.key, "corrupt_video", f"{clip.video}: {error}")]
+    if frames < minimum_frames:
+        found = f"{clip.video}: {frames} frames; {minimum_frames} are needed"
+        return [Defect(clip.key, "corrupt_video" if not frames else "short_video", found)]
+    if not sound and clip.audio is None:
+        return [Defect(clip.key, "no_sound", f"{clip.video}: no sound track")]
+    return []
+
+
+def check_clips(clips: Iterable[Clip], options: CheckOptions = CheckOptions()) -> tuple[list[Clip], GridReport]:
     """The usable ones of some clips, and a report on all.
 
     Args:
-        clips (`Iterable[GridClip]`), check (`str`), minimum_frames (`int`): as for [`check_clip`].
-        num_workers (`int`, *optional*, defaults to 1): processes.
-        progress (`bool`, *optional*, defaults to `False`): show a progress bar.
+        clips (`Iterable[Clip]`): the clips.
+        options ([`CheckOptions`], *optional*): how.
     """
-    clips, usable, report = list(clips), [], GridReport(check=check)
-    job = partial(check_clip, check=check, minimum_frames=minimum_frames)
-    for clip, defects in zip(clips, _map(job, clips, num_workers, progress)):
-        report.checked += 1
-        report.defects += defects
-        if all(defect.used for defect in defects):
-            usable.append(clip)
+    clips, usable, report = list(clips), [], GridReport(check=options.check)
+    job = partial(check_clip, check=options.check, minimum_frames=options.minimum_frames)
+    workers = options.num_workers if len(clips) >= POOL_CLIPS else 1
+    bar = partial(tqdm, desc="checking clips", total=len(clips), unit="clip", disable=not options.progress or None)
+    with worker_processes(workers, chunksize=20) as map_:
+        for clip, defects in zip(clips, bar(map_(job, clips))):
+            report.checked += 1
+            report.defects += defects
+            if all(defect.used for defect in defects):
+                usable.append(clip)
     return usable, report
 
 
-def _map(job, clips: list[GridClip], num_workers: int, progress: bool) -> Iterator:
-    """Results of a job for each clip, in order."""
-    bar = partial(tqdm, desc="checking clips", total=len(clips), unit="clip", disable=not progress or None)
-    if num_workers <= 1 or len(clips) < 200:
-        yield from bar(map(job, clips))
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, context, initializer=ignore_interrupts) as pool:
-        try:
-            yield from bar(pool.map(job, clips, chunksize=20))
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def ignore_interrupts():
-    """For worker processes: Ctrl-C is for the main process, which ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def find_clips(
-    data_dir: str | os.PathLike | GridFolder,
-    split_scheme: str = "custom",
-    splits_file: str | os.PathLike | None = None,
-    speakers: list[str] | tuple[str, ...] | None = None,
-) -> tuple[dict[str, list[GridClip]], GridReport]:
+    data_dir: str | os.PathLike | GridFolder, selection: Selection = Selection()
+) -> tuple[dict[str, list[Clip]], GridReport]:
     """Clips of every split, and a report on what is listed but absent. The clips themselves are not checked yet.
 
     Args:
-        data_dir, split_scheme, splits_file, speakers: as for [`read_splits`].
+        data_dir (`str`, `os.PathLike` or [`GridFolder`]): the corpus.
+        selection ([`Selection`], *optional*): the split scheme, its file, the speakers.
 
     Raises:
         GridError: as [`read_splits`], and if no split has a clip.
     """
     folder = data_dir if isinstance(data_dir, GridFolder) else GridFolder(data_dir)
-    report = GridReport(missing_speakers=[] if speakers else missing_speakers(folder, split_scheme))
-    found: dict[str, list[GridClip]] = {}
-    for split, chosen in read_splits(folder, split_scheme, splits_file, speakers).items():
+    report = GridReport(missing_speakers=[] if selection.speakers else missing_speakers(folder, selection.scheme))
+    found: dict[str, list[Clip]] = {}
+    splits = read_splits(folder, selection.scheme, selection.splits_file, selection.speakers)
+    for split, chosen in splits.items():
         clips = found[split] = []
         for speaker, names in chosen.items():
+            folder.videos(speaker)  # lists the strays, even of a speaker who has nothing else
             for name in names:
                 try:
-                    clips.append(folder.clip(speaker, name))
+                    clips.append(replace(folder.clip(speaker, name), split=split))
                 except GridError as error:
+                    kind = "missing_video" if is_sentence(name) else "no_sentence"
                     report.checked += 1
-                    report.defects.append(Defect(f"{speaker}/{name}", "missing_video", str(error)))
-    report.defects += [Defect(str(file), "other_name", KINDS["other_name"]) for file in folder.strays]
+                    report.defects.append(Defect(f"{speaker}/{name}", kind, str(error)))
+    listed = {name for chosen in splits.values() for names in chosen.values() for name in names}
+    strays = [file for file in folder.strays if file.name[: -len(file.suffix)] not in listed]
+    report.defects += [Defect(str(file), "other_name", KINDS["other_name"]) for file in strays]
     if not any(found.values()):
-        raise GridError(f"{folder.path}: none of the clips of {split_scheme!r} has a video. {report.summary()}")
+        raise GridError(f"{folder.path}: no clip of {selection.scheme!r} can be used. {_why_none(report)}")
     return found, report
+
+
+def _why_none(report: GridReport) -> str:
+    """Why no clip was found; a name that spells no sentence is a likelier cause than a file that is not there."""
+    wrong = [defect for defect in report.defects if defect.kind == "no_sentence"]
+    if not wrong:
+        return f"None has a video. {report.summary()}"
+    return f"{wrong[0].clip}: {NOT_A_SENTENCE}. Only such clips are found. {report.summary()}"
+
+
+__all__ = [
+    "CHECKS",
+    "HARMLESS",
+    "KINDS",
+    "MINIMUM_FRAMES",
+    "CheckOptions",
+    "Defect",
+    "GridReport",
+    "check_clip",
+    "check_clips",
+    "count_frames",
+    "find_clips",
+]

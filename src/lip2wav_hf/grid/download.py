@@ -1,4 +1,9 @@
-"""GRID from Zenodo, record 3625687: resumed where it broke off, checked against the published MD5 sums."""
+"""GRID from Zenodo, record 3625687: resumed where it broke off, checked against the published MD5 sums.
+
+The loop is our own: `huggingface_hub.file_download.http_get` gives up at the first 503, starts again from nothing
+where a server ignores `Range`, loses what has come of a block of 10 MB at each break, and does not work while
+HF_HUB_OFFLINE is set.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,10 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from tqdm.auto import tqdm
@@ -53,6 +59,10 @@ class RemoteFile:
     url: str
 
 
+def _log(problem: str) -> None:
+    logger.warning("%s", problem)
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to wait and how often to try.
@@ -61,17 +71,23 @@ class Patience:
         tries (`int`): attempts without a single new byte before giving up.
         first_wait (`float`): seconds before the second attempt; each further wait is twice as long.
         timeout (`float`): seconds without an answer after which a connection counts as lost.
+        report (callable): is told each problem and when the next attempt comes, one line; by default it goes to the
+            log.
     """
 
     tries: int = 8
     first_wait: float = 1.0
     timeout: float = 30.0
+    report: Callable[[str], None] = _log
 
-    def wait(self, failures: int, answer: requests.Response | None = None):
-        """Sleep before the next attempt, at least as long as the server asks for."""
+    def wait(self, problem: str, failures: int, answer: requests.Response | None = None) -> None:
+        """Report a problem and sleep before the next attempt, at least as long as the server asks for."""
         asked = answer.headers.get("Retry-After", "") if answer is not None else ""
-        seconds = self.first_wait * 2 ** (failures - 1)
-        time.sleep(min(max(seconds, float(asked) if asked.isdigit() else 0.0), LONGEST_WAIT))
+        seconds = self.first_wait * 2 ** (max(failures, 1) - 1)
+        seconds = min(max(seconds, float(asked) if asked.isdigit() else 0.0), LONGEST_WAIT)
+        count = f" ({failures + 1} of {self.tries})" if failures else ""
+        self.report(f"{problem}, trying again in {seconds:g} s{count}")
+        time.sleep(seconds)
 
 
 def grid_files(speakers: Sequence[str] | None = None, audio: bool = False) -> list[str]:
@@ -94,14 +110,14 @@ def grid_files(speakers: Sequence[str] | None = None, audio: bool = False) -> li
 
 
 def read_record(
-    session: requests.Session, base_url: str = ZENODO_API, record: str = RECORD, patience: Patience = Patience()
+    session: requests.Session, base_url: str = ZENODO_API, patience: Patience = Patience()
 ) -> dict[str, RemoteFile]:
-    """The files of a Zenodo record, by name.
+    """The files of the Zenodo record, by name.
 
     Raises:
         DownloadError: if the record cannot be had or is not understood.
     """
-    url = f"{base_url.rstrip('/')}/records/{record}"
+    url = f"{base_url.rstrip('/')}/records/{RECORD}"
     with _get(session, url, {}, patience) as answer:
         try:
             files = [
@@ -115,8 +131,9 @@ def read_record(
     return {file.name: file for file in files}
 
 
-def _get(session: requests.Session, url: str, headers: dict, patience: Patience) -> requests.Response:
+def _get(session: requests.Session, url: str, headers: dict[str, str], patience: Patience) -> requests.Response:
     """An answer that is worth reading (200, 206 or 416), after as many tries as it takes."""
+    host, problem = urlsplit(url).netloc, ""
     for failures in range(1, patience.tries + 1):
         answer = None
         try:
@@ -129,9 +146,8 @@ def _get(session: requests.Session, url: str, headers: dict, patience: Patience)
                 raise DownloadError(f"{url}: {problem}. Is this the right address?")
         except requests.RequestException as error:
             problem = _reason(error)
-        logger.info("%s: %s (try %d of %d)", url, problem, failures, patience.tries)
         if failures < patience.tries:
-            patience.wait(failures, answer)
+            patience.wait(f"{host}: {problem}", failures, answer)
     raise DownloadError(f"{url}: {problem}, {patience.tries} times. Run the same command later: it goes on from here.")
 
 
@@ -148,7 +164,6 @@ def download_grid(
     speakers: Sequence[str] | None = None,
     audio: bool = False,
     base_url: str = ZENODO_API,
-    record: str = RECORD,
     patience: Patience = Patience(),
     progress: bool = True,
 ) -> list[Path]:
@@ -158,8 +173,7 @@ def download_grid(
         folder (`str` or `os.PathLike`): made if missing.
         speakers (`Sequence[str]`, *optional*), audio (`bool`, *optional*): as for [`grid_files`].
         base_url (`str`, *optional*): of an API like Zenodo's.
-        record (`str`, *optional*): number of the record.
-        patience ([`Patience`], *optional*): timeouts and tries.
+        patience ([`Patience`], *optional*): timeouts, tries, and who is told of them.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.
 
     Returns:
@@ -176,10 +190,10 @@ def download_grid(
         raise DownloadError(f"{folder}: no such folder can be made ({error.strerror}).") from None
     with requests.Session() as session:
         session.headers.update({"User-Agent": "lip2wav_hf", "Accept-Encoding": "identity"})
-        remote = read_record(session, base_url, record, patience)
+        remote = read_record(session, base_url, patience)
         absent = [name for name in names if name not in remote]
         if absent:
-            raise DownloadError(f"record {record} has no {', '.join(absent)}; it has {', '.join(sorted(remote))}.")
+            raise DownloadError(f"record {RECORD} has no {', '.join(absent)}; it has {', '.join(sorted(remote))}.")
         files = [remote[name] for name in names]
         _check_space(folder, files)
         paths = []
@@ -190,7 +204,7 @@ def download_grid(
     return paths
 
 
-def _check_space(folder: Path, files: list[RemoteFile]):
+def _check_space(folder: Path, files: list[RemoteFile]) -> None:
     """Refuse to start what cannot end."""
     needed = 0
     for file in files:
@@ -238,13 +252,13 @@ def download_file(
         part.unlink()
         bar.update(before - bar.n)
         if attempt == 1:
-            logger.warning("%s: damaged on its way (MD5 %s instead of %s); once more.", file.name, found, file.md5)
+            patience.report(f"{file.name}: damaged on its way (MD5 {found} instead of {file.md5}); once more.")
     raise DownloadError(
         f"{file.url}: twice not what was published: MD5 {found} instead of {file.md5}. Try again later."
     )
 
 
-def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Patience, bar: tqdm):
+def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Patience, bar: tqdm) -> None:
     """Fill the `.part` file up to its size, over as many connections as it takes."""
     if part.exists() and part.stat().st_size > file.size:
         part.unlink()
@@ -263,13 +277,12 @@ def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Pa
         have += received
         failures = 0 if received else failures + 1
         if have < file.size:
-            logger.info("%s: %s after %d of %d bytes", file.name, problem, have, file.size)
             if failures >= patience.tries:
                 raise DownloadError(
                     f"{file.url}: {problem}, {failures} times, after {have} of {file.size} bytes. Run the same command"
                     " later: it goes on from here."
                 )
-            patience.wait(max(failures, 1))
+            patience.wait(f"{file.name}: {problem} after {have} of {file.size} bytes", failures)
 
 
 def _first_byte(answer: requests.Response) -> int | None:
@@ -338,3 +351,17 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike, progress: bool
     except OSError as error:
         raise DownloadError(f"{folder}: {archive} cannot be unpacked there ({error.strerror or error}).") from None
     return written
+
+
+__all__ = [
+    "SPEAKERS",
+    "ZENODO_API",
+    "DownloadError",
+    "Patience",
+    "RemoteFile",
+    "download_file",
+    "download_grid",
+    "grid_files",
+    "read_record",
+    "unpack",
+]

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from ..audio import mux_audio, read_audio
-from .corpus import GridClip, GridError, ZippedFile, shuffled
-from .defects import MINIMUM_FRAMES, GridReport, check_clips, find_clips, ignore_interrupts
+from ..corpora.clips import Clip, Selection, Splits, ZippedFile
+from ..files import read_json, replacing, write_json, write_text
+from ..machine import worker_processes
+from .corpus import GridError
+from .defects import CheckOptions, GridReport, check_clips, find_clips
+from .splits import shuffled
 
 
 FORMATS = ("videofolder", "webdataset")
@@ -37,171 +40,172 @@ class ExportError(GridError):
 
 
 @dataclass(frozen=True)
-class ExportedClip:
-    """A clip and what is written of it.
+class ExportOptions:
+    """What an export looks like.
 
     Attributes:
-        clip (`GridClip`): the source.
-        split (`str`): its split.
-        suffix (`str`): of the video that is written.
-        convert (`bool`): whether it is converted to MP4 (H.264 and AAC).
+        format (`str`, *optional*, defaults to `"videofolder"`): that, `SPLIT/SPEAKER/NAME.mkv` and
+            `SPLIT/metadata.jsonl`; or `"webdataset"`: `data/SPLIT-00000-of-00002.tar`, shuffled.
+        mp4 (`bool`, *optional*, defaults to `False`): convert the videos to MP4 (H.264 and AAC); else they are copied
+            as they are.
+        clips_per_shard (`int`, *optional*, defaults to 500): of a WebDataset.
     """
 
-    clip: GridClip
-    split: str
+    format: str = "videofolder"
+    mp4: bool = False
+    clips_per_shard: int = 500
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, for its dataset card.
+
+    Attributes:
+        options ([`ExportOptions`]): as asked for.
+        scheme (`str`): the split scheme.
+        splits (`dict[str, dict[str, list[str]]]`): split, speaker, names of the clips written.
+        suffix (`str`): of the videos, such as `".mp4"`; that of the first clip where they are of several kinds.
+        converted (`bool`): whether any video was converted.
+        report ([`GridReport`]): what was looked at and left out.
+    """
+
+    options: ExportOptions
+    scheme: str
+    splits: Splits
     suffix: str
-    convert: bool
-
-    @property
-    def file_name(self) -> str:
-        """Below the split's folder."""
-        return f"{self.clip.speaker}/{self.clip.name}{self.suffix}"
-
-    def metadata(self) -> dict:
-        """What is known of the clip besides the video."""
-        timed = self.clip.timed_words()
-        words = timed or [(UNKNOWN_TIME, UNKNOWN_TIME, word) for word in self.clip.words]
-        return {
-            "id": self.clip.key,
-            "speaker": self.clip.speaker,
-            "name": self.clip.name,
-            "sentence": " ".join(self.clip.words),
-            "words": [{"word": word, "start": start, "end": end} for start, end, word in words],
-            "aligned": timed is not None,
-        }
-
-    def video_bytes(self) -> bytes:
-        """Contents of the video file."""
-        if not self.convert:
-            return self.clip.video.read_bytes()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"{self.clip.name}.mp4")
-            _convert(self.clip, path)
-            return path.read_bytes()
-
-
-def _convert(clip: GridClip, path: Path):
-    """Write a clip as MP4, which browsers and torchcodec play: they do not play GRID's MPEG-1."""
-    source = clip.source
-    waveform = read_audio(source, MP4_SAMPLING_RATE)
-    if waveform is None:
-        raise ExportError(f"{clip.video}: it has no sound.")
-    mux_audio(source, waveform, MP4_SAMPLING_RATE, path)
+    converted: bool
+    report: GridReport
 
 
 def export_grid(
     data_dir: str | os.PathLike,
     output_dir: str | os.PathLike,
-    format: str = "videofolder",
-    split_scheme: str = "custom",
-    splits_file: str | os.PathLike | None = None,
-    speakers: list[str] | None = None,
-    check: str = "fast",
-    minimum_frames: int = MINIMUM_FRAMES,
-    mp4: bool = False,
-    clips_per_shard: int = 500,
-    num_workers: int = 1,
-    progress: bool = True,
-) -> GridReport:
+    options: ExportOptions = ExportOptions(),
+    selection: Selection = Selection(),
+    checks: CheckOptions = CheckOptions(),
+) -> Export:
     """
     Write the usable clips of a corpus as a dataset that `datasets.load_dataset` reads and the Hub shows.
 
-    Beside the videos come a dataset card, `splits.json` (which repeats the split elsewhere, as the scheme `"custom"`)
-    and `defects.json` (what was left out). An export that was stopped goes on where it was.
+    Beside the videos come `splits.json` (which repeats the split elsewhere, as the scheme `"custom"`) and
+    `defects.json` (what was left out). An export that was stopped goes on where it was.
 
     Args:
-        data_dir, split_scheme, splits_file, speakers: as for `lip2wav_hf.grid.corpus.read_splits`.
+        data_dir (`str` or `os.PathLike`): folder of GRID.
         output_dir (`str` or `os.PathLike`): a new or empty folder, or one of the same export that was stopped.
-        format (`str`, *optional*, defaults to `"videofolder"`): that, `SPLIT/SPEAKER/NAME.mkv` and
-            `SPLIT/metadata.jsonl`; or `"webdataset"`: `data/SPLIT-00000-of-00002.tar`, shuffled.
-        check (`str`), minimum_frames (`int`): as for `lip2wav_hf.grid.defects.check_clip`.
-        mp4 (`bool`, *optional*, defaults to `False`): convert the videos to MP4 (H.264 and AAC); else they are copied
-            as they are.
-        clips_per_shard (`int`, *optional*, defaults to 500): of a WebDataset.
-        num_workers (`int`, *optional*, defaults to 1): processes.
-        progress (`bool`, *optional*, defaults to `True`): show a progress bar.
-
-    Returns:
-        [`GridReport`]: what was written and what was left out.
+        options ([`ExportOptions`], *optional*): format and kind of the videos.
+        selection ([`Selection`], *optional*): the split scheme, its file, the speakers.
+        checks ([`CheckOptions`], *optional*): how the clips are looked at; its `num_workers` and `progress` also hold
+            for the writing.
 
     Raises:
         ExportError: if the folder is in use, or videos of this kind have to be converted.
         GridError: as for `read_splits`.
     """
-    if format not in FORMATS:
-        raise ExportError(f"no format {format!r}; there are {', '.join(FORMATS)}.")
-    found, report = find_clips(data_dir, split_scheme, splits_file, speakers)
-    report.check = check
+    if options.format not in FORMATS:
+        raise ExportError(f"no format {options.format!r}; there are {', '.join(FORMATS)}.")
+    found, report = find_clips(data_dir, selection)
+    report.check = checks.check
     output = Path(output_dir)
-    settings = {"format": format, "split_scheme": split_scheme, "mp4": mp4, "clips_per_shard": clips_per_shard}
-    _claim(output, settings | {"speakers": speakers})
-    splits: dict[str, list[ExportedClip]] = {}
-    for split, clips in found.items():
-        usable, findings = check_clips(clips, check, minimum_frames, num_workers, progress)
+    _claim(
+        output,
+        asdict(options)
+        | {"split_scheme": selection.scheme, "speakers": selection.speakers and list(selection.speakers)},
+    )
+    clips: list[Clip] = []
+    for each in found.values():
+        usable, findings = check_clips(each, checks)
         report.merge(findings)
-        if usable:
-            splits[split] = [_plan(clip, split, mp4) for clip in usable]
-    if not splits:
+        clips += usable
+    if not clips:
         raise ExportError(f"{data_dir}: no usable clip. {report.summary()}")
-    write = _write_videofolder if format == "videofolder" else partial(_write_webdataset, size=clips_per_shard)
-    write(output, splits, num_workers, progress)
-    names = {split: _by_speaker(clips) for split, clips in splits.items()}
-    _write_text(output / "splits.json", json.dumps(names, indent=1) + "\n")
+    suffixes = {clip.key: target_suffix(clip, options.mp4) for clip in clips}  # refuses what cannot be copied
+    write = _write_videofolder if options.format == "videofolder" else _write_webdataset
+    write(output, clips, options, checks)
+    splits = _by_split(clips)
+    write_json(output / "splits.json", splits, indent=1)
     report.save(output / "defects.json")
-    _write_text(output / "README.md", _card(splits, report, format, split_scheme))
-    return report
+    converted = any(_is_converted(clip, options.mp4) for clip in clips)
+    return Export(options, selection.scheme, splits, suffixes[clips[0].key], converted, report)
 
 
-def _claim(output: Path, settings: dict):
+def _claim(output: Path, settings: dict[str, Any]) -> None:
     """Make the folder this export's, or go on with it if it is."""
     path = output / SETTINGS_FILE
     if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != settings:
+        if read_json(path, ExportError) != settings:
             raise ExportError(f"{output}: it holds an export with other settings. Choose another folder.")
         return
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ExportError(f"{output}: not an empty folder. Choose another one.")
     output.mkdir(parents=True, exist_ok=True)
-    _write_text(path, json.dumps(settings) + "\n")
+    write_json(path, settings)
 
 
-def _plan(clip: GridClip, split: str, mp4: bool) -> ExportedClip:
+def _by_split(clips: Iterable[Clip]) -> Splits:
+    splits: Splits = {}
+    for clip in clips:
+        splits.setdefault(clip.split, {}).setdefault(clip.speaker, []).append(clip.name)
+    return splits
+
+
+def _for_each(job: Callable[[Any], None], items: list[Any], unit: str, checks: CheckOptions) -> None:
+    """Do a job for each item, in processes if more than one is asked for."""
+    with worker_processes(min(checks.num_workers, len(items))) as map_:
+        for _ in tqdm(map_(job, items), "exporting", len(items), unit=unit, disable=not checks.progress):
+            pass
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# clips
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def target_suffix(clip: Clip, mp4: bool) -> str:
+    """Suffix of the video that is written of a clip.
+
+    Raises:
+        ExportError: if a video of this kind has to be converted, and `mp4` is not set.
+    """
     suffix = clip.video.suffix.lower()
     if mp4:
-        return ExportedClip(clip, split, ".mp4", suffix != ".mp4")
+        return ".mp4"
     if suffix not in SUFFIXES:
         raise ExportError(f"{clip.video}: `datasets` does not take {suffix} for a video. Use --mp4 to convert it.")
-    return ExportedClip(clip, split, SUFFIXES[suffix], False)
+    return SUFFIXES[suffix]
 
 
-def _by_speaker(clips: Iterable[ExportedClip]) -> dict[str, list[str]]:
-    names: dict[str, list[str]] = {}
-    for exported in clips:
-        names.setdefault(exported.clip.speaker, []).append(exported.clip.name)
-    return names
+def _is_converted(clip: Clip, mp4: bool) -> bool:
+    return mp4 and clip.video.suffix.lower() != ".mp4"
 
 
-def _write_text(path: Path, text: str):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def metadata_of(clip: Clip) -> dict[str, Any]:
+    """What is written of a clip besides its video."""
+    timed = clip.timed_words()
+    words = timed or [(UNKNOWN_TIME, UNKNOWN_TIME, word) for word in clip.words or ()]
+    return {
+        "id": clip.key,
+        "speaker": clip.speaker,
+        "name": clip.name,
+        "sentence": " ".join(clip.words or ()),
+        "words": [{"word": word, "start": start, "end": end} for start, end, word in words],
+        "aligned": timed is not None,
+    }
 
 
-def _for_each(job, items: list, num_workers: int, progress: bool, unit: str):
-    """Do a job for each item, in processes if more than one is asked for."""
-    bar = partial(tqdm, desc="exporting", total=len(items), unit=unit, disable=not progress)
-    if num_workers <= 1 or len(items) < 2:
-        for _ in bar(map(job, items)):
-            pass
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(num_workers, len(items)), context, initializer=ignore_interrupts)
-    try:
-        for _ in bar(pool.map(job, items)):
-            pass
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _copy_video(clip: Clip, path: Path, mp4: bool) -> None:
+    """Write the video of a clip, converted to MP4 if it is not one and `mp4` is set."""
+    if _is_converted(clip, mp4):
+        # Browsers and torchcodec play MP4; they do not play GRID's MPEG-1.
+        source = clip.source
+        waveform = read_audio(source, MP4_SAMPLING_RATE)
+        if waveform is None:
+            raise ExportError(f"{clip.video}: it has no sound.")
+        mux_audio(source, waveform, MP4_SAMPLING_RATE, path)
+    elif isinstance(clip.video, ZippedFile):
+        path.write_bytes(clip.video.read_bytes())
+    else:
+        shutil.copyfile(clip.video, path)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -209,28 +213,25 @@ def _for_each(job, items: list, num_workers: int, progress: bool, unit: str):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _write_videofolder(output: Path, splits: dict[str, list[ExportedClip]], num_workers: int, progress: bool):
-    exported = [clip for clips in splits.values() for clip in clips]
-    _for_each(partial(_write_video, output), exported, num_workers, progress, "clip")
-    for split, clips in splits.items():
-        lines = [json.dumps({"file_name": clip.file_name} | clip.metadata()) for clip in clips]
-        _write_text(output / split / "metadata.jsonl", "\n".join(lines) + "\n")
+def _write_videofolder(output: Path, clips: list[Clip], options: ExportOptions, checks: CheckOptions) -> None:
+    _for_each(partial(_write_video, output, options.mp4), clips, "clip", checks)
+    for split in dict.fromkeys(clip.split for clip in clips):
+        lines = [
+            json.dumps({"file_name": f"{clip.key}{target_suffix(clip, options.mp4)}"} | metadata_of(clip))
+            for clip in clips
+            if clip.split == split
+        ]
+        write_text(output / split / "metadata.jsonl", "\n".join(lines) + "\n")
 
 
-def _write_video(output: Path, exported: ExportedClip):
+def _write_video(output: Path, mp4: bool, clip: Clip) -> None:
     """Write a clip's video, unless it is there in full."""
-    path, source = output / exported.split / exported.file_name, exported.clip.video
+    path = output / clip.split / f"{clip.key}{target_suffix(clip, mp4)}"
     if path.is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
-    if exported.convert:
-        _convert(exported.clip, temporary)
-    elif isinstance(source, ZippedFile):
-        temporary.write_bytes(source.read_bytes())
-    else:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        _copy_video(clip, temporary, mp4)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -238,43 +239,48 @@ def _write_video(output: Path, exported: ExportedClip):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _write_webdataset(
-    output: Path, splits: dict[str, list[ExportedClip]], num_workers: int, progress: bool, size: int
-):
-    suffixes = sorted({clip.suffix for clips in splits.values() for clip in clips})
+def _write_webdataset(output: Path, clips: list[Clip], options: ExportOptions, checks: CheckOptions) -> None:
+    suffixes = sorted({target_suffix(clip, options.mp4) for clip in clips})
     if len(suffixes) > 1:
         raise ExportError(
             f"the videos are of several kinds ({', '.join(suffixes)}), which a WebDataset cannot mix. Use --mp4 to"
             " convert them all."
         )
-    jobs = []
-    for split, clips in splits.items():
-        by_key = {exported.clip.key: exported for exported in clips}
+    size, jobs = options.clips_per_shard, []
+    for split in dict.fromkeys(clip.split for clip in clips):
+        by_key = {clip.key: clip for clip in clips if clip.split == split}
         order = [by_key[key] for key in shuffled(split, by_key)]
         shards = [order[start : start + size] for start in range(0, len(order), size)]
         jobs += [
             (output / "data" / f"{split}-{index:05d}-of-{len(shards):05d}.tar", shard)
             for index, shard in enumerate(shards)
         ]
-    _for_each(_write_shard, jobs, num_workers, progress, "shard")
+    _for_each(partial(_write_shard, options.mp4), jobs, "shard", checks)
 
 
-def _write_shard(job: tuple[Path, list[ExportedClip]]):
+def _write_shard(mp4: bool, job: tuple[Path, list[Clip]]) -> None:
     """Write a tar file of `SPEAKER/NAME.SUFFIX` and `SPEAKER/NAME.json`, unless it is there."""
     path, clips = job
     if path.is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for exported in clips:
-            key = exported.clip.key
-            _add(tar, f"{key}{exported.suffix}", exported.video_bytes())
-            _add(tar, f"{key}.json", json.dumps(exported.metadata()).encode())
-    os.replace(temporary, path)
+    with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for clip in clips:
+            suffix = target_suffix(clip, mp4)
+            _add(tar, f"{clip.key}{suffix}", _video_bytes(clip, suffix, mp4))
+            _add(tar, f"{clip.key}.json", json.dumps(metadata_of(clip)).encode())
 
 
-def _add(tar: tarfile.TarFile, name: str, contents: bytes):
+def _video_bytes(clip: Clip, suffix: str, mp4: bool) -> bytes:
+    if not _is_converted(clip, mp4):
+        return clip.video.read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"{clip.name}{suffix}")
+        _copy_video(clip, path, mp4)
+        return path.read_bytes()
+
+
+def _add(tar: tarfile.TarFile, name: str, contents: bytes) -> None:
     """Add a file without owner or time, so that the same clips make the same shard."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(contents), 0o644
@@ -326,26 +332,34 @@ grid = grid.cast_column("{video}", Video(decode=False))   # decode with PyAV: to
 """
 
 
-def _card(splits: dict[str, list[ExportedClip]], report: GridReport, format: str, scheme: str) -> str:
-    folder = format == "videofolder"
+def dataset_card(export: Export) -> str:
+    """README.md of an export."""
+    folder, suffix, splits, report = (
+        export.options.format == "videofolder",
+        export.suffix,
+        export.splits,
+        export.report,
+    )
     paths = {split: f"{split}/**" if folder else f"data/{split}-*.tar" for split in splits}
-    everyone = list(dict.fromkeys(clip.clip.speaker for clips in splits.values() for clip in clips))
-    first = next(iter(splits.values()))[0]
-    converted = any(clip.convert for clips in splits.values() for clip in clips)
-    fields = ("speaker", "name", "sentence", "words", "aligned")
-    rows = [f"| {split} | {len(clips)} | {', '.join(_by_speaker(clips))} |" for split, clips in splits.items()]
+    everyone = list(dict.fromkeys(speaker for chosen in splits.values() for speaker in chosen))
+    fields = ", ".join(f"`{name}`" for name in ("speaker", "name", "sentence", "words", "aligned"))
+    counts = {split: sum(map(len, chosen.values())) for split, chosen in splits.items()}
+    rows = [f"| {split} | {counts[split]} | {', '.join(chosen)} |" for split, chosen in splits.items()]
     return _CARD.format(
         data_files="\n".join(f'  - split: {split}\n    path: "{path}"' for split, path in paths.items()),
-        clips=sum(map(len, splits.values())),
+        clips=sum(counts.values()),
         speakers=len(everyone),
         names=", ".join(everyone),
-        changes="Changed here: converted to H.264 and AAC." if converted else "The videos are copied as they were.",
+        changes="Changed here: converted to H.264 and AAC."
+        if export.converted
+        else "The videos are copied as they were.",
         table="\n".join(rows),
-        scheme=scheme,
+        scheme=export.scheme,
         left_out=f"{report.left_out} of {report.checked} clips",
-        columns=", ".join(f"`{name}`" for name in ("video", "id", *fields))
-        if folder
-        else f"`{first.suffix[1:]}` (the video) and `json` (`id`, {', '.join(f'`{name}`' for name in fields)})",
+        columns=f"`video`, `id`, {fields}" if folder else f"`{suffix[1:]}` (the video) and `json` (`id`, {fields})",
         load='"path/to/this"',
-        video="video" if folder else first.suffix[1:],
+        video="video" if folder else suffix[1:],
     )
+
+
+__all__ = ["FORMATS", "Export", "ExportError", "ExportOptions", "dataset_card", "export_grid", "metadata_of"]

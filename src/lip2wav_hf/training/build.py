@@ -17,9 +17,9 @@ from ..configuration_lip2wav import (
     Lip2WavSpeechEncoderConfig,
     Lip2WavSyncNetConfig,
 )
+from ..corpora.registry import load_split, open_corpus
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import VOCABULARY
-from ..grid.corpus import load_split
 from ..machine import available_cores
 from ..mel import LogMelSpectrogram
 from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
@@ -55,12 +55,13 @@ def build_datasets(
 ):
     """Training and validation [`SpeechClips`] of the folders, their crops cached."""
     datasets, speakers = [], set()
+    corpora = [open_corpus(folder) for folder in data.data_dir]
     vocabulary = getattr(config, "vocabulary", VOCABULARY)  # the sync network has no words of its own
     for split, variation in ((data.train_split, augmentation), (data.validation_split, None)):
         clips = [
             clip
-            for folder in data.data_dir
-            for clip in load_split(folder, split, data.speakers, split_scheme=data.split_scheme, zipped=True)
+            for corpus in corpora
+            for clip in load_split(corpus, split, data.speakers, split_scheme=data.split_scheme, zipped=True)
         ]
         files = prepare_clips(
             clips, feature_extractor, data.cache_dir, config.sampling_rate, data.preprocessing_workers, progress

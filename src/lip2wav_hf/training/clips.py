@@ -21,8 +21,8 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from ..audio import read_audio
+from ..corpora.clips import Clip, CorpusError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..grid.corpus import GridClip, GridError
 from .cache import read_cached_clip
 
 
@@ -34,7 +34,7 @@ MISSING_FRAMES = 5  # that a clip may lack at the end of its last word
 
 
 def prepare_clips(
-    clips: list[GridClip],
+    clips: list[Clip],
     feature_extractor: Lip2WavFeatureExtractor,
     cache_dir: str | os.PathLike,
     sampling_rate: int = 16000,
@@ -46,7 +46,7 @@ def prepare_clips(
     Cache the mouth crops and the sound of clips, each clip once.
 
     Args:
-        clips (`list[GridClip]`): what to prepare.
+        clips (`list[Clip]`): what to prepare.
         feature_extractor ([`Lip2WavFeatureExtractor`]): the very one that the pipeline will use; its settings name
         the cache's folder.
         cache_dir (`str` or `os.PathLike`): where `SETTINGS/SPEAKER/NAME.npz` files go.
@@ -78,7 +78,7 @@ def prepare_clips(
 
 
 def cached_files(
-    clips: list[GridClip],
+    clips: list[Clip],
     feature_extractor: Lip2WavFeatureExtractor,
     cache_dir: str | os.PathLike,
     sampling_rate: int = 16000,
@@ -116,18 +116,18 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def _prepare_clip(clip: GridClip, feature_extractor, folder: Path, sampling_rate: int) -> str | None:
+def _prepare_clip(clip: Clip, feature_extractor, folder: Path, sampling_rate: int) -> str | None:
     """Write one clip's file; returns what is wrong with a clip that cannot be used."""
     try:
         video = clip.source
         crops = feature_extractor.extract(video).crops
         waveform = read_audio(video, sampling_rate)
         if waveform is None:
-            raise GridError("it has no sound.")
+            raise CorpusError("it has no sound.")
         per_frame = sampling_rate / feature_extractor.frame_rate
         frames = min(len(crops), round(len(waveform) / per_frame))
         if frames < MINIMUM_FRAMES:
-            raise GridError(f"it has {frames} frames; {MINIMUM_FRAMES} are needed.")
+            raise CorpusError(f"it has {frames} frames; {MINIMUM_FRAMES} are needed.")
         samples = round(frames * per_frame)
         waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
         words = _frame_words(clip, frames, feature_extractor.frame_rate)
@@ -142,13 +142,13 @@ def _prepare_clip(clip: GridClip, feature_extractor, folder: Path, sampling_rate
     return None
 
 
-def _frame_words(clip: GridClip, frames: int, frame_rate: float) -> np.ndarray:
+def _frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     """Number of the word spoken in each frame: -1 for silence, -2 everywhere for a clip without an alignment."""
     entries = clip.timed_words()
     if entries is None:
         return np.full(frames, -2, np.int8)
     if entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
-        raise GridError(f"it breaks off: {frames} frames, but its last word ends at {entries[-1][1]:.2f} s.")
+        raise CorpusError(f"it breaks off: {frames} frames, but its last word ends at {entries[-1][1]:.2f} s.")
     words = np.full(frames, -1, np.int8)
     for number, (start, end, _) in enumerate(entries):
         words[round(start * frame_rate) : max(round(end * frame_rate), round(start * frame_rate) + 1)] = number
@@ -165,7 +165,7 @@ class SpeechClips(Dataset):
     resampled in time).
 
     Args:
-        clips (`list[GridClip]`), files (`dict[str, Path]`): as from [`prepare_clips`]; clips without a file are left
+        clips (`list[Clip]`), files (`dict[str, Path]`): as from [`prepare_clips`]; clips without a file are left
             out.
         feature_extractor ([`Lip2WavFeatureExtractor`]): crops and normalises.
         vocabulary (`list[str]`): of the model's text head.

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ..corpora.clips import Selection
+from ..corpora.registry import open_corpus
 from ..evaluation.evaluate import evaluate_model
-from ..grid.corpus import GridFolder, read_splits
 from ..hub.card_texts import FACTS_FILE, ModelFacts, write_model_card
 from ..hub.push import HubError, Upload, push
 from ..machine import machine
@@ -66,7 +67,8 @@ def publish(state: State, data: DataArguments) -> Upload:
     splits_file = None
     if data.split_scheme != "custom":
         splits_file = output / "splits.json"
-        splits_file.write_text(json.dumps(read_splits(GridFolder(data.data_dir[0]), data.split_scheme)))
+        splits = open_corpus(data.data_dir[0]).read_splits(Selection(data.split_scheme))
+        splits_file.write_text(json.dumps(splits))
     evaluate_model(
         str(folder), data.data_dir[0], split, data.speakers, output / "evaluation", splits_file=splits_file, workers=1
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..grid.corpus import GridClip
+from ..corpora.clips import Clip
 from ..metrics.synchrony import MIN_CONFIDENCE, SYNC_CHECKPOINT, find_sound_offset, load_sync_network
 from .cache import read_cached_clip
 from .clips import prepare_clips, worker_processes
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def find_sound_offsets(
-    clips: list[GridClip],
+    clips: list[Clip],
     cache_dir: str | os.PathLike,
     num_workers: int = 2,
     progress: bool = True,
@@ -32,7 +32,7 @@ def find_sound_offsets(
     By how much the sound of each clip is late; found once and kept beside the cached clips.
 
     Args:
-        clips (`list[GridClip]`): the clips.
+        clips (`list[Clip]`): the clips.
         cache_dir (`str` or `os.PathLike`): as for [`prepare_clips`], which is called for the crops.
         num_workers (`int`, *optional*, defaults to 2): processes.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.

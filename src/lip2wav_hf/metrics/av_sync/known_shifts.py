@@ -14,8 +14,9 @@ from collections import Counter
 import numpy as np
 
 from lip2wav_hf.audio import read_audio
+from lip2wav_hf.corpora.clips import Clip
+from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from lip2wav_hf.grid.corpus import GridClip, load_split
 from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
 
 
@@ -32,12 +33,12 @@ def put_off(waveform: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(waveform[samples:], (0, samples))
 
 
-def measure_shifts(clips: list[GridClip], shifts=SHIFTS) -> dict:
+def measure_shifts(clips: list[Clip], shifts=SHIFTS) -> dict:
     """
     Offsets found for known shifts of clips.
 
     Args:
-        clips (`list[GridClip]`): real clips, whose own offset is about 0.
+        clips (`list[Clip]`): real clips, whose own offset is about 0.
         shifts (iterable of `int`, *optional*, defaults to -5 … 5): in video frames, positive for a late sound.
 
     Returns:
@@ -82,7 +83,7 @@ def measure_shifts(clips: list[GridClip], shifts=SHIFTS) -> dict:
     }
 
 
-def _another(clips: list[GridClip], number: int) -> int:
+def _another(clips: list[Clip], number: int) -> int:
     """The next clip by another speaker; the next of all if there is only one."""
     numbers = [(number + step) % len(clips) for step in range(1, len(clips) + 1)]
     return next((other for other in numbers if clips[other].speaker != clips[number].speaker), numbers[0])

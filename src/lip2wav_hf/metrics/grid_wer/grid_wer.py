@@ -13,7 +13,7 @@ import jiwer
 import numpy as np
 from pocketsphinx import Decoder
 
-from lip2wav_hf.grid.corpus import GRAMMAR
+from lip2wav_hf.grammar import GRAMMAR
 from lip2wav_hf.metrics.waveforms import WaveformError, check_waveform, mean_of_scored, resample
 
 

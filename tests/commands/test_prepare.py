@@ -1,4 +1,4 @@
-"""`lip2wav prepare` and `lip2wav export`, as a user runs them. `lip2wav download` is in test_grid_download.py."""
+"""`lip2wav prepare`, as a user runs it."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 import zipfile
@@ -14,40 +13,17 @@ import zipfile
 import numpy as np
 import pytest
 
-from lip2wav_hf.commands.main import main
+from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from lip2wav_hf.grid.corpus import load_split, sentence_words
 from lip2wav_hf.training.cache import read_cached_clip
 from lip2wav_hf.training.clips import prepare_clips
-
-
-SPLITS = {"train": {"s1": ["bbaf2n", "lgbazp", "prwe1a"]}, "unseen_validation": {"s2": ["bbaf2n", "swiz9s"]}}
-
-
-def write_alignment(path, name):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    times = range(10_000, 70_000, 10_000)
-    path.write_text("".join(f"{t} {t + 10_000} {word}\n" for t, word in zip(times, sentence_words(name))))
+from little_grid import run, write_alignment, write_corpus
 
 
 @pytest.fixture
 def corpus(tmp_path, talking_video):
     """Five clips of two speakers, `video/s1/*.mp4`."""
-    root = tmp_path / "grid"
-    for chosen in SPLITS.values():
-        for speaker, names in chosen.items():
-            (root / "video" / speaker).mkdir(parents=True)
-            for name in names:
-                shutil.copy(talking_video, root / "video" / speaker / f"{name}.mp4")
-                write_alignment(root / "alignments" / speaker / f"{name}.align", name)
-    (root / "splits.json").write_text(json.dumps(SPLITS))
-    return root
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return stop.value.code or 0
+    return write_corpus(tmp_path / "grid", talking_video)
 
 
 def test_prepare_fills_the_cache_that_training_reads(corpus, tmp_path, capfd):
@@ -89,6 +65,58 @@ def write_faceless(path):
     from lip2wav_hf.audio import mux_audio
 
     mux_audio(np.zeros((75, 96, 128, 3), np.uint8), np.zeros(48_000, np.float32), 16_000, path, fps=25)
+
+
+def test_prepare_does_not_print_what_its_report_says(corpus, tmp_path, capfd):
+    write_faceless(corpus / "video" / "s2" / "swiz9s.mp4")
+    assert run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1, "--split", "unseen_validation") == 0
+    output = capfd.readouterr()
+    assert "1 unprepared (left out)" in output.out and output.err == ""
+
+
+def test_names_that_spell_no_sentence_are_said_to_be_so(tmp_path, talking_video, capfd):
+    """The file is there: an error that misses it would be wrong."""
+    for name in ("hello_001", "hello_002"):
+        path = tmp_path / "own" / "alice" / f"{name}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(talking_video, path)
+    splits = tmp_path / "own" / "splits.json"
+    splits.write_text(json.dumps({"train": {"alice": ["hello_001", "hello_002"]}, "validation": {}}))
+    assert run("prepare", tmp_path / "own", "-c", tmp_path / "cache") == 2
+    error = capfd.readouterr().err
+    assert "alice/hello_001: the name spells no GRID sentence, as bbaf2n does" in error
+    assert "no_sentence" in error and "no video file" not in error and "missing_video" not in error
+    shutil.copy(talking_video, tmp_path / "own" / "alice" / "bbaf2n.mp4")
+    splits.write_text(json.dumps({"train": {"alice": ["hello_001", "bbaf2n", "lgbazp"]}}))
+    assert run("prepare", tmp_path / "own", "-c", tmp_path / "cache", "--workers", 1, "--json") == 0
+    facts = json.loads(capfd.readouterr().out)
+    assert facts["counts"] == {"missing_video": 1, "no_sentence": 1, "no_alignment": 1, "other_name": 1}
+    assert (facts["checked"], facts["usable"], facts["left_out"]) == (3, 1, 2)
+    (tmp_path / "own" / "s1").mkdir()
+    shutil.copy(talking_video, tmp_path / "own" / "s1" / "take 1.mp4")
+    assert run("prepare", tmp_path / "own", "-c", tmp_path / "cache", "--scheme", "seen4", "--speakers", "s1") == 2
+    assert "take 1.mp4: the name spells no GRID sentence" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinity")
+def test_processes_are_as_many_as_cores_that_may_be_used(corpus, tmp_path, monkeypatch):
+    from lip2wav_hf.grid import export
+    from lip2wav_hf.machine import worker_processes
+    from lip2wav_hf.training import clips
+
+    asked = []
+
+    def counted(number, *chunksize):
+        asked.append(number)
+        return worker_processes(1)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
+    monkeypatch.setattr(clips, "worker_processes", counted)
+    monkeypatch.setattr(export, "worker_processes", counted)
+    assert run("prepare", corpus, "-c", tmp_path / "cache") == 0
+    assert run("export", corpus, tmp_path / "out") == 0
+    assert asked == [3, 3]
 
 
 def test_prepare_reads_archives(corpus, tmp_path, capfd):
@@ -175,94 +203,6 @@ def test_prepare_refuses_what_it_cannot_do(corpus, tmp_path, capfd, arguments, m
     assert run("prepare", corpus, "-c", tmp_path / "cache", *arguments) == 2
     errors = capfd.readouterr().err
     assert errors.startswith("error: ") and message in errors and len(errors.splitlines()) == 1
-
-
-def test_download_knows_grid_only(tmp_path, capfd):
-    assert run("download", "lrs3", tmp_path) == 2
-    assert "only grid can be downloaded" in capfd.readouterr().err
-
-
-def test_a_videofolder_that_datasets_loads(corpus, tmp_path, capfd):
-    datasets = pytest.importorskip("datasets")
-    (corpus / "alignments" / "s1" / "lgbazp.align").unlink()
-    output = tmp_path / "out"
-    assert run("export", corpus, output, "--workers", 1) == 0
-    text = capfd.readouterr().out
-    assert "5 clips: 5 usable" in text and "1 no_alignment (used)" in text and "hf upload" in text
-    grid = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "hf"))
-    assert {split: len(table) for split, table in grid.items()} == {"train": 3, "unseen_validation": 2}
-    table = grid["train"].cast_column("video", datasets.Video(decode=False))
-    rows = {row["id"]: row for row in table}
-    assert rows["s1/bbaf2n"]["sentence"] == "bin blue at f two now"
-    assert rows["s1/bbaf2n"]["words"][0] == {"word": "bin", "start": 0.4, "end": 0.8}
-    assert rows["s1/lgbazp"]["words"][0] == {"word": "lay", "start": -1.0, "end": -1.0}
-    assert rows["s1/prwe1a"]["video"]["path"].endswith("train/s1/prwe1a.mp4")
-    folder = datasets.load_dataset("videofolder", data_dir=str(output / "train"), cache_dir=str(tmp_path / "hf"))
-    assert len(folder["train"]) == 3
-    assert json.loads((output / "splits.json").read_text()) == SPLITS
-    first = {path: path.stat().st_mtime_ns for path in output.rglob("*.mp4")}
-    next(iter(first)).unlink()
-    assert run("export", corpus, output, "--workers", 1, "--json") == 0
-    assert json.loads(capfd.readouterr().out)["usable"] == 5
-    assert sum(path.stat().st_mtime_ns == first[path] for path in output.rglob("*.mp4")) == 4
-    assert run("export", corpus, output, "--mp4") == 2
-    assert "an export with other settings" in capfd.readouterr().err
-    assert run("export", corpus, corpus) == 2
-    assert "not an empty folder" in capfd.readouterr().err
-
-
-def test_a_webdataset_that_datasets_loads(corpus, tmp_path, capfd):
-    datasets = pytest.importorskip("datasets")
-    for path in (corpus / "alignments" / "s1").iterdir():
-        if path.stem != "prwe1a":
-            path.unlink()
-    output = tmp_path / "out"
-    assert run("export", corpus, output, "--format", "webdataset", "--clips-per-shard", 2, "--workers", 1) == 0
-    shards = sorted(path.name for path in (output / "data").iterdir())
-    assert shards == [
-        "train-00000-of-00002.tar",
-        "train-00001-of-00002.tar",
-        "unseen_validation-00000-of-00001.tar",
-    ]
-    for load in (
-        {"path": str(output)},
-        {"path": "webdataset", "data_files": {"train": str(output / "data" / "train-*.tar")}},
-    ):
-        table = datasets.load_dataset(**load, split="train", cache_dir=str(tmp_path / "hf"))
-        rows = {row["json"]["id"]: row for row in table.cast_column("mp4", datasets.Video(decode=False))}
-        assert sorted(rows) == ["s1/bbaf2n", "s1/lgbazp", "s1/prwe1a"]
-        video = corpus / "video" / "s1" / "lgbazp.mp4"
-        assert rows["s1/lgbazp"]["mp4"]["bytes"] == video.read_bytes()
-        assert rows["s1/prwe1a"]["json"]["words"][5] == {"word": "again", "start": 2.4, "end": 2.8}
-        assert rows["s1/bbaf2n"]["json"]["words"][0] == {"word": "bin", "start": -1.0, "end": -1.0}
-    streamed = datasets.load_dataset(
-        "webdataset", data_files=str(output / "data" / "train-*.tar"), split="train", streaming=True
-    )
-    assert len(list(streamed.cast_column("mp4", datasets.Video(decode=False)))) == 3
-    with tarfile.open(output / "data" / shards[0]) as tar:
-        assert all(member.mtime == 0 and member.uid == 0 for member in tar)
-
-
-def test_mpeg_videos_are_renamed_or_converted(tmp_path, capfd):
-    datasets = pytest.importorskip("datasets")
-    from lip2wav_hf.synthetic.corpus import write_clip
-    from lip2wav_hf.video import VideoReader
-
-    corpus = tmp_path / "grid"
-    (corpus / "s1").mkdir(parents=True)
-    write_clip(corpus / "s1" / "bbaf2n.mpg", "bbaf2n")
-    shutil.copy(corpus / "s1" / "bbaf2n.mpg", corpus / "s1" / "lgbazp.mpg")
-    assert run("export", corpus, tmp_path / "copied", "--scheme", "overlap33", "--workers", 1) == 0
-    grid = datasets.load_dataset(str(tmp_path / "copied"), cache_dir=str(tmp_path / "hf"))
-    row = grid["test"].cast_column("video", datasets.Video(decode=False))[0]
-    assert row["video"]["path"].endswith(".mpeg") and not row["aligned"]
-    arguments = ("--scheme", "overlap33", "--workers", 1, "--mp4", "--format", "webdataset")
-    assert run("export", corpus, tmp_path / "converted", *arguments) == 0
-    grid = datasets.load_dataset(str(tmp_path / "converted"), cache_dir=str(tmp_path / "hf"))
-    row = grid["train"].cast_column("mp4", datasets.Video(decode=False))[0]
-    with VideoReader(row["mp4"]["bytes"]) as video:
-        assert sum(1 for _ in video) == 75
-    assert "converted to H.264" in (tmp_path / "converted" / "README.md").read_text()
 
 
 def test_the_real_corpus_is_prepared(grid_dir, tmp_path, capfd):

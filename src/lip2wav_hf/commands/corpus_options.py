@@ -1,0 +1,110 @@
+"""Options that the commands on a corpus share."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..grid.splits import SPLIT_SCHEMES
+from .messages import CommandError
+
+
+AGAIN = "Run the same command again: it goes on where it was."
+"""What to do after Ctrl-C."""
+
+Scheme = enum.Enum("Scheme", {scheme: scheme for scheme in SPLIT_SCHEMES}, type=str)
+
+
+class Check(str, enum.Enum):
+    """How thoroughly videos are looked at before they are used."""
+
+    NONE = "none"
+    FAST = "fast"
+    FULL = "full"
+
+
+SchemeOption = Annotated[
+    Scheme,
+    typer.Option(
+        "--scheme",
+        help="Which clips go where: custom reads a JSON file; seen4, unseen33 and overlap33 are the published splits.",
+    ),
+]
+SplitsFileOption = Annotated[
+    Path | None,
+    typer.Option("--splits-file", help="Of the scheme custom; DATA/splits.json by default.", show_default=False),
+]
+SpeakersOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--speakers", "--speaker", help="Only these, such as s1,s2; may be repeated. All by default.", metavar="S1,S2"
+    ),
+]
+CheckOption = Annotated[
+    Check,
+    typer.Option(help="How to look for damaged videos: fast opens each and counts its pictures; full decodes it all."),
+]
+FramesOption = Annotated[
+    int, typer.Option("--min-frames", min=1, help="Shorter clips are left out; GRID's have 75 frames.")
+]
+DataArgument = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Folder of GRID: s1/*.mpg, video/s1/*.mkv, s1.zip …", show_default=False)
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes; one for each core that may be used by default.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the summary.")]
+
+
+def split_names(values: list[str] | None) -> tuple[str, ...] | None:
+    """`["s1,s2", "s4"]` -> `("s1", "s2", "s4")`; `None` for nothing."""
+    names = [name for value in values or () for name in value.replace(",", " ").split()]
+    return tuple(dict.fromkeys(names)) or None
+
+
+def show_progress() -> bool:
+    """Whether somebody looks at the terminal."""
+    return sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def lost_workers() -> Iterator[None]:
+    """Let the loss of a worker process be an error of the command.
+
+    Raises:
+        CommandError: if a worker process was ended from outside.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        yield
+    except BrokenProcessPool:
+        raise CommandError(
+            "a worker process was ended from outside, perhaps for want of memory. Run the same command again, with"
+            " fewer --workers: it goes on where it was."
+        ) from None
+
+
+__all__ = [
+    "AGAIN",
+    "Check",
+    "CheckOption",
+    "DataArgument",
+    "FramesOption",
+    "JsonOption",
+    "Scheme",
+    "SchemeOption",
+    "SpeakersOption",
+    "SplitsFileOption",
+    "WorkersOption",
+    "lost_workers",
+    "show_progress",
+    "split_names",
+]

@@ -1,0 +1,90 @@
+"""`lip2wav export`: GRID as a dataset for the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..corpora.clips import Selection
+from ..machine import available_cores
+from .corpus_options import (
+    AGAIN,
+    Check,
+    CheckOption,
+    DataArgument,
+    FramesOption,
+    JsonOption,
+    Scheme,
+    SchemeOption,
+    SpeakersOption,
+    SplitsFileOption,
+    WorkersOption,
+    lost_workers,
+    show_progress,
+    split_names,
+)
+from .messages import reporting
+
+
+class Format(str, enum.Enum):
+    """What an export looks like."""
+
+    VIDEOFOLDER = "videofolder"
+    WEBDATASET = "webdataset"
+
+
+@reporting(interrupted=AGAIN)
+def export(
+    data: DataArgument,
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.", show_default=False)],
+    format: Annotated[
+        Format, typer.Option("--format", "-f", help="A folder of videos with metadata.jsonl, or tar shards.")
+    ] = Format.VIDEOFOLDER,
+    scheme: SchemeOption = Scheme.custom,
+    splits_file: SplitsFileOption = None,
+    speakers: SpeakersOption = None,
+    check: CheckOption = Check.FAST,
+    min_frames: FramesOption = 70,
+    mp4: Annotated[
+        bool, typer.Option("--mp4", help="Convert to H.264 and AAC, which browsers play; else copy as it is.")
+    ] = False,
+    clips_per_shard: Annotated[int, typer.Option(min=1, help="Of a webdataset.")] = 500,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write GRID as a dataset that `datasets.load_dataset` reads, ready for the Hugging Face Hub.
+
+    \b
+    Examples:
+      lip2wav export data/grid out/grid
+      lip2wav export data/grid out/grid --format webdataset --scheme unseen33 --mp4
+      hf upload me/grid out/grid --repo-type dataset
+    """
+    from ..files import write_text
+    from ..grid.defects import CheckOptions
+    from ..grid.export import ExportOptions, dataset_card, export_grid
+
+    with lost_workers():
+        done = export_grid(
+            data,
+            output,
+            ExportOptions(format.value, mp4, clips_per_shard),
+            Selection(scheme.value, splits_file, split_names(speakers)),
+            CheckOptions(check.value, min_frames, workers or available_cores(), show_progress()),
+        )
+    write_text(output / "README.md", dataset_card(done))
+    report = done.report
+    if as_json:
+        facts = {"checked": report.checked, "usable": report.usable, "left_out": report.left_out}
+        typer.echo(json.dumps(facts | {"counts": report.counts(), "output": str(output)}, indent=2))
+        return
+    typer.echo(report.summary())
+    typer.echo(f'written: {output}   load: datasets.load_dataset("{output}")')
+    typer.echo(f"publish: hf upload USER/NAME {output} --repo-type dataset")
+
+
+__all__ = ["Format", "export"]

@@ -1,0 +1,265 @@
+"""`lip2wav prepare`: the mouth crops and the sound of a corpus, cached as training reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..corpora.clips import Clip, Selection
+from ..errors import one_line
+from ..grid.corpus import GridError
+from ..machine import available_cores
+from .corpus_options import (
+    AGAIN,
+    Check,
+    CheckOption,
+    DataArgument,
+    FramesOption,
+    JsonOption,
+    Scheme,
+    SchemeOption,
+    SpeakersOption,
+    SplitsFileOption,
+    WorkersOption,
+    lost_workers,
+    show_progress,
+    split_names,
+)
+from .messages import reporting
+
+
+if TYPE_CHECKING:
+    from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+    from ..grid.defects import CheckOptions, GridReport
+
+STALE_SECONDS = 3600  # age at which a temporary file in a cache is of a run that was killed
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """What is cached.
+
+    Attributes:
+        splits (`tuple[str, ...]`, *optional*): only these; all by default.
+        feature_extractor (`str`, *optional*): a preprocessor_config.json, or a model, whose settings training will
+            use; the default settings if none is given.
+        sampling_rate (`int`, *optional*, defaults to 16000): of the sound, in Hz.
+        report_file (`Path`, *optional*): where what was left out is written; `defects.json` in the cache by default.
+    """
+
+    splits: tuple[str, ...] | None = None
+    feature_extractor: str | None = None
+    sampling_rate: int = 16000
+    report_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was done.
+
+    Attributes:
+        summary (`str`): a few readable lines.
+        checked, usable, left_out (`int`): clips.
+        counts (`dict[str, int]`): clips by kind of defect.
+        splits (`dict[str, int]`): usable clips of each split.
+        prepared (`int`): clips cached now; `cached`: those that were before.
+        seconds (`float`): of the preparing.
+        cache, report (`str`): paths.
+    """
+
+    summary: str
+    checked: int
+    usable: int
+    left_out: int
+    counts: dict[str, int]
+    splits: dict[str, int]
+    prepared: int
+    cached: int
+    seconds: float
+    cache: str
+    report: str
+
+    def describe(self) -> str:
+        """Lines for a terminal."""
+        lines = [self.summary, *(f"  {split}: {count} clips" for split, count in self.splits.items())]
+        rate = f", {self.prepared / self.seconds:.1f} clips/s" if self.prepared else ""
+        lines.append(f"prepared now: {self.prepared} in {self.seconds:.1f} s{rate}; before: {self.cached}")
+        return "\n".join([*lines, f"cache:  {self.cache}", f"report: {self.report}"])
+
+
+@reporting(interrupted=AGAIN)
+def prepare(
+    data: DataArgument,
+    cache: Annotated[Path, typer.Option("--cache", "-c", help="The cache_dir that training will use.")] = Path(
+        "runs/cache"
+    ),
+    split: Annotated[
+        list[str] | None, typer.Option("--split", "-s", help="Only this split; may be repeated. All by default.")
+    ] = None,
+    scheme: SchemeOption = Scheme.custom,
+    splits_file: SplitsFileOption = None,
+    speakers: SpeakersOption = None,
+    check: CheckOption = Check.FAST,
+    min_frames: FramesOption = 70,
+    feature_extractor: Annotated[
+        str | None,
+        typer.Option(
+            help="preprocessor_config.json, or a model, whose settings training will use.", show_default=False
+        ),
+    ] = None,
+    sampling_rate: Annotated[int, typer.Option(min=8000, help="Of the cached sound, in Hz.")] = 16000,
+    workers: WorkersOption = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Where to write what was left out; CACHE/defects.json by default.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cache the mouth crops and the sound of GRID's clips, as training reads them.
+
+    A run that was stopped goes on where it was. Damaged or short clips, and clips whose alignment contradicts the file
+    name, are left out, counted and listed. Archives (s1.zip, alignments.zip) are read as they are.
+
+    \b
+    Examples:
+      lip2wav prepare data/grid --cache runs/cache --workers 8
+      lip2wav prepare data/grid --scheme seen4 --split train --split validation
+    """
+    from ..grid.defects import CheckOptions
+
+    with lost_workers():
+        done = prepare_grid(
+            data,
+            cache,
+            CacheOptions(tuple(split or ()) or None, feature_extractor, sampling_rate, report),
+            Selection(scheme.value, splits_file, split_names(speakers)),
+            CheckOptions(check.value, min_frames, workers or available_cores(), show_progress()),
+        )
+    typer.echo(json.dumps(asdict(done), indent=2) if as_json else done.describe())
+
+
+def prepare_grid(
+    data: Path, cache: Path, options: CacheOptions, selection: Selection, checks: CheckOptions
+) -> Prepared:
+    """What `lip2wav prepare` does.
+
+    Args:
+        data (`Path`): folder of GRID.
+        cache (`Path`): the cache_dir that training will use.
+        options ([`CacheOptions`]): what is cached.
+        selection ([`Selection`]): the split scheme, its file, the speakers.
+        checks ([`CheckOptions`]): how the clips are looked at; its `num_workers` and `progress` also hold for the
+            preparing.
+
+    Raises:
+        GridError: if the folder, a split, a speaker or the feature extractor cannot be had.
+    """
+    from ..grid.defects import Defect, GridReport, find_clips
+    from ..training.clips import cached_files, prepare_clips
+
+    extractor = _load_extractor(options.feature_extractor)
+    found, report = find_clips(data, selection)
+    if options.splits:
+        unknown = [name for name in options.splits if name not in found]
+        if unknown:
+            raise GridError(f"{data}: no split {', '.join(unknown)}; there are {', '.join(found)}.")
+        found = {name: clips for name, clips in found.items() if name in options.splits}
+        report = GridReport(missing_speakers=report.missing_speakers)
+    report.check = checks.check
+    clips = list({clip.key: clip for each in found.values() for clip in each}.values())
+    files = cached_files(clips, extractor, cache, options.sampling_rate)
+    _remove_stale(cache)
+    usable, before = _check_all(clips, files, report, checks)
+    reasons: dict[str, str] = {}
+    start = time.perf_counter()
+    with _without_warnings():
+        prepared = prepare_clips(
+            usable, extractor, cache, options.sampling_rate, checks.num_workers, checks.progress, reasons
+        )
+    seconds = time.perf_counter() - start
+    report.defects += [Defect(key, "unprepared", reason) for key, reason in reasons.items()]
+    path = options.report_file or cache / "defects.json"
+    report.save(path)
+    return Prepared(
+        summary=report.summary(),
+        checked=report.checked,
+        usable=len(prepared),
+        left_out=report.left_out,
+        counts=report.counts(),
+        splits={name: sum(clip.key in prepared for clip in each) for name, each in found.items() if each},
+        prepared=len(prepared) - before,
+        cached=before,
+        seconds=seconds,
+        cache=str(cache),
+        report=str(path),
+    )
+
+
+def _check_all(
+    clips: list[Clip], files: dict[str, Path], report: GridReport, checks: CheckOptions
+) -> tuple[list[Clip], int]:
+    """Usable clips, and how many of them are cached. Those in the cache are known to decode: less is to be checked."""
+    from dataclasses import replace
+
+    from ..grid.defects import check_clips
+    from ..training.cache import ClipCacheError, read_cached_clip
+
+    cached = []
+    for clip in clips:
+        if files[clip.key].is_file():
+            try:
+                if len(read_cached_clip(files[clip.key]).crops) >= checks.minimum_frames:
+                    cached.append(clip)
+            except ClipCacheError:
+                files[clip.key].unlink()  # cut off, e.g. by a power failure: to be prepared again
+    keys = {clip.key for clip in cached}
+    good, findings = check_clips(cached, replace(checks, check="none", num_workers=1, progress=False))
+    report.merge(findings)
+    more, findings = check_clips([clip for clip in clips if clip.key not in keys], checks)
+    report.merge(findings)
+    return good + more, len(good)
+
+
+def _load_extractor(source: str | None) -> Lip2WavFeatureExtractor:
+    from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+
+    if source is None:
+        return Lip2WavFeatureExtractor()
+    try:
+        if Path(source).is_file():
+            return Lip2WavFeatureExtractor.from_json_file(source)
+        return Lip2WavFeatureExtractor.from_pretrained(source)
+    except (OSError, ValueError, TypeError) as error:
+        reason = one_line(error)[:200]
+        raise GridError(f"--feature-extractor {source}: no feature extractor can be loaded ({reason}).") from None
+
+
+def _remove_stale(cache: Path) -> None:
+    """Remove what runs that were killed had begun to write."""
+    for path in (*cache.glob("*/*/*.tmp"), *cache.glob("*/*/.*")):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Without the warnings of the preparing: the report has them."""
+    from ..training import clips
+
+    level = clips.logger.level
+    clips.logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        clips.logger.setLevel(level)
+
+
+__all__ = ["CacheOptions", "Prepared", "prepare", "prepare_grid"]

@@ -1,0 +1,1 @@
+"""Clips of talking faces with their words, whatever corpus they come from."""

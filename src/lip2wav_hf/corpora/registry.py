@@ -1,0 +1,110 @@
+"""The corpora that can be read: find out which one lies in a folder, and load its clips."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from typing import Protocol
+
+from .clips import Clip, CorpusError, Selection, Splits
+
+
+READERS = {"grid": "lip2wav_hf.grid.splits:GridCorpus"}
+"""Name of a corpus -> `module:class` of its reader, a [`Corpus`]. The first without an objection to a folder reads it.
+A reader is imported when a folder is opened: the readers build on this package, not the other way around."""
+
+
+class Corpus(Protocol):
+    """The reader of one corpus, opened on a folder. Listings of files may be kept: open it once, then load splits.
+
+    Attributes:
+        name (`str`): of the corpus, such as `"grid"`.
+        path (`Path`): the folder.
+    """
+
+    name: str
+    path: Path
+
+    def __init__(self, folder: str | os.PathLike) -> None: ...
+
+    @classmethod
+    def objection(cls, folder: Path) -> str | None:
+        """Why an existing folder is not of this corpus, one sentence; `None` if it is."""
+
+    def read_splits(self, selection: Selection = Selection()) -> Splits:
+        """Names of the clips of each split.
+
+        Raises:
+            CorpusError: if the scheme, the splits file or a speaker is missing.
+        """
+
+    def load_split(self, split: str, selection: Selection = Selection(), zipped: bool = False) -> list[Clip]:
+        """Clips of one split, see [`load_split`].
+
+        Raises:
+            CorpusError: if the split, a speaker or a clip is missing, or a video lies in an archive and `zipped` is
+                not set.
+        """
+
+
+def open_corpus(folder: str | os.PathLike) -> Corpus:
+    """The corpus in a folder.
+
+    Args:
+        folder (`str` or `os.PathLike`): the folder.
+
+    Raises:
+        CorpusError: if there is no such folder, or no known corpus lies in it; the message says what each misses.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise CorpusError(f"{folder}: no such folder. Give the folder that holds the corpus.")
+    objections = []
+    for name in READERS:
+        reader = _reader(name)
+        objection = reader.objection(path)
+        if objection is None:
+            return reader(path)
+        objections.append(f"{name}: {objection}")
+    raise CorpusError(f"{folder}: no corpus that can be read lies here. " + " ".join(objections))
+
+
+def _reader(name: str) -> type[Corpus]:
+    module, _, reader = READERS[name].partition(":")
+    return getattr(importlib.import_module(module), reader)
+
+
+def load_split(
+    data_dir: str | os.PathLike | Corpus,
+    split: str,
+    speakers: list[str] | tuple[str, ...] | None = None,
+    splits_file: str | os.PathLike | None = None,
+    split_scheme: str = "custom",
+    zipped: bool = False,
+) -> list[Clip]:
+    """Clips of one split of a corpus.
+
+    Args:
+        data_dir (`str`, `os.PathLike` or [`Corpus`]): folder of the corpus, or what [`open_corpus`] gave for it.
+        split (`str`): such as `"train"` or `"validation"`; of `"custom"`, a key of the splits file.
+        speakers (`list[str]`, *optional*): only these; all of the split by default.
+        splits_file (`str` or `os.PathLike`, *optional*): JSON `{split: {speaker: [names]}}`, for `"custom"`;
+            `data_dir/splits.json` by default.
+        split_scheme (`str`, *optional*, defaults to `"custom"`): or one of the corpus's own, such as GRID's
+            `SPLIT_SCHEMES`.
+        zipped (`bool`, *optional*, defaults to `False`): whether the caller can read videos inside archives, through
+            [`Clip.source`].
+
+    Returns:
+        `list[Clip]`: by speaker, in the order of the file or of the names.
+
+    Raises:
+        CorpusError: if the folder, the split, a speaker or a clip is missing, or a video lies in an archive and
+            `zipped` is not set.
+    """
+    corpus = open_corpus(data_dir) if isinstance(data_dir, (str, os.PathLike)) else data_dir
+    return corpus.load_split(split, Selection(split_scheme, splits_file, tuple(speakers or ()) or None), zipped)
+
+
+__all__ = ["READERS", "Corpus", "load_split", "open_corpus"]

@@ -1,0 +1,257 @@
+"""GRID's splits, the published ones and those of a JSON file, and GRID as a [`Corpus`] that training can read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..corpora.clips import Clip, Selection, Splits, ZippedFile
+from .corpus import VIDEO_ARCHIVES, VIDEO_FOLDERS, GridError, GridFolder
+
+
+# Published splits, see SPLIT_SCHEMES. s21 has no video.
+SEEN4_SPEAKERS = ("s1", "s2", "s4", "s29")
+UNSEEN33_SPEAKERS = {
+    "train": tuple(f"s{number}" for number in (1, 3, 5, 6, 7, 8, 10, 12, 14, 16, 17, 22, 24, 26, 28, 32)),
+    "validation": tuple(f"s{number}" for number in (9, 20, 23, 27, 29, 30, 34)),
+    "test": tuple(f"s{number}" for number in (2, 4, 11, 13, 15, 18, 19, 25, 31, 33)),
+}
+OVERLAP33_TEST_CLIPS = 255  # of each speaker
+
+
+def shuffled(speaker: str, names: Iterable[str]) -> list[str]:
+    """Names in an order that looks random but depends on nothing else: by the SHA-256 of `speaker/name`."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{speaker}/{name}".encode()).digest())
+
+
+def _seen4(folder: GridFolder, speakers: Sequence[str]) -> Splits:
+    """90/5/5 of each speaker, s1 s2 s4 s29 by default."""
+    splits: Splits = {"train": {}, "validation": {}, "test": {}}
+    for speaker in speakers:
+        names = shuffled(speaker, folder.videos(speaker))
+        part = round(len(names) / 20)
+        splits["test"][speaker] = sorted(names[:part])
+        splits["validation"][speaker] = sorted(names[part : 2 * part])
+        splits["train"][speaker] = sorted(names[2 * part :])
+    return splits
+
+
+def _unseen33(folder: GridFolder, speakers: Sequence[str]) -> Splits:
+    """All clips of the speakers of each list."""
+    return {
+        split: {speaker: sorted(folder.videos(speaker)) for speaker in chosen if speaker in speakers}
+        for split, chosen in UNSEEN33_SPEAKERS.items()
+    }
+
+
+def _overlap33(folder: GridFolder, speakers: Sequence[str]) -> Splits:
+    """255 clips of each speaker for test, a twentieth of the rest for validation."""
+    splits: Splits = {"train": {}, "validation": {}, "test": {}}
+    for speaker in speakers:
+        names = shuffled(speaker, folder.videos(speaker))
+        tested = min(OVERLAP33_TEST_CLIPS, len(names) // 2)
+        held = tested + round((len(names) - tested) / 20)
+        splits["test"][speaker] = sorted(names[:tested])
+        splits["validation"][speaker] = sorted(names[tested:held])
+        splits["train"][speaker] = sorted(names[held:])
+    return splits
+
+
+_SCHEMES: dict[str, tuple[tuple[str, ...], Callable[[GridFolder, Sequence[str]], Splits]]] = {
+    "seen4": (SEEN4_SPEAKERS, _seen4),
+    "unseen33": (tuple(f"s{n}" for n in range(1, 35) if n != 21), _unseen33),
+    "overlap33": (tuple(f"s{n}" for n in range(1, 35) if n != 21), _overlap33),
+}
+
+SPLIT_SCHEMES = (*_SCHEMES, "custom")
+"""`seen4`: s1 s2 s4 s29, 90/5/5 of each speaker. `unseen33`: the speaker lists of Vougioukas et al. (2019), all their
+clips. `overlap33`: 255 clips of each speaker for test, as LipNet's. `custom`: a JSON file.
+
+Which clips of a speaker go where in `seen4` and `overlap33` was never published; it is our choice: the order of the
+SHA-256 of `speaker/name`, test first. The validation part of `overlap33`, a twentieth of what is not test, is our
+addition: published systems train on it. A speaker with less than 510 clips gives half of them to its test part."""
+
+
+def read_splits(
+    data_dir: str | os.PathLike | GridFolder,
+    split_scheme: str = "custom",
+    splits_file: str | os.PathLike | None = None,
+    speakers: Sequence[str] | None = None,
+) -> Splits:
+    """Names of the clips of each split.
+
+    Args:
+        data_dir (`str`, `os.PathLike` or [`GridFolder`]): the corpus.
+        split_scheme (`str`, *optional*, defaults to `"custom"`): one of `SPLIT_SCHEMES`.
+        splits_file (`str` or `os.PathLike`, *optional*): of `"custom"`: JSON `{split: {speaker: [names]}}`;
+            `data_dir/splits.json` by default.
+        speakers (`Sequence[str]`, *optional*): only these; all of the scheme that the folder has by default.
+
+    Returns:
+        `dict[str, dict[str, list[str]]]`: split, speaker, names. Those of `"custom"` may have no video.
+
+    Raises:
+        GridError: if the folder, the file or a speaker is missing or the scheme is unknown.
+    """
+    folder = data_dir if isinstance(data_dir, GridFolder) else GridFolder(data_dir)
+    if split_scheme not in SPLIT_SCHEMES:
+        raise GridError(f"no split scheme {split_scheme!r}; there are {', '.join(SPLIT_SCHEMES)}.")
+    if split_scheme == "custom":
+        return _custom_splits(_splits_path(folder, splits_file), speakers)
+    if splits_file is not None:
+        raise GridError(f"a splits file goes with the split scheme 'custom', not with {split_scheme!r}.")
+    return _scheme_splits(folder, split_scheme, speakers)
+
+
+def _splits_path(folder: GridFolder, splits_file: str | os.PathLike | None) -> Path:
+    return Path(splits_file) if splits_file is not None else folder.path / "splits.json"
+
+
+def _custom_splits(path: Path, speakers: Sequence[str] | None) -> Splits:
+    """The splits of a file."""
+    splits = _read_splits_file(path)
+    unknown = sorted(set(speakers or ()) - {speaker for chosen in splits.values() for speaker in chosen})
+    if unknown:
+        raise GridError(f"the splits file has no speaker {', '.join(unknown)}.")
+    return {
+        split: {speaker: names for speaker, names in chosen.items() if not speakers or speaker in speakers}
+        for split, chosen in splits.items()
+    }
+
+
+def _scheme_splits(folder: GridFolder, split_scheme: str, speakers: Sequence[str] | None) -> Splits:
+    """The splits of a published scheme, of the videos that the folder has."""
+    known, function = _SCHEMES[split_scheme]
+    for speaker in speakers or ():
+        if speaker not in known:
+            raise GridError(f"speaker {speaker} is not part of {split_scheme!r}, which has {', '.join(known)}.")
+        if not folder.videos(speaker):
+            raise GridError(
+                f"{folder.path}: no videos of speaker {speaker}; there are {_listed(folder.speakers())}."
+                + folder.stray_note()
+            )
+    chosen = [speaker for speaker in speakers or known if folder.videos(speaker)]
+    if not chosen:
+        places = ", ".join((*VIDEO_FOLDERS[:3], VIDEO_ARCHIVES[0]))
+        raise GridError(
+            f"{folder.path}: no videos of a speaker of {split_scheme!r} ({', '.join(known)}); there are"
+            f" {_listed(folder.speakers())}. Videos are looked for in {places} and the like." + folder.stray_note()
+        )
+    return function(folder, chosen)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+def missing_speakers(folder: GridFolder, split_scheme: str) -> list[str]:
+    """Speakers of a scheme of which the folder has no video: its splits are smaller than the published ones."""
+    return [speaker for speaker in scheme_speakers(split_scheme) or () if not folder.videos(speaker)]
+
+
+def scheme_speakers(split_scheme: str) -> tuple[str, ...] | None:
+    """The speakers of a scheme; `None` for `"custom"`, whose file names them."""
+    return _SCHEMES[split_scheme][0] if split_scheme in _SCHEMES else None
+
+
+def _read_splits_file(path: Path) -> Splits:
+    if not path.is_file():
+        raise GridError(
+            f"{path}: no such splits file; it maps split -> speaker -> clip names, as JSON. Without one, choose a"
+            f" split scheme: {', '.join(_SCHEMES)}."
+        )
+    try:
+        splits = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise GridError(f"{path}: not valid JSON ({error}).") from None
+    shape = isinstance(splits, dict) and all(
+        isinstance(chosen, dict) and all(isinstance(names, list) for names in chosen.values())
+        for chosen in splits.values()
+    )
+    if not shape:
+        raise GridError(f'{path}: expected {{"train": {{"s1": ["bbaf2n", …]}}, "validation": …}}.')
+    return splits
+
+
+class GridCorpus:
+    """GRID in a folder, as training and evaluation read any corpus.
+
+    Args:
+        folder (`str` or `os.PathLike`): in any of GRID's layouts, unpacked or in Zenodo's archives.
+
+    Raises:
+        GridError: if there is no such folder.
+    """
+
+    name = "grid"
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder = GridFolder(folder)
+        self.path = self.folder.path
+
+    @classmethod
+    def objection(cls, folder: Path) -> str | None:
+        """Why an existing folder is not one of GRID, as a sentence; `None` if it is."""
+        return GridFolder(folder).objection()
+
+    def read_splits(self, selection: Selection = Selection()) -> Splits:
+        """Names of the clips of each split, as [`read_splits`]."""
+        return read_splits(self.folder, selection.scheme, selection.splits_file, selection.speakers)
+
+    def load_split(self, split: str, selection: Selection = Selection(), zipped: bool = False) -> list[Clip]:
+        """Clips of one split, by speaker, in the order of the file or of the names.
+
+        Args:
+            split (`str`): such as `"train"`.
+            selection ([`Selection`], *optional*): the split scheme, its file, the speakers.
+            zipped (`bool`, *optional*, defaults to `False`): whether the caller can read videos inside archives.
+
+        Raises:
+            GridError: if the split, a speaker or a clip is missing, or a video lies in an archive and `zipped` is not
+                set.
+        """
+        folder, scheme = self.folder, selection.scheme
+        splits = read_splits(folder, scheme, selection.splits_file)
+        where = _splits_path(folder, selection.splits_file) if scheme == "custom" else scheme
+        if split not in splits:
+            raise GridError(f"{where}: no split {split!r}; it has {', '.join(splits)}.")
+        chosen = splits[split]
+        unknown = sorted(set(selection.speakers or ()) - set(chosen))
+        if unknown:
+            raise GridError(
+                f"{where}: split {split!r} has no speaker {', '.join(unknown)}; it has {', '.join(chosen)}."
+            )
+        clips = [
+            replace(folder.clip(speaker, name), split=split)
+            for speaker, names in chosen.items()
+            if not selection.speakers or speaker in selection.speakers
+            for name in names
+        ]
+        if not zipped:
+            _refuse_archives(folder, clips)
+        if not clips and scheme != "custom":
+            raise GridError(f"{folder.path}: no videos of a speaker of split {split!r} of {scheme!r}.")
+        return clips
+
+
+def _refuse_archives(folder: GridFolder, clips: Iterable[Clip]) -> None:
+    packed = next((clip.video for clip in clips if isinstance(clip.video, ZippedFile)), None)
+    if packed is not None:
+        raise GridError(
+            f"{packed.archive}: the videos are still packed, and this needs files. Unpack them:"
+            f" unzip {packed.archive} -d {folder.root}"
+        )
+
+
+__all__ = [
+    "SPLIT_SCHEMES",
+    "GridCorpus",
+    "missing_speakers",
+    "read_splits",
+    "scheme_speakers",
+    "shuffled",
+]

@@ -1,0 +1,98 @@
+"""`lip2wav export`, as a user runs it."""
+
+import json
+import shutil
+import tarfile
+
+import pytest
+
+from little_grid import SPLITS, run, write_corpus
+
+
+@pytest.fixture
+def corpus(tmp_path, talking_video):
+    """Five clips of two speakers, `video/s1/*.mp4`."""
+    return write_corpus(tmp_path / "grid", talking_video)
+
+
+def test_a_videofolder_that_datasets_loads(corpus, tmp_path, capfd):
+    datasets = pytest.importorskip("datasets")
+    (corpus / "alignments" / "s1" / "lgbazp.align").unlink()
+    output = tmp_path / "out"
+    assert run("export", corpus, output, "--workers", 1) == 0
+    text = capfd.readouterr().out
+    assert "5 clips: 5 usable" in text and "1 no_alignment (used)" in text and "hf upload" in text
+    grid = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "hf"))
+    assert {split: len(table) for split, table in grid.items()} == {"train": 3, "unseen_validation": 2}
+    table = grid["train"].cast_column("video", datasets.Video(decode=False))
+    rows = {row["id"]: row for row in table}
+    assert rows["s1/bbaf2n"]["sentence"] == "bin blue at f two now"
+    assert rows["s1/bbaf2n"]["words"][0] == {"word": "bin", "start": 0.4, "end": 0.8}
+    assert rows["s1/lgbazp"]["words"][0] == {"word": "lay", "start": -1.0, "end": -1.0}
+    assert rows["s1/prwe1a"]["video"]["path"].endswith("train/s1/prwe1a.mp4")
+    folder = datasets.load_dataset("videofolder", data_dir=str(output / "train"), cache_dir=str(tmp_path / "hf"))
+    assert len(folder["train"]) == 3
+    assert json.loads((output / "splits.json").read_text()) == SPLITS
+    first = {path: path.stat().st_mtime_ns for path in output.rglob("*.mp4")}
+    next(iter(first)).unlink()
+    assert run("export", corpus, output, "--workers", 1, "--json") == 0
+    assert json.loads(capfd.readouterr().out)["usable"] == 5
+    assert sum(path.stat().st_mtime_ns == first[path] for path in output.rglob("*.mp4")) == 4
+    assert run("export", corpus, output, "--mp4") == 2
+    assert "an export with other settings" in capfd.readouterr().err
+    assert run("export", corpus, corpus) == 2
+    assert "not an empty folder" in capfd.readouterr().err
+
+
+def test_a_webdataset_that_datasets_loads(corpus, tmp_path, capfd):
+    datasets = pytest.importorskip("datasets")
+    for path in (corpus / "alignments" / "s1").iterdir():
+        if path.stem != "prwe1a":
+            path.unlink()
+    output = tmp_path / "out"
+    assert run("export", corpus, output, "--format", "webdataset", "--clips-per-shard", 2, "--workers", 1) == 0
+    shards = sorted(path.name for path in (output / "data").iterdir())
+    assert shards == [
+        "train-00000-of-00002.tar",
+        "train-00001-of-00002.tar",
+        "unseen_validation-00000-of-00001.tar",
+    ]
+    for load in (
+        {"path": str(output)},
+        {"path": "webdataset", "data_files": {"train": str(output / "data" / "train-*.tar")}},
+    ):
+        table = datasets.load_dataset(**load, split="train", cache_dir=str(tmp_path / "hf"))
+        rows = {row["json"]["id"]: row for row in table.cast_column("mp4", datasets.Video(decode=False))}
+        assert sorted(rows) == ["s1/bbaf2n", "s1/lgbazp", "s1/prwe1a"]
+        video = corpus / "video" / "s1" / "lgbazp.mp4"
+        assert rows["s1/lgbazp"]["mp4"]["bytes"] == video.read_bytes()
+        assert rows["s1/prwe1a"]["json"]["words"][5] == {"word": "again", "start": 2.4, "end": 2.8}
+        assert rows["s1/bbaf2n"]["json"]["words"][0] == {"word": "bin", "start": -1.0, "end": -1.0}
+    streamed = datasets.load_dataset(
+        "webdataset", data_files=str(output / "data" / "train-*.tar"), split="train", streaming=True
+    )
+    assert len(list(streamed.cast_column("mp4", datasets.Video(decode=False)))) == 3
+    with tarfile.open(output / "data" / shards[0]) as tar:
+        assert all(member.mtime == 0 and member.uid == 0 for member in tar)
+
+
+def test_mpeg_videos_are_renamed_or_converted(tmp_path, capfd):
+    datasets = pytest.importorskip("datasets")
+    from lip2wav_hf.synthetic.corpus import write_clip
+    from lip2wav_hf.video import VideoReader
+
+    corpus = tmp_path / "grid"
+    (corpus / "s1").mkdir(parents=True)
+    write_clip(corpus / "s1" / "bbaf2n.mpg", "bbaf2n")
+    shutil.copy(corpus / "s1" / "bbaf2n.mpg", corpus / "s1" / "lgbazp.mpg")
+    assert run("export", corpus, tmp_path / "copied", "--scheme", "overlap33", "--workers", 1) == 0
+    grid = datasets.load_dataset(str(tmp_path / "copied"), cache_dir=str(tmp_path / "hf"))
+    row = grid["test"].cast_column("video", datasets.Video(decode=False))[0]
+    assert row["video"]["path"].endswith(".mpeg") and not row["aligned"]
+    arguments = ("--scheme", "overlap33", "--workers", 1, "--mp4", "--format", "webdataset")
+    assert run("export", corpus, tmp_path / "converted", *arguments) == 0
+    grid = datasets.load_dataset(str(tmp_path / "converted"), cache_dir=str(tmp_path / "hf"))
+    row = grid["train"].cast_column("mp4", datasets.Video(decode=False))[0]
+    with VideoReader(row["mp4"]["bytes"]) as video:
+        assert sum(1 for _ in video) == 75
+    assert "converted to H.264" in (tmp_path / "converted" / "README.md").read_text()
