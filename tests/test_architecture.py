@@ -14,7 +14,7 @@ from source_tree import NAME, PACKAGE, imports_of, modules
 
 # Each layer imports from its own room and from layers before it, never from another room of its own layer.
 LAYERS = (
-    [path.stem for path in remote_code_files()] + ["errors", "files"],
+    [path.stem for path in remote_code_files()] + ["audio", "errors", "files"],
     ["models", "machine", "plotting", ""],
     ["corpora"],
     ["grid"],
@@ -33,7 +33,7 @@ MOST_LINES_OF_A_FUNCTION = 60
 # Still to be mended: these lists only get shorter.
 KNOWN_CIRCLES = {"lip2wav_hf.evaluation.statistics"}
 KNOWN_WRONG_WAYS = {("training.publishing", "hub")}
-KNOWN_LONG_FILES = {"hub/push.py", "synthetic/corpus.py", "video.py"}
+KNOWN_LONG_FILES = {"hub/push.py", "synthetic/corpus.py"}
 KNOWN_LONG_FUNCTIONS = {"_paint_mouth", "build_state"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
