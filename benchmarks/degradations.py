@@ -104,7 +104,7 @@ def _word_errors(sample: Sample) -> dict:
 
 @cache
 def _mouth_regions(video: Path) -> np.ndarray:
-    return load_sync_network()[2].extract(str(video)).crops
+    return load_sync_network()[2].extract(str(video)).regions
 
 
 def _lip_sync(sample: Sample) -> dict:

@@ -29,7 +29,7 @@ FRAME = 640  # samples
 
 def measure_clip(clip: Clip, model: Lip2WavModel, extractor: Lip2WavFeatureExtractor) -> tuple[float, ...]:
     """Offsets of a clip, of its first and of its second half, and what the generator's speech tells, in seconds."""
-    regions = extractor.extract(str(clip.video)).crops
+    regions = extractor.extract(str(clip.video)).regions
     sound = read_audio(clip.video, SAMPLING_RATE)
     half = len(regions) // 2
     pixels = torch.from_numpy(extractor.normalize(extractor.center_crop(regions)))[None, :, None]

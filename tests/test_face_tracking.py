@@ -1,5 +1,8 @@
+import shutil
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -7,18 +10,21 @@ import pytest
 
 from lip2wav_hf import face_tracking
 from lip2wav_hf.face_tracking import (
+    DETECTOR,
     MEAN_FACE,
+    MESH,
+    MODEL_FOLDER,
     NUM_LANDMARKS,
     STABLE_POINTS,
+    FaceFinder,
     FaceRegion,
     FaceTracker,
     FaceTrackingError,
+    TrackingSettings,
     align_face,
-    detect_faces,
-    face_mesh,
     is_jump,
+    models_available,
     region_of_landmarks,
-    search_faces,
 )
 from lip2wav_hf.video import VideoReader
 
@@ -54,11 +60,28 @@ def noise():
     return np.random.default_rng(0).integers(0, 256, (6, 96, 128, 3), dtype=np.uint8)
 
 
-def track(frames, **kwargs):
-    tracker = FaceTracker(**kwargs)
-    for frame in frames:
-        tracker.update(frame)
-    return tracker.finish()
+@dataclass
+class Track:
+    """What a tracker said of each frame: landmarks `(frames, 468, 2)`, NaN where it found no face."""
+
+    landmarks: np.ndarray
+    detected: np.ndarray
+    coverage: float
+
+
+def track(frames, **settings):
+    tracker = FaceTracker(TrackingSettings(**settings))
+    landmarks = np.full((len(frames), NUM_LANDMARKS, 2), np.nan, np.float32)
+    for target, frame in zip(landmarks, frames, strict=True):
+        found = tracker.update(frame)
+        if found is not None:
+            target[:] = found
+    return Track(landmarks, tracker.detected, tracker.coverage)
+
+
+@pytest.fixture
+def finder():
+    return FaceFinder()
 
 
 def place(frames, height, width, top, left, scale=1.0):
@@ -85,16 +108,6 @@ def mean_face_landmarks(scale=50.0, angle=0.0, center=(100.0, 80.0)):
     points[[61, 291]] = turn * np.array([-0.3 + 0.65j, 0.3 + 0.65j])
     points += complex(*center)
     return np.stack([points.real, points.imag], axis=-1)
-
-
-def synthetic_track(detected, movement=1.0):
-    """A tracker that has seen a face move by `movement` pixels a frame."""
-    tracker = FaceTracker(max_gap=3, smoothing=0.0)
-    for frame, found in enumerate(detected):
-        landmarks = np.full((NUM_LANDMARKS, 2), movement * frame, np.float32)
-        tracker._landmarks.append(landmarks if found else None)
-        tracker._segments.append(0)
-    return tracker.finish()
 
 
 # Geometry
@@ -127,69 +140,40 @@ def test_anchors_are_those_of_the_short_range_network():
     assert anchors[512].tolist() == [1 / 16, 1 / 16] and anchors[-1].tolist() == [15 / 16, 15 / 16]
 
 
-def test_jump_is_told_from_movement():
+def test_jump_is_not_mistaken_for_movement():
     before = mean_face_landmarks()
     assert not is_jump(before, mean_face_landmarks(scale=52.0, center=(105.0, 80.0)))
     assert is_jump(before, mean_face_landmarks(center=(160.0, 80.0)))
     assert is_jump(before, mean_face_landmarks(scale=80.0))
 
 
-# The track: smoothing and gaps
-
-
-def test_short_gaps_are_interpolated_and_long_ones_held():
-    found = [False, True, True, False, False, True, True, False, False, False, False, False, True, False]
-    track = synthetic_track(found)
-    expected = [1, 1, 2, 3, 4, 5, 6, 6, 6, 9, 12, 12, 12, 12]
-    expected[9] = track.landmarks[9, 0, 0]  # the middle of the gap may hold either side
-    assert expected[9] in (6, 12)
-    assert track.landmarks[:, 0, 0] == pytest.approx(np.array(expected, np.float32))
-    assert track.detected.tolist() == found
-    assert track.coverage == pytest.approx(5 / 14) and isinstance(track.coverage, float)
-
-
-def test_smoothing_has_no_delay_and_keeps_constants():
-    tracker = FaceTracker(smoothing=1.0)
-    for frame in range(11):
-        tracker._landmarks.append(np.full((NUM_LANDMARKS, 2), 1.0 if frame == 5 else 0.0, np.float32))
-        tracker._segments.append(0)
-    impulse = tracker.finish().landmarks[:, 0, 0]
-    assert impulse.argmax() == 5 and impulse == pytest.approx(impulse[::-1])
-    assert impulse.sum() == pytest.approx(1.0, abs=1e-3)
-
-
-def test_smoothing_in_blocks_changes_nothing(monkeypatch):
-    raw = np.random.default_rng(0).normal(size=(23, NUM_LANDMARKS, 2)).astype(np.float32)
-
-    def smooth():
-        tracker = FaceTracker(smoothing=1.0)
-        for frame, landmarks in enumerate(raw):
-            tracker._landmarks.append(None if frame == 9 else landmarks)
-            tracker._segments.append(0)
-        return tracker.finish().landmarks
-
-    whole = smooth()
-    monkeypatch.setattr(face_tracking, "SMOOTHING_BLOCK", 5)
-    np.testing.assert_allclose(smooth(), whole, atol=1e-6)
-
-
-def test_nothing_is_smoothed_across_a_cut():
-    tracker = FaceTracker(smoothing=2.0)
-    for frame in range(10):
-        tracker._landmarks.append(np.full((NUM_LANDMARKS, 2), 0.0 if frame < 5 else 100.0, np.float32))
-        tracker._segments.append(0 if frame < 5 else 1)
-    landmarks = tracker.finish().landmarks
-    assert landmarks[:5] == pytest.approx(0.0) and landmarks[5:] == pytest.approx(100.0)
+# The track
 
 
 def test_no_face_in_noise(noise):
-    track_of_noise = track(noise)
-    assert track_of_noise.landmarks.shape == (6, NUM_LANDMARKS, 2) and np.isnan(track_of_noise.landmarks).all()
-    assert track_of_noise.coverage == 0.0 and not track_of_noise.detected.any()
+    tracked = track(noise)
+    assert np.isnan(tracked.landmarks).all()
+    assert tracked.coverage == 0.0 and not tracked.detected.any()
 
 
 def test_empty_track():
-    assert FaceTracker().finish().landmarks.shape == (0, NUM_LANDMARKS, 2)
+    tracker = FaceTracker()
+    assert tracker.detected.shape == (0,) and tracker.coverage == 0.0
+
+
+def test_a_long_video_needs_no_more_memory(clip):
+    """Neither frames nor landmarks are kept: the landmarks of 600 frames alone would be 2 MB."""
+    tracker = FaceTracker()
+    for frame in clip:
+        tracker.update(frame)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(20):
+        for frame in clip:
+            tracker.update(frame)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(tracker.detected) == 630 and grown < 200_000
 
 
 def test_one_pixel_frames_do_not_break_the_search():
@@ -200,38 +184,60 @@ def test_one_pixel_frames_do_not_break_the_search():
 
 
 def test_networks_and_their_licence_are_shipped():
-    assert face_tracking.models_available()
-    assert "Apache License" in (face_tracking.MODEL_FOLDER / "LICENSE").read_text()
-    assert "MediaPipe" in (face_tracking.MODEL_FOLDER / "NOTICE").read_text()
+    assert models_available()
+    assert "Apache License" in (MODEL_FOLDER / "LICENSE").read_text()
+    assert "MediaPipe" in (MODEL_FOLDER / "NOTICE").read_text()
 
 
-def test_missing_runtime_says_what_to_install(monkeypatch):
+def folder_with(folder, **contents):
+    """A folder of face networks, some with another content."""
+    shutil.copytree(MODEL_FOLDER, folder)
+    for name, content in contents.items():
+        (folder / {"detector": DETECTOR, "mesh": MESH}[name]).write_bytes(content)
+    return folder
+
+
+def test_missing_runtime_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(FaceTrackingError, match="pip install ai-edge-litert"):
-        face_tracking._Network(face_tracking.MESH)
+        FaceTracker(model_folder=folder_with(tmp_path / "not loaded before"))
 
 
-def test_missing_network_file_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(face_tracking, "_model_folder", tmp_path)
-    assert not face_tracking.models_available()
-    with pytest.raises(FaceTrackingError, match="face_landmark.tflite is missing"):
-        face_tracking._Network(face_tracking.MESH)
+def test_missing_network_file_is_named(tmp_path):
+    shutil.copy(MODEL_FOLDER / DETECTOR, tmp_path)
+    assert not models_available(tmp_path)
+    with pytest.raises(FaceTrackingError, match=f"{tmp_path}/face_landmark.tflite is missing"):
+        FaceTracker(model_folder=tmp_path)
 
 
-def test_networks_load_once_and_silently():
+def test_each_tracker_uses_the_networks_of_its_own_folder(clip, tmp_path):
+    """Also after those of another folder were loaded; damaged ones show which are asked for."""
+    good, damaged = folder_with(tmp_path / "good"), folder_with(tmp_path / "damaged", mesh=b"no network")
+    before = FaceTracker(model_folder=good).update(clip[0])
+    with pytest.raises(FaceTrackingError, match=f"{damaged}/face_landmark.tflite is damaged"):
+        FaceTracker(model_folder=damaged)
+    after = FaceTracker(model_folder=good).update(clip[0])
+    np.testing.assert_array_equal(before, after)
+
+
+def test_networks_load_once_and_silently(tmp_path):
     code = (
-        "import numpy as np\n"
-        "from lip2wav_hf import face_tracking as f\n"
-        "f.detect_faces(np.zeros((90, 120, 3), np.uint8))\n"
-        "assert f._network(f.DETECTOR) is f._network(f.DETECTOR)\n"
+        "import sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from lip2wav_hf.face_tracking import MESH, FaceTracker\n"
+        "folder = Path(sys.argv[1])\n"
+        "FaceTracker(model_folder=folder).update(np.zeros((90, 120, 3), np.uint8))\n"
+        "(folder / MESH).unlink()\n"
+        "FaceTracker(model_folder=folder)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    command = [sys.executable, "-c", code, folder_with(tmp_path / "networks")]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
 
 
-def test_mesh_scores_noise_low(noise):
-    landmarks, score = face_mesh(noise[0], FaceRegion(64 + 48j, 90.0, 0.0))
+def test_mesh_scores_noise_low(finder, noise):
+    landmarks, score = finder.place_landmarks(noise[0], FaceRegion(64 + 48j, 90.0, 0.0))
     assert landmarks.shape == (NUM_LANDMARKS, 2) and landmarks.dtype == np.float32
     assert score < 0.5
 
@@ -249,9 +255,9 @@ def test_every_speaker_is_followed(grid_dir, speaker):
     assert steps.max() < 5
 
 
-def test_both_networks_see_the_same_face(clip):
-    detection = detect_faces(clip[0])[0]
-    landmarks, score = face_mesh(clip[0], detection.region)
+def test_both_networks_see_the_same_face(finder, clip):
+    detection = finder.detect(clip[0])[0]
+    landmarks, score = finder.place_landmarks(clip[0], detection.region)
     assert detection.score > 0.8 and score > 0.9
     size = np.max(detection.box[2:] - detection.box[:2])
     assert np.linalg.norm(landmarks[1] - detection.points[2]) < 0.15 * size  # the tip of the nose
@@ -284,10 +290,10 @@ def test_small_and_large_faces(clip, reference, size, scale):
     assert distance(reference[:10] * scale + (200, 20), tracked.landmarks) < 0.05
 
 
-def test_search_finds_a_small_face_in_tiles(clip):
+def test_search_finds_a_small_face_in_tiles(finder, clip):
     frame = place(clip[:1], 720, 1280, 300, 900, 0.4)[0]
-    assert not any(detection.score > 0.8 for detection in detect_faces(frame))
-    found = [detection for stage in search_faces(frame) for detection in stage if detection.score > 0.8]
+    assert not any(detection.score > 0.8 for detection in finder.detect(frame))
+    found = [detection for stage in finder.search(frame) for detection in stage if detection.score > 0.8]
     assert found and all(900 < detection.region.center.real < 1044 for detection in found)
 
 
@@ -308,14 +314,13 @@ def test_a_larger_face_takes_over(clip, other_clip):
 def test_scene_cut_to_another_face(clip, other_clip):
     frames = np.concatenate([place(clip[:10], 400, 500, 20, 20), place(other_clip[:10], 400, 500, 100, 130, 0.9)])
     tracker = FaceTracker()
-    segments = []
+    landmarks, segments = [], []
     for frame in frames:
-        tracker.update(frame)
+        landmarks.append(tracker.update(frame))
         segments.append(tracker.segment)
-    tracked = tracker.finish()
-    assert tracked.coverage == 1.0 and segments == [0] * 10 + [1] * 10
+    assert tracker.coverage == 1.0 and segments == [0] * 10 + [1] * 10
     separate = track(place(other_clip[:10], 400, 500, 100, 130, 0.9))
-    assert distance(separate.landmarks, tracked.landmarks[10:]) < 0.02
+    assert distance(separate.landmarks, np.stack(landmarks[10:])) < 0.02
 
 
 def test_scene_cut_to_nothing_loses_the_face(clip):
@@ -330,12 +335,12 @@ def test_black_frames_are_a_gap(clip, reference):
     tracked = track(frames)
     assert np.flatnonzero(~tracked.detected).tolist() == list(range(10, 15))
     assert tracked.coverage == pytest.approx(25 / 30)
-    assert distance(reference, tracked.landmarks) < 0.03
+    assert distance(reference[tracked.detected], tracked.landmarks[tracked.detected]) < 0.03
 
 
-def test_tracker_starts_anew_after_reset(clip):
+def test_tracker_starts_again_after_reset(clip):
     tracker = FaceTracker()
     tracker.update(clip[0])
     tracker.reset()
     tracker.update(clip[1])
-    assert len(tracker.finish().landmarks) == 1
+    assert len(tracker.detected) == 1 and tracker.segment == 0

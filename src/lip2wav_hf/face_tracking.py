@@ -37,8 +37,6 @@ ROI_SCALE = 1.5  # side of the square that FaceMesh sees, in sides of the face b
 SURE_SCORE = 0.8  # product of both networks' scores above which a face is beyond doubt
 NOSE_TOLERANCE = 0.22  # how far apart both networks may see the tip of the nose, in sides of the face box
 
-SMOOTHING_BLOCK = 512  # frames smoothed at a time, to save memory
-
 NOSE_TIP = 1
 RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
 RIGHT_LIP_CORNER, LEFT_LIP_CORNER = 61, 291
@@ -66,25 +64,27 @@ class FaceTrackingError(Lip2WavError):
     """No usable face: none was found in a video, or the networks that look for it cannot run."""
 
 
-@dataclass
-class FaceTrack:
+@dataclass(frozen=True)
+class TrackingSettings:
     """
-    The face of a video.
+    How a face is looked for and followed.
 
     Attributes:
-        landmarks (`np.ndarray` of shape `(frames, 468, 2)`, float32):
-            x and y of the FaceMesh landmarks in pixels of the original frame, lightly smoothed over time. Short gaps
-            are interpolated, longer ones and both ends hold the nearest landmarks. NaN everywhere if no face was ever
-            found.
-        detected (`np.ndarray` of shape `(frames,)`, bool):
-            Whether the face was really found in the frame.
-        coverage (`float`):
-            Fraction of the frames in which the face was really found, 0 to 1.
+        detection_threshold (`float`, *optional*, defaults to 0.5):
+            The lowest BlazeFace score of a face, 0 to 1.
+        mesh_threshold (`float`, *optional*, defaults to 0.5):
+            Below this FaceMesh score, 0 to 1, the face counts as lost and is searched for again.
+        detection_interval (`int`, *optional*, defaults to 25):
+            Frames between two checks whether the followed face is still there and still the largest.
+        search_interval (`int`, *optional*, defaults to 5):
+            While no face is in sight, frames between two thorough searches (small faces, turned pictures). The quick
+            search runs for every frame.
     """
 
-    landmarks: np.ndarray
-    detected: np.ndarray
-    coverage: float
+    detection_threshold: float = 0.5
+    mesh_threshold: float = 0.5
+    detection_interval: int = 25
+    search_interval: int = 5
 
 
 @dataclass
@@ -131,7 +131,7 @@ class Detection:
 class _Network:
     """A TFLite network with one input picture, shared by all trackers of the process."""
 
-    def __init__(self, filename: str):
+    def __init__(self, path: Path):
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
@@ -139,15 +139,17 @@ class _Network:
                 "face tracking needs the LiteRT runtime, which is not installed: run `pip install ai-edge-litert`, or "
                 "give `landmarks` or `mouth_boxes` yourself"
             ) from error
-        path = _model_folder / filename
         if not path.is_file():
             raise FaceTrackingError(
                 f"the face network {path} is missing: install lip2wav-hf again, or load the model from a folder or a "
                 "Hub repository that has `face_models/`"
             )
-        with _silent_stderr():
-            self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
-            self._interpreter.allocate_tensors()
+        try:
+            with _silent_stderr():
+                self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
+                self._interpreter.allocate_tensors()
+        except ValueError as error:
+            raise FaceTrackingError(f"the face network {path} is damaged ({error}): download it again") from error
         self._input = self._interpreter.get_input_details()[0]["index"]
         outputs = self._interpreter.get_output_details()
         self._outputs = [output["index"] for output in outputs]
@@ -180,35 +182,21 @@ def _silent_stderr() -> Iterator[None]:
 
 
 _load_lock = threading.Lock()
-_model_folder = MODEL_FOLDER
 
 
-def use_model_folder(folder: str | os.PathLike) -> None:
-    """
-    Load the networks from another folder, for when this module has travelled without them (remote code of the Hub).
-    """
-    global _model_folder
-    _model_folder = Path(folder)
-
-
-def model_folder() -> Path:
-    """The folder that the networks are loaded from."""
-    return _model_folder
-
-
-def models_available() -> bool:
-    """Whether the network files are where they will be looked for."""
-    return all((_model_folder / filename).is_file() for filename in (DETECTOR, MESH))
+def models_available(folder: str | os.PathLike[str] = MODEL_FOLDER) -> bool:
+    """Whether the network files are in a folder."""
+    return all((Path(folder) / filename).is_file() for filename in (DETECTOR, MESH))
 
 
 @functools.lru_cache(maxsize=None)
-def _load_network(filename: str) -> _Network:
-    return _Network(filename)
+def _load_network(path: Path) -> _Network:
+    return _Network(path)
 
 
-def _network(filename: str) -> _Network:
+def _network(path: Path) -> _Network:
     with _load_lock:
-        return _load_network(filename)
+        return _load_network(path)
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
@@ -218,8 +206,8 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=None)
 def _anchors() -> np.ndarray:
     """
-    The centres of BlazeFace's 896 anchors, in fractions of the input: 2 a cell of the 16 x 16 grid, 6 a cell of the 8
-    x 8.
+    The centres of BlazeFace's 896 anchors, in fractions of the input: 2 per cell of the 16 x 16 grid, 6 per cell of
+    the 8 x 8 grid.
     """
     centers = []
     for cells, per_cell in ((16, 2), (8, 6)):
@@ -274,74 +262,111 @@ def _box_overlap(first: np.ndarray, second: np.ndarray) -> float:
     return float(common / union)
 
 
-def _detect_square(picture: np.ndarray, threshold: float) -> list[Detection]:
-    """BlazeFace on a 128 x 128 RGB picture."""
-    first, second = _network(DETECTOR)(picture.astype(np.float32) / 127.5 - 1.0)
-    regressors, scores = (first, second) if first.shape[-1] == 16 else (second, first)
-    scores = _sigmoid(scores[0, :, 0])
-    chosen = np.flatnonzero(scores >= threshold)
-    detections = []
-    for index in chosen:
-        values = regressors[0, index].reshape(8, 2)  # centre, size, six key points, in pixels from the anchor
-        anchor = _anchors()[index] * DETECTOR_SIZE
-        center, half = anchor + values[0], values[1] / 2
-        box = np.concatenate([center - half, center + half])
-        detections.append(Detection(box, anchor + values[2:], float(scores[index])))
-    return _suppress(detections)
-
-
-def detect_faces(picture: np.ndarray, threshold: float = 0.5) -> list[Detection]:
+class FaceFinder:
     """
-    Find the faces of a picture with BlazeFace, the largest first. It sees faces of about a fifth of the picture and
-    more.
+    Finds the faces of single pictures with BlazeFace, and places landmarks on them with FaceMesh.
 
     Args:
-        picture (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB.
-        threshold (`float`, *optional*, defaults to 0.5): the lowest score of a face, 0 to 1.
+        model_folder (`str` or `os.PathLike`, *optional*):
+            Where both networks lie; beside this module by default. Each network is loaded once per process.
+        threshold (`float`, *optional*, defaults to 0.5):
+            The lowest BlazeFace score of a face, 0 to 1.
 
-    Returns:
-        `list[Detection]`: in pixels of the picture.
+    Raises:
+        FaceTrackingError: if a network is missing or damaged, or LiteRT is not installed.
     """
-    height, width = picture.shape[:2]
-    scale = DETECTOR_SIZE / max(height, width)
-    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (DETECTOR_SIZE - columns) // 2, (DETECTOR_SIZE - rows) // 2
-    square = np.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), np.uint8)
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    square[top : top + rows, left : left + columns] = cv2.resize(picture, (columns, rows), interpolation=interpolation)
-    detections = _detect_square(square, threshold)
-    origin = np.array([left, top])
-    for detection in detections:
-        detection.box = (detection.box - np.tile(origin, 2)) / scale
-        detection.points = (detection.points - origin) / scale
-    return sorted(detections, key=lambda detection: -detection.area)
 
+    def __init__(self, model_folder: str | os.PathLike[str] | None = None, threshold: float = 0.5):
+        folder = Path(MODEL_FOLDER if model_folder is None else model_folder)
+        self.threshold = threshold
+        self._detector = _network(folder / DETECTOR)
+        self._mesh = _network(folder / MESH)
 
-def search_faces(picture: np.ndarray, threshold: float = 0.5) -> Iterator[list[Detection]]:
-    """
-    Search a picture ever more thoroughly, one stage after the other: the whole picture (`detect_faces`), then turned
-    by a quarter and by half, for faces lying on their side or upside down, then ever smaller overlapping tiles, for
-    small faces. Yields what each stage found, the largest face first; stop when you are content.
-    """
-    yield detect_faces(picture, threshold)
-    for turns in (1, 3, 2):
-        detections = detect_faces(np.ascontiguousarray(np.rot90(picture, turns)), threshold)
+    def detect(self, picture: np.ndarray) -> list[Detection]:
+        """
+        Find the faces of a picture, the largest first: those of about a fifth of the picture and more.
+
+        Args:
+            picture (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB.
+
+        Returns:
+            `list[Detection]`: in pixels of the picture.
+        """
+        height, width = picture.shape[:2]
+        scale = DETECTOR_SIZE / max(height, width)
+        columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+        left, top = (DETECTOR_SIZE - columns) // 2, (DETECTOR_SIZE - rows) // 2
+        square = np.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), np.uint8)
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        shrunk = cv2.resize(picture, (columns, rows), interpolation=interpolation)
+        square[top : top + rows, left : left + columns] = shrunk
+        detections = self.detect_in_square(square)
+        origin = np.array([left, top])
         for detection in detections:
-            _turn_back(detection, turns, picture.shape)
-        yield detections
-    height, width = picture.shape[:2]
-    side = min(height, width) if max(height, width) > 1.2 * min(height, width) else min(height, width) // 2
-    while side >= SMALLEST_TILE and 12 * side >= max(height, width):
+            detection.box = (detection.box - np.tile(origin, 2)) / scale
+            detection.points = (detection.points - origin) / scale
+        return sorted(detections, key=lambda detection: -detection.area)
+
+    def detect_in_square(self, picture: np.ndarray) -> list[Detection]:
+        """Find the faces of a 128 x 128 RGB picture, which BlazeFace sees as it is."""
+        first, second = self._detector(picture.astype(np.float32) / 127.5 - 1.0)
+        regressors, scores = (first, second) if first.shape[-1] == 16 else (second, first)
+        scores = _sigmoid(scores[0, :, 0])
+        chosen = np.flatnonzero(scores >= self.threshold)
         detections = []
-        for top in _tile_starts(height, side):
-            for left in _tile_starts(width, side):
-                tile = picture[top : top + side, left : left + side]
-                for detection in detect_faces(tile, threshold):
-                    detection.box = detection.box + [left, top, left, top]
-                    detection.points = detection.points + [left, top]
-                    detections.append(detection)
-        yield sorted(_suppress(detections), key=lambda detection: -detection.area)
-        side //= 2
+        for index in chosen:
+            values = regressors[0, index].reshape(8, 2)  # centre, size, six key points, in pixels from the anchor
+            anchor = _anchors()[index] * DETECTOR_SIZE
+            center, half = anchor + values[0], values[1] / 2
+            box = np.concatenate([center - half, center + half])
+            detections.append(Detection(box, anchor + values[2:], float(scores[index])))
+        return _suppress(detections)
+
+    def search(self, picture: np.ndarray) -> Iterator[list[Detection]]:
+        """
+        Search a picture ever more thoroughly, one stage after the other: the whole picture (`detect`), then turned by
+        a quarter and by half, for faces lying on their side or upside down, then ever smaller overlapping tiles, for
+        small faces. Yields what each stage found, the largest face first; stop when you are content.
+        """
+        yield self.detect(picture)
+        for turns in (1, 3, 2):
+            detections = self.detect(np.ascontiguousarray(np.rot90(picture, turns)))
+            for detection in detections:
+                _turn_back(detection, turns, picture.shape)
+            yield detections
+        height, width = picture.shape[:2]
+        side = min(height, width) if max(height, width) > 1.2 * min(height, width) else min(height, width) // 2
+        while side >= SMALLEST_TILE and 12 * side >= max(height, width):
+            detections = []
+            for top in _tile_starts(height, side):
+                for left in _tile_starts(width, side):
+                    tile = picture[top : top + side, left : left + side]
+                    for detection in self.detect(tile):
+                        detection.box = detection.box + [left, top, left, top]
+                        detection.points = detection.points + [left, top]
+                        detections.append(detection)
+            yield sorted(_suppress(detections), key=lambda detection: -detection.area)
+            side //= 2
+
+    def place_landmarks(self, frame: np.ndarray, region: FaceRegion) -> tuple[np.ndarray, float]:
+        """
+        Run FaceMesh in a square of the frame.
+
+        Args:
+            frame (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB.
+            region ([`FaceRegion`]): where the face is, in pixels of the frame.
+
+        Returns:
+            `tuple[np.ndarray, float]`: landmarks, float32 `(468, 2)` in pixels of the frame, and the score that the
+            square really shows a face, 0 to 1.
+        """
+        picture = _warp(frame, region, MESH_SIZE)
+        outputs = self._mesh(picture.astype(np.float32) / 255.0)
+        points, score = sorted(outputs, key=lambda output: -output.size)
+        points = points.reshape(NUM_LANDMARKS, 3)[:, :2]
+        matrix = region.matrix(MESH_SIZE)
+        landmarks = points @ matrix[:, :2].T + matrix[:, 2]
+        return landmarks.astype(np.float32), float(_sigmoid(score.reshape(-1)[0]))
 
 
 def _turn_back(detection: Detection, turns: int, shape: tuple[int, ...]) -> None:
@@ -378,23 +403,6 @@ def region_of_landmarks(landmarks: np.ndarray) -> FaceRegion:
     return FaceRegion((low + high) / 2 * turn, float(size), angle)
 
 
-def face_mesh(frame: np.ndarray, region: FaceRegion) -> tuple[np.ndarray, float]:
-    """
-    Run FaceMesh in a square of the frame.
-
-    Returns:
-        `tuple[np.ndarray, float]`: landmarks, float32 `(468, 2)` in pixels of the frame, and the score that the square
-        really shows a face, 0 to 1.
-    """
-    picture = _warp(frame, region, MESH_SIZE)
-    outputs = _network(MESH)(picture.astype(np.float32) / 255.0)
-    points, score = sorted(outputs, key=lambda output: -output.size)
-    points = points.reshape(NUM_LANDMARKS, 3)[:, :2]
-    matrix = region.matrix(MESH_SIZE)
-    landmarks = points @ matrix[:, :2].T + matrix[:, 2]
-    return landmarks.astype(np.float32), float(_sigmoid(score.reshape(-1)[0]))
-
-
 def align_face(landmarks: np.ndarray) -> tuple[complex, complex, complex]:
     """
     The similarity transform from the mean face to a face, by least squares over the stable points.
@@ -424,53 +432,31 @@ def _mean_face() -> np.ndarray:
 
 class FaceTracker:
     """
-    Follow the largest face of a video, one frame after the other.
+    Follow the largest face of a video, one frame after the other. The frames are not kept, nor are their landmarks.
 
     ```python
     tracker = FaceTracker()
     for frame in reader:
         landmarks = tracker.update(frame)  # (468, 2), or None where no face was found
-    track = tracker.finish()
+    tracker.coverage  # share of the frames in which it was
     ```
 
     Args:
-        detection_threshold (`float`, *optional*, defaults to 0.5):
-            The lowest BlazeFace score of a face, 0 to 1.
-        mesh_threshold (`float`, *optional*, defaults to 0.5):
-            Below this FaceMesh score, 0 to 1, the face counts as lost and is searched for again.
-        detection_interval (`int`, *optional*, defaults to 25):
-            Frames between two checks whether the followed face is still there and still the largest.
-        search_interval (`int`, *optional*, defaults to 5):
-            While no face is in sight, frames between two thorough searches (small faces, turned pictures). The quick
-            search runs for every frame.
-        max_gap (`int`, *optional*, defaults to 8):
-            The longest gap, in frames, over which `finish` interpolates the landmarks.
-        smoothing (`float`, *optional*, defaults to 0.6):
-            Standard deviation, in frames, of the Gaussian that smooths the landmarks of `finish`. Small on purpose:
-            lips are fast.
+        settings ([`TrackingSettings`], *optional*): thresholds and intervals.
+        model_folder (`str` or `os.PathLike`, *optional*): as for [`FaceFinder`].
+
+    Raises:
+        FaceTrackingError: if a network is missing or damaged, or LiteRT is not installed.
     """
 
-    def __init__(
-        self,
-        detection_threshold: float = 0.5,
-        mesh_threshold: float = 0.5,
-        detection_interval: int = 25,
-        search_interval: int = 5,
-        max_gap: int = 8,
-        smoothing: float = 0.6,
-    ):
-        self.detection_threshold = detection_threshold
-        self.mesh_threshold = mesh_threshold
-        self.detection_interval = detection_interval
-        self.search_interval = search_interval
-        self.max_gap = max_gap
-        self.smoothing = smoothing
+    def __init__(self, settings: TrackingSettings | None = None, model_folder: str | os.PathLike[str] | None = None):
+        self.settings = settings or TrackingSettings()
+        self._finder = FaceFinder(model_folder, self.settings.detection_threshold)
         self.reset()
 
     def reset(self) -> None:
         """Forget the video: the next frame is the first of another one."""
-        self._landmarks: list[np.ndarray | None] = []
-        self._segments: list[int] = []
+        self._detected: list[bool] = []
         self._segment = 0
         self._last: np.ndarray | None = None  # landmarks of the newest frame with a face
         self._lost = 0  # frames since then
@@ -478,6 +464,16 @@ class FaceTracker:
         self._searched: int | None = None  # frames since the last thorough search
         self._unseen = 0  # checks in a row in which BlazeFace did not see the followed face
         self._thumbnail: np.ndarray | None = None
+
+    @property
+    def detected(self) -> np.ndarray:
+        """For each frame of the video, whether the face was really found: `(frames,)`, bool."""
+        return np.array(self._detected, dtype=bool)
+
+    @property
+    def coverage(self) -> float:
+        """Fraction of the frames in which the face was really found, 0 to 1."""
+        return sum(self._detected) / len(self._detected) if self._detected else 0.0
 
     @property
     def segment(self) -> int:
@@ -503,11 +499,11 @@ class FaceTracker:
         if self._last is not None and self._lost == 0 and not cut:
             landmarks = self._mesh(frame, region_of_landmarks(self._last))
             self._checked += 1
-            if landmarks is not None and self._checked >= self.detection_interval:
+            if landmarks is not None and self._checked >= self.settings.detection_interval:
                 landmarks = self._check(frame, landmarks)
         if landmarks is None:
             landmarks = self._find(frame, self._search_is_due())
-        if landmarks is None and self._last is not None and self._lost <= self.detection_interval:
+        if landmarks is None and self._last is not None and self._lost <= self.settings.detection_interval:
             landmarks = self._mesh(frame, region_of_landmarks(self._last))
         if landmarks is None:
             self._lost += 1
@@ -515,49 +511,12 @@ class FaceTracker:
             if self._last is not None and (cut or is_jump(self._last, landmarks, self._lost + 1)):
                 self._segment += 1
             self._last, self._lost = landmarks, 0
-        self._landmarks.append(landmarks)
-        self._segments.append(self._segment)
+        self._detected.append(landmarks is not None)
         return landmarks
-
-    def finish(self) -> FaceTrack:
-        """The whole track: landmarks smoothed, short gaps interpolated, long ones and the ends held."""
-        detected = np.array([landmarks is not None for landmarks in self._landmarks], dtype=bool)
-        landmarks = np.full((len(detected), NUM_LANDMARKS, 2), np.nan, np.float32)
-        found = np.flatnonzero(detected)
-        if found.size:
-            segments = np.array(self._segments)
-            for segment in np.unique(segments[found]):
-                frames = found[segments[found] == segment]
-                self._smooth_into(landmarks, frames)
-            _fill_gaps(landmarks, found, segments, self.max_gap)
-        coverage = float(detected.mean()) if detected.size else 0.0
-        return FaceTrack(landmarks, detected, coverage)
-
-    def _smooth_into(self, landmarks: np.ndarray, frames: np.ndarray) -> None:
-        """Gaussian smoothing over the frames of a segment in which the face was found; missing ones have no weight."""
-        reach = math.ceil(3 * self.smoothing)
-        for start in range(0, len(frames), SMOOTHING_BLOCK):
-            end = min(start + SMOOTHING_BLOCK, len(frames))
-            first = max(start - reach, 0)
-            times = frames[first : end + reach]
-            smooth = self._smoothed(np.stack([self._landmarks[time] for time in times]), times, reach)
-            landmarks[frames[start:end]] = smooth[start - first : end - first]
-
-    def _smoothed(self, raw: np.ndarray, times: np.ndarray, reach: int) -> np.ndarray:
-        total = raw.copy()
-        weights = np.ones((len(raw), 1, 1), np.float32)
-        for shift in range(1, min(len(raw), reach + 1)):
-            distance = (times[shift:] - times[:-shift]) / self.smoothing
-            weight = np.exp(-0.5 * distance**2).astype(np.float32)[:, None, None]
-            total[shift:] += weight * raw[:-shift]
-            total[:-shift] += weight * raw[shift:]
-            weights[shift:] += weight
-            weights[:-shift] += weight
-        return total / weights
 
     def _search_is_due(self) -> bool:
         """Search thoroughly at once when the face is lost, then ever more rarely."""
-        patience = max(self.search_interval, min(self._lost // 2, self.detection_interval))
+        patience = max(self.settings.search_interval, min(self._lost // 2, self.settings.detection_interval))
         due = self._lost == 0 or self._searched is None or self._searched + 1 >= patience
         self._searched = 0 if due else self._searched + 1
         return due
@@ -565,8 +524,8 @@ class FaceTracker:
     def _mesh(self, frame: np.ndarray, region: FaceRegion) -> np.ndarray | None:
         if not self._plausible(frame, region):
             return None
-        landmarks, score = face_mesh(frame, region)
-        return landmarks if score >= self.mesh_threshold else None
+        landmarks, score = self._finder.place_landmarks(frame, region)
+        return landmarks if score >= self.settings.mesh_threshold else None
 
     @staticmethod
     def _plausible(frame: np.ndarray, region: FaceRegion) -> bool:
@@ -578,7 +537,7 @@ class FaceTracker:
         """Landmarks of the largest face that both networks agree on; after a thorough search, of the likeliest one."""
         self._checked = self._unseen = 0
         likeliest, best_score = None, 0.0
-        for stage in search_faces(frame, self.detection_threshold):
+        for stage in self._finder.search(frame):
             for detection in stage[:4]:
                 landmarks, score, sure = self._confirm(frame, detection)
                 if sure:
@@ -595,12 +554,12 @@ class FaceTracker:
         """
         if not self._plausible(frame, detection.region):
             return None, 0.0, False
-        landmarks, _ = face_mesh(frame, detection.region)
+        landmarks, _ = self._finder.place_landmarks(frame, detection.region)
         region = region_of_landmarks(landmarks)
         if not self._plausible(frame, region):
             return None, 0.0, False
-        landmarks, score = face_mesh(frame, region)  # once more, from the better square
-        if score < self.mesh_threshold:
+        landmarks, score = self._finder.place_landmarks(frame, region)  # once more, from the better square
+        if score < self.settings.mesh_threshold:
             return None, 0.0, False
         error = np.linalg.norm(landmarks[NOSE_TIP] - detection.points[2]) / np.max(
             detection.box[2:] - detection.box[:2]
@@ -610,14 +569,14 @@ class FaceTracker:
 
     def _check(self, frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
         """
-        Look at the whole frame again: the landmarks of a clearly larger face if there is one, `None` to search anew.
+        Look at the whole frame again: the landmarks of a clearly larger face if there is one, `None` to search again.
         """
         self._checked = 0
         box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
         area = float(np.prod(box[2:] - box[:2]))
         seen = False
         others = []
-        for detection in detect_faces(frame, self.detection_threshold):
+        for detection in self._finder.detect(frame):
             if _box_overlap(detection.box, box) > 0.2:
                 seen, area = True, detection.area
             else:
@@ -631,7 +590,7 @@ class FaceTracker:
         if not seen:
             region = region_of_landmarks(landmarks)
             region.size *= 1.4
-            seen = bool(_detect_square(_warp(frame, region, DETECTOR_SIZE), self.detection_threshold))
+            seen = bool(self._finder.detect_in_square(_warp(frame, region, DETECTOR_SIZE)))
         self._unseen = 0 if seen else self._unseen + 1
         if self._unseen >= 2:
             return None
@@ -657,15 +616,15 @@ def is_jump(before: np.ndarray, after: np.ndarray, frames: int = 1) -> bool:
     return moved > 0.35 * allowance or grown > 0.25 * allowance
 
 
-def _fill_gaps(landmarks: np.ndarray, found: np.ndarray, segments: np.ndarray, max_gap: int) -> None:
-    """Interpolate gaps of at most `max_gap` frames inside a segment; hold the nearest landmarks everywhere else."""
-    landmarks[: found[0]] = landmarks[found[0]]
-    landmarks[found[-1] + 1 :] = landmarks[found[-1]]
-    for start, end in zip(found[:-1], found[1:]):
-        gap = end - start - 1
-        if gap == 0:
-            continue
-        position = (np.arange(1, gap + 1) / (gap + 1))[:, None, None].astype(np.float32)
-        if gap > max_gap or segments[start] != segments[end]:
-            position = np.round(position)
-        landmarks[start + 1 : end] = (1 - position) * landmarks[start] + position * landmarks[end]
+__all__ = [
+    "Detection",
+    "FaceFinder",
+    "FaceRegion",
+    "FaceTracker",
+    "FaceTrackingError",
+    "TrackingSettings",
+    "align_face",
+    "is_jump",
+    "models_available",
+    "region_of_landmarks",
+]

@@ -1,8 +1,9 @@
 """From any video to what the generator sees: gray pictures of the mouth, aligned, cropped and normalised.
 
 `Lip2WavFeatureExtractor` decodes a video once, follows the largest face, turns and scales each frame so that the eyes
-and the nose come to rest where a mean face has them, and cuts out the region from nose base to chin. Only these small
-crops are kept, so the length of a video hardly matters. Training caches the very crops of `extract`.
+and the nose come to rest where a mean face has them, and cuts out the *region* from nose base to chin, 48 x 72 pixels.
+Only these small pictures are kept, so the length of a video hardly matters. The generator sees the middle of a region,
+the *crop* of 40 x 64 pixels; training caches the regions and moves the crop about in them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -23,16 +26,16 @@ from transformers.utils import cached_file
 from .face_tracking import (
     DETECTOR,
     MESH,
+    MODEL_FOLDER,
     NUM_LANDMARKS,
     FaceTracker,
     FaceTrackingError,
+    TrackingSettings,
     align_face,
     is_jump,
-    model_folder,
     models_available,
-    use_model_folder,
 )
-from .video import VideoReader
+from .video import VideoInput, VideoReader
 
 
 # The mouth region, in units of the mean face (1 = distance between the outer eye corners) and in fractions of its
@@ -47,28 +50,28 @@ SCALE_SMOOTHING = 3.0
 MOUTH_SMOOTHING = 12.0
 SMOOTHING_RADIUS = 25
 
-BLANK_DEVIATION = 2.0  # gray levels; less than this in a crop is a blank picture
+BLANK_DEVIATION = 2.0  # gray levels; less than this in a region is a blank picture
+
+Alignment: TypeAlias = tuple[complex, complex, complex]  # as `align_face` returns it: scale, centre, mouth
 
 
-@dataclass
-class MouthCrops:
+@dataclass(frozen=True)
+class MouthRegions:
     """
     The mouth of a video, as `Lip2WavFeatureExtractor.extract` returns it.
 
     Attributes:
-        crops (`np.ndarray` of shape `(frames, roi_height, roi_width)`, uint8):
-            Gray mouth regions, at the frame rate of the extractor.
+        regions (`np.ndarray` of shape `(frames, roi_height, roi_width)`, uint8):
+            Gray pictures of the mouth, 48 x 72 pixels by default, at the frame rate of the extractor. What the
+            generator sees is their centre crop.
         face_coverage (`float`):
             Fraction of the frames in which the face was really found, 0 to 1; 1 if the place of the mouth was given.
-        landmarks (`np.ndarray` of shape `(frames, 468, 2)`, float32, or `None`):
-            x and y of the face landmarks in pixels of the frames; `None` if `mouth_boxes` were given.
         name (`str`):
             Short name of the video, for messages.
     """
 
-    crops: np.ndarray
+    regions: np.ndarray
     face_coverage: float
-    landmarks: np.ndarray | None
     name: str
 
 
@@ -91,7 +94,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             Frames over which mean and standard deviation of the pixels are taken. Shorter clips use all their frames.
         max_gap (`int`, *optional*, defaults to 8):
             Longest run of frames without a face over which the place of the mouth is interpolated. Over longer ones
-            the nearest crop is held.
+            the nearest region is held.
         detection_threshold (`float`, *optional*, defaults to 0.5):
             Lowest score, 0 to 1, at which the face detector's finding counts.
         mesh_threshold (`float`, *optional*, defaults to 0.5):
@@ -117,9 +120,10 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         detection_threshold: float = 0.5,
         mesh_threshold: float = 0.5,
         detection_interval: int = 25,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self._face_models = MODEL_FOLDER
         self.frame_rate = frame_rate
         self.roi_height = roi_height
         self.roi_width = roi_width
@@ -153,8 +157,16 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
                 "region's size"
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, see `FeatureExtractionMixin.to_dict`; where the face networks lie is none of them."""
+        settings = super().to_dict()
+        settings.pop("_face_models", None)
+        return settings
+
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> Lip2WavFeatureExtractor:
         """
         Load the settings from a folder or a Hub repository, see `FeatureExtractionMixin.from_pretrained`. Where this
         module runs as remote code, the face networks come from there too.
@@ -170,11 +182,10 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             pass  # not needed with `landmarks` or `mouth_boxes`; tracking says what is missing
         return extractor
 
-    def find_face_networks(self, name_or_path: str | os.PathLike, **kwargs) -> None:
+    def find_face_networks(self, name_or_path: str | os.PathLike[str], **kwargs: Any) -> None:
         """
-        Make sure that the face networks are at hand: if they are not beside this module (remote code of the Hub), take
-        them from `face_models/` of a folder or Hub repository. A pipeline calls this with the place its model came
-        from.
+        Make sure that this extractor has its face networks: if they are not beside this module (remote code of the
+        Hub), take them from `face_models/` of a folder or Hub repository.
 
         Args:
             name_or_path (`str` or `os.PathLike`): folder or name of a Hub repository.
@@ -183,19 +194,22 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         Raises:
             `OSError`: if they are not there either.
         """
-        if not models_available():
+        if not models_available(self._face_models):
             files = (DETECTOR, MESH, "LICENSE", "NOTICE")
             paths = [cached_file(name_or_path, f"face_models/{name}", **kwargs) for name in files]
-            use_model_folder(os.path.dirname(paths[0]))
+            self._face_models = Path(paths[0]).parent
 
-    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> list[str]:
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any
+    ) -> list[str]:
         """
         Save the settings, see `FeatureExtractionMixin.save_pretrained`. If the class is registered as remote code, the
         face networks are copied too (into `face_models/`, 2.7 MB), so that the folder holds all it needs.
         """
         saved = super().save_pretrained(save_directory)
-        if self._auto_class is not None and models_available():
-            shutil.copytree(model_folder(), os.path.join(save_directory, "face_models"), dirs_exist_ok=True)
+        source, target = self._face_models.resolve(), Path(save_directory, "face_models").resolve()
+        if self._auto_class is not None and models_available(source) and source != target:
+            shutil.copytree(source, target, dirs_exist_ok=True)
         if push_to_hub:
             kwargs.setdefault("repo_id", os.path.basename(os.path.normpath(save_directory)))
             self.push_to_hub(**kwargs)
@@ -203,14 +217,14 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
 
     def extract(
         self,
-        video,
+        video: VideoInput,
         fps: float | None = None,
         landmarks: np.ndarray | None = None,
         mouth_boxes: np.ndarray | None = None,
         progress: bool = False,
-    ) -> MouthCrops:
+    ) -> MouthRegions:
         """
-        Cut the mouth out of every frame of a video.
+        Cut the mouth region out of every frame of a video.
 
         Args:
             video (`str`, `os.PathLike`, `bytes`, binary file object or `np.ndarray`):
@@ -225,7 +239,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
                 Show a progress bar.
 
         Returns:
-            [`MouthCrops`]: the crops, and how much of the video showed a face.
+            [`MouthRegions`]: the regions, and how much of the video showed a face.
 
         Raises:
             `FaceTrackingError`: if no frame shows a face.
@@ -244,47 +258,40 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
                 reader, desc=name, total=reader.expected_frames, unit="frame", disable=not progress, leave=False
             )
             if mouth_boxes is not None:
-                crops = self._crop_boxes(frames, mouth_boxes, name)
-                return MouthCrops(crops, 1.0, None, name)
+                return MouthRegions(self._cut_boxes(frames, mouth_boxes, name), 1.0, name)
             if landmarks is not None:
-                crops = self._crop_landmarks(frames, landmarks, name)
-                return MouthCrops(crops, 1.0, landmarks, name)
+                return MouthRegions(self._cut_by_landmarks(frames, landmarks, name), 1.0, name)
             return self._track(frames, name)
 
-    def _track(self, frames: Iterable[np.ndarray], name: str) -> MouthCrops:
-        tracker = FaceTracker(
-            detection_threshold=self.detection_threshold,
-            mesh_threshold=self.mesh_threshold,
-            detection_interval=self.detection_interval,
-            max_gap=self.max_gap,
-        )
-        cropper = MouthCropper(self.roi_height, self.roi_width, self.max_gap)
-        crops = []
+    def _track(self, frames: Iterable[np.ndarray], name: str) -> MouthRegions:
+        settings = TrackingSettings(self.detection_threshold, self.mesh_threshold, self.detection_interval)
+        tracker = FaceTracker(settings, self._face_models)
+        cutter = RegionCutter(self.roi_height, self.roi_width, self.max_gap)
+        regions = []
         for frame in frames:
             found = tracker.update(frame)
-            crops.extend(cropper.push(frame, found, tracker.segment))
-        crops.extend(cropper.finish())
-        track = tracker.finish()
-        if not track.detected.any():
+            regions.extend(cutter.push(frame, found, tracker.segment))
+        regions.extend(cutter.finish())
+        if not tracker.coverage:
             raise FaceTrackingError(
-                f"no face found in any of the {len(track.detected)} frames of {name}: the video must show a face, "
-                "looking towards the camera and lit well enough; if it does, say where the mouth is with `mouth_boxes`"
+                f"no face found in any of the {len(regions)} frames of {name}: the video must show a face, looking "
+                "towards the camera and lit well enough; if it does, say where the mouth is with `mouth_boxes`"
             )
-        return MouthCrops(_fill_missing(crops), track.coverage, track.landmarks, name)
+        return MouthRegions(hold_nearest(regions), tracker.coverage, name)
 
-    def _crop_landmarks(self, frames: Iterable[np.ndarray], landmarks: np.ndarray, name: str) -> np.ndarray:
-        cropper = MouthCropper(self.roi_height, self.roi_width, self.max_gap)
-        crops = []
+    def _cut_by_landmarks(self, frames: Iterable[np.ndarray], landmarks: np.ndarray, name: str) -> np.ndarray:
+        cutter = RegionCutter(self.roi_height, self.roi_width, self.max_gap)
+        regions = []
         segment = 0
         for index, frame in _match(frames, len(landmarks), "landmarks", name):
             if index and is_jump(landmarks[index - 1], landmarks[index]):
                 segment += 1
-            crops.extend(cropper.push(frame, landmarks[index], segment))
-        crops.extend(cropper.finish())
-        return _fill_missing(crops)
+            regions.extend(cutter.push(frame, landmarks[index], segment))
+        regions.extend(cutter.finish())
+        return hold_nearest(regions)
 
-    def _crop_boxes(self, frames: Iterable[np.ndarray], boxes: np.ndarray, name: str) -> np.ndarray:
-        crops = []
+    def _cut_boxes(self, frames: Iterable[np.ndarray], boxes: np.ndarray, name: str) -> np.ndarray:
+        regions = []
         count = len(boxes) if boxes.ndim == 2 else None
         for index, frame in _match(frames, count, "mouth_boxes", name):
             x0, y0, x1, y1 = boxes[index] if boxes.ndim == 2 else boxes
@@ -296,9 +303,9 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
                 )
             across, down = (x1 - x0) / self.roi_width, (y1 - y0) / self.roi_height
             matrix = np.array([[across, 0, x0 + (across - 1) / 2], [0, down, y0 + (down - 1) / 2]])
-            patch, matrix = _cut_patch(frame, matrix, self.roi_height, self.roi_width, margin=0.1)
-            crops.append(_resample(patch, matrix, self.roi_height, self.roi_width))
-        return np.stack(crops)
+            patch = _cut_patch(frame, matrix, self.roi_height, self.roi_width, margin=0.1)
+            regions.append(patch.sample(matrix, self.roi_height, self.roi_width))
+        return np.stack(regions)
 
     def normalize(self, crops: np.ndarray) -> np.ndarray:
         """
@@ -331,20 +338,26 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         values *= scale.astype(np.float32)[:, None, None]
         return values
 
-    def center_crop(self, crops: np.ndarray) -> np.ndarray:
+    def center_crop(self, regions: np.ndarray) -> np.ndarray:
         """
-        The middle `crop_height` x `crop_width` pixels of mouth regions of shape `(frames, roi_height, roi_width)`.
+        Cut the middle, which the generator sees, out of mouth regions.
+
+        Args:
+            regions (`np.ndarray` of shape `(..., roi_height, roi_width)`): as `extract` returns them.
+
+        Returns:
+            `np.ndarray` of shape `(..., crop_height, crop_width)`.
         """
-        top = (crops.shape[-2] - self.crop_height) // 2
-        left = (crops.shape[-1] - self.crop_width) // 2
-        return crops[..., top : top + self.crop_height, left : left + self.crop_width]
+        top = (regions.shape[-2] - self.crop_height) // 2
+        left = (regions.shape[-1] - self.crop_width) // 2
+        return regions[..., top : top + self.crop_height, left : left + self.crop_width]
 
     def __call__(
         self,
-        videos,
-        fps=None,
-        landmarks=None,
-        mouth_boxes=None,
+        videos: VideoInput | list[VideoInput] | tuple[VideoInput, ...],
+        fps: float | list[float | None] | None = None,
+        landmarks: np.ndarray | list[np.ndarray | None] | None = None,
+        mouth_boxes: np.ndarray | list[Any] | None = None,
         return_crops: bool = False,
         return_tensors: str | None = None,
         progress: bool = False,
@@ -355,11 +368,11 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         Args:
             videos (one video, or a `list` or `tuple` of videos):
                 Whatever `VideoReader` accepts. A list or tuple is a batch; a single video makes a batch of one.
-            fps (`float` or a list with one entry a video, *optional*):
+            fps (`float` or a list with one entry per video, *optional*):
                 Frames per second of arrays of frames.
-            landmarks (`np.ndarray` of shape `(frames, 468, 2)` or a list with one entry a video, *optional*):
+            landmarks (`np.ndarray` of shape `(frames, 468, 2)` or a list with one entry per video, *optional*):
                 See [`~Lip2WavFeatureExtractor.extract`]. An array is shared by all videos; entries may be `None`.
-            mouth_boxes (`np.ndarray` of shape `(frames, 4)` or `(4,)`, or a list with one entry a video, *optional*):
+            mouth_boxes (`np.ndarray` of shape `(frames, 4)` or `(4,)` or a list with one entry per video, *optional*):
                 See [`~Lip2WavFeatureExtractor.extract`]. An array, or four numbers, are shared by all videos.
             return_crops (`bool`, *optional*, defaults to `False`):
                 Also return what the generator sees, as gray pictures.
@@ -374,7 +387,8 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
               clip.
             - **frame_mask**: int64 `(batch, frames)`, 1 for real frames, 0 for padding.
             - **face_coverage**: list of float, the fraction of each video's frames in which the face was found.
-            - **crops**: with `return_crops`, list of uint8 `(frames, crop_height, crop_width)`.
+            - **crops**: with `return_crops`, list of uint8 `(frames, crop_height, crop_width)`: the centre crops of
+              the mouth regions.
         """
         batch = list(videos) if isinstance(videos, (list, tuple)) else [videos]
         if not batch:
@@ -390,9 +404,8 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             _per_video(mouth_boxes, len(batch), "mouth_boxes", single),
         ):
             clip = self.extract(*arguments, progress=progress)
-            crops.append(self.center_crop(clip.crops))
+            crops.append(self.center_crop(clip.regions))
             face_coverage.append(clip.face_coverage)
-        del clip  # with the landmarks, which are large
         longest = max(len(clip) for clip in crops)
         pixel_values = np.zeros((len(crops), longest, 1, self.crop_height, self.crop_width), np.float32)
         frame_mask = np.zeros((len(crops), longest), np.int64)
@@ -407,14 +420,14 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         return features
 
 
-class MouthCropper:
+class RegionCutter:
     """
-    Cuts the mouth out of a stream of frames, a little behind it: the alignment of a frame is smoothed over the frames
-    before and after it, so a small gray patch of each frame waits until those are known.
+    Cuts the mouth region out of a stream of frames, a little behind it: the alignment of a frame is smoothed over the
+    frames before and after it, so a small gray patch of each frame waits until those are known.
 
     Args:
-        height (`int`): height of the crops in pixels.
-        width (`int`): width of the crops in pixels.
+        height (`int`): height of the regions in pixels.
+        width (`int`): width of the regions in pixels.
         max_gap (`int`): longest gap, in frames, over which the alignment is interpolated.
     """
 
@@ -423,18 +436,16 @@ class MouthCropper:
         self.width = width
         self.max_gap = max_gap
         self.radius = max(SMOOTHING_RADIUS, max_gap + 1)
-        self._alignments: deque[tuple[complex, complex, complex] | None] = (
-            deque()
-        )  # of the frames around the next crop
+        self._alignments: deque[Alignment | None] = deque()  # of the frames around the next region
         self._segments: deque[int] = deque()
-        self._patches: deque[tuple[np.ndarray, tuple] | None] = deque()
+        self._patches: deque[_Patch | None] = deque()
         self._first = 0  # index of the oldest alignment that is kept
-        self._next = 0  # index of the next crop
+        self._next = 0  # index of the next region
         self._last_matrix: np.ndarray | None = None
 
     def push(self, frame: np.ndarray, landmarks: np.ndarray | None, segment: int) -> Iterator[np.ndarray | None]:
         """
-        Take the next frame; yield the crops that have become ready, `None` for a frame whose mouth is unknown.
+        Take the next frame; yield the regions that have become ready, `None` for a frame whose mouth is unknown.
 
         Args:
             frame (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB.
@@ -447,7 +458,7 @@ class MouthCropper:
         patch = None
         if self._last_matrix is not None:
             margin = 0.35 if alignment is not None else 0.8
-            patch = _cut_patch(frame, self._last_matrix, self.height, self.width, margin, keep_map=True)
+            patch = _cut_patch(frame, self._last_matrix, self.height, self.width, margin)
         self._alignments.append(alignment)
         self._segments.append(segment)
         self._patches.append(patch)
@@ -455,36 +466,34 @@ class MouthCropper:
             yield self._emit()
 
     def finish(self) -> Iterator[np.ndarray | None]:
-        """Yield the crops still waiting."""
+        """Yield the regions still waiting."""
         while self._patches:
             yield self._emit()
 
     def _emit(self) -> np.ndarray | None:
         patch = self._patches.popleft()
-        crop = None
+        region = None
         if patch is not None:
             alignment = self._smoothed(self._next - self._first)
             if alignment is not None:
-                picture, corner, shrink = patch
-                matrix = _in_patch(self._matrix(*alignment), corner, shrink)
-                crop = _resample(picture, matrix, self.height, self.width)
-                if self._alignments[self._next - self._first] is None and crop.std() < BLANK_DEVIATION:
-                    crop = None  # no face because there is no picture
+                region = patch.sample(self._matrix(*alignment), self.height, self.width)
+                if self._alignments[self._next - self._first] is None and region.std() < BLANK_DEVIATION:
+                    region = None  # no face because there is no picture
         self._next += 1
         while self._next - self._first > self.radius:
             self._alignments.popleft()
             self._segments.popleft()
             self._first += 1
-        return crop
+        return region
 
     def _matrix(self, scale: complex, center: complex, mouth: complex) -> np.ndarray:
-        """The (2, 3) affine map from pixels of the crop to pixels of the frame."""
+        """The (2, 3) affine map from pixels of the region to pixels of the frame."""
         turn = scale * ROI_WIDTH_ON_FACE / self.width
         anchor = complex(MOUTH_X * self.width - 0.5, MOUTH_Y * self.height - 0.5)
         origin = center + scale * mouth - turn * anchor
         return np.array([[turn.real, -turn.imag, origin.real], [turn.imag, turn.real, origin.imag]])
 
-    def _smoothed(self, position: int) -> tuple[complex, complex, complex] | None:
+    def _smoothed(self, position: int) -> Alignment | None:
         """The alignment of a kept frame, from those around it; `None` in a long gap."""
         found = [index for index, alignment in enumerate(self._alignments) if alignment is not None]
         before = max((index for index in found if index <= position), default=None)
@@ -531,14 +540,40 @@ def _local_line(time: np.ndarray, values: np.ndarray, deviation: float) -> compl
     return complex(mean - slope * middle)
 
 
-def _cut_patch(frame, matrix, height, width, margin, keep_map=False):
-    """
-    The gray part of a frame that a crop needs, with a margin (in fractions of the crop's size); where the crop would
-    shrink it much, it is shrunk here by a whole number.
+@dataclass(frozen=True)
+class _Patch:
+    """A gray part of a frame: where it begins there, (x, y), and by which whole number it was shrunk."""
 
-    Returns:
-        `tuple`: the patch and the map from pixels of the crop to pixels of the patch; with `keep_map` the patch, its
-        corner (x, y) in the frame and by how much it was shrunk.
+    picture: np.ndarray
+    corner: tuple[int, int]
+    shrink: int
+
+    def sample(self, matrix: np.ndarray, height: int, width: int) -> np.ndarray:
+        """
+        Cut a region out of the patch: each pixel is the mean of several bicubic samples, against aliasing.
+
+        Args:
+            matrix (`np.ndarray` of shape `(2, 3)`): the map from pixels of the region to pixels of the frame.
+            height, width (`int`): of the region.
+        """
+        offset = [[0, 0, corner + (self.shrink - 1) / 2] for corner in self.corner]
+        matrix = (matrix - offset) / self.shrink  # to pixels of the patch
+        step = max(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1]))
+        samples = int(np.clip(math.ceil(step), 2, 8))
+        fine = matrix.copy()
+        fine[:, :2] /= samples
+        fine[:, 2] += matrix[:, :2] @ np.full(2, (1 - samples) / (2 * samples))
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        picture = cv2.warpAffine(
+            self.picture, fine, (width * samples, height * samples), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+        return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _cut_patch(frame: np.ndarray, matrix: np.ndarray, height: int, width: int, margin: float) -> _Patch:
+    """
+    The gray part of a frame that a region needs, with a margin (in fractions of the region's size); where the region
+    would shrink it much, it is shrunk here by a whole number.
     """
     xs = np.array([-margin * width, (1 + margin) * width])
     ys = np.array([-margin * height, (1 + margin) * height])
@@ -554,40 +589,18 @@ def _cut_patch(frame, matrix, height, width, margin, keep_map=False):
         patch = cv2.resize(patch[: rows * shrink, : columns * shrink], (columns, rows), interpolation=cv2.INTER_AREA)
     else:
         shrink = 1
-    if keep_map:
-        return patch, (x0, y0), shrink
-    return patch, _in_patch(matrix, (x0, y0), shrink)
+    return _Patch(patch, (x0, y0), shrink)
 
 
-def _in_patch(matrix: np.ndarray, corner: tuple[int, int], shrink: int) -> np.ndarray:
-    """The map to pixels of a patch, from the map to pixels of the frame."""
-    offset = [[0, 0, corner[0] + (shrink - 1) / 2], [0, 0, corner[1] + (shrink - 1) / 2]]
-    return (matrix - offset) / shrink
-
-
-def _resample(patch: np.ndarray, matrix: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Cut a crop out of a gray patch: each pixel is the mean of several bicubic samples, against aliasing."""
-    step = max(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1]))
-    samples = int(np.clip(math.ceil(step), 2, 8))
-    fine = matrix.copy()
-    fine[:, :2] /= samples
-    fine[:, 2] += matrix[:, :2] @ np.full(2, (1 - samples) / (2 * samples))
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    picture = cv2.warpAffine(
-        patch, fine, (width * samples, height * samples), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _fill_missing(crops: list[np.ndarray | None]) -> np.ndarray:
-    """Stack crops; where one is missing, the nearest one (in time) is held."""
-    known = np.array([index for index, crop in enumerate(crops) if crop is not None])
-    nearest = np.searchsorted(known, np.arange(len(crops)))
+def hold_nearest(regions: list[np.ndarray | None]) -> np.ndarray:
+    """Stack regions; where one is missing, the nearest one (in time) is held."""
+    known = np.array([index for index, region in enumerate(regions) if region is not None])
+    nearest = np.searchsorted(known, np.arange(len(regions)))
     right = known[np.minimum(nearest, len(known) - 1)]
     left = known[np.maximum(nearest - 1, 0)]
-    index = np.arange(len(crops))
+    index = np.arange(len(regions))
     chosen = np.where(np.abs(right - index) <= np.abs(index - left), right, left)
-    return np.stack([crops[frame] for frame in chosen])
+    return np.stack([regions[frame] for frame in chosen])
 
 
 def _window_sums(values: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
@@ -606,11 +619,11 @@ def _match(frames: Iterable[np.ndarray], count: int | None, what: str, name: str
         more = "more than that" if number > count else f"{number}"
         raise ValueError(
             f"`{what}` are given for {count} frames, but {name} has {more} at the extractor's frame rate: give one "
-            "entry a frame"
+            "entry per frame"
         )
 
 
-def _check_landmarks(landmarks, name: str) -> np.ndarray:
+def _check_landmarks(landmarks: Any, name: str) -> np.ndarray:
     landmarks = _numbers(landmarks, "landmarks", name)
     if landmarks.ndim != 3 or landmarks.shape[1:] != (NUM_LANDMARKS, 2) or not len(landmarks):
         raise ValueError(
@@ -620,7 +633,7 @@ def _check_landmarks(landmarks, name: str) -> np.ndarray:
     return landmarks.astype(np.float32)
 
 
-def _check_mouth_boxes(boxes, name: str) -> np.ndarray:
+def _check_mouth_boxes(boxes: Any, name: str) -> np.ndarray:
     boxes = _numbers(boxes, "mouth_boxes", name)
     if boxes.shape[-1:] != (4,) or boxes.ndim not in (1, 2) or not boxes.size:
         raise ValueError(f"`mouth_boxes` for {name} must have the shape (frames, 4) or (4,), not {boxes.shape}")
@@ -629,7 +642,7 @@ def _check_mouth_boxes(boxes, name: str) -> np.ndarray:
     return boxes.astype(np.float64)
 
 
-def _numbers(values, what: str, name: str) -> np.ndarray:
+def _numbers(values: Any, what: str, name: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -642,7 +655,7 @@ def _numbers(values, what: str, name: str) -> np.ndarray:
     return array
 
 
-def _check_video(video) -> None:
+def _check_video(video: Any) -> None:
     """Refuse a clip given as a list of frames, which a batch of videos is easily mistaken for."""
     if isinstance(video, np.ndarray) and video.ndim == 3 and video.shape[-1] in (3, 4):
         raise ValueError(
@@ -656,7 +669,7 @@ def _check_video(video) -> None:
         )
 
 
-def _per_video(value, count: int, what: str, single: bool) -> list:
+def _per_video(value: Any, count: int, what: str, single: bool) -> list[Any]:
     """One entry for each video of a batch, from a list of them or from one value that all share."""
     shared = value is None or single or not isinstance(value, (list, tuple))
     if not shared and what == "mouth_boxes" and len(value) == 4 and all(np.isscalar(entry) for entry in value):
@@ -668,3 +681,6 @@ def _per_video(value, count: int, what: str, single: bool) -> list:
             f"`{what}` is a list of {len(value)} entries for {count} videos: give one entry for each video"
         )
     return list(value)
+
+
+__all__ = ["Lip2WavFeatureExtractor", "MouthRegions"]

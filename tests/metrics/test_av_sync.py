@@ -26,7 +26,7 @@ RATE = 16_000
 @pytest.fixture(scope="module")
 def crops(talking_video) -> np.ndarray:
     """Mouth of the synthetic face, `(75, 48, 72)`."""
-    return Lip2WavFeatureExtractor().extract(str(talking_video)).crops
+    return Lip2WavFeatureExtractor().extract(str(talking_video)).regions
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def real_clips(grid_dir) -> list[tuple[np.ndarray, np.ndarray]]:
     """Mouth regions and sounds of four clips of s1 that no network was trained on."""
     extractor = Lip2WavFeatureExtractor()
     clips = load_split(grid_dir, "validation")[::14]
-    return [(extractor.extract(str(clip.video)).crops, read_audio(clip.video, RATE)) for clip in clips]
+    return [(extractor.extract(str(clip.video)).regions, read_audio(clip.video, RATE)) for clip in clips]
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +45,18 @@ def corpus(tmp_path_factory):
 
 @pytest.mark.parametrize("delay", [-0.060, -0.013, 0.010, 0.033, 0.050])
 def test_a_known_delay_of_real_clips_is_found_within_a_fifth_of_a_frame(real_clips, delay):
-    for crops, waveform in real_clips:
-        before, confidence = find_sound_offset(crops, waveform)
-        after, _ = find_sound_offset(crops, put_off(waveform, delay))
+    for regions, waveform in real_clips:
+        before, confidence = find_sound_offset(regions, waveform)
+        after, _ = find_sound_offset(regions, put_off(waveform, delay))
         assert confidence > synchrony.MIN_CONFIDENCE
         assert after - before == pytest.approx(delay, abs=0.008)
 
 
 def test_what_lies_beyond_the_search_has_no_confidence(real_clips):
-    crops, waveform = real_clips[0]
-    far = [find_sound_offset(crops, put_off(waveform, delay)) for delay in (-0.5, 0.5)]
+    regions, waveform = real_clips[0]
+    far = [find_sound_offset(regions, put_off(waveform, delay)) for delay in (-0.5, 0.5)]
     assert all(abs(offset) > 0.15 or confidence < synchrony.MIN_CONFIDENCE for offset, confidence in far)
-    at_the_end = find_sound_offset(crops, put_off(waveform, 0.2 - find_sound_offset(crops, waveform)[0]))
+    at_the_end = find_sound_offset(regions, put_off(waveform, 0.2 - find_sound_offset(regions, waveform)[0]))
     assert at_the_end[1] == 0.0
 
 

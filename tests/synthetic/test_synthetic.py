@@ -101,11 +101,9 @@ def test_rounded_and_spread_vowels_differ():
 def test_face_tracker_follows_the_mouth(speaker):
     speech = synthesize_speech(sentence_words("lbam4n"), speaker)
     tracker = FaceTracker()
-    for frame in render_frames(speech, speaker):
-        tracker.update(frame)
-    track = tracker.finish()
-    assert track.coverage == 1.0 and track.detected.all()
-    points = track.landmarks
+    found = [tracker.update(frame) for frame in render_frames(speech, speaker)]
+    assert tracker.coverage == 1.0 and tracker.detected.all()
+    points = np.stack(found)
     eyes = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
     measured = np.linalg.norm(points[:, 13] - points[:, 14], axis=1) / eyes
     drawn = mouth_track(speech, FRAME_TIMES)[:, synthetic.MOUTH_PARAMETERS.index("opening")]

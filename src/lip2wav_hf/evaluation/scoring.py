@@ -116,7 +116,7 @@ def _mouth_regions(video: Path) -> np.ndarray | None:
     from ..metrics.synchrony import load_sync_network
 
     try:
-        return load_sync_network()[2].extract(video).crops
+        return load_sync_network()[2].extract(video).regions
     except FaceTrackingError:
         return None
 
@@ -176,11 +176,11 @@ def _score_grid_wer(pair: SoundPair) -> dict[str, Any]:
 def _score_av_sync(pair: SoundPair) -> dict[str, Any]:
     from ..metrics.av_sync.av_sync import av_sync_clip
 
-    crops = _mouth_regions(pair.video)
-    if crops is None:
+    regions = _mouth_regions(pair.video)
+    if regions is None:
         return {"av_outcome": "no face"}
-    own = av_sync_clip(pair.prediction, SAMPLING_RATE, mouth_crops=crops)
-    original = av_sync_clip(pair.reference, SAMPLING_RATE, mouth_crops=crops)
+    own = av_sync_clip(pair.prediction, SAMPLING_RATE, mouth_crops=regions)
+    original = av_sync_clip(pair.reference, SAMPLING_RATE, mouth_crops=regions)
     return {
         "av_confidence": own["confidence"],
         "av_offset": own["offset"],

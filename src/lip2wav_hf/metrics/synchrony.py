@@ -43,7 +43,7 @@ def load_sync_network(
 
 @torch.no_grad()
 def find_sound_offset(
-    crops: np.ndarray, waveform: np.ndarray, sync_network: str | os.PathLike = SYNC_CHECKPOINT
+    regions: np.ndarray, waveform: np.ndarray, sync_network: str | os.PathLike = SYNC_CHECKPOINT
 ) -> tuple[float, float]:
     """
     By how much a sound is late, as a sync network finds.
@@ -52,8 +52,9 @@ def find_sound_offset(
     between the steps.
 
     Args:
-        crops (`np.ndarray`, shape `(frames, roi_height, roi_width)`):
-            Gray mouth regions at 25 frames/s, as `Lip2WavFeatureExtractor.extract` returns them; 25 frames or more.
+        regions (`np.ndarray`, shape `(frames, roi_height, roi_width)`):
+            Gray pictures of the mouth, 48 x 72 pixels, at 25 frames/s, as `Lip2WavFeatureExtractor.extract` returns
+            them; 25 frames or more.
         waveform (`np.ndarray`, shape `(samples,)`): the sound at 16 kHz, full scale at 1.
         sync_network (`str` or `os.PathLike`, *optional*): folder or Hub repo of the network; the bundled one by
             default.
@@ -63,25 +64,26 @@ def find_sound_offset(
         the smallest of the mean distances; 0 if the smallest is at an end of the search, -160 and 195 ms.
 
     Raises:
-        ValueError: for crops of another shape, NaN or infinite samples, or less than 25 frames of picture or of sound.
+        ValueError: for regions of another shape, NaN or infinite samples, or less than 25 frames of picture or of
+            sound.
     """
     network, log_mel, extractor = load_sync_network(sync_network)
     per_frame = network.config.samples_per_frame
     expected = (extractor.roi_height, extractor.roi_width)
-    if crops.ndim != 3 or crops.shape[1:] != expected:
+    if regions.ndim != 3 or regions.shape[1:] != expected:
         raise ValueError(
-            f"`crops` must have shape (frames, {expected[0]}, {expected[1]}), as Lip2WavFeatureExtractor.extract"
-            f" returns them; got {crops.shape}."
+            f"`regions` must have shape (frames, {expected[0]}, {expected[1]}), as Lip2WavFeatureExtractor.extract"
+            f" returns them; got {regions.shape}."
         )
     if waveform.ndim != 1 or not np.isfinite(waveform).all():
         raise ValueError("`waveform` must be one channel of finite samples, of shape (samples,).")
-    frames = min(len(crops), len(waveform) // per_frame)
+    frames = min(len(regions), len(waveform) // per_frame)
     if frames < MIN_FRAMES:
         raise ValueError(
-            f"{len(crops)} mouth regions and {len(waveform) / network.config.sampling_rate:.2f} s of sound: the offset"
-            f" of a clip of less than {MIN_FRAMES} frames cannot be found."
+            f"{len(regions)} mouth regions and {len(waveform) / network.config.sampling_rate:.2f} s of sound: the"
+            f" offset of a clip of less than {MIN_FRAMES} frames cannot be found."
         )
-    pixels = torch.from_numpy(extractor.normalize(extractor.center_crop(crops[:frames])))
+    pixels = torch.from_numpy(extractor.normalize(extractor.center_crop(regions[:frames])))
     video = network.embed_video(pixels[None, :, None])
     curves = []
     for delay in range(0, per_frame, per_frame // STEPS):

@@ -120,7 +120,7 @@ def _prepare_clip(clip: Clip, feature_extractor, folder: Path, sampling_rate: in
     """Write one clip's file; returns what is wrong with a clip that cannot be used."""
     try:
         video = clip.source
-        crops = feature_extractor.extract(video).crops
+        crops = feature_extractor.extract(video).regions
         waveform = read_audio(video, sampling_rate)
         if waveform is None:
             raise CorpusError("it has no sound.")

@@ -26,8 +26,9 @@ Args:
     predictions (list of float sequences): the waveforms, full scale at 1.
     references (list of str): the video files, in the same order; with mouth_crops, names for messages only.
     sampling_rate (int): the rate of all waveforms, in Hz; they are resampled from it to 16 kHz.
-    mouth_crops (list of arrays of shape (frames, height, width), optional): gray mouth regions at 25 frames/s, as
-        Lip2WavFeatureExtractor.extract returns them, so that no face need be tracked again.
+    mouth_crops (list of arrays, optional): gray pictures of the mouths at 25 frames/s, so that no face need be tracked
+        again: either the regions (frames, 48, 72) that Lip2WavFeatureExtractor.extract returns, or their centre crops
+        (frames, 40, 64).
 Returns:
     av_confidence (float): mean confidence over all clips, 0 for those without a defined offset.
     av_offset, av_absolute_offset (float): means of the offset and of its absolute value, in frames, over the clips
@@ -63,8 +64,9 @@ def av_sync_clip(
         waveform (array, shape `(samples,)`): the sound, generated or original, full scale at 1.
         sampling_rate (`int`): its rate, in Hz.
         video (`str`, `os.PathLike`, `bytes` or binary file object, *optional*): where the mouth is seen.
-        mouth_crops (`np.ndarray`, shape `(frames, height, width)`, *optional*): instead of `video`: gray mouth regions
-            at 25 frames/s, as `Lip2WavFeatureExtractor.extract` returns them, or their centre crops.
+        mouth_crops (`np.ndarray`, *optional*): instead of `video`: gray pictures at 25 frames/s, either the mouth
+            regions `(frames, 48, 72)` that `Lip2WavFeatureExtractor.extract` returns, or their centre crops
+            `(frames, 40, 64)`.
         index (`int`, *optional*): number of the clip, for errors.
 
     Returns:
@@ -122,7 +124,7 @@ def _mouth_crops(video, mouth_crops, extractor, name: str) -> np.ndarray:
     if (video is None) == (mouth_crops is None):
         raise MouthCropsError(f"{name}: give either a video or its mouth crops.")
     if mouth_crops is None:
-        return extractor.center_crop(extractor.extract(video).crops)
+        return extractor.center_crop(extractor.extract(video).regions)
     crops = np.asarray(mouth_crops)
     smallest = (extractor.crop_height, extractor.crop_width)
     sizes = (smallest, (extractor.roi_height, extractor.roi_width))

@@ -50,11 +50,11 @@ def measure_shifts(clips: list[Clip], shifts=SHIFTS) -> dict:
         higher confidence).
     """
     extractor = Lip2WavFeatureExtractor()
-    crops = [extractor.extract(str(clip.video)).crops for clip in clips]
+    regions = [extractor.extract(str(clip.video)).regions for clip in clips]
     waveforms = [read_audio(clip.video, SAMPLING_RATE) for clip in clips]
 
     def sync(number: int, waveform: np.ndarray) -> dict:
-        return av_sync_clip(waveform, SAMPLING_RATE, mouth_crops=crops[number], index=number)
+        return av_sync_clip(waveform, SAMPLING_RATE, mouth_crops=regions[number], index=number)
 
     errors = np.array(
         [
