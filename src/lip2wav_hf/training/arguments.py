@@ -181,11 +181,26 @@ class OptimizationArguments:
     )
     mixed_precision: str = field(default="bf16", metadata={"help": "'no', 'bf16' or 'fp16'."})
     seed: int = field(default=0, metadata={"help": "Of everything random."})
-    validation_epochs: int = field(default=1, metadata={"help": "Validate every so many epochs."})
+    validation_epochs: int | None = field(
+        default=None,
+        metadata={"help": "Validate every so many epochs; by default every epoch, but at least 50 steps apart."},
+    )
+    validation_steps: int | None = field(
+        default=None, metadata={"help": "Validate every so many steps, instead of epochs."}
+    )
     validation_clips: int = field(
         default=8, metadata={"help": "Validation clips that are spoken and scored (STOI, ESTOI, PESQ) each time."}
     )
-    save_epochs: int = field(default=1, metadata={"help": "Write a checkpoint every so many epochs."})
+    save_epochs: int | None = field(
+        default=None,
+        metadata={
+            "help": "Write a checkpoint every so many epochs; by default every epoch, but at least 50 steps apart."
+        },
+    )
+    save_steps: int | None = field(
+        default=None, metadata={"help": "Write a checkpoint every so many steps, instead of epochs."}
+    )
+    logging_steps: int = field(default=10, metadata={"help": "Show and log the losses every so many steps."})
     save_dtype: str = field(
         default="float16",
         metadata={"help": "Type of the weights in best/ and final/, which load as float32 all the same."},

@@ -2,56 +2,85 @@
 
 from __future__ import annotations
 
-import signal
 import time
+from dataclasses import dataclass
 
 from accelerate import skip_first_batches
 from tqdm.auto import tqdm
 
 from .checkpoints import resume, save_checkpoint, save_model
+from .reporting import report_start
+from .schedule import Schedule
 from .state import State
 from .step import in_any_process, train_step
+from .stopping import StopRequests, stop_requests
 from .validation import validate
 
 
-def train(state: State):
-    """Train until `max_steps`, or until SIGTERM or Ctrl-C asks to stop; a checkpoint is written either way."""
+@dataclass
+class _Run:
+    """What the loop works with besides the state: when to do what, and who asks it to stop."""
+
+    state: State
+    schedule: Schedule
+    requests: StopRequests
+    bar: tqdm
+
+    @property
+    def finished(self) -> bool:
+        return self.state.progress.step >= self.state.arguments.max_steps
+
+
+def train(state: State) -> None:
+    """
+    Train until `max_steps`, or until SIGTERM, Ctrl-C or the end of the launcher asks to stop; a checkpoint is written
+    either way.
+
+    Raises:
+        TrainingError: if there is no checkpoint to resume from, or a loss is no longer a number or explodes.
+    """
     arguments, progress, accelerator = state.arguments, state.progress, state.accelerator
+    schedule = Schedule.of(state)
     if arguments.with_tracking:
         accelerator.init_trackers("lip2wav")
     resume(state)
+    report_start(state, schedule)
     bar = tqdm(total=arguments.max_steps, initial=progress.step, desc="steps", disable=not accelerator.is_main_process)
-    handlers = {
-        number: signal.signal(number, lambda *_: _request_stop(state)) for number in (signal.SIGTERM, signal.SIGINT)
-    }
     try:
-        while progress.step < arguments.max_steps and not state.stop_requested:
-            train_epoch(state, bar)
-            if state.stop_requested:
-                break
-            finished = progress.step >= arguments.max_steps
-            if finished or progress.epoch % arguments.validation_epochs == 0:
-                validate(state)
-            if finished or progress.epoch % arguments.save_epochs == 0:
-                save_checkpoint(state)
-        save_checkpoint(state)
-        if progress.step >= arguments.max_steps:
-            save_model(state, "final")
+        with bar, stop_requests() as requests:
+            _train(_Run(state, schedule, requests, bar))
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        bar.close()
         if arguments.with_tracking:
             accelerator.end_training()
 
 
-def _request_stop(state: State):
-    state.stop_requested = True
+def _train(run: _Run) -> None:
+    state = run.state
+    if not run.finished:
+        _validate_and_save(run)  # where a run was stopped before it had done so
+    while not run.finished and not _stop_together(run):
+        _train_epoch(run)
+        if not state.stop_requested and not run.finished:
+            _validate_and_save(run)
+    if run.finished and not _stop_together(run) and state.progress.validated_step < state.progress.step:
+        validate(state)
+    save_checkpoint(state)
+    if run.finished:
+        save_model(state, "final")
 
 
-def train_epoch(state: State, bar: tqdm):
+def _validate_and_save(run: _Run) -> None:
+    """What is due at this step and has not been done at it."""
+    progress = run.state.progress
+    if run.schedule.validation.is_due(progress) and progress.validated_step < progress.step:
+        validate(run.state)
+    if run.schedule.saving.is_due(progress):
+        save_checkpoint(run.state)
+
+
+def _train_epoch(run: _Run) -> None:
     """The rest of the current epoch."""
-    progress, loader = state.progress, state.train_loader
+    state, progress, loader = run.state, run.state.progress, run.state.train_loader
     loader.set_epoch(progress.epoch)
     loader.dataset.set_epoch(progress.epoch)
     batches = skip_first_batches(loader, progress.step_in_epoch) if progress.step_in_epoch else loader
@@ -64,21 +93,21 @@ def train_epoch(state: State, bar: tqdm):
         progress.step_in_epoch += 1
         progress.waiting_seconds += start - ready
         progress.seconds += time.perf_counter() - ready
+        if state.accelerator.sync_gradients:
+            progress.step += 1
+            run.bar.update()
+            if progress.step % state.arguments.logging_steps == 0:
+                _report_losses(state, losses, run.bar)
+            if run.finished or _stop_together(run):
+                break
+            _validate_and_save(run)
         ready = time.perf_counter()
-        if not state.accelerator.sync_gradients:
-            continue
-        progress.step += 1
-        bar.update()
-        if progress.step % 10 == 0:
-            _report_losses(state, losses, bar)
-        if progress.step >= state.arguments.max_steps or _stop_together(state):
-            break
-    if not state.stop_requested:
+    else:
         progress.epoch += 1
         progress.step_in_epoch = 0
 
 
-def _report_losses(state: State, losses: dict[str, float], bar: tqdm):
+def _report_losses(state: State, losses: dict[str, float], bar: tqdm) -> None:
     bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
     if state.arguments.with_tracking:
         progress = state.progress
@@ -91,7 +120,8 @@ def _report_losses(state: State, losses: dict[str, float], bar: tqdm):
         state.accelerator.log(values, progress.step)
 
 
-def _stop_together(state: State) -> bool:
+def _stop_together(run: _Run) -> bool:
     """Whether any of the processes was asked to stop; all of them stop at the same step."""
-    state.stop_requested = in_any_process(state, state.stop_requested)
+    state = run.state
+    state.stop_requested = in_any_process(state, state.stop_requested or run.requests.received is not None)
     return state.stop_requested

@@ -61,6 +61,7 @@ class Progress:
     waiting_seconds: float = 0.0
     batches: int = 0
     mean_loss: float = 0.0
+    validated_step: int = 0
 
     def state_dict(self) -> dict:
         return dict(self.__dict__)

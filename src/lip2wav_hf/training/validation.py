@@ -104,6 +104,7 @@ def validate(state: State) -> dict[str, float]:
     results["validation/loss"] = sum(results.values())
     results |= {f"validation/{name}": value for name, value in objective.measures(clips).items()}
     results |= validate_audio(state)
+    state.progress.validated_step = state.progress.step
     _report(state, results)
     return results
 

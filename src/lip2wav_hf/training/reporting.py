@@ -1,0 +1,138 @@
+"""What a run says on the screen, without breaking its progress bar."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from .schedule import FEWEST_STEPS_APART, Schedule
+from .state import State
+
+
+def say(state: State, text: str) -> None:
+    """Print a line above the progress bar; the main process speaks for all."""
+    if state.accelerator.is_main_process:
+        tqdm.write(text)
+
+
+class _LinesAboveTheBar(logging.Handler):
+    """Log records on stderr, above the progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        tqdm.write(f"{prefix}{record.getMessage()}", file=sys.stderr)
+
+
+@contextmanager
+def own_messages_only() -> Iterator[None]:
+    """This package says what matters; of other libraries only warnings are shown, and none of their progress bars."""
+    from transformers.utils import logging as transformers_logging
+
+    own, root, handler = logging.getLogger("lip2wav_hf"), logging.getLogger(), _LinesAboveTheBar()
+    level, bars = own.level, transformers_logging.is_progress_bar_enabled()
+    own.setLevel(logging.INFO)
+    root.addHandler(handler)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        own.setLevel(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def report_start(state: State, schedule: Schedule) -> None:
+    """What is going to be trained, on what, for how long, and where it goes."""
+    for line in _summary(state, schedule):
+        say(state, line)
+
+
+def _summary(state: State, schedule: Schedule) -> Iterator[str]:
+    arguments, progress = state.arguments, state.progress
+    yield f"{type(state.model).__name__} with {_parameters(state.model)} trainable parameters{_critic(state)}"
+    training, validation = state.train_loader.dataset, state.validation_loader.dataset
+    speakers = sorted(training.by_speaker)
+    yield f"{len(training)} training clips of {_listed(speakers)}; {len(validation)} validation clips" + (
+        f" of {_listed(sorted(validation.by_speaker))}" if sorted(validation.by_speaker) != speakers else ""
+    )
+    clips = arguments.batch_size * arguments.gradient_accumulation_steps * state.accelerator.num_processes
+    epochs = arguments.max_steps / schedule.steps_in_epoch
+    start = f", going on after step {progress.step}" if progress.step else ""
+    yield (
+        f"{arguments.max_steps} steps of {clips} clips{start}: {epochs:.4g} epochs of {schedule.steps_in_epoch:g}"
+        f" steps; {arguments.mixed_precision} precision on {_device(state)}"
+    )
+    yield f"validation {schedule.validation}, a checkpoint {schedule.saving}" + _advice(schedule)
+    yield f"output: {arguments.output_dir}"
+
+
+def _parameters(network: torch.nn.Module) -> str:
+    count = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{count:,}"
+
+
+def _critic(state: State) -> str:
+    if state.critic is None:
+        return ""
+    heard = state.critic_arguments.critic_start + state.critic_arguments.critic_warmup
+    if heard >= state.arguments.max_steps:
+        return f"; no step of this run listens to the critic, which joins after step {heard} (--critic_start)"
+    return f", and a critic with {_parameters(state.critic)} that it listens to after step {heard}"
+
+
+def _listed(names: list[str], shown: int = 8) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def _device(state: State) -> str:
+    device, processes = state.accelerator.device, state.accelerator.num_processes
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    elif device.type == "cpu":
+        threads = torch.get_num_threads()
+        name = f"the CPU ({threads} thread{'s' if threads > 1 else ''})"
+    else:
+        name = device.type
+    return name if processes == 1 else f"{processes} processes, each on {name}"
+
+
+def _advice(schedule: Schedule) -> str:
+    if not (schedule.validation.stretched or schedule.saving.stretched):
+        return ""
+    return (
+        f" (an epoch is short, so at least {FEWEST_STEPS_APART} steps apart: change it with --validation_steps and"
+        " --save_steps)"
+    )
+
+
+def report_stop(state: State) -> None:
+    """Where a run has stopped, and how it goes on."""
+    step, folder = state.progress.step, Path(state.arguments.output_dir)
+    say(
+        state,
+        f"stopped at step {step}; {folder / f'checkpoint-{step}'} is written. Go on with the same command and"
+        " --resume latest",
+    )
+
+
+def report_end(state: State) -> None:
+    """What a finished run has made, and what to do with it."""
+    final = Path(state.arguments.output_dir) / "final"
+    say(state, f"done: {final}")
+    if state.model.config.model_type == "lip2wav":
+        dataset = state.validation_loader.dataset
+        model, video = shlex.quote(str(final)), shlex.quote(str(dataset.clips[0].video))
+        say(state, f"hear it:    lip2wav speak {video} -o speech.wav --model {model}")
+        say(state, f"measure it: lip2wav evaluate --model {model} --data DATA --split validation -o out/evaluation")
+
+
+__all__ = ["own_messages_only", "report_end", "report_start", "report_stop", "say"]
