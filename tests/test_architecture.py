@@ -22,7 +22,8 @@ LAYERS = (
     ["evaluation"],
     ["training"],
     ["hub"],
-    ["commands", "train"],
+    ["train"],
+    ["commands"],
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 

@@ -86,4 +86,20 @@ def replace_folder(temporary: str | os.PathLike, folder: str | os.PathLike) -> N
     shutil.rmtree(outdated, ignore_errors=True)
 
 
-__all__ = ["FileError", "read_json", "replace_folder", "replacing", "write_json", "write_text"]
+def follow_umask(path: str | os.PathLike) -> None:
+    """
+    Give a file the permissions that any new file gets there: some libraries write files for their owner alone.
+
+    Args:
+        path (`str` or `os.PathLike`): the file.
+    """
+    path = Path(path)
+    probe = path.with_name(f".{uuid.uuid4().hex}")
+    probe.touch()
+    try:
+        path.chmod(probe.stat().st_mode & 0o777)
+    finally:
+        probe.unlink()
+
+
+__all__ = ["FileError", "follow_umask", "read_json", "replace_folder", "replacing", "write_json", "write_text"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavConfig
 from .errors import Lip2WavError
+from .files import follow_umask
 
 
 @dataclass
@@ -385,6 +387,12 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
 
     # `save_pretrained` writes the code beside the weights, and `AutoModel` finds it there.
     _auto_class = "AutoModel"
+
+    def save_pretrained(self, save_directory, *args, **kwargs) -> None:
+        """Save weights, configuration and code, see `PreTrainedModel.save_pretrained`; whoever may read them, can."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        for path in Path(save_directory).glob("*.safetensors"):  # which are written for their owner alone
+            follow_umask(path)
 
     @classmethod
     def from_pretrained(

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..errors import Lip2WavError
+
+
+class TrainingError(Lip2WavError):
+    """Training arguments, data or a checkpoint that cannot be used, or a loss that is no longer a number."""
+
 
 @dataclass
 class DataArguments:

@@ -6,11 +6,19 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from ..errors import Lip2WavError
+from ..files import follow_umask, replace_folder
+
+
+WEIGHTS_FILE = "model.safetensors"
+NOT_TRUE_OF_THE_AVERAGE = ("results", "README.md", "card.yaml")
+
+Weights = dict[str, torch.Tensor]
 
 
 class AveragingError(Lip2WavError):
@@ -36,60 +44,60 @@ def average_models(
     Raises:
         AveragingError: if a folder holds no weights, or they do not fit each other, or the shares do not.
     """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
-
-    output, shares = Path(output), list(shares or [1 / len(folders)] * len(folders))
-    if len(folders) < 2 or len(shares) != len(folders) or abs(sum(shares) - 1) > 1e-6:
-        raise AveragingError(
-            f"{len(folders)} models and {len(shares)} shares with a sum of {sum(shares):g}: two models or more are"
-            " needed, each with a share, and the sum of these is 1."
-        )
+    output = Path(output)
+    shares = _check_shares(len(folders), shares)
     if output.exists():
         raise AveragingError(f"{output}: it is there already; choose another folder.")
-    weights = []
-    for folder in map(Path, folders):
-        try:
-            weights.append(load_file(folder / "model.safetensors"))
-        except (OSError, SafetensorError) as error:
-            raise AveragingError(f"{folder}: no model.safetensors can be read there ({error}).") from error
-    shapes = [{name: value.shape for name, value in state.items()} for state in weights]
-    for folder, shape in zip(folders, shapes):
-        if shape != shapes[-1]:
-            different = sorted(
-                name for name in shape.keys() | shapes[-1].keys() if shape.get(name) != shapes[-1].get(name)
-            )
-            raise AveragingError(f"{folder} and {folders[-1]} are of different architectures: {different[0]} differs.")
-    average = {}
-    for name, value in weights[-1].items():
-        if value.is_floating_point():
-            total = sum(share * state[name].to(torch.float64) for share, state in zip(shares, weights))
-            value = total.to(value.dtype)
-        average[name] = value
+    models = {str(folder): _load(Path(folder)) for folder in folders}
+    if len(models) < len(folders):
+        raise AveragingError("the same folder is named twice.")
+    _check_shapes(models)
+    average = average_weights(list(models.values()), shares)
     temporary = output.with_name(f".{output.name}.tmp-{os.getpid()}")
     try:
-        shutil.copytree(folders[-1], temporary, ignore=shutil.ignore_patterns("results", "README.md", "card.yaml"))
-        save_file(average, temporary / "model.safetensors", metadata={"format": "pt"})
-        os.replace(temporary, output)
+        shutil.copytree(folders[-1], temporary, ignore=shutil.ignore_patterns(*NOT_TRUE_OF_THE_AVERAGE))
+        save_file(average, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        follow_umask(temporary / WEIGHTS_FILE)
+        replace_folder(temporary, output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return output
 
 
-def average_command(
-    folders: Annotated[list[str], typer.Argument(help="Folders of saved generators; two or more.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the new model.")],
-    share: Annotated[
-        list[float] | None, typer.Option(help="Share of each model, in their order; in all 1. [default: equal]")
-    ] = None,
-):
-    """Average the weights of models from one line of training into a new one."""
+def average_weights(models: Sequence[Weights], shares: Sequence[float]) -> Weights:
+    """Floating point tensors are averaged, in float64; types and everything else are those of the last model."""
+    average = dict(models[-1])
+    for name, value in average.items():
+        if value.is_floating_point():
+            total = sum(share * weights[name].to(torch.float64) for share, weights in zip(shares, models))
+            average[name] = total.to(value.dtype)
+    return average
+
+
+def _check_shares(models: int, shares: Sequence[float] | None) -> list[float]:
+    shares = list(shares or [1 / max(models, 1)] * models)
+    if models < 2 or len(shares) != models or abs(sum(shares) - 1) > 1e-6:
+        raise AveragingError(
+            f"{models} models and {len(shares)} shares with a sum of {sum(shares):g}: two models or more are needed,"
+            " each with a share, and the sum of these is 1."
+        )
+    return shares
+
+
+def _load(folder: Path) -> Weights:
     try:
-        print(average_models(folders, output, share))
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        return load_file(folder / WEIGHTS_FILE)
+    except (OSError, SafetensorError) as error:
+        raise AveragingError(f"{folder}: no {WEIGHTS_FILE} can be read there ({error}).") from error
 
 
-__all__ = ["AveragingError", "average_command", "average_models"]
+def _check_shapes(models: dict[str, Weights]) -> None:
+    shapes = {folder: {name: value.shape for name, value in weights.items()} for folder, weights in models.items()}
+    last, expected = list(shapes.items())[-1]
+    for folder, found in shapes.items():
+        different = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        if different:
+            raise AveragingError(f"{folder} and {last} are of different architectures: {different[0]} differs.")
+
+
+__all__ = ["AveragingError", "average_models", "average_weights"]

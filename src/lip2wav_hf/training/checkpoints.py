@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import os
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from ..files import read_json, replace_folder, write_json
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from .state import State, TrainingError
 
@@ -18,33 +18,24 @@ from .state import State, TrainingError
 logger = logging.getLogger(__name__)
 
 
-def save_checkpoint(state: State):
+def save_checkpoint(state: State) -> None:
     """Write `checkpoint-STEP` whole or not at all, and drop the oldest beyond the limit."""
     output = Path(state.arguments.output_dir)
     step = state.progress.step
     if state.saved_step == step:
         return
-    final, temporary, outdated = (output / f"{prefix}checkpoint-{step}" for prefix in ("", "tmp-", "tmp-outdated-"))
+    final, temporary = (output / f"{prefix}checkpoint-{step}" for prefix in ("", "tmp-"))
     if state.accelerator.is_main_process:
-        for leftover in (temporary, outdated):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     state.accelerator.wait_for_everyone()
     state.accelerator.save_state(str(temporary))
     state.accelerator.wait_for_everyone()
     if state.accelerator.is_main_process:
-        _put_in_place(temporary, final, outdated)
+        replace_folder(temporary, final)
         for old in find_checkpoints(output)[: -state.arguments.save_total_limit]:
             shutil.rmtree(old)
     state.accelerator.wait_for_everyone()
     state.saved_step = step
-
-
-def _put_in_place(temporary: Path, final: Path, outdated: Path):
-    """A finished folder takes the place of one from before, if there is one; at no moment is there half a folder."""
-    if final.exists():
-        os.replace(final, outdated)
-    os.replace(temporary, final)
-    shutil.rmtree(outdated, ignore_errors=True)
 
 
 def find_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
@@ -53,7 +44,7 @@ def find_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
     return sorted(folders, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-def save_model(state: State, name: str):
+def save_model(state: State, name: str) -> None:
     """
     Write `output_dir/name`, ready for `from_pretrained`: the averaged weights and the feature extractor, the critic in
     `critic/` and the speech encoder in `speech_encoder/` where there are any.
@@ -61,9 +52,8 @@ def save_model(state: State, name: str):
     if not state.accelerator.is_main_process:
         return
     output = Path(state.arguments.output_dir)
-    temporary, outdated = output / f"tmp-{name}", output / f"tmp-outdated-{name}"
-    for leftover in (temporary, outdated):
-        shutil.rmtree(leftover, ignore_errors=True)
+    temporary = output / f"tmp-{name}"
+    shutil.rmtree(temporary, ignore_errors=True)
     _save_network(state, state.average.model, temporary)
     if state.critic is not None:
         _save_network(state, state.critic, temporary / "critic")
@@ -71,17 +61,17 @@ def save_model(state: State, name: str):
     if speech_encoder is not None:
         _save_network(state, speech_encoder, temporary / "speech_encoder")
     state.feature_extractor.save_pretrained(temporary)
-    _put_in_place(temporary, output / name, outdated)
+    replace_folder(temporary, output / name)
 
 
-def _save_network(state: State, network: Lip2WavPreTrainedModel, folder: Path):
+def _save_network(state: State, network: Lip2WavPreTrainedModel, folder: Path) -> None:
     copy.deepcopy(network).to(getattr(torch, state.arguments.save_dtype)).save_pretrained(folder)
-    config = json.loads((folder / "config.json").read_text())
+    config = read_json(folder / "config.json")
     config["dtype"] = "float32"  # what to calculate in: half precision saves space, but is slow on a CPU
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    write_json(folder / "config.json", config, sort_keys=True)
 
 
-def resume(state: State):
+def resume(state: State) -> None:
     """Go on from the checkpoint that the arguments name."""
     wanted = state.arguments.resume
     if wanted is None:
@@ -96,3 +86,6 @@ def resume(state: State):
     state.accelerator.load_state(str(folder))
     state.saved_step = state.progress.step
     logger.info("resumed from %s (step %d).", folder, state.progress.step)
+
+
+__all__ = ["find_checkpoints", "resume", "save_checkpoint", "save_model"]

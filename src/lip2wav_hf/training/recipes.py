@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .errors import RecipeError
+from .arguments import TrainingError
 
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -33,7 +33,7 @@ def find_recipe(name: str) -> Path:
             it and `.yaml` after it.
 
     Raises:
-        RecipeError: if there is none; its message names those that there are.
+        TrainingError: if there is none; its message names those that there are.
     """
     path = Path(name)
     packaged = (CONFIGS / name, CONFIGS / f"{name}.yaml", CONFIGS.parent / name)
@@ -41,11 +41,11 @@ def find_recipe(name: str) -> Path:
         if candidate.is_file() and candidate.suffix in (".yaml", ".yml"):
             return candidate
     if path.is_file():
-        raise RecipeError(f"{name}: a recipe is a file *.yaml of `option: value` lines.")
+        raise TrainingError(f"{name}: a recipe is a file *.yaml of `option: value` lines.")
     recipes = list_recipes()
     close = difflib.get_close_matches(path.stem, recipes, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
-    raise RecipeError(f"{name}: no such file, and no recipe of that name.{hint} There are {', '.join(recipes)}.")
+    raise TrainingError(f"{name}: no such file, and no recipe of that name.{hint} There are {', '.join(recipes)}.")
 
 
 def read_recipe(name: str) -> dict[str, Any]:
@@ -53,15 +53,15 @@ def read_recipe(name: str) -> dict[str, Any]:
     The options of a recipe. JSON files that it names are looked for beside it first.
 
     Raises:
-        RecipeError: if there is no such recipe, or it is not YAML of `option: value` lines.
+        TrainingError: if there is no such recipe, or it is not YAML of `option: value` lines.
     """
     path = find_recipe(name)
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid YAML ({error}).") from None
+        raise TrainingError(f"{path}: not valid YAML ({error}).") from None
     if not isinstance(options, dict):
-        raise RecipeError(f"{path}: expected lines of `option: value`.")
+        raise TrainingError(f"{path}: expected lines of `option: value`.")
     for option in FILE_OPTIONS:
         if isinstance(options.get(option), str):
             options[option] = locate_file(options[option], path.parent)

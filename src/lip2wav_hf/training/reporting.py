@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from .arguments import DataArguments
 from .schedule import FEWEST_STEPS_APART, Schedule
 from .state import State
 
@@ -96,7 +97,11 @@ def _listed(names: list[str], shown: int = 8) -> str:
 def _device(state: State) -> str:
     device, processes = state.accelerator.device, state.accelerator.num_processes
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
+        name, number = torch.cuda.get_device_name(device), torch.cuda.device_count()
+        if processes == 1 and number > 1:
+            name += (
+                f", 1 of {number}: for all, accelerate launch --multi_gpu --num_processes {number} -m lip2wav_hf.train"
+            )
     elif device.type == "cpu":
         threads = torch.get_num_threads()
         name = f"the CPU ({threads} thread{'s' if threads > 1 else ''})"
@@ -124,15 +129,25 @@ def report_stop(state: State) -> None:
     )
 
 
-def report_end(state: State) -> None:
+def report_end(state: State, data: DataArguments) -> None:
     """What a finished run has made, and what to do with it."""
     final = Path(state.arguments.output_dir) / "final"
     say(state, f"done: {final}")
-    if state.model.config.model_type == "lip2wav":
-        dataset = state.validation_loader.dataset
-        model, video = shlex.quote(str(final)), shlex.quote(str(dataset.clips[0].video))
-        say(state, f"hear it:    lip2wav speak {video} -o speech.wav --model {model}")
-        say(state, f"measure it: lip2wav evaluate --model {model} --data DATA --split validation -o out/evaluation")
+    if state.model.config.model_type != "lip2wav":
+        return
+    video = state.validation_loader.dataset.clips[0].video
+    shown = video if isinstance(video, Path) else "VIDEO"  # not of a clip inside an archive
+    say(state, f"hear it:    lip2wav speak {_quoted(shown)} -o speech.wav --model {_quoted(final)}")
+    if data.split_scheme == "custom":
+        say(
+            state,
+            f"measure it: lip2wav evaluate --model {_quoted(final)} --data {_quoted(data.data_dir[0])}"
+            f" --split {data.validation_split}",
+        )
+
+
+def _quoted(path: str | Path) -> str:
+    return shlex.quote(str(path))
 
 
 __all__ = ["own_messages_only", "report_end", "report_start", "report_stop", "say"]

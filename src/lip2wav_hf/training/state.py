@@ -11,16 +11,11 @@ from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..errors import Lip2WavError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
-from .arguments import CriticArguments, OptimizationArguments
+from .arguments import CriticArguments, OptimizationArguments, TrainingError
 from .objectives import Objective
-
-
-class TrainingError(Lip2WavError):
-    """Training arguments, data or a checkpoint that cannot be used, or a loss that is no longer a number."""
 
 
 class AveragedWeights:
@@ -121,3 +116,6 @@ class State:
     def networks(self) -> dict[str, Lip2WavPreTrainedModel]:
         """What a checkpoint holds, by the folder in it."""
         return {".": self.model} | ({"critic": self.critic} if self.critic is not None else {})
+
+
+__all__ = ["AveragedWeights", "Progress", "State", "TrainingError"]

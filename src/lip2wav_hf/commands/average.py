@@ -1,0 +1,32 @@
+"""`lip2wav average`: a model between others of one line of training."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .messages import reporting
+
+
+@reporting
+def average(
+    folders: Annotated[list[str], typer.Argument(metavar="MODEL…", help="Folders of saved generators; two or more.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the new model.")],
+    share: Annotated[
+        list[float] | None, typer.Option(help="Share of each model, in their order; in all 1. [default: equal]")
+    ] = None,
+) -> None:
+    """
+    Average the weights of models from one line of training into a new one.
+
+    \b
+    Example:
+      lip2wav average runs/reconstruction/final runs/critic/final --share 0.4 --share 0.6 -o runs/average
+    """
+    from ..training.averaging import average_models
+
+    print(average_models(folders, output, share))
+
+
+__all__ = ["average"]

@@ -1,0 +1,26 @@
+"""`lip2wav train`: a training in this process, on one device."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .messages import reporting
+
+
+# The words are not ours to understand, `--help` included: the parser of the training's options reads them.
+CONTEXT_SETTINGS = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+
+@reporting
+def train(
+    words: Annotated[list[str] | None, typer.Argument(metavar="RECIPE [--option value …]")] = None,
+) -> None:
+    """Train a network, by a recipe."""
+    from ..train import main
+
+    raise typer.Exit(main(words or ["--help"]))
+
+
+__all__ = ["CONTEXT_SETTINGS", "train"]

@@ -1,0 +1,170 @@
+"""The command line of a training: a recipe first, then options; and its help, in groups."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import textwrap
+import typing
+from typing import Any, NoReturn
+
+from transformers import HfArgumentParser
+
+from .arguments import (
+    AugmentationArguments,
+    CriticArguments,
+    DataArguments,
+    LossArguments,
+    ModelArguments,
+    OptimizationArguments,
+    TrainingArguments,
+    TrainingError,
+)
+from .recipes import FILE_OPTIONS, list_recipes, locate_file, read_recipe
+
+
+GROUPS = {
+    "data": DataArguments,
+    "model": ModelArguments,
+    "losses": LossArguments,
+    "variation": AugmentationArguments,
+    "critic": CriticArguments,
+    "run": OptimizationArguments,
+}
+SECTIONS = tuple(GROUPS.values())
+
+DESCRIPTION = """\
+Train a network. A recipe comes first: one of those below, or a YAML file of `option: value` lines of one's own.
+Options after it win over it.
+"""
+
+EXAMPLES = """\
+examples:
+  lip2wav train tiny
+  lip2wav train grid_s1 --data_dir path/to/grid --output_dir runs/mine
+  lip2wav train grid_s1 --data_dir path/to/grid --resume latest
+  accelerate launch --multi_gpu --num_processes 4 -m lip2wav_hf.train grid_seen4 --data_dir path/to/grid
+"""
+
+METAVARS = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Each option once, with its default."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=100)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, argparse.SUPPRESS) or action.required:
+            return action.help
+        return f"{action.help} [%(default)s]"
+
+
+class TrainingParser(HfArgumentParser):
+    """
+    The parser of all training options, whose errors are [`TrainingError`]s.
+
+    An option may be written with `-` in place of `_`, and an option that is on can be turned off by `--no_` before its
+    name; the help shows each once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            SECTIONS,
+            prog="lip2wav train",
+            usage="lip2wav train RECIPE [--option value ...]\n"
+            "       lip2wav train --list\n"
+            "       accelerate launch -m lip2wav_hf.train RECIPE [--option value ...]",
+            description=DESCRIPTION,
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+        )
+
+    def _add_dataclass_arguments(self, dtype: Any) -> None:
+        group = self.add_argument_group(
+            next(name for name, section in GROUPS.items() if section is dtype), " ".join((dtype.__doc__ or "").split())
+        )
+        types = typing.get_type_hints(dtype)
+        for field in dataclasses.fields(dtype):
+            field.type = types[field.name]
+            before = len(group._group_actions)
+            self._parse_dataclass_field(group, field)
+            for number, action in enumerate(group._group_actions[before:]):
+                # Further spellings are still understood: argparse keeps them elsewhere.
+                action.option_strings = action.option_strings[:1]
+                action.metavar = METAVARS.get(_scalar(field.type)) if action.nargs != 0 else None
+                if number:
+                    action.help = argparse.SUPPRESS
+
+    def format_help(self) -> str:
+        recipes = list_recipes()
+        width = max(map(len, recipes))
+        lines = [f"  {name:<{width}}  {textwrap.shorten(text, 96 - width)}" for name, text in recipes.items()]
+        return f"{super().format_help()}\nrecipes:\n" + "\n".join(lines) + f"\n\n{EXAMPLES}"
+
+    def error(self, message: str) -> NoReturn:
+        raise TrainingError(message)
+
+    @property
+    def names(self) -> list[str]:
+        """All options, as in a recipe."""
+        return [field.name for section in SECTIONS for field in dataclasses.fields(section)]
+
+
+def _scalar(annotation: Any) -> Any:
+    """`str` of `list[str] | None`, and the like."""
+    parts = [part for part in getattr(annotation, "__args__", ()) if part is not type(None)]
+    return _scalar(parts[0]) if parts else annotation
+
+
+def parse_arguments(arguments: list[str]) -> TrainingArguments:
+    """
+    Arguments of a run: a recipe first, options on the command line over it.
+
+    Args:
+        arguments (`list[str]`): words of the command line.
+
+    Raises:
+        TrainingError: if the recipe cannot be read, or an option does not exist or has no fitting value.
+    """
+    parser = TrainingParser()
+    if arguments and not arguments[0].startswith("-"):
+        arguments = _words(arguments[0], parser) + arguments[1:]
+    *sections, rest = parser.parse_args_into_dataclasses(
+        arguments, return_remaining_strings=True, look_for_args_file=False
+    )
+    if rest:
+        raise TrainingError(_unknown(rest[0].partition("=")[0], parser.names))
+    for section in sections:
+        for name in FILE_OPTIONS:
+            if getattr(section, name, None) is not None:
+                setattr(section, name, locate_file(getattr(section, name)))
+    return TrainingArguments(*sections)
+
+
+def _words(recipe: str, parser: TrainingParser) -> list[str]:
+    """A recipe as words of a command line."""
+    options = read_recipe(recipe)
+    unknown = [str(name) for name in options if name not in parser.names]
+    if unknown:
+        raise TrainingError(f"{recipe}: {_unknown(unknown[0], parser.names)}")
+    words = []
+    for name, value in options.items():
+        if value is not None:
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name}", *map(str, values)]
+    return words
+
+
+def _unknown(word: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(word.lstrip("-").replace("-", "_"), names, n=1)
+    if close:
+        hint = f"Did you mean {'--' if word.startswith('-') else ''}{close[0]}? "
+    else:
+        hint = "" if word.startswith("-") else "A recipe comes first, and options begin with --. "
+    return f"unknown option {word}. {hint}`lip2wav train --help` lists them all."
+
+
+__all__ = ["GROUPS", "SECTIONS", "TrainingParser", "parse_arguments"]
