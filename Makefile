@@ -1,13 +1,14 @@
 # `make` alone prints what there is. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 VIDEO ?= src/lip2wav_hf/assets/sample.mp4
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 BASE := $(VENV)/.installed-base
 DEV := $(VENV)/.installed-dev
-RUFF := $(VENV)/.installed-ruff
+CHECKERS := $(VENV)/.installed-checkers
 METADATA := setup.cfg pyproject.toml
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
@@ -16,20 +17,30 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quality style clean
-.PHONY: demo-app browser test-browser docs
+.PHONY: help demo install test extras oldest quality style clean
+.PHONY: demo-app browser test-browser docs docs-serve
 
 help:  ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1	/' | expand -t 21
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter that makes .venv (3.11 or newer; default python3)."
+	@echo "  JOBS=4 runs the tests in four processes (default 2)."
 
 demo: $(BASE)  ## speak the bundled sample, or VIDEO=my.mp4, into out/speech.{wav,mp4,png}
 	@mkdir -p out
 	@$(BIN)/lip2wav speak "$(VIDEO)" -o out/speech.wav -o out/speech.mp4 --plot out/speech.png
 
-test: $(DEV)  ## run all tests (PYTEST_ARGS="-n 2 -k cli" is passed on to pytest)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+install: $(DEV)  ## make .venv with all that development needs
+
+# One thread per process: two processes that compute on all cores each wait for one another.
+test: $(DEV)  ## run all tests (PYTEST_ARGS="-m 'not slow'" is passed on to pytest)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 25 $(PYTEST_ARGS)
+
+extras: $(BIN)/python  ## install the package with each extra alone and let it work (in out/extras)
+	$(BIN)/python .ci/extras.py
+
+oldest:  ## install the oldest versions that setup.cfg allows and run the core tests (in out/oldest)
+	PYTHON="$(PYTHON)" .ci/oldest
 
 demo-app: $(DEV)  ## serve the demo page on http://127.0.0.1:7860 (DEMO_ARGS="--port 8000" is passed on)
 	$(BIN)/python demo/app.py $(DEMO_ARGS)
@@ -43,11 +54,16 @@ test-browser: $(DEV)  ## test the demo page in Chromium; screenshots go to out/b
 docs: $(DEV)  ## build the documentation into out/docs (open out/docs/index.html)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-quality: $(RUFF)  ## check style and format without changing anything
+docs-serve: $(DEV)  ## show the documentation on http://127.0.0.1:8000, rebuilt as it is edited
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+# Before `make test` has made the development environment, types of other libraries are unknown and left alone.
+quality: $(CHECKERS)  ## check style, format and types without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ty check $(if $(wildcard $(DEV)),,--ignore unresolved-import)
 
-style: $(RUFF)  ## put style and format right
+style: $(CHECKERS)  ## put style and format right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -73,6 +89,6 @@ $(DEV): $(METADATA) | $(BIN)/python
 	$(PIP) install --editable ".[dev]"
 	@touch $@
 
-$(RUFF): $(METADATA) | $(BIN)/python
-	$(PIP) install "$$(sed -n 's/^ *\(ruff[<>=].*\)/\1/p' setup.cfg)"
+$(CHECKERS): $(METADATA) | $(BIN)/python
+	$(PIP) install $$(sed -nE 's/^ *((ruff|ty)[<>=].*)/\1/p' setup.cfg)
 	@touch $@

@@ -1,7 +1,9 @@
-"""What all tests share: no network, tiny models, a synthetic talking face, and the real data where there are some."""
+"""What all tests share: no network, tiny models, a synthetic face, the built pages, real data where there are any."""
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,4 +85,23 @@ def tiny_model_dir(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     Lip2WavModel(Lip2WavConfig(**TINY_CONFIG)).save_pretrained(folder)
     Lip2WavFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """The pages, built strictly: a link or an anchor that leads nowhere is an error (not with --quiet, though)."""
+    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+    pytest.importorskip("material", reason="the extra `docs` is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    result = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        env={"NO_MKDOCS_2_WARNING": "1", "PATH": ""},
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
     return folder

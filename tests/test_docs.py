@@ -5,8 +5,6 @@ import configparser
 import html.parser
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -332,8 +330,8 @@ def test_data_blocks_can_be_read():
 
 def test_every_public_name_is_in_the_reference():
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
-    missing = [name for name in lip2wav_hf.__all__ if f"<!-- api: {name} -->" not in pages]
-    assert not missing
+    described = {place.rpartition(".")[2] for place in re.findall(r"^::: (lip2wav_hf\.[\w.]+)$", pages, re.MULTILINE)}
+    assert set(lip2wav_hf.__all__) <= described
 
 
 def test_option_names_in_sentences_exist():
@@ -425,25 +423,6 @@ def test_messages_in_the_troubleshooting_are_those_of_the_code():
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The pages, built strictly: a link or an anchor that leads nowhere is an error (not with --quiet, though)."""
-    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
-    pytest.importorskip("material", reason="the extra `docs` is not installed")
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    result = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        env={"NO_MKDOCS_2_WARNING": "1", "PATH": ""},
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return folder
-
-
 class Loaded(html.parser.HTMLParser):
     """Addresses of what a page loads by itself."""
 
@@ -474,11 +453,24 @@ def test_pages_load_nothing_from_other_machines(site):
                 assert target.exists(), f"{page.name}: there is no {address}"
 
 
+def test_pages_can_be_searched_as_files(site):
+    """A browser lets no page that was opened as a file fetch another: the index is a script, and so is its worker."""
+    assert (site / "search" / "search_index.js").read_text(encoding="utf-8").startswith("var __index = ")
+    for page in site.rglob("*.html"):
+        parser = Loaded()
+        parser.feed(page.read_text(encoding="utf-8"))
+        assert [address for address in parser.addresses if address.endswith("javascripts/iframe-worker.js")], page
+
+
 def test_the_reference_describes_arguments(site):
     text = (site / "api" / "generator.html").read_text(encoding="utf-8")
-    for said in ('id="Lip2WavModel.forward"', "pixel_values_videos", "(batch, frames, 1, image_height, image_width)"):
+    for said in (
+        'id="lip2wav_hf.modeling_lip2wav.Lip2WavModel.forward"',
+        "pixel_values_videos",
+        "(batch, frames, 1, image_height, image_width)",
+    ):
         assert said in text
-    assert "<!-- api:" not in "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.html"))
+    assert "::: lip2wav_hf" not in "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.html"))
 
 
 def test_links_of_the_readme_lead_somewhere():

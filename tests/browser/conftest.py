@@ -1,4 +1,5 @@
-"""A real browser, Debian's Chromium, on the real demo page, `python demo/app.py`. Nothing is mocked.
+"""A real browser, Debian's Chromium, on the real demo page, `python demo/app.py`, and on the built documentation.
+Nothing is mocked.
 
 Where there is no Chromium or no playwright, all tests here are skipped, with the reason. Screenshots go to
 `out/browser`.
@@ -51,8 +52,7 @@ def chromium_path() -> str:
 @pytest.fixture(scope="session")
 def address(chromium_path, tmp_path_factory) -> str:
     """Address of the page, with the bundled checkpoint and a second one, a copy of it."""
-    pytest.importorskip("playwright", reason="no playwright: pip install 'lip2wav_hf[browser]'")
-    pytest.importorskip("gradio", reason="the demo page needs gradio: pip install 'lip2wav_hf[demo]'")
+    pytest.importorskip("gradio", reason="the demo page needs gradio: make install")
     folder = tmp_path_factory.mktemp("served")
     twin = folder / "twin"
     shutil.copytree(DEFAULT_CHECKPOINT, twin)
@@ -69,7 +69,8 @@ def address(chromium_path, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(address, chromium_path, talking_video, tmp_path_factory):
+def browser(chromium_path, talking_video, tmp_path_factory):
+    pytest.importorskip("playwright", reason="no playwright: make install")
     from playwright.sync_api import sync_playwright
 
     camera = tmp_path_factory.mktemp("camera") / "face.mjpeg"
@@ -90,31 +91,57 @@ def sentence(talking_video) -> str:
 
 
 @pytest.fixture
-def open_page(browser, address):
-    """A function that opens the page as a new user. Requests to other machines and failing scripts fail the test."""
+def new_page(browser):
+    """
+    A function that gives an empty page to a new user. Requests to places that are not allowed, such as other machines,
+    and failing scripts fail the test.
+    """
     contexts, elsewhere, errors = [], [], []
 
-    def note(request):
-        place = urllib.parse.urlsplit(request.url)
-        if place.scheme in ("http", "https", "ws", "wss") and place.netloc != urllib.parse.urlsplit(address).netloc:
-            elsewhere.append(request.url)
+    def new_page(allowed, width=1280, height=900, **options):
+        def note(request):
+            place = urllib.parse.urlsplit(request.url)
+            if place.scheme in ("http", "https", "ws", "wss") and place.netloc != allowed:
+                elsewhere.append(request.url)
 
-    def open_page(width=1280, height=900, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         context.on("request", note)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        page.get_by_role("button", name="Speak").wait_for()
         return page
 
-    yield open_page
+    yield new_page
     for context in contexts:
         context.close()
     assert not elsewhere, f"the page asks other machines: {elsewhere}"
     assert not errors, f"the page's scripts fail: {errors}"
+
+
+@pytest.fixture
+def open_page(new_page, address):
+    """A function that opens the demo page as a new user."""
+
+    def open_page(**options):
+        page = new_page(urllib.parse.urlsplit(address).netloc, **options)
+        page.goto(address)
+        page.get_by_role("button", name="Speak").wait_for()
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def open_file(new_page):
+    """A function that opens a file as a page, which may ask no server for anything."""
+
+    def open_file(path, **options):
+        page = new_page(None, **options)
+        page.goto(path.as_uri())
+        return page
+
+    return open_file
 
 
 @pytest.fixture

@@ -1,0 +1,229 @@
+"""Install the package with each extra alone, in an environment of its own, and let it do its work.
+
+`make extras`. The base installation is made once; each extra's environment sees it and adds only what the extra asks
+for, so what an extra forgets is missing. Nothing here imports the package.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FOLDER = REPOSITORY / "out" / "extras"
+SAMPLE = REPOSITORY / "src" / "lip2wav_hf" / "assets" / "sample.mp4"
+CORPUS = FOLDER / "corpus"
+PATIENCE = 600  # seconds, for one command
+
+# One library of each extra that no other brings: in the environment of another extra it must be absent.
+ONLY_IN = {"train": "torchaudio", "evaluate": "pesq", "demo": "gradio", "synthetic": "espeakng_loader"}
+
+# A network of every kind of layer, which learns in a second.
+TINY_MODEL = {
+    "model_type": "lip2wav",
+    "hidden_size": 16,
+    "stem_channels": 4,
+    "visual_channels": [4, 8],
+    "num_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "attention_window": 3,
+    "num_mel_layers": 1,
+    "num_mel_bins": 20,
+    "num_decoder_layers": 1,
+}
+
+
+class Failed(RuntimeError):
+    """A command that did not do what it should; the message holds its output."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment below `out/extras`."""
+
+    folder: Path
+
+    @classmethod
+    def create(cls, name: str, base: "Environment | None" = None) -> "Environment":
+        """
+        Make one.
+
+        Args:
+            name (`str`): of its folder.
+            base (`Environment`, *optional*): another one, whose packages this one sees too.
+        """
+        environment = cls(FOLDER / name)
+        venv.create(environment.folder, clear=True, with_pip=True, symlinks=True)
+        if base is not None:
+            line = f"import site; site.addsitedir({str(base.site_packages)!r})\n"
+            (environment.site_packages / "base.pth").write_text(line, encoding="utf-8")
+        return environment
+
+    @property
+    def site_packages(self) -> Path:
+        (folder,) = (self.folder / "lib").glob("python*/site-packages")
+        return folder
+
+    def program(self, name: str) -> str:
+        return str(self.folder / "bin" / name)
+
+    def run(self, *command: str | Path, expect: str = "") -> str:
+        """
+        Run a program of the environment outside of the checkout.
+
+        Args:
+            command (`str` or `Path`): name of the program, and its arguments.
+            expect (`str`, *optional*): what its output must hold.
+
+        Raises:
+            Failed: if it does not end with status 0, or says something else.
+        """
+        program, *rest = map(str, command)
+        if not Path(self.program(program)).exists():  # it lies in the base's environment, and would see that one alone
+            program, rest = "python", ["-m", "lip2wav_hf.commands.main", *rest]
+        result = subprocess.run(
+            [self.program(program), *rest],
+            cwd=FOLDER,
+            env=_quiet(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        output = result.stdout + result.stderr
+        if result.returncode or expect not in output:
+            raise Failed(f"{self.folder.name}: {program} {' '.join(rest)}: status {result.returncode}\n{output}")
+        return output
+
+    def install(self, *requirements: str | Path) -> None:
+        self.run("python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *requirements)
+
+
+def _quiet() -> dict[str, str]:
+    """The environment variables of a user without this checkout, and without a network for models."""
+    dropped = ("PYTHONPATH", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return kept | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
+def only(environment: Environment, extra: str) -> None:
+    """What other extras bring must not be there."""
+    absent = [module for name, module in ONLY_IN.items() if name != extra]
+    code = f"import importlib.util as u; found = [n for n in {absent} if u.find_spec(n)]; assert not found, found"
+    environment.run("python", "-c", code)
+
+
+def base(environment: Environment) -> None:
+    """Speak the sample, and say what is there."""
+    environment.run("lip2wav", "--help", expect="speak")
+    environment.run("lip2wav", "info", expect="grid-s1")
+    environment.run("lip2wav", "speak", SAMPLE, "-o", "base.wav", "-o", "base.mp4", "--plot", "base.png")
+    for name in ("base.wav", "base.mp4", "base.png"):
+        assert (FOLDER / name).stat().st_size > 5000, name
+
+
+def synthetic(environment: Environment) -> None:
+    """Render a clip, and the corpus that the training then reads."""
+    environment.run("python", "-m", "lip2wav_hf.synthetic", "--help", expect="corpus")
+    environment.run("python", "-m", "lip2wav_hf.synthetic", "clip", "bbaf2n", "-o", "clip.mp4")
+    command = ("lip2wav_hf.synthetic", "corpus", CORPUS, "--speakers", "synthetic1", "--sentences", "4")
+    environment.run("python", "-m", *command)
+    assert (FOLDER / "clip.mp4").stat().st_size > 5000
+
+
+def train(environment: Environment) -> None:
+    """Two steps on the synthetic corpus, with a validation, and what comes of it speaks."""
+    environment.run("python", "-m", "lip2wav_hf.train", "--help", expect="--learning_rate")
+    (FOLDER / "tiny.json").write_text(json.dumps(TINY_MODEL), encoding="utf-8")
+    recipe = {
+        "data_dir": [str(CORPUS)],
+        "cache_dir": "cache",
+        "output_dir": "run",
+        "config": "tiny.json",
+        "max_steps": 2,
+        "batch_size": 2,
+        "mixed_precision": "no",
+        "dataloader_workers": 0,
+        "decoder_windows": 2,
+    }
+    (FOLDER / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
+    environment.run("python", "-m", "lip2wav_hf.train", "recipe.yaml")
+    assert list((FOLDER / "run").rglob("events.out.tfevents*")), "TensorBoard got nothing"
+    environment.run("lip2wav", "speak", SAMPLE, "--model", "run/final", "-o", "trained.wav")
+
+
+def evaluate(environment: Environment) -> None:
+    """All metrics of a pair of sounds, and the report."""
+    environment.run("lip2wav", "evaluate", "--help", expect="--reference")
+    for name in ("generated", "reference"):
+        environment.run("lip2wav", "speak", SAMPLE, "-o", f"{name}/bbaf2n.wav")
+    environment.run("lip2wav", "evaluate", "--generated", "generated", "--reference", "reference", "-o", "measured")
+    results = json.loads((FOLDER / "measured" / "results.json").read_text(encoding="utf-8"))
+    missing = {"pesq_nb", "stoi", "mcd", "judge_wer", "dnsmos_ovrl", "speaker_similarity"} - set(results["overall"])
+    assert not missing, f"not measured: {missing} of {sorted(results['overall'])}"
+    assert (FOLDER / "measured" / "report.html").stat().st_size > 50_000
+
+
+def demo(environment: Environment) -> None:
+    """Serve the page, and fetch it."""
+    app = str(REPOSITORY / "demo" / "app.py")
+    environment.run("python", app, "--help", expect="--port")
+    command = [environment.program("python"), app, "--port", "0"]
+    with subprocess.Popen(command, cwd=FOLDER, env=_quiet(), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = process.stdout.readline().split()
+            if not address:
+                raise Failed("demo: the page ended without saying where it listens")
+            with urllib.request.urlopen(address[0], timeout=60) as response:
+                assert b"Speech from a silent face" in response.read()
+        finally:
+            process.terminate()
+
+
+def check(extra: str, action: Callable[[Environment], None], wheel: Path, plain: Environment | None) -> bool:
+    """Install an extra, or nothing but the base for `plain=None`, and do what it is for; whether that went well."""
+    start = time.perf_counter()
+    try:
+        environment = Environment.create(extra, plain)
+        environment.install(f"{wheel}[{extra}]" if plain else wheel)
+        installed = time.perf_counter()
+        only(environment, extra)
+        action(environment)
+    except (AssertionError, Failed, OSError, subprocess.SubprocessError) as error:
+        print(f"FAILED {extra}: {error}", flush=True)
+        return False
+    seconds = time.perf_counter()
+    print(f"{extra}: installed in {installed - start:.0f} s, worked for {seconds - installed:.0f} s", flush=True)
+    return True
+
+
+def main() -> int:
+    """Check all; exit status 1 if anything failed."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for old in FOLDER.glob("*.whl"):
+        old.unlink()
+    builder = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
+    subprocess.run([*builder, "--wheel-dir", str(FOLDER), str(REPOSITORY)], check=True)
+    (wheel,) = FOLDER.glob("lip2wav_hf-*.whl")
+    done = [check("base", base, wheel, None)]
+    if done[0]:
+        plain = Environment(FOLDER / "base")
+        with ThreadPoolExecutor(2) as pool:
+            evaluating = pool.submit(check, "evaluate", evaluate, wheel, plain)
+            done += [check(action.__name__, action, wheel, plain) for action in (synthetic, train, demo)]
+            done.append(evaluating.result())
+    print(f"{sum(done)} passed, {len(done) - sum(done)} failed")
+    return 0 if all(done) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
