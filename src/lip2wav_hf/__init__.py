@@ -34,7 +34,7 @@ _LAZY = {
     "Lip2WavSyncNet": "modeling_syncnet",
     "Lip2WavSyncNetConfig": "configuration_lip2wav",
     "VideoReader": "video",
-    "load_grid": "grid.builder",
+    "load_grid": "grid.load",
     "load_split": "corpora.registry",
     "sentence_words": "grid.corpus",
 }
