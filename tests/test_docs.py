@@ -2,9 +2,12 @@
 
 import ast
 import configparser
+import contextlib
 import html.parser
+import io
 import re
 import shlex
+import tokenize
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,7 +93,7 @@ def reader_folder(tmp_path_factory, talking_video):
 
 
 @pytest.mark.parametrize("page", PYTHON_PAGES, ids=page_name)
-def test_python_blocks_run(page, reader_folder, monkeypatch, capsys):
+def test_python_blocks_run(page, reader_folder, monkeypatch):
     """One after the other, as a reader would, with the bundled checkpoint."""
     if page.name == "metrics.md":
         pytest.importorskip("evaluate", reason="the extra `evaluate` is not installed")
@@ -100,18 +103,49 @@ def test_python_blocks_run(page, reader_folder, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     original = np.convolve(rng.normal(0, 0.1, 48000), np.ones(8) / 8, "same").astype(np.float32)
     names = {"generated": original + rng.normal(0, 0.001, 48000).astype(np.float32), "original": original}
+    printed = ""
     for block in blocks_of(page):
         if block.language != "python":
             continue
-        code = compile(block.text, str(block), "exec")
         if block.needs:
             check_imports(block)
         else:
-            exec(code, names)
+            printed += run(block.text, names, str(block))
     if page == DOCS / "index.md":
         assert names["speech"]["text"] == "bin blue at f two now"
         assert (reader_folder / "speech.wav").stat().st_size > 90_000
-        assert capsys.readouterr().out.startswith("bin blue at f two now\n")
+        assert printed.startswith("bin blue at f two now\n")
+
+
+def run(code: str, names: dict, place: str) -> str:
+    """
+    Run code, statement by statement, and return what it prints. A comment behind a `print` says what it prints, such
+    as `print(audio.shape)  # (48000,)`: it must be that.
+    """
+    lines = tokenize.generate_tokens(io.StringIO(code).readline)
+    comments = {token.start[0]: token.string[1:].strip() for token in lines if token.type == tokenize.COMMENT}
+    printed = ""
+    for statement in ast.parse(code).body:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            exec(compile(ast.Module([statement], []), place, "exec"), names)
+        printed += output.getvalue()
+        is_print = isinstance(statement, ast.Expr) and ast.unparse(statement).startswith("print(")
+        comment = comments.get(statement.end_lineno)
+        if is_print and comment is not None:
+            assert output.getvalue().strip() == comment, f"{place}: {ast.unparse(statement)}"
+    return printed
+
+
+def test_a_wrong_comment_would_be_found():
+    assert run("a = [1,\n  2]  # two\nprint(len(a))  # 2\nprint(a)", {}, "here") == "2\n[1, 2]\n"
+    with pytest.raises(AssertionError, match="here: print"):
+        run("import numpy\nprint(numpy.zeros((75, 40, 64)).shape)  # (75, 48, 72)", {}, "here")
+
+
+def test_shapes_are_said_and_checked():
+    """The pages print shapes with a comment, which the test above compares."""
+    text = "\n".join(block.text for block in BLOCKS if block.language == "python")
+    assert len(re.findall(r"^print\(.*shape\)  # \(", text, re.MULTILINE)) >= 1
 
 
 def check_imports(block: Block):
