@@ -75,7 +75,9 @@ USERS = {
     "metrics": ("evaluate", [name for name in modules() if name.startswith(f"{NAME}.metrics")]),
     "synthetic": ("synthetic", [name for name in modules() if name.startswith(f"{NAME}.synthetic")]),
     "hub": ("", [name for name in modules() if name.startswith(f"{NAME}.hub")]),
+    "publishing": ("train", [f"{NAME}.hub.publish_training"]),
 }
+USERS["hub"][1].remove(f"{NAME}.hub.publish_training")  # the end of a training
 # Spaces of metrics: the file that makes the page asks for gradio in its own requirements.txt.
 PAGES = (f"{NAME}.metrics.space", ".app")
 

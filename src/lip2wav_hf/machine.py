@@ -7,7 +7,9 @@ import importlib.metadata
 import multiprocessing
 import os
 import platform
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -40,6 +42,31 @@ def machine() -> dict[str, Any]:
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpu_power_limit(index: int = 0) -> float | None:
+    """
+    The limit that the driver sets to a GPU's power, as nvidia-smi reports it.
+
+    Args:
+        index (`int`, *optional*, defaults to 0): of the GPU, as torch counts.
+
+    Returns:
+        `float`, *optional*: W; `None` without such a GPU or without nvidia-smi, or where it does not say, as for a
+        slice of a GPU.
+    """
+    import torch
+
+    program = shutil.which("nvidia-smi")
+    if program is None or not torch.cuda.is_available():
+        return None
+    gpu = f"GPU-{torch.cuda.get_device_properties(index).uuid}"
+    command = [program, f"--id={gpu}", "--query-gpu=power.limit", "--format=csv,noheader,nounits"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        return float(result.stdout.strip())
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
 
 
 def process_pool(number: int) -> ProcessPoolExecutor:
@@ -100,4 +127,4 @@ def versions() -> dict[str, str]:
     return found
 
 
-__all__ = ["available_cores", "machine", "process_pool", "versions", "worker_processes"]
+__all__ = ["available_cores", "gpu_power_limit", "machine", "process_pool", "versions", "worker_processes"]

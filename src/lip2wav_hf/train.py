@@ -47,9 +47,10 @@ def _run(sections: TrainingArguments) -> None:
 
     data, models, optimization = sections.data, sections.models, sections.optimization
     if optimization.push_to_hub:
-        from .training.publishing import check_publishing, publish  # needs the packages that measure
+        from .hub.publish_training import check_publishing, check_token, publish  # needs the packages that measure
 
         check_publishing(optimization, models.network)
+        check_token()
     with own_messages_only():
         state = build_state(sections)
         train(state)
@@ -58,7 +59,7 @@ def _run(sections: TrainingArguments) -> None:
             return
         report_end(state, data)
         if optimization.push_to_hub and state.accelerator.is_main_process:
-            print(f"published: {publish(state, data).commit_url}")
+            print(f"published: {publish(state, data, models).commit_url}")
 
 
 __all__ = ["SECTIONS", "TrainingError", "TrainingParser", "main", "parse_arguments"]

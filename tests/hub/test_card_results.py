@@ -41,6 +41,7 @@ def results(split="validation", stoi=0.51234, **others):
     machine = {"cpu": "a CPU", "cores": 2, "accelerator": None, "torch": "2"}
     return {
         "split": split,
+        "data": "grid",
         "model": "mine",
         "clips": 3,
         "speakers": {"s1": {}},
@@ -81,7 +82,7 @@ def test_changed_numbers_are_noticed(folder):
     for old, new in (("0.5123", "0.6123"), ("0.512 (", "0.612 (")):
         assert old in text
         (folder / "README.md").write_text(text.replace(old, new), encoding="utf-8")
-        with pytest.raises(CardError, match="does not tell what was measured"):
+        with pytest.raises(CardError, match="does not say what was measured"):
             update_card(folder, check=True)
     (folder / "README.md").write_text(text.replace("Words after.", "Other words."), encoding="utf-8")
     update_card(folder, check=True)  # what is not measured may be written freely
@@ -111,8 +112,8 @@ def test_bad_input_is_named(folder, tmp_path):
     broken.write_text("{", encoding="utf-8")
     for given, message in (
         ({}, "no results for its card"),
-        ({"validation": broken}, "broken.json: cannot be read"),
-        ({"validation": tmp_path / "gone.json"}, "gone.json: cannot be read"),
+        ({"validation": broken}, "broken.json: it cannot be read"),
+        ({"validation": tmp_path / "gone.json"}, "gone.json: it cannot be read"),
         ({"validation": {"overall": {}}}, "not the results.json of an evaluation"),
         ({"test": results()}, "is of the split 'validation', not 'test'"),
         ({"../x": results()}, "no name of a split"),

@@ -20,18 +20,14 @@ from lip2wav_hf.commands.main import main
 from lip2wav_hf.grid.defects import KINDS as DEFECTS
 from lip2wav_hf.hub.card_results import CardError, update_card
 from lip2wav_hf.hub.card_texts import (
-    FACTS_FILE,
-    GRAMS_PER_KWH,
     TEMPLATES,
-    WATTS_PER_CORE,
-    CardTemplateError,
-    read_facts,
     render_dataset_card,
-    render_model_card,
     render_organization_card,
     render_space_card,
-    write_model_card,
 )
+from lip2wav_hf.hub.energy import GRAMS_PER_KWH, WATTS_PER_CORE
+from lip2wav_hf.hub.facts import FACTS_FILE, read_facts
+from lip2wav_hf.hub.model_card import render_model_card, write_model_card
 
 
 BUNDLED = Path(lip2wav_hf.DEFAULT_CHECKPOINT)
@@ -152,7 +148,7 @@ def test_the_bundled_card_is_made_from_its_template(folder):
 
 def test_a_card_written_by_hand_is_kept(folder):
     (folder / "README.md").write_text("# My own words\n", encoding="utf-8")
-    with pytest.raises(CardTemplateError, match="written by hand.*--overwrite"):
+    with pytest.raises(CardError, match="written by hand.*--overwrite"):
         write_model_card(folder)
     assert (folder / "README.md").read_text(encoding="utf-8") == "# My own words\n"
 
@@ -171,7 +167,7 @@ def test_a_card_written_by_hand_is_kept(folder):
 def test_facts_are_checked(folder, change, message):
     path = folder / FACTS_FILE
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
-    with pytest.raises(CardTemplateError, match=message):
+    with pytest.raises(CardError, match=message):
         read_facts(path)
 
 
@@ -179,10 +175,10 @@ def test_from_nothing_to_a_card(folder, capsys):
     """`--init` makes a file that says what to fill in; empty, it is refused."""
     (folder / FACTS_FILE).unlink()
     for arguments, status, text in (
-        ([], 2, "write-card {folder} --init"),
+        ([], 2, "lip2wav card {folder}"),
         (["--init"], 0, f"wrote {folder / FACTS_FILE}"),
         (["--init"], 2, "it is there already"),
-        ([], 2, "please fill in summary, license, license_name, data, data_license, training, core_hours, hardware"),
+        ([], 2, "please fill in summary, license, data, data_license, training, hardware, core_hours or gpu_hours"),
     ):
         with pytest.raises(SystemExit) as exit_status:
             main(["write-card", str(folder), "--overwrite", *arguments])
@@ -207,7 +203,7 @@ def test_the_data_set_card_tells_the_defects(tmp_path):
     told = flat(render_dataset_card(tmp_path / "defects.json"))
     assert "a copy with 1000 clips (check: full): 2 `corrupt_video`, 1 `no_alignment`; no video of s21." in told
     (tmp_path / "defects.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(CardTemplateError, match="no report of defects"):
+    with pytest.raises(CardError, match="no report of defects"):
         render_dataset_card(tmp_path / "defects.json")
 
 

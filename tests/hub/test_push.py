@@ -30,8 +30,9 @@ from lip2wav_hf.commands.main import main
 from lip2wav_hf.configuration_lip2wav import Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
 from lip2wav_hf.evaluation.systems import model_sha256
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from lip2wav_hf.hub.card_texts import write_model_card
-from lip2wav_hf.hub.push import HubError, plan_dataset, plan_model, plan_space, push
+from lip2wav_hf.hub.model_card import write_model_card
+from lip2wav_hf.hub.plan import plan_dataset, plan_model, plan_space
+from lip2wav_hf.hub.push import HubError, push
 from lip2wav_hf.hub.remote_code import code_files
 from lip2wav_hf.modeling_critic import Lip2WavCritic
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
@@ -91,11 +92,11 @@ def test_a_repository_has_all_it_needs(folder):
     }
     code |= {path.name for path in code_files(["modeling_lip2wav", "feature_extraction_lip2wav"])}
     faces = {f"face_models/{path.name}" for path in (BUNDLED.parents[1] / "face_models").iterdir()}
-    others = {"README.md", "LICENSE-CODE", "preprocessor_config.json", "results/validation.json"}
+    others = {"README.md", "card.yaml", "LICENSE-CODE", "preprocessor_config.json", "results/validation.json"}
     samples = {"samples/synthetic_face.mp4", "samples/synthetic_face.json"}
     assert set(upload.files) == networks | code | faces | others | samples
     assert {"mel.py", "grammar.py", "video.py", "face_tracking.py", "configuration_lip2wav.py"} <= code
-    assert upload.left_out == ["card.yaml", "checkpoint-10/", "optimizer.bin"]
+    assert upload.left_out == ["checkpoint-10/", "optimizer.bin"]
     assert sum(upload.sizes().values()) > 2_000_000
 
 
@@ -202,7 +203,7 @@ REFUSALS = {
     other_crops: "crops are",
     critic_of_another_kind: "critic.*of the type 'vits'",
     pickled_critic: "critic: its weights are pickled",
-    no_card: "no model card.*lip2wav write-card.*lip2wav card",
+    no_card: "no model card.*lip2wav evaluate.*lip2wav card",
     card_without_metadata: "no metadata",
     card_without_results: "no measured results",
     no_results_files: "was not measured with these weights",
@@ -262,7 +263,8 @@ def test_the_demo_can_be_published():
         assert card_errors(card, "space") == []
     assert "https://huggingface.co/me/voice" in upload.files["README.md"].decode()
     assert upload.variables == {"LIP2WAV_CHECKPOINTS": "me/voice"}
-    assert {"app.py", "lip2wav_hf/hub_cards/space_card.md.jinja"} <= set(upload.files)
+    faces = "lip2wav_hf/face_models/face_landmark.tflite"
+    assert {"app.py", "answers.py", "lip2wav_hf/video.py", faces} <= set(upload.files)
 
 
 def test_a_data_set_is_its_card_alone(tmp_path):
@@ -430,7 +432,7 @@ def test_a_session_on_the_hub(hub_environment, measured_model, tmp_path):
     owner = seen["owner"]
     assert seen["files"] == seen["planned"] and "critic/model.safetensors" in seen["files"]
     assert seen["private"] is True
-    assert seen["commits"] == [f"Upload best with lip2wav_hf {lip2wav_hf.__version__}", "initial commit"]
+    assert seen["commits"] == [f"Upload voice with lip2wav_hf {lip2wav_hf.__version__}", "initial commit"]
     assert seen["same_weights"] and seen["metrics"] >= 8 and seen["example"]
     assert {"critic/config.json", "critic/model.safetensors", "modeling_critic.py"} <= set(seen["deleted"])
     assert (seen["critic_at_v1"], seen["critic_now"]) == ("Lip2WavCritic", "missing")
@@ -441,7 +443,7 @@ def test_a_session_on_the_hub(hub_environment, measured_model, tmp_path):
     assert {"pipeline_video_to_speech.py", "face_models/face_landmark.tflite"} <= set(seen["pushed_files"])
     assert (seen["grid"], seen["space"], seen["page"]) == ("cc-by-4.0", "gradio", "static")
     assert seen["variables"] == {"LIP2WAV_CHECKPOINTS": f"{owner}/{prefix}voice"} and seen["shows"]
-    assert {"app.py", "lip2wav_hf/hub/push.py"} <= set(seen["space_files"])
+    assert {"app.py", "lip2wav_hf/pipeline_video_to_speech.py"} <= set(seen["space_files"])
     assert f"{owner}/{prefix}voice: the Hub does not know you" in seen["token hf_wrongToken"]
     assert "your token may not write there" in seen["token None"]
     assert seen["left"] == []

@@ -19,8 +19,8 @@ from transformers import AutoConfig, pipeline
 import lip2wav_hf
 from hub_stub import HubStub
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig, Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
-from lip2wav_hf.hub.card_texts import write_model_card
-from lip2wav_hf.hub.push import plan_model
+from lip2wav_hf.hub.model_card import write_model_card
+from lip2wav_hf.hub.plan import plan_model
 from lip2wav_hf.modeling_critic import Lip2WavCritic
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel, WeightsError
 from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder

@@ -47,9 +47,9 @@ COMMANDS = (
     Command("train", "commands.train:train", "Train a network, by a recipe."),
     Command("evaluate", "evaluation.evaluate:evaluate_command", "Measure a model, and compare it with others."),
     Command("average", "commands.average:average", "Average the weights of several models."),
-    Command("card", "hub.card_results:card_command", "Put measured results into a model card, or check them."),
-    Command("write-card", "hub.card_texts:write_card_command", "Write the card of a model, a dataset or a Space."),
-    Command("push", "hub.push:push_command", "Publish a model or the demo page on the Hugging Face Hub."),
+    Command("card", "commands.card:card_command", "Put measured results into a model card, or check them."),
+    Command("write-card", "commands.card:write_card_command", "Write the card of a model, a dataset or a Space."),
+    Command("push", "commands.push:push_command", "Publish a model or the demo page on the Hugging Face Hub."),
 )
 """All subcommands, in the order of the help. To add one, write its file and add a line here."""
 

@@ -26,6 +26,7 @@ import typer
 from ..corpora.clips import VIDEO_SUFFIXES
 from ..corpora.clips import Clip as CorpusClip
 from ..corpora.registry import load_split
+from ..files import replacing
 from ..grid.corpus import GridError, sentence_words
 from ..machine import available_cores, machine, versions
 from ..models import CHECKPOINTS as BUNDLED_MODELS
@@ -62,6 +63,7 @@ def evaluate_model(
     overwrite: bool = False,
     report: bool = True,
     progress: bool = True,
+    share: Share | None = None,
 ) -> dict[str, Any]:
     """Run the whole pipeline on the video files of a split, and score what it says.
 
@@ -71,7 +73,8 @@ def evaluate_model(
     Args:
         model (`str`, *optional*): a bundled model, such as `"grid-s1"`, a folder, a Hub repository, or a
             `video-to-speech` pipeline; the pipeline's own default if none is given.
-        data_dir (`str` or `os.PathLike`): GRID folder with `splits.json` and `video/SPEAKER/NAME.mkv` (or `.mpg`, …).
+        data_dir (`str` or `os.PathLike`): GRID folder with `splits.json` and `video/SPEAKER/NAME.mkv` (or `.mpg`, …),
+            or with archives such as `s1.zip`, whose videos are copied to `output_dir/originals`.
         split (`str`, *optional*, defaults to `"validation"`): a key of `splits.json`.
         speakers (`list[str]`, *optional*): only these; all of the split by default.
         output_dir (`str` or `os.PathLike`): where everything is written.
@@ -89,6 +92,8 @@ def evaluate_model(
         overwrite (`bool`, *optional*, defaults to `False`): start anew where `output_dir` holds an evaluation.
         report (`bool`, *optional*, defaults to `True`): write `report.html`, which takes some seconds.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.
+        share ([`Share`], *optional*): the part of this process, as the launcher set it up by default; `Share()` to
+            measure alone, whatever other processes there are.
 
     Returns:
         `dict`: what `results.json` holds: `overall` and `speakers` (`value`, `low`, `high` of each metric; rates as
@@ -105,11 +110,12 @@ def evaluate_model(
         raise EvaluationError(f"{data_dir}: no such folder; it should hold splits.json and video/SPEAKER/NAME.mkv.")
     if batch_size < 1 or workers < 1 or (limit is not None and limit < 1):
         raise EvaluationError("batch_size, workers and limit must be at least 1.")
-    clips = [_clip(clip, output_dir) for clip in load_split(data_dir, split, speakers, splits_file)[:limit]]
+    found = load_split(data_dir, split, speakers, splits_file, zipped=True)[:limit]
+    clips = [_clip(clip, output_dir) for clip in found]
     if not clips:
         raise EvaluationError(f"{data_dir}: the split {split!r} holds no clip.")
     kinds = {os.fspath(baseline): baseline_kind(baseline) for baseline in baselines}
-    share = Share.of_this_process(device)
+    share = Share.of_this_process(device) if share is None else share
     output_dir = Path(output_dir)
     options = {"device": device, "dtype": dtype, "batch_size": batch_size, "workers": workers}
     options |= {"overwrite": overwrite, "progress": progress, "metrics": metrics, "compat": compat, "share": share}
@@ -124,7 +130,21 @@ def evaluate_model(
 
 def _clip(corpus_clip: CorpusClip, output_dir: str | os.PathLike) -> Clip:
     path = Path(output_dir, "wav", corpus_clip.speaker, f"{corpus_clip.name}.wav")
-    return Clip(corpus_clip.speaker, corpus_clip.name, corpus_clip.video, path, " ".join(corpus_clip.words))
+    return Clip(
+        corpus_clip.speaker, corpus_clip.name, _video(corpus_clip, output_dir), path, " ".join(corpus_clip.words)
+    )
+
+
+def _video(clip: CorpusClip, output_dir: str | os.PathLike) -> Path:
+    """The file of a clip's video; one that lies in an archive is copied to `output_dir/originals`."""
+    if isinstance(clip.video, Path):
+        return clip.video
+    path = Path(output_dir, "originals", clip.speaker, clip.video.name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(clip.video.read_bytes())
+    return path
 
 
 def _run_model(

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from ..errors import Lip2WavError
+from ..errors import one_line
+from ..evaluation.report import cell
 from ..evaluation.statistics import SUMMARY
-from ..evaluation.table import write_text
+from ..evaluation.systems import model_sha256
+from ..files import read_json, write_text
+from ..modeling_lip2wav import Lip2WavModel
+from ..models import REPOSITORY, bundled_models
+from .card_texts import OWNER
+from .facts import CardError, card_name, known_facts
 
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -43,19 +50,78 @@ TABLE_METRICS = (
     "face_coverage",
 )
 DIGITS = 4  # of a value in the metadata
+MOST_SPEAKERS_NAMED = 8
+
+Source = str | os.PathLike | dict[str, Any]
 
 
-class CardError(Lip2WavError):
-    """A model card that cannot be written, or that does not tell what was measured."""
+@dataclass(frozen=True)
+class Measurement:
+    """
+    The results of one split, and what a card calls it.
+
+    Attributes:
+        split (`str`): its name.
+        results (`dict`): what `results.json` holds.
+        dataset (`str`): proper name of the data.
+    """
+
+    split: str
+    results: dict[str, Any]
+    dataset: str
+
+    @property
+    def data(self) -> str:
+        """Name of the data's folder."""
+        return self.results["data"]
+
+    @property
+    def dataset_type(self) -> str:
+        """Identifier of the data in the metadata, made from the name of its folder."""
+        return re.sub(r"[^a-z0-9]+", "-", self.data.lower()).strip("-") or "data"
+
+    @property
+    def limit(self) -> int | None:
+        """Number of clips, of a run that took only the first ones."""
+        return self.results.get("limit")
+
+    @property
+    def split_measured(self) -> str:
+        """The split as `datasets` writes it: `validation`, or `validation[:6]` for its first six clips."""
+        return f"{self.split}[:{self.limit}]" if self.limit else self.split
+
+    @property
+    def column_title(self) -> str:
+        """Head of its column in the table."""
+        speakers = list(self.results.get("speakers", {}))
+        who = ", ".join(speakers) if len(speakers) <= MOST_SPEAKERS_NAMED else f"{len(speakers)} speakers"
+        which = f"first {self.results['clips']} clips only" if self.limit else f"{self.results['clips']} clips"
+        return f"`{self.split}` of {self.dataset}: {who}, {which}"
+
+    def command(self, model: str) -> str:
+        """
+        The command that measures this again: as it was given, or for older results what is known of it.
+
+        Args:
+            model (`str`): what the card calls the model.
+        """
+        given = self.results.get("command")
+        if given:
+            return given if isinstance(given, str) else shlex.join(given)
+        measured = self.results.get("model", "")
+        if measured not in bundled_models(None) and not REPOSITORY.fullmatch(measured):
+            measured = f"{OWNER}/{model}"
+        command = ["lip2wav", "evaluate", "--model", measured, "--data", self.dataset, "--split", self.split]
+        command += ["--limit", str(self.limit)] if self.limit else []
+        return shlex.join([*command, "-o", f"out/{self.split}"])
 
 
 def update_card(
     folder: str | os.PathLike,
-    results: Mapping[str, str | os.PathLike | dict[str, Any]] | None = None,
+    results: Mapping[str, Source] | None = None,
     *,
-    dataset_name: str = "GRID",
-    dataset_type: str = "grid",
     check: bool = False,
+    weights: str | None = None,
 ) -> str:
     """Write a model's measured results into its card, and beside it.
 
@@ -63,9 +129,8 @@ def update_card(
         folder (`str` or `os.PathLike`): a saved model with a `README.md`.
         results (mapping, *optional*): for each split a `results.json`, or what it holds. They are copied to
             `folder/results/SPLIT.json`, and with those that lie there already make the card. By default only those.
-        dataset_name (`str`, *optional*, defaults to `"GRID"`): what the metadata call the data.
-        dataset_type (`str`, *optional*, defaults to `"grid"`): its identifier there.
         check (`bool`, *optional*, defaults to `False`): write nothing.
+        weights (`str`, *optional*): SHA-256 of the folder's weights, where it is known; otherwise they are loaded.
 
     Returns:
         `str`: the card's new text.
@@ -77,33 +142,116 @@ def update_card(
     folder = Path(folder)
     card_file = folder / "README.md"
     if not card_file.is_file():
-        raise CardError(f"{card_file}: no such model card; write its text first, then let its numbers be put in.")
-    given = {split: _read_results(split, source) for split, source in (results or {}).items()}
-    known = {path.stem: path for path in sorted((folder / "results").glob("*.json"))}
-    stored = {split: _read_results(split, path) for split, path in known.items() if split not in given}
-    measured = {**stored, **given}
-    if not measured:
-        raise CardError(f"{folder}: there are no results for its card; give --results SPLIT=results.json.")
-    measured = {split: measured[split] for split in sorted(measured, key=_split_order)}
-    _check_weights(folder, measured)
+        raise CardError(f"{card_file}: there is no such model card. Write it first: lip2wav write-card {folder}")
+    given = read_measurements(folder, results or {})
+    measured = _with_stored(folder, given)
+    check_weights(folder, measured, weights)
     before = card_file.read_text(encoding="utf-8")
-    after = _with_table(before, results_table(measured, folder.resolve().name))
-    after = _with_metadata(after, folder, measured, dataset_name, dataset_type)
-    if check:
-        if given and any(stored_text(folder, split) != _to_json(own) for split, own in given.items()):
-            raise CardError(f"{folder / 'results'}: does not hold these results; run the command without --check.")
-        if before != after:
-            raise CardError(f"{card_file}: does not tell what was measured; run `lip2wav card {folder}`.")
+    after = _with_table(before, results_table(measured, folder))
+    after = _with_metadata(after, folder, measured)
+    if not check:
+        store_results(folder, given)
+        write_text(card_file, after)
         return after
-    for split, own in given.items():
-        (folder / "results").mkdir(exist_ok=True)
-        write_text(folder / "results" / f"{split}.json", _to_json(own))
-    write_text(card_file, after)
+    if any(_stored_text(folder, each.split) != _to_json(each.results) for each in given):
+        raise CardError(f"{folder / 'results'}: it does not hold these results. Run the command without --check.")
+    if before != after:
+        raise CardError(f"{card_file}: it does not say what was measured. Run: lip2wav card {folder}")
     return after
 
 
-def stored_text(folder: Path, split: str) -> str | None:
-    """Text of a model's stored results; `None` where there are none."""
+def read_measurements(folder: str | os.PathLike, results: Mapping[str, Source]) -> list[Measurement]:
+    """
+    Read results for a model's card.
+
+    Args:
+        folder (`str` or `os.PathLike`): of the model; its card.yaml may have proper names of data sets.
+        results (mapping): for each split a `results.json`, or what it holds.
+
+    Raises:
+        CardError: if one cannot be read, is of another split, has failures, or does not say what was measured.
+    """
+    names = known_facts(folder).get("datasets", {})
+    measured = []
+    for split, source in results.items():
+        content = _read_results(split, source)
+        data = content.get("data")
+        if not isinstance(data, str) or not data:
+            raise CardError(
+                f"the results of {split} do not say on which data they were measured. Measure the model again:"
+                " lip2wav evaluate --data FOLDER --model MODEL"
+            )
+        measured.append(Measurement(split, content, names.get(data, data)))
+    return measured
+
+
+def limited(measured: Iterable[Measurement]) -> list[str]:
+    """A warning for each measurement of only the first clips of a split."""
+    return [
+        f"the results of {each.split} are of its first {each.limit} clips only (--limit {each.limit}); the card says"
+        " so. Measure the whole split before you publish."
+        for each in measured
+        if each.limit
+    ]
+
+
+def stored_measurements(folder: str | os.PathLike) -> list[Measurement]:
+    """The results that lie with a model, in the order of its card."""
+    return _with_stored(Path(folder), [])
+
+
+def store_results(folder: str | os.PathLike, measured: Iterable[Measurement]) -> None:
+    """Copy results to `folder/results/SPLIT.json`."""
+    for each in measured:
+        write_text(Path(folder, "results", f"{each.split}.json"), _to_json(each.results))
+
+
+def check_weights(folder: str | os.PathLike, measured: Sequence[Measurement], weights: str | None = None) -> None:
+    """
+    Check that results are of a folder's weights.
+
+    Args:
+        folder (`str` or `os.PathLike`): a saved model; without config.json, or where no results name weights, nothing
+            is checked.
+        measured (sequence of [`Measurement`]): the results.
+        weights (`str`, *optional*): SHA-256 of the weights, where it is known; otherwise they are loaded.
+
+    Raises:
+        CardError: if results are of other weights, or the model cannot be loaded.
+    """
+    if not any(each.results.get("model_sha256") for each in measured) or not Path(folder, "config.json").is_file():
+        return
+    weights = weights or _load_sha256(folder)
+    for each in measured:
+        own = each.results.get("model_sha256")
+        if own is not None and own != weights:
+            raise CardError(
+                f"the results of {each.split} are of other weights ({own[:12]}…) than those in {folder}"
+                f" ({weights[:12]}…). Measure this model."
+            )
+
+
+def _load_sha256(folder: str | os.PathLike) -> str:
+    try:
+        return model_sha256(Lip2WavModel.from_pretrained(folder))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CardError(f"{folder}: the model cannot be loaded ({one_line(error)}).") from error
+
+
+def _with_stored(folder: Path, given: Sequence[Measurement]) -> list[Measurement]:
+    """These measurements and those that lie in the folder, in the order of the card."""
+    fresh = {each.split for each in given}
+    stored = {path.stem: path for path in (folder / "results").glob("*.json") if path.stem not in fresh}
+    measured = [*given, *read_measurements(folder, stored)]
+    if not measured:
+        raise CardError(
+            f"{folder}: there are no results for its card. Give them: lip2wav card {folder} --results"
+            " SPLIT=results.json"
+        )
+    return sorted(measured, key=lambda each: ("unseen" in each.split, each.split))
+
+
+def _stored_text(folder: Path, split: str) -> str | None:
     path = folder / "results" / f"{split}.json"
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
@@ -112,89 +260,90 @@ def _to_json(results: dict[str, Any]) -> str:
     return json.dumps(results, indent=2, ensure_ascii=False) + "\n"
 
 
-def _split_order(split: str) -> tuple[bool, str]:
-    return "unseen" in split, split
-
-
-def _read_results(split: str, source: str | os.PathLike | dict[str, Any]) -> dict[str, Any]:
+def _read_results(split: str, source: Source) -> dict[str, Any]:
     if not split or "/" in split or split.startswith("."):
         raise CardError(
-            f"{split!r} is no name of a split; give SPLIT=results.json, such as validation=out/results.json."
+            f"{split!r} is no name of a split. Give SPLIT=results.json, such as validation=out/results.json."
         )
     if isinstance(source, dict):
         results, name = source, f"the results of {split}"
     else:
-        name = os.fspath(source)
-        try:
-            results = json.loads(Path(source).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CardError(f"{name}: cannot be read as results ({error}).") from error
+        results, name = read_json(source, CardError), os.fspath(source)
     if not isinstance(results, dict) or not isinstance(results.get("overall"), dict) or not results["overall"]:
-        raise CardError(f"{name}: not the results.json of an evaluation; make it with `lip2wav evaluate`.")
+        raise CardError(f"{name}: not the results.json of an evaluation. Make it with: lip2wav evaluate")
     if results.get("split", split) != split:
         raise CardError(f"{name}: is of the split {results['split']!r}, not {split!r}.")
     if results.get("failures"):
-        raise CardError(f"{name}: {len(results['failures'])} clips failed; a card needs a whole evaluation.")
+        raise CardError(f"{name}: {len(results['failures'])} clips failed. A card needs a whole evaluation.")
     return results
 
 
-def _check_weights(folder: Path, measured: dict[str, dict[str, Any]]) -> None:
-    from ..evaluation.systems import model_sha256
-    from ..modeling_lip2wav import Lip2WavModel
-
-    wanted = {split: own.get("model_sha256") for split, own in measured.items()}
-    if not any(wanted.values()) or not (folder / "config.json").is_file():
-        return
-    try:
-        weights = model_sha256(Lip2WavModel.from_pretrained(folder))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CardError(f"{folder}: the model cannot be loaded ({error}).") from error
-    for split, own in wanted.items():
-        if own is not None and own != weights:
-            raise CardError(
-                f"the results of {split} are of other weights ({own[:12]}…) than those in {folder} ({weights[:12]}…);"
-                " evaluate this model."
-            )
+# ---------------------------------------------------------------------------------------------------------------------
+# The table
+# ---------------------------------------------------------------------------------------------------------------------
 
 
-def results_table(measured: Mapping[str, dict[str, Any]], model: str) -> str:
-    """The part of a card's text that tells the results.
+def results_table(measured: Sequence[Measurement], folder: str | os.PathLike) -> str:
+    """The part of a card's text with the results.
 
     Args:
-        measured (mapping): for each split what its `results.json` holds.
-        model (`str`): what `--model` takes.
+        measured (sequence of [`Measurement`]): for each split its results.
+        folder (`str` or `os.PathLike`): of the model.
 
     Returns:
         `str`: Markdown: the table, and how it was made.
     """
-    from ..evaluation.report import cell
-
-    keys = [key for key in TABLE_METRICS if any(key in own["overall"] for own in measured.values())]
-    headings = ["metric, 95 % interval", *(_column_title(split, own) for split, own in measured.items())]
+    facts = known_facts(folder)
+    keys = [key for key in TABLE_METRICS if any(key in each.results["overall"] for each in measured)]
+    headings = ["metric, 95 % interval", *(each.column_title for each in measured)]
     lines = [f"| {' | '.join(headings)} |", f"|---|{'---|' * len(measured)}"]
     for key in keys:
-        cells = [cell(key, own["overall"].get(key), True) for own in measured.values()]
+        cells = [cell(key, each.results["overall"].get(key), True) for each in measured]
         lines.append(f"| {SUMMARY[key].title} | {' | '.join(cells)} |")
-    return "\n".join(lines + ["", *_how(measured, model)])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *_commands(measured, card_name(folder, facts)),
+            *_trained_on(measured, facts.get("trained_on", [])),
+            *_circumstances(measured),
+        ]
+    )
 
 
-def _column_title(split: str, results: dict[str, Any]) -> str:
-    speakers = list(results.get("speakers", {}))
-    who = ", ".join(speakers) if len(speakers) <= 8 else f"{len(speakers)} speakers"
-    return f"`{split}`: {who}, {results['clips']} clips"
+def _commands(measured: Sequence[Measurement], model: str) -> list[str]:
+    commands = [each.command(model) for each in measured]
+    return ["From the video files through the whole pipeline:", "", "```bash", *commands, "```", ""]
 
 
-def _how(measured: Mapping[str, dict[str, Any]], model: str) -> list[str]:
-    lines = ["From the video files through the whole pipeline:", "", "```bash"]
-    lines += [f"lip2wav evaluate --model {model} --data GRID --split {split} -o out/{split}" for split in measured]
-    lines += ["```", ""]
-    first = next(iter(measured.values()))
+def _trained_on(measured: Sequence[Measurement], trained_on: Sequence[str]) -> list[str]:
+    """What is known about whether measured clips were trained on; nothing, where nothing is known."""
+    lines = []
+    known = {name.partition("/")[0] for name in trained_on}
+    seen = [each for each in measured if f"{each.data}/{each.split}" in trained_on]
+    held_out = [each for each in measured if each.data in known and each not in seen]
+    if held_out:
+        lines.append(f"No clip of {_splits(held_out)} was trained on.")
+    if seen:
+        lines.append(f"The clips of {_splits(seen)} were trained on: these numbers do not show how it reads others.")
+    return lines
+
+
+def _splits(measured: Sequence[Measurement]) -> str:
+    *first, last = [f"`{each.split}`" for each in measured]
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _circumstances(measured: Sequence[Measurement]) -> list[str]:
+    """Judge, intervals, confidence and machine."""
+    lines = []
+    first = measured[0].results
     if "judge" in first:
         lines.append(f"Judge: {first['judge']}; guessing from the grammar gives {100 * first['chance_wer']:.0f} %.")
     lines.append(f"Intervals: {first['confidence_interval']}.")
-    for split, own in measured.items():
-        if "calibration" in own:
-            lines.append(_confidence(split, own["calibration"]))
+    for each in measured:
+        if "calibration" in each.results:
+            lines.append(_confidence(each.split, each.results["calibration"]))
     computer = first["machine"]
     accelerator = f", {computer['accelerator']}" if computer["accelerator"] else ""
     lines.append(
@@ -229,73 +378,46 @@ def _with_table(text: str, table: str) -> str:
     return "\n".join([*lines, "", HEADING, "", block]) + "\n"
 
 
-def _with_metadata(
-    text: str, folder: Path, measured: dict[str, dict[str, Any]], dataset_name: str, dataset_type: str
-) -> str:
+# ---------------------------------------------------------------------------------------------------------------------
+# The metadata
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _with_metadata(text: str, folder: Path, measured: Sequence[Measurement]) -> str:
     """The card's text with the `model-index` of these results in its metadata."""
     from huggingface_hub import EvalResult, ModelCard
 
     try:
         card = ModelCard(text)
     except ValueError as error:
-        raise CardError(f"{folder / 'README.md'}: its metadata cannot be read ({error}).") from error
-    card.data.model_name = card.data.get("model_name") or folder.resolve().name
+        raise CardError(f"{folder / 'README.md'}: its metadata cannot be read ({one_line(error)}).") from error
+    card.data.model_name = card.data.get("model_name") or card_name(folder, known_facts(folder))
     card.data.eval_results = [
         EvalResult(
             task_type="video-to-speech",
             task_name="Video to speech",
-            dataset_type=dataset_type,
-            dataset_name=dataset_name,
-            dataset_split=split,
+            dataset_type=each.dataset_type,
+            dataset_name=each.dataset,
+            dataset_split=each.split_measured,
             metric_type=key,
             metric_name=SUMMARY[key].label if key in SUMMARY else key,
             metric_value=round(value["value"], DIGITS),
         )
-        for split, own in measured.items()
-        for key, value in own["overall"].items()
+        for each in measured
+        for key, value in each.results["overall"].items()
         if value["value"] is not None
     ]
     return str(card).rstrip("\n") + "\n"
 
 
-def card_command(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A saved model with a README.md.", show_default=False)
-    ],
-    results: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--results",
-            metavar="SPLIT=FILE",
-            help="The results.json of a split; may be repeated. By default what lies in FOLDER/results.",
-            show_default=False,
-        ),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit status 2 if the card says something else.")
-    ] = False,
-) -> None:
-    """Put a model's measured results into its card: the metadata and the table, from results.json.
-
-    \b
-    Examples:
-      lip2wav card runs/mine/best --results validation=out/s1/results.json
-      lip2wav card runs/mine/best --check
-    """
-    try:
-        sources = dict(_split_and_file(entry) for entry in results or ())
-        update_card(folder, sources, check=check)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    typer.echo(f"{folder / 'README.md'}: {'tells what was measured' if check else 'written'}.")
-
-
-def _split_and_file(entry: str) -> tuple[str, str]:
-    split, equals, path = entry.partition("=")
-    if not equals or not path:
-        raise CardError(f"--results {entry}: give SPLIT=FILE, such as validation=out/s1/results.json.")
-    return split, path
-
-
-__all__ = ["CardError", "card_command", "results_table", "update_card"]
+__all__ = [
+    "CardError",
+    "Measurement",
+    "check_weights",
+    "limited",
+    "read_measurements",
+    "results_table",
+    "store_results",
+    "stored_measurements",
+    "update_card",
+]

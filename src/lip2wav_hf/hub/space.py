@@ -1,0 +1,132 @@
+"""What a Space needs of this package: the modules that its app imports, the files these read, and some checkpoints."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..models import CHECKPOINTS, DOWNLOADED
+from .remote_code import PACKAGE, remote_code_files
+
+
+OWN_REQUIREMENT = re.compile(r"^\s*lip2wav[_-]hf\s*(\[(?P<extras>[^]]*)\])?", re.IGNORECASE)
+
+# Folders and files that modules read, by the module's place in the package.
+READS = {
+    "__init__.py": ("assets",),
+    "face_tracking.py": ("face_models",),
+    "evaluation/report.py": ("templates",),
+    "hub/card_texts.py": ("hub_cards",),
+    "metrics/synchrony.py": ("checkpoints/grid-sync",),
+}
+
+
+def package_files(sources: Iterable[Path], checkpoints: Sequence[str] = ()) -> dict[str, Path]:
+    """
+    The part of this package that an app needs, as a folder beside it.
+
+    Args:
+        sources (iterable of `Path`): the app's own Python files. What they import of this package is found in their
+            text, at whatever depth of functions; with it goes what that imports in turn.
+        checkpoints (sequence of `str`, *optional*): bundled models that the app offers.
+
+    Returns:
+        `dict[str, Path]`: path beside the app, such as `"lip2wav_hf/video.py"`, and the file.
+    """
+    # The networks, the extractor and the pipeline always go: they are what the package is.
+    waiting = [*sources, PACKAGE / "__init__.py", *remote_code_files()]
+    seen: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting += _imported_files(path)
+    modules = {path for path in seen if PACKAGE in path.parents}
+    files = set(modules)
+    for module in modules:
+        for name in READS.get(module.relative_to(PACKAGE).as_posix(), ()):
+            files |= set(
+                _model_files(PACKAGE / name) if name.startswith("checkpoints/") else _all_files(PACKAGE / name)
+            )
+    for name in checkpoints:
+        files |= set(_model_files(CHECKPOINTS / name))
+    return {f"{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}": path for path in sorted(files)}
+
+
+def requirements(lines: Sequence[str]) -> list[str] | None:
+    """
+    The requirements of a Space beside which the package lies: in place of the package, what that needs itself.
+
+    Args:
+        lines (sequence of `str`): of requirements.txt.
+
+    Returns:
+        `list[str]`, *optional*: the lines; `None` if they do not name this package.
+    """
+    ours = [match for match in map(OWN_REQUIREMENT.match, lines) if match]
+    if not ours:
+        return None
+    extras = [extra.strip() for match in ours for extra in (match["extras"] or "").split(",")]
+    return [*(line for line in lines if not OWN_REQUIREMENT.match(line)), *_needed(extras)]
+
+
+def _needed(extras: Sequence[str]) -> list[str]:
+    """What this package needs, with some of its extras; gradio is left out: a Space has it."""
+    from packaging.requirements import Requirement
+
+    wanted = {}
+    for requirement in map(Requirement, importlib.metadata.requires("lip2wav_hf") or ()):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras):
+            wanted[requirement.name] = f"{requirement.name}{requirement.specifier}"
+    return [line for name, line in sorted(wanted.items()) if name != "gradio"]
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _model_files(folder: Path) -> Iterator[Path]:
+    """What it takes to run a model: not its results, nor the networks that trained it."""
+    return (path for pattern in DOWNLOADED for path in folder.glob(pattern))
+
+
+def _imported_files(path: Path) -> list[Path]:
+    """Files of this package that a file imports, with the packages that they lie in."""
+    found = []
+    for name in _imported_names(path):
+        parts = name.split(".")
+        if parts[0] != PACKAGE.name:
+            continue
+        place = PACKAGE
+        for part in parts[1:]:
+            if (place / "__init__.py").is_file():
+                found.append(place / "__init__.py")
+            place = place / part
+            if place.with_suffix(".py").is_file():
+                found.append(place.with_suffix(".py"))
+        if (place / "__init__.py").is_file():
+            found.append(place / "__init__.py")
+        if name.endswith(".metric_folder"):  # a function that loads any of the metrics
+            found += place.parent.glob("*/*.py")
+    return found
+
+
+def _imported_names(path: Path) -> Iterator[str]:
+    """Absolute names of all that a file imports; of `from a import b` both `a` and `a.b`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:
+                folder = path.parents[node.level - 1]
+                inside = folder.relative_to(PACKAGE.parent).parts if PACKAGE.parent in folder.parents else ()
+                module = ".".join([*inside, *([module] if module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+__all__ = ["package_files", "requirements"]

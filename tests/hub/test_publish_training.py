@@ -1,0 +1,129 @@
+"""`--push_to_hub`: from clips to a measured model on the Hub, through the command line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import TINY_CONFIG
+from hub_stub import HubStub
+from lip2wav_hf.hub.publish_training import check_publishing
+from lip2wav_hf.hub.push import HubError
+from lip2wav_hf.synthetic.corpus import write_corpus
+from lip2wav_hf.train import parse_arguments
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """Two steps of a tiny generator with a critic, on four synthetic clips."""
+    folder = tmp_path_factory.mktemp("publishing")
+    write_corpus(folder / "corpus", speakers=["synthetic1"], sentences_per_speaker=4, seed=3)
+    (folder / "model.json").write_text(json.dumps(TINY_CONFIG | {"model_type": "lip2wav"}))
+    path = folder / "recipe.yaml"
+    path.write_text(
+        f"data_dir: [{folder / 'corpus'}]\ncache_dir: {folder / 'cache'}\nconfig: {folder / 'model.json'}\n"
+        "max_steps: 2\nbatch_size: 2\nmixed_precision: 'no'\nwith_tracking: false\ndataloader_workers: 0\n"
+        "preprocessing_workers: 1\nvalidation_clips: 0\nadversarial: 0.01\ndecoder_windows: 2\npush_to_hub: true\n"
+    )
+    return path
+
+
+def train(recipe, environment, *arguments, launcher=()):
+    command = [sys.executable, *launcher, "-m", "lip2wav_hf.train", str(recipe), *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, timeout=400
+    )
+
+
+def published_files(hub):
+    repository = hub.repositories["model", "alice/voice"]
+    return repository.commits[repository.branches["main"]].files
+
+
+OPTIONS = ("--hub_model_id", "alice/voice", "--hub_license", "cc-by-4.0")
+
+
+def test_a_training_ends_on_the_hub(recipe, tmp_path):
+    with HubStub() as hub:
+        options = ["--hub_model_id", "alice/voice", "--hub_license", "cc-by-4.0", "--output_dir", tmp_path / "run"]
+        done = train(recipe, hub.environment(tmp_path / "home"), *options)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert f"published: {hub.url}/alice/voice/commit/" in done.stdout
+        files = published_files(hub)
+    assert {"model.safetensors", "critic/model.safetensors", "results/validation.json", "README.md"} <= set(files)
+    card = files["README.md"].decode()
+    assert "model-index" in card and "2 steps" in card and "# voice\n" in card
+    assert "name: corpus\n" in card and "name: GRID" not in card and "--data GRID" not in card
+    assert "No clip of `validation` was trained on." in card
+    assert " core-hours, on 1 x " in card and "emissions:" in card
+
+
+@pytest.mark.parametrize("tracking", ["false", "true"])
+def test_several_processes_publish_once(recipe, tmp_path, tracking):
+    """The main process measures and publishes alone, after the process group has gone or while the others wait."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    with HubStub() as hub:
+        options = [*OPTIONS, "--batch_size", "1", "--with_tracking", tracking, "--output_dir", tmp_path / "run"]
+        done = train(recipe, hub.environment(tmp_path / "home"), *options, launcher=launcher)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("published: ") == 1
+        files = published_files(hub)
+    assert b"2 steps, each of 2 batch(es) of 1 clips" in files["README.md"]
+    assert json.loads(files["results/validation.json"])["clips"] == 1
+
+
+def test_a_corpus_of_archives_is_measured_too(recipe, tmp_path):
+    corpus = Path(yaml.safe_load(recipe.read_text())["data_dir"][0])
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    shutil.copy(corpus / "splits.json", packed)
+    shutil.copytree(corpus / "alignments", packed / "alignments")
+    with zipfile.ZipFile(packed / "synthetic1.zip", "w") as archive:
+        for path in (corpus / "video" / "synthetic1").iterdir():
+            archive.write(path, f"synthetic1/{path.name}")
+    with HubStub() as hub:
+        options = [*OPTIONS, "--data_dir", packed, "--output_dir", tmp_path / "run"]
+        done = train(recipe, hub.environment(tmp_path / "home"), *options)
+        assert done.returncode == 0, done.stderr[-3000:]
+        results = json.loads(published_files(hub)["results/validation.json"])
+    assert results["clips"] == 1 and results["data"] == "packed" and not results["failures"]
+
+
+def test_options_are_checked_without_a_network(recipe):
+    """What a test of documented commands can call."""
+    for options, complaint in (
+        (["--hub_model_id", "alice/voice", "--hub_private"], "needs --hub_model_id .* and --hub_license"),
+        ([*OPTIONS, "--network", "syncnet"], "publishes a generator"),
+        (["--hub_model_id", "a/b/c", "--hub_license", "mit"], "no name of a repository"),
+        (OPTIONS, None),
+    ):
+        sections = parse_arguments([str(recipe), *options])
+        models, optimization = sections[1], sections[-1]
+        if complaint is None:
+            check_publishing(optimization, models.network)
+        else:
+            with pytest.raises(HubError, match=complaint):
+                check_publishing(optimization, models.network)
+
+
+@pytest.mark.parametrize(
+    ("options", "token", "complaint"),
+    [
+        (["--hub_license", "cc-by-4.0"], "hf_aliceToken", "needs --hub_model_id"),
+        (["--hub_model_id", "alice/voice"], "hf_aliceToken", "--hub_license"),
+        (["--hub_model_id", "alice/voice", "--hub_license", "mit"], None, "needs a token"),
+        (["--hub_model_id", "alice/voice", "--hub_license", "mit"], "hf_wrong", "does not take this token"),
+    ],
+)
+def test_what_would_fail_at_the_end_fails_at_the_start(recipe, tmp_path, options, token, complaint):
+    with HubStub() as hub:
+        environment = hub.environment(tmp_path / "home", token)
+        done = train(recipe, environment, *options, "--output_dir", tmp_path / "run")
+    assert done.returncode == 2 and complaint in done.stderr, done.stderr[-2000:]
+    assert not (tmp_path / "run").exists()
