@@ -108,6 +108,9 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
 
     model_input_names = ["pixel_values_videos", "frame_mask"]
 
+    # `save_pretrained` writes the code beside the settings, and `AutoFeatureExtractor` finds it there.
+    _auto_class = "AutoFeatureExtractor"
+
     def __init__(
         self,
         frame_rate: float = 25.0,

@@ -52,8 +52,6 @@ def load_pipeline(model: Any, device: str | int | None, dtype: str | None) -> tu
     start = time.perf_counter()
     from transformers import pipeline
 
-    import lip2wav_hf  # noqa: F401, registers the task
-
     options = {"model": str(folder), "device": device, "dtype": dtype}
     try:
         pipe = pipeline("video-to-speech", **{key: value for key, value in options.items() if value is not None})

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import validate_repo_id
 
-from .. import __version__
 from ..errors import one_line
 from ..models import NETWORKS, bundled_models
 from .card_texts import OWNER
@@ -158,8 +158,9 @@ def send(upload: Upload, destination: Destination, name: str) -> Upload:
     _put_in_name(upload)
     if destination.dry_run:
         return upload
-    api = HfApi(token=destination.token, library_name="lip2wav_hf", library_version=__version__)
-    message = destination.message or f"Upload {name} with lip2wav_hf {__version__}"
+    release = version("lip2wav_hf")
+    api = HfApi(token=destination.token, library_name="lip2wav_hf", library_version=release)
+    message = destination.message or f"Upload {name} with lip2wav_hf {release}"
     try:
         _commit(api, upload, destination, message)
     except HubError:
