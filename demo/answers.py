@@ -8,17 +8,20 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 
 from lip2wav_hf import VideoToSpeechPipeline
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
+from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.face_tracking import FaceTrackingError
-from lip2wav_hf.pipeline_video_to_speech import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, Word
+from lip2wav_hf.pipeline_video_to_speech import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, SpokenVideo, Word
 from lip2wav_hf.plotting import plot_speech
 from lip2wav_hf.video import VideoError, VideoReader
 
@@ -30,7 +33,7 @@ _drawer = ThreadPoolExecutor(1, thread_name_prefix="draw")
 _scoring = threading.Lock()
 
 
-class RequestError(ValueError):
+class RequestError(Lip2WavError):
     """A video that the page does not take; the message says which, why, and what to do."""
 
 
@@ -98,11 +101,14 @@ class Answer:
         }
 
 
-def check_video(path: str | None, limits: Limits) -> None:
+def check_video(path: str | None, limits: Limits) -> str:
     """
     Refuse what is no video or goes beyond the limits, before the work begins.
 
     The pictures are counted from the packets in the file, not taken from what its header promises.
+
+    Returns:
+        `str`: the path.
 
     Raises:
         RequestError: with what is wrong and what to do.
@@ -134,13 +140,14 @@ def check_video(path: str | None, limits: Limits) -> None:
             f"{name} has larger pictures or more of them per second than this page takes (3840 x 2160,"
             f" {limits.frame_rate:g} per second). Save it smaller; 360 lines and 25 per second are plenty."
         )
+    return path
 
 
 def _measure(path: str, limits: Limits) -> tuple[int, float, int]:
     """(pixels of a picture, seconds, pictures): counting ends as soon as a limit is passed."""
     frames, first, last = 0, None, 0.0
     with av.open(path, metadata_errors="replace") as container:
-        stream = container.streams.best("video")
+        stream = cast(av.VideoStream, container.streams.best("video"))
         pixels = stream.codec_context.width * stream.codec_context.height
         try:
             for packet in container.demux(stream):
@@ -182,7 +189,7 @@ def answer_with(pipe: VideoToSpeechPipeline, checkpoint: str, video: str, folder
     """
     start = time.perf_counter()
     try:
-        result = pipe(video, return_crops=True)
+        result = cast(SpokenVideo, pipe(video, return_crops=True))
     except FaceTrackingError as error:
         raise RequestError(
             f"No face was found in {os.path.basename(video)}. Take a video in which one face looks towards the camera,"
@@ -239,8 +246,8 @@ def score(audio: np.ndarray, original: np.ndarray | None, sampling_rate: int) ->
 
 
 @functools.cache
-def metric_functions() -> tuple:
-    """The functions that score a pair of waveforms; none if `lip2wav_hf[evaluate]` is not installed."""
+def metric_functions() -> tuple[Callable[..., dict[str, float]], ...]:
+    """The functions that score a pair of waveforms; none without the packages of the extra `evaluate`."""
     try:
         from lip2wav_hf.metrics.pesq.pesq import pesq_pair
         from lip2wav_hf.metrics.stoi.stoi import stoi_pair
@@ -249,7 +256,7 @@ def metric_functions() -> tuple:
     return pesq_pair, stoi_pair
 
 
-def _doubts(result: dict) -> list[str]:
+def _doubts(result: SpokenVideo) -> list[str]:
     doubts = []
     if result["face_coverage"] < LOW_FACE_COVERAGE:
         doubts.append(f"a face is seen in only {result['face_coverage']:.0%} of the pictures; the rest is guessed")

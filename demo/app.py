@@ -3,6 +3,8 @@
 It listens on 127.0.0.1 unless told otherwise, asks no other machine for anything, and leaves no file behind.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import shutil
@@ -11,7 +13,12 @@ import socket
 import sys
 import tempfile
 import time
+from typing import TYPE_CHECKING
 
+
+if TYPE_CHECKING:  # Gradio is imported late
+    import gradio as gr
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A page loads nothing from elsewhere: the browser itself is told to refuse it.
 CONTENT_POLICY = (
@@ -24,11 +31,11 @@ CONTENT_POLICY = (
 class ContentPolicy:
     """ASGI middleware that adds the header `Content-Security-Policy` to every response."""
 
-    def __init__(self, app):
+    def __init__(self, app: ASGIApp):
         self.app = app
 
-    async def __call__(self, scope, receive, send):
-        async def send_with_policy(message):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message.setdefault("headers", [])
                 message["headers"] = [
@@ -104,7 +111,7 @@ def serve(options: argparse.Namespace, folder: str) -> None:
     blocks.block_thread()
 
 
-def launch(page, host: str, port: int, max_megabytes: float) -> str:
+def launch(page: gr.Blocks, host: str, port: int, max_megabytes: float) -> str:
     """Start the server of a page, without waiting for its end; returns the page's address."""
     import gradio as gr
     from page import CSS, HEAD

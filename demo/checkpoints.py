@@ -1,26 +1,14 @@
 """Which checkpoints the page offers: the bundled ones, and those named on the command line or in the environment."""
 
-import json
 import os
 from pathlib import Path
 
-from lip2wav_hf import DEFAULT_CHECKPOINT, Lip2WavConfig, VideoToSpeechPipeline
+from lip2wav_hf import VideoToSpeechPipeline
 from lip2wav_hf.commands.speak import load_pipeline
-from lip2wav_hf.models import find_model
+from lip2wav_hf.models import ModelError, bundled_models, find_model
 
 
 ENVIRONMENT = "LIP2WAV_CHECKPOINTS"  # folders and repositories, separated by commas or white space
-
-
-def bundled_checkpoints() -> list[str]:
-    """Names of the generators that come with the package, the default one first."""
-    default = Path(DEFAULT_CHECKPOINT)
-    configs = sorted(default.parent.glob("*/config.json"), key=lambda path: (path.parent.name != default.name, path))
-    return [
-        path.parent.name
-        for path in configs
-        if json.loads(path.read_text(encoding="utf-8")).get("model_type") == Lip2WavConfig.model_type
-    ]
 
 
 def checkpoint_folders(extra: list[str]) -> dict[str, Path]:
@@ -34,20 +22,20 @@ def checkpoint_folders(extra: list[str]) -> dict[str, Path]:
         `dict[str, Path]`: A bundled checkpoint and a folder go by their folder's name, a repository by its own.
 
     Raises:
-        ValueError: for a folder or repository that holds no model, or two that would have the same name.
+        ModelError: for a folder or repository that holds no model, or two that would have the same name.
     """
     named = os.environ.get(ENVIRONMENT, "").replace(",", " ").split()
     folders: dict[str, Path] = {}
-    for model in dict.fromkeys([*bundled_checkpoints(), *named, *extra]):
+    for model in dict.fromkeys([*bundled_models(), *named, *extra]):
         folder = find_model(model)
         name = Path(os.path.abspath(model)).name if Path(model).is_dir() else model
         if name in folders and folders[name] != folder:
-            raise ValueError(
+            raise ModelError(
                 f"two checkpoints are named {name!r}: {folders[name]} and {folder}. Rename one of the folders."
             )
         folders[name] = folder
     if not folders:
-        raise ValueError("there is no checkpoint: this installation has none bundled. Name a folder or a repository.")
+        raise ModelError("there is no checkpoint: this installation has none bundled. Name a folder or a repository.")
     return folders
 
 
@@ -63,6 +51,6 @@ def load_checkpoints(extra: list[str], device: str | None = None) -> dict[str, V
         `dict[str, VideoToSpeechPipeline]`: Pipelines by the name of their checkpoint, the default one first.
 
     Raises:
-        ValueError: as for [`checkpoint_folders`], and for weights that do not load.
+        Lip2WavError: as for [`checkpoint_folders`], and for weights that do not load.
     """
     return {name: load_pipeline(folder, device) for name, folder in checkpoint_folders(extra).items()}

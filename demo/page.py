@@ -16,6 +16,7 @@ from answers import METRICS, Answer, Limits, RequestError, answer_with, check_vi
 
 import lip2wav_hf
 from lip2wav_hf import VideoToSpeechPipeline
+from lip2wav_hf.errors import install_extra
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
 
 
@@ -28,6 +29,10 @@ CSS = """
 #page-status .failure { padding: .7rem 1rem; border-radius: .5rem; border: 1px solid #b91c1c; background: #fef2f2;
   color: #7f1d1d; }
 #page-status .success { opacity: .75; }
+.prose table { width: 100%; border: 0 !important; border-collapse: collapse; }
+.prose tr { border: 0 !important; }
+.prose th, .prose td { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
+  padding: .35rem .75rem .35rem 0 !important; text-align: left; }
 .waiting { opacity: .6; }
 #video button[aria-label="Trim video to selection"] { display: none; }
 #video.no-preview::after { content: "This browser cannot show the format. It is read all the same."; display: block;
@@ -79,13 +84,13 @@ class Page:
         return self._workers.submit(self._answer, video, names).result()
 
     def _answer(self, video: str | None, names: list[str]) -> list[Answer]:
-        check_video(video, self.limits)
+        path = check_video(video, self.limits)
         cache = Path(os.environ["GRADIO_TEMP_DIR"])
         remove_old_folders(cache, KEEP_SECONDS)
         folder = cache / "answers" / uuid.uuid4().hex
         folder.mkdir(parents=True)
         try:
-            return [answer_with(self.checkpoints[name], name, video, folder) for name in names]
+            return [answer_with(self.checkpoints[name], name, path, folder) for name in names]
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -96,7 +101,7 @@ class Page:
         for answer in answers:
             shutil.rmtree(Path(answer[0].wav).parents[1], ignore_errors=True)
 
-    def press_speak(self, video: str | None, checkpoint: str, second: str):
+    def press_speak(self, video: str | None, checkpoint: str, second: str) -> list:
         """Values of all components of the result, or a message."""
         names = [checkpoint] if second in (NONE, checkpoint) else [checkpoint, second]
         start = time.perf_counter()
@@ -149,8 +154,9 @@ class Page:
             self._notes()
             with gr.Row():
                 with gr.Column(scale=2, min_width=300):
-                    video, checkpoint, second, button, status = self._inputs()
+                    video, checkpoint, second, button = self._inputs()
                 with gr.Column(scale=3, min_width=300):
+                    status = gr.HTML("", elem_id="page-status", padding=False)
                     waiting = gr.Markdown("*The answer will be here.*", elem_classes="waiting")
                     with gr.Row():
                         heads = [self._answer_head("first"), self._answer_head("second")]
@@ -159,21 +165,21 @@ class Page:
             original = self._comparison()
             answers = [component for pair in zip(heads, details) for part in pair for component in part]
             outputs = [status, waiting, *answers, *original]
-            shared = {"concurrency_limit": self.concurrency, "concurrency_id": "speak"}
             button.click(
                 self.press_speak,
                 [video, checkpoint, second],
                 outputs,
                 api_visibility="private",
                 show_progress_on=[status],
-                **shared,
+                concurrency_limit=self.concurrency,
+                concurrency_id="speak",
             )
             # The answer to another video goes, in the browser itself.
             video.change(None, None, outputs, js=self._clear_result())
-            self._endpoints(video, checkpoint, shared)
+            self._endpoints(video, checkpoint)
         return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=self.concurrency)
 
-    def _notes(self):
+    def _notes(self) -> None:
         gr.Markdown(
             "# Speech from a silent face\n"
             "The model watches the mouth of a person in a video and says what it seems to say. It never gets the sound"
@@ -195,7 +201,7 @@ class Page:
                 " them). It is read all the same."
             )
 
-    def _inputs(self):
+    def _inputs(self) -> tuple[gr.Video, gr.Dropdown, gr.Dropdown, gr.Button]:
         names = self.list_checkpoints()
         video = gr.Video(
             label=f"Video (up to {self.limits.seconds:g} s, {self.limits.megabytes:g} MB)",
@@ -215,8 +221,7 @@ class Page:
                 visible=len(names) > 1,
             )
         button = gr.Button("Speak", variant="primary", elem_id="speak")
-        status = gr.HTML("", elem_id="page-status", min_height=40)
-        return video, checkpoint, second, button, status
+        return video, checkpoint, second, button
 
     def _answer_head(self, place: str) -> list:
         with gr.Column(visible=False, min_width=300) as column:
@@ -231,7 +236,6 @@ class Page:
         return [column, text, speech, wav, mp4, words]
 
     def _answer_details(self, place: str) -> list:
-        options = {"interactive": False, "buttons": [], "show_label": False}
         with gr.Column(visible=False, min_width=300) as column:
             title = gr.Markdown()
             picture = gr.Image(
@@ -244,10 +248,10 @@ class Page:
             with gr.Row():
                 with gr.Column(min_width=140):
                     gr.Markdown("The video with its new sound")
-                    spoken = gr.Video(elem_id=f"{place}-video", **options)
+                    spoken = gr.Video(elem_id=f"{place}-video", interactive=False, buttons=[], show_label=False)
                 with gr.Column(min_width=140):
                     gr.Markdown("What the model sees: the tracked mouth")
-                    mouth = gr.Video(elem_id=f"{place}-mouth", **options)
+                    mouth = gr.Video(elem_id=f"{place}-mouth", interactive=False, buttons=[], show_label=False)
         return [column, title, picture, spoken, mouth]
 
     def _comparison(self) -> list:
@@ -262,7 +266,7 @@ class Page:
                     table = gr.Markdown(elem_id="scores")
         return [column, sound, table]
 
-    def _endpoints(self, video: gr.Video, checkpoint: gr.Dropdown, shared: dict):
+    def _endpoints(self, video: gr.Video, checkpoint: gr.Dropdown) -> None:
         """`/speak` and `/checkpoints`, for `gradio_client`. Nothing of them is to be seen on the page."""
         outputs = [
             gr.File(label="speech", visible=False),
@@ -270,7 +274,14 @@ class Page:
             gr.JSON(label="details", visible=False),
         ]
         trigger = gr.Button(visible=False)
-        trigger.click(self.speak, [video, checkpoint], outputs, api_name="speak", **shared)
+        trigger.click(
+            self.speak,
+            [video, checkpoint],
+            outputs,
+            api_name="speak",
+            concurrency_limit=self.concurrency,
+            concurrency_id="speak",
+        )
         gr.api(self.list_checkpoints, api_name="checkpoints", queue=False)
 
 
@@ -315,7 +326,7 @@ def _show_original(answers: list[Answer]) -> list:
 
 def _score_table(answers: list[Answer]) -> str:
     if not metric_functions():
-        return "For scores, install the metrics: `pip install lip2wav_hf[evaluate]`."
+        return f"Scores need the metrics: {install_extra('evaluate')}."
     heads = " | ".join(_escape(answer.checkpoint) for answer in answers)
     rows = "\n".join(
         f"| {title} | {' | '.join(f'{a.scores[name]:.2f}' if name in a.scores else '–' for a in answers)} |"

@@ -20,7 +20,7 @@ from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 
 
-pytest.importorskip("gradio", reason="the demo page needs gradio: pip install 'lip2wav_hf[demo]'")
+pytest.importorskip("gradio", reason="the demo page needs gradio: make install")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEMO = REPOSITORY / "demo"
@@ -265,6 +265,14 @@ def test_it_listens_on_this_machine_alone_unless_told_otherwise(demo_path, monke
     monkeypatch.setenv("GRADIO_SERVER_NAME", "::1")
     assert parse_options([]).host == "::1"
     assert parse_options(["--host", "localhost"]).host == "localhost"
+
+
+def test_without_the_metrics_it_says_how_to_install_them(page, monkeypatch):
+    """The package is on no index: what can be installed is an extra of a checkout."""
+    monkeypatch.setattr("page.metric_functions", lambda: ())
+    from page import _score_table
+
+    assert _score_table([]) == "Scores need the metrics: pip install '.[evaluate]' in a checkout of lip2wav_hf."
 
 
 def test_options_out_of_range(demo_path, capsys):
