@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lip2wav_hf.audio import read_audio
+from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.metrics import synchrony
@@ -85,7 +86,7 @@ def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, m
     data = arguments.DataArguments(
         data_dir=[str(corpus)], cache_dir=str(tmp_path), preprocessing_workers=1, synchronize=["synthetic1"]
     )
-    options = (Lip2WavFeatureExtractor(), build.Lip2WavConfig(), None, 0, False)
+    options = (Lip2WavFeatureExtractor(), Lip2WavConfig(), None, 0, False)
     moved, _ = build.build_datasets(data, *options)
     data.synchronize = None
     unmoved, _ = build.build_datasets(data, *options)
@@ -99,8 +100,9 @@ def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, m
 def test_training_says_what_it_cannot_move(corpus, tmp_path, caplog):
     options = ["--data_dir", str(corpus), "--cache_dir", str(tmp_path), "--preprocessing_workers", "1"]
     data = parse_arguments([*options, "--synchronize", "s99"])[0]
-    build.build_datasets(data, Lip2WavFeatureExtractor(), build.Lip2WavConfig(), None, 0, False)
-    assert "--synchronize: there are no clips of s99." in caplog.text
+    build.build_datasets(data, Lip2WavFeatureExtractor(), Lip2WavConfig(), None, 0, False)
+    assert "--synchronize: there are no clips of s99. The sound of synthetic1 stays where" in caplog.text
+    assert "differs from a recipe that was measured with s99 in sync" in caplog.text
     with pytest.raises(TrainingError, match="not for its own training"):
         # The precision of the other tests: a process has only one.
         options += ["--network", "syncnet", "--synchronize", "synthetic1", "--mixed_precision", "no"]

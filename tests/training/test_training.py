@@ -47,7 +47,7 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run_arguments(corpus, tmp_path_factory):
+def recipe(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config = folder / "model.json"
     config.write_text(json.dumps(TINY_MODEL))
@@ -55,9 +55,14 @@ def run_arguments(corpus, tmp_path_factory):
     recipe.write_text(
         f"data_dir: [{corpus}]\ncache_dir: {folder / 'cache'}\nconfig: {config}\nmax_steps: 6\nbatch_size: 2\n"
         "mixed_precision: 'no'\nwith_tracking: false\ndataloader_workers: 0\npreprocessing_workers: 1\n"
-        "decoder_windows: 2\nstretch_probability: 0.3\n"
+        "stretch_probability: 0.3\n"
     )
     return [str(recipe)]
+
+
+@pytest.fixture(scope="module")
+def run_arguments(recipe):
+    return [*recipe, "--decoder_windows", "2"]
 
 
 @pytest.fixture
@@ -280,11 +285,11 @@ def test_training_lowers_the_loss(run_arguments, tmp_path):
     assert last < 0.8 * first
 
 
-def test_a_speech_encoder_is_trained_and_then_judges_the_generator(run_arguments, tmp_path):
+def test_a_speech_encoder_is_trained_and_then_judges_the_generator(recipe, run_arguments, tmp_path):
     config = tmp_path / "encoder.json"
     config.write_text(json.dumps({"hidden_size": 16, "num_layers": 1, "num_mel_bins": 20}))
     encoder = tmp_path / "encoder"
-    run(run_arguments, encoder, "--network", "speech_encoder", "--config", config)
+    run(recipe, encoder, "--network", "speech_encoder", "--config", config)
     assert Lip2WavSpeechEncoder.from_pretrained(encoder / "final").config.num_mel_bins == 20
     before = Lip2WavSpeechEncoder.from_pretrained(encoder / "final").state_dict()
     state = run(run_arguments, tmp_path / "generator", "--speech_encoder", encoder / "final")
@@ -310,7 +315,7 @@ def test_perceptual_losses_vanish_for_a_perfect_prediction(cached_clip):
     assert objective.perceptual_losses(target + 1, target, batch)["perceptual"].item() > 0.01
 
 
-def test_the_frame_decoder_is_heard_at_its_own_rate(run_arguments, tmp_path):
+def test_the_frame_decoder_is_heard_at_its_own_rate(recipe, tmp_path):
     config, encoder = tmp_path / "frame.json", tmp_path / "encoder"
     config.write_text(
         json.dumps(TINY_MODEL | {"decoder_type": "frame", "decoder_channels": 16, "sampling_rate": 32000})
@@ -320,7 +325,7 @@ def test_the_frame_decoder_is_heard_at_its_own_rate(run_arguments, tmp_path):
     options += ["--waveform", 1, "--power", 0.1, "--total_variation", 0.1, "--adversarial", 0.01, "--critic_warmup", 0]
     critic = tmp_path / "critic.json"
     critic.write_text(json.dumps(TINY_CRITIC))
-    losses = losses_of(run_arguments, tmp_path / "run", *options, "--critic_config", critic)
+    losses = losses_of(recipe, tmp_path / "run", *options, "--critic_config", critic)
     names = {"waveform", "power", "total_variation", "perceptual", "wasserstein", "penalty", "adversarial"}
     assert names <= set(losses[0]) and all(math.isfinite(value) for value in losses[1].values())
 
@@ -390,11 +395,11 @@ def test_gathering_gradients_over_batches(run_arguments, tmp_path, fresh_acceler
     assert progress["step"] == 2 and checkpoints.find_checkpoints(tmp_path)[-1].name == "checkpoint-2"
 
 
-def test_gathered_gradients_are_the_mean_of_the_batches(run_arguments, tmp_path, fresh_accelerator, monkeypatch):
+def test_gathered_gradients_are_the_mean_of_the_batches(recipe, tmp_path, fresh_accelerator, monkeypatch):
     config = tmp_path / "encoder.json"
     config.write_text(json.dumps({"hidden_size": 16, "num_layers": 1, "num_mel_bins": 20, "dropout": 0.0}))
     options = ["--network", "speech_encoder", "--config", config, "--gradient_accumulation_steps", 2]
-    arguments = [*run_arguments, *options, "--output_dir", tmp_path, "--learning_rate", 0]
+    arguments = [*recipe, *options, "--output_dir", tmp_path, "--learning_rate", 0]
     state = build.build_state(parse_arguments([*map(str, arguments)]))
     monkeypatch.setattr(objectives, "vary_mel", lambda mel: mel)
     seen, batches, gradients = [], [], []
@@ -446,11 +451,11 @@ def test_an_exploding_loss_stops_the_run_and_keeps_the_last_checkpoint(run_argum
     assert all(torch.equal(weights[name], value) for name, value in weights_of(tmp_path / "checkpoint-3").items())
 
 
-def test_the_frame_decoder_trains(run_arguments, tmp_path):
+def test_the_frame_decoder_trains(recipe, tmp_path):
     config = tmp_path / "frame.json"
     config.write_text(json.dumps(TINY_MODEL | {"decoder_type": "frame", "decoder_channels": 16}))
     options = ["--config", config, "--waveform", 1.0, "--stretch_probability", 0, "--max_steps", 2]
-    state = run(run_arguments, tmp_path / "run", *options)
+    state = run(recipe, tmp_path / "run", *options)
     assert state.progress.step == 2
     assert weights_of(tmp_path / "run" / "final")["decoder.projection.weight"].isfinite().all()
 
@@ -476,15 +481,6 @@ def test_accelerate_launches_it(run_arguments, tmp_path):
     assert result.returncode == 0, result.stderr[-2000:]
     assert (tmp_path / "final" / "model.safetensors").is_file()
     assert list((tmp_path / "logs").rglob("events.out.tfevents*"))
-
-
-@pytest.mark.parametrize(("threads", "cores", "complaint"), [(1, 8, "OMP_NUM_THREADS=8"), (1, 1, ""), (2, 8, "")])
-def test_idle_cores_are_told_of(run_arguments, tmp_path, monkeypatch, caplog, threads, cores, complaint):
-    monkeypatch.setattr(build, "available_cores", lambda: cores)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    run(run_arguments, tmp_path, "--max_steps", 1)
-    assert ("OMP_NUM_THREADS" in caplog.text) == bool(complaint)
-    assert complaint in caplog.text
 
 
 def test_a_loss_that_is_no_number_stops_the_run(run_arguments, tmp_path, monkeypatch):

@@ -1,9 +1,9 @@
-"""The options of a training, in groups: what each is, and its default."""
+"""The options of a training, in groups: what each is, its default, and where it has an effect."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from ..errors import Lip2WavError
 
@@ -11,6 +11,32 @@ from ..errors import Lip2WavError
 class TrainingError(Lip2WavError):
     """Training arguments, data or a checkpoint that cannot be used, or a loss that is no longer a number."""
 
+
+@dataclass(frozen=True)
+class Use:
+    """
+    Where an option has an effect; part of its annotation. A run that sets one without effect is refused.
+
+    Attributes:
+        networks (`tuple[str, ...]`, *optional*): as `--network` names them; all by default.
+        decoder (`str`, *optional*): the `decoder_type` of the generator; any by default.
+        needs (`str`, *optional*): another option that must be set.
+        replaced_by (`str`, *optional*): another option that brings what this one would.
+    """
+
+    networks: tuple[str, ...] = ()
+    decoder: str | None = None
+    needs: str | None = None
+    replaced_by: str | None = None
+
+
+GENERATOR = Use(("generator",))
+ISTFT = Use(("generator",), decoder="istft")
+WORDS = Use(("generator", "speech_encoder"))
+PICTURES = Use(("generator", "syncnet"))  # the speech encoder sees none
+ENCODER = Use(("generator",), needs="speech_encoder")
+CRITIC = Use(("generator",), needs="adversarial")
+HUB = Use(("generator",), needs="push_to_hub")
 
 @dataclass
 class DataArguments:
@@ -29,16 +55,18 @@ class DataArguments:
     speakers: list[str] | None = field(
         default=None, metadata={"help": "Only these speakers; all of the split by default."}
     )
-    synchronize: list[str] | None = field(
+    synchronize: Annotated[list[str] | None, WORDS] = field(
         default=None,
         metadata={
             "help": "Speakers whose sounds are moved to where their mouths say they belong, which the sync network"
             " must tell well for them. GRID's own are early or late by about half a frame: nobody can foresee that."
         },
     )
-    sync_network: str | None = field(
+    sync_network: Annotated[str | None, Use(needs="synchronize")] = field(
         default=None,
-        metadata={"help": "Folder or Hub repo of the sync network for --synchronize; the bundled one by default."},
+        metadata={
+            "help": "Sync network for --synchronize: a folder, a Hub repo or a bundled model; grid-sync by default."
+        },
     )
     preprocessing_workers: int = field(default=2, metadata={"help": "Processes that prepare the cache."})
     dataloader_workers: int = field(default=1, metadata={"help": "Processes that load and vary clips."})
@@ -48,53 +76,71 @@ class DataArguments:
 class ModelArguments:
     """Where the networks come from."""
 
-    config: str | None = field(
+    config: Annotated[str | None, Use(replaced_by="pretrained")] = field(
         default=None, metadata={"help": "JSON file of the network's config; the default if not given."}
     )
-    pretrained: str | None = field(default=None, metadata={"help": "Folder or Hub repo whose weights to start from."})
+    pretrained: str | None = field(
+        default=None, metadata={"help": "Model to start from: a folder, a Hub repo or a bundled model."}
+    )
     network: str = field(
         default="generator", metadata={"help": "What to train: 'generator', 'speech_encoder' or 'syncnet'."}
     )
-    speech_encoder: str | None = field(
+    speech_encoder: Annotated[str | None, GENERATOR] = field(
         default=None,
-        metadata={"help": "Folder of a trained speech encoder, for the generator's perceptual losses."},
+        metadata={
+            "help": "Speech encoder for the perceptual losses: a folder, a Hub repo or a bundled model with one."
+        },
     )
-    feature_extractor: str | None = field(default=None, metadata={"help": "JSON file of a Lip2WavFeatureExtractor."})
+    feature_extractor: Annotated[str | None, Use(replaced_by="pretrained")] = field(
+        default=None, metadata={"help": "JSON file of a Lip2WavFeatureExtractor."}
+    )
 
 
 @dataclass
 class LossArguments:
     """Weights of the losses, all our choices; 0 turns one off."""
 
-    mel: float = field(default=1.0, metadata={"help": "L1 of the standardised log-mel spectrogram."})
-    envelope: float = field(
+    mel: Annotated[float, ISTFT] = field(default=1.0, metadata={"help": "L1 of the standardised log-mel spectrogram."})
+    envelope: Annotated[float, ISTFT] = field(
         default=2.0, metadata={"help": "Correlation of short-time envelopes of the mel spectrogram."}
     )
-    ctc: float = field(default=0.02, metadata={"help": "Connectionist temporal classification of the words."})
-    words: float = field(default=0.1, metadata={"help": "Cross-entropy of the word aligned to each frame."})
-    magnitude: float = field(default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."})
-    stft: float = field(default=0.3, metadata={"help": "Multi-resolution STFT loss of the waveform."})
-    spoken_envelope: float = field(
+    ctc: Annotated[float, WORDS] = field(
+        default=0.02, metadata={"help": "Connectionist temporal classification of the words."}
+    )
+    words: Annotated[float, WORDS] = field(
+        default=0.1, metadata={"help": "Cross-entropy of the word aligned to each frame."}
+    )
+    magnitude: Annotated[float, ISTFT] = field(
+        default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."}
+    )
+    stft: Annotated[float, GENERATOR] = field(
+        default=0.3, metadata={"help": "Multi-resolution STFT loss of the waveform."}
+    )
+    spoken_envelope: Annotated[float, ISTFT] = field(
         default=0.5, metadata={"help": "Correlation of short-time envelopes of the waveform (16 kHz)."}
     )
-    waveform: float = field(default=0.0, metadata={"help": "L1 of the waveform."})
-    power: float = field(default=0.0, metadata={"help": "Squared difference of the waveform's log power."})
-    total_variation: float = field(
+    waveform: Annotated[float, GENERATOR] = field(default=0.0, metadata={"help": "L1 of the waveform."})
+    power: Annotated[float, GENERATOR] = field(
+        default=0.0, metadata={"help": "Squared difference of the waveform's log power."}
+    )
+    total_variation: Annotated[float, GENERATOR] = field(
         default=0.0, metadata={"help": "Mean absolute difference of the waveform's neighbouring samples."}
     )
-    adversarial: float = field(
-        default=0.0, metadata={"help": "Minus the Wasserstein critic's score; 0 for no critic."}
+    adversarial: Annotated[float | None, GENERATOR] = field(
+        default=None, metadata={"help": "Minus the Wasserstein critic's score; no critic by default, and with 0."}
     )
-    perceptual: float = field(
+    perceptual: Annotated[float, ENCODER] = field(
         default=1.0, metadata={"help": "L1 of the speech encoder's features, where there is one (--speech_encoder)."}
     )
-    heard_words: float = field(
+    heard_words: Annotated[float, ENCODER] = field(
         default=0.2, metadata={"help": "Cross-entropy of the words that the speech encoder hears in each frame."}
     )
-    decoder_windows: int = field(
+    decoder_windows: Annotated[int, ISTFT] = field(
         default=8, metadata={"help": "Windows of predicted and of real mel the decoder learns from, each."}
     )
-    decoder_window_frames: int = field(default=64, metadata={"help": "Length of such a window, in mel frames."})
+    decoder_window_frames: Annotated[int, ISTFT] = field(
+        default=64, metadata={"help": "Length of such a window, in mel frames."}
+    )
 
 
 @dataclass
@@ -111,27 +157,31 @@ class AugmentationArguments:
     window_frames: int = field(
         default=64, metadata={"help": "Video frames cut from each clip at random; 0 for whole clips."}
     )
-    flip_probability: float = field(default=0.5, metadata={"help": "Mirror the picture."})
-    scale: float = field(default=0.08, metadata={"help": "Largest relative change of size."})
-    rotation: float = field(default=4.0, metadata={"help": "Largest rotation, in degrees."})
-    shift: float = field(default=4.0, metadata={"help": "Largest shift, in pixels of the crop."})
-    aspect: float = field(default=0.0, metadata={"help": "Largest relative change of width against height."})
-    shear: float = field(default=0.0, metadata={"help": "Largest shear, as the tangent of its angle."})
-    lighting: float = field(
+    flip_probability: Annotated[float, PICTURES] = field(default=0.5, metadata={"help": "Mirror the picture."})
+    scale: Annotated[float, PICTURES] = field(default=0.08, metadata={"help": "Largest relative change of size."})
+    rotation: Annotated[float, PICTURES] = field(default=4.0, metadata={"help": "Largest rotation, in degrees."})
+    shift: Annotated[float, PICTURES] = field(default=4.0, metadata={"help": "Largest shift, in pixels of the crop."})
+    aspect: Annotated[float, PICTURES] = field(
+        default=0.0, metadata={"help": "Largest relative change of width against height."}
+    )
+    shear: Annotated[float, PICTURES] = field(
+        default=0.0, metadata={"help": "Largest shear, as the tangent of its angle."}
+    )
+    lighting: Annotated[float, PICTURES] = field(
         default=0.0, metadata={"help": "Largest slope of brightness across the picture, of full white."}
     )
-    gamma: float = field(default=0.3, metadata={"help": "Largest change of log gamma."})
-    noise: float = field(
+    gamma: Annotated[float, PICTURES] = field(default=0.3, metadata={"help": "Largest change of log gamma."})
+    noise: Annotated[float, PICTURES] = field(
         default=0.05, metadata={"help": "Largest standard deviation of pixel noise, of normalised pixels."}
     )
-    blur_probability: float = field(default=0.15, metadata={"help": "Blur the picture."})
-    cutout_probability: float = field(
+    blur_probability: Annotated[float, PICTURES] = field(default=0.15, metadata={"help": "Blur the picture."})
+    cutout_probability: Annotated[float, PICTURES] = field(
         default=0.3, metadata={"help": "Hide a rectangle of the picture for the whole clip."}
     )
-    time_mask_probability: float = field(
+    time_mask_probability: Annotated[float, PICTURES] = field(
         default=0.5, metadata={"help": "Hide a run of up to `time_mask_frames` frames."}
     )
-    time_mask_frames: int = field(default=8, metadata={"help": "Longest run of hidden frames."})
+    time_mask_frames: Annotated[int, PICTURES] = field(default=8, metadata={"help": "Longest run of hidden frames."})
     stretch_probability: float = field(
         default=0.5, metadata={"help": "Play the clip slower or faster, pitch unchanged."}
     )
@@ -142,20 +192,26 @@ class AugmentationArguments:
 class CriticArguments:
     """The critic of the adversarial stage, which `adversarial` above 0 turns on. All are our choices."""
 
-    critic_config: str | None = field(
-        default=None, metadata={"help": "JSON file of the critic's config; the default if not given."}
+    critic_config: Annotated[str | None, Use(("generator",), needs="adversarial", replaced_by="critic_pretrained")] = (
+        field(default=None, metadata={"help": "JSON file of the critic's config; the default if not given."})
     )
-    critic_pretrained: str | None = field(
-        default=None, metadata={"help": "Folder or Hub repo of a critic to go on with."}
+    critic_pretrained: Annotated[str | None, CRITIC] = field(
+        default=None, metadata={"help": "Critic to go on with: a folder, a Hub repo or a bundled model with one."}
     )
-    critic_start: int = field(default=0, metadata={"help": "Step at which the critic begins to learn."})
-    critic_warmup: int = field(
+    critic_start: Annotated[int, CRITIC] = field(
+        default=0, metadata={"help": "Step at which the critic begins to learn."}
+    )
+    critic_warmup: Annotated[int, CRITIC] = field(
         default=100, metadata={"help": "Steps that it learns alone before the generator listens to it."}
     )
-    critic_steps: int = field(default=1, metadata={"help": "Its updates for each batch."})
-    critic_learning_rate: float = field(default=1e-4, metadata={"help": "Its learning rate (Adam)."})
-    critic_beta1: float = field(default=0.5, metadata={"help": "Its Adam's first decay rate."})
-    gradient_penalty: float = field(default=10.0, metadata={"help": "Weight of its gradient penalty."})
+    critic_steps: Annotated[int, CRITIC] = field(default=1, metadata={"help": "Its updates for each batch."})
+    critic_learning_rate: Annotated[float, CRITIC] = field(
+        default=1e-4, metadata={"help": "Its learning rate (Adam)."}
+    )
+    critic_beta1: Annotated[float, CRITIC] = field(default=0.5, metadata={"help": "Its Adam's first decay rate."})
+    gradient_penalty: Annotated[float, CRITIC] = field(
+        default=10.0, metadata={"help": "Weight of its gradient penalty."}
+    )
 
 
 @dataclass
@@ -194,7 +250,7 @@ class OptimizationArguments:
     validation_steps: int | None = field(
         default=None, metadata={"help": "Validate every so many steps, instead of epochs."}
     )
-    validation_clips: int = field(
+    validation_clips: Annotated[int, GENERATOR] = field(
         default=8, metadata={"help": "Validation clips that are spoken and scored (STOI, ESTOI, PESQ) each time."}
     )
     save_epochs: int | None = field(
@@ -216,15 +272,17 @@ class OptimizationArguments:
         default=None, metadata={"help": "'latest' or the folder of a checkpoint to go on from."}
     )
     with_tracking: bool = field(default=True, metadata={"help": "Log to TensorBoard in output_dir/logs."})
-    push_to_hub: bool = field(
+    push_to_hub: Annotated[bool, GENERATOR] = field(
         default=False,
         metadata={"help": "At the end, measure final/ on the validation clips and publish it on the Hub."},
     )
-    hub_model_id: str | None = field(default=None, metadata={"help": "Its repository there, such as me/my-voice."})
-    hub_license: str | None = field(
+    hub_model_id: Annotated[str | None, HUB] = field(
+        default=None, metadata={"help": "Its repository there, such as me/my-voice."}
+    )
+    hub_license: Annotated[str | None, HUB] = field(
         default=None, metadata={"help": "Licence of the weights, as the Hub names it, such as cc-by-4.0."}
     )
-    hub_private: bool = field(default=False, metadata={"help": "Make that repository a private one."})
+    hub_private: Annotated[bool, HUB] = field(default=False, metadata={"help": "Make that repository a private one."})
 
 
 class TrainingArguments(NamedTuple):
@@ -236,3 +294,16 @@ class TrainingArguments(NamedTuple):
     augmentation: AugmentationArguments
     critic: CriticArguments
     optimization: OptimizationArguments
+
+
+__all__ = [
+    "AugmentationArguments",
+    "CriticArguments",
+    "DataArguments",
+    "LossArguments",
+    "ModelArguments",
+    "OptimizationArguments",
+    "TrainingArguments",
+    "TrainingError",
+    "Use",
+]

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..configuration_lip2wav import Lip2WavConfig
 from ..mel import LogMelSpectrogram, third_octave_pooling
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
@@ -118,6 +119,16 @@ class TextObjective(Objective):
         return {"text_wer": jiwer.wer(list(right), list(found))}
 
 
+def check_critic_windows(config: Lip2WavConfig, weights: LossArguments, critic_samples: int) -> None:
+    """Raises `ValueError` if a critic's windows are not as long as those that the waveform decoder learns from."""
+    window = weights.decoder_window_frames * config.hop_length
+    if config.decoder_type == "istft" and critic_samples != window:
+        raise ValueError(
+            f"the critic judges {critic_samples} samples, but the decoder's windows have {window}"
+            " (`decoder_window_frames` times `hop_length`): make them equal."
+        )
+
+
 class GeneratorObjective(TextObjective):
     """
     The generator with all of its losses but the adversarial one.
@@ -145,12 +156,8 @@ class GeneratorObjective(TextObjective):
         self.speech_encoder = speech_encoder.eval().requires_grad_(False) if speech_encoder is not None else None
         self.encoder_mel = LogMelSpectrogram(speech_encoder.config) if speech_encoder is not None else None
         self.log_mel = LogMelSpectrogram(config) if config.decoder_type == "istft" else None
-        window = weights.decoder_window_frames * config.hop_length
-        if critic_samples and config.decoder_type == "istft" and critic_samples != window:
-            raise ValueError(
-                f"the critic judges {critic_samples} samples, but the decoder's windows have {window}"
-                " (`decoder_window_frames` times `hop_length`): make them equal."
-            )
+        if critic_samples:
+            check_critic_windows(config, weights, critic_samples)
         bins = np.linspace(0, config.sampling_rate / 2, 257)
         self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(bins)), persistent=False)
 
@@ -456,6 +463,7 @@ __all__ = [
     "SpeechEncoderObjective",
     "TextObjective",
     "Windows",
+    "check_critic_windows",
     "stretch_frames",
     "vary_mel",
 ]

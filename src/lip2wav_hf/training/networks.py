@@ -1,0 +1,258 @@
+"""The networks of a run: what they are configured as, found out first, and made or loaded when the data are there."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..configuration_lip2wav import Lip2WavCriticConfig, Lip2WavPreTrainedConfig
+from ..errors import one_line
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..files import read_json
+from ..mel import LogMelSpectrogram
+from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
+from ..modeling_critic import Lip2WavCritic
+from ..modeling_lip2wav import Lip2WavPreTrainedModel
+from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from ..models import BY_TYPE, ModelError, Network, locate_model
+from .arguments import CriticArguments, DataArguments, LossArguments, ModelArguments, TrainingArguments
+from .checks import check_arguments, check_effects
+from .clips import SpeechClips
+from .objectives import Objective, check_critic_windows
+from .state import State, TrainingError
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """
+    What the networks of a run will be. Whatever can be refused has been.
+
+    Attributes:
+        network ([`Network`]): what is trained.
+        config ([`Lip2WavPreTrainedConfig`]): its configuration.
+        pretrained (`Path` or `str`, *optional*): where its weights come from; None for random ones.
+        feature_extractor ([`Lip2WavFeatureExtractor`]): what makes the crops it sees.
+        speech_encoder ([`Lip2WavSpeechEncoder`], *optional*): for the perceptual losses.
+        critic ([`Lip2WavCritic`] or [`Lip2WavCriticConfig`], *optional*): the critic, or what a new one is to be.
+    """
+
+    network: Network
+    config: Lip2WavPreTrainedConfig
+    pretrained: Path | str | None
+    feature_extractor: Lip2WavFeatureExtractor
+    speech_encoder: Lip2WavSpeechEncoder | None = None
+    critic: Lip2WavCritic | Lip2WavCriticConfig | None = None
+
+
+def plan_networks(run: TrainingArguments) -> NetworkPlan:
+    """
+    Check all options of a run, and load what its networks are made of.
+
+    Raises:
+        TrainingError: if options contradict each other or have no effect, or a network cannot be loaded.
+        ValueError, OSError: if a configuration cannot be read or contradicts itself.
+    """
+    network = check_arguments(run)
+    check_sync_network(run.data)
+    config, feature_extractor, pretrained = _load_configs(run.models, network)
+    check_effects(run, getattr(config, "decoder_type", None))
+    speech_encoder = None
+    if run.models.speech_encoder is not None:
+        speech_encoder = load_speech_encoder(run.models.speech_encoder)
+    critic = None
+    if run.losses.adversarial:
+        critic = _plan_critic(run.critic, config)
+        check_critic_windows(config, run.losses, getattr(critic, "config", critic).window_samples)
+    return NetworkPlan(network, config, pretrained, feature_extractor, speech_encoder, critic)
+
+
+def _load_configs(
+    models: ModelArguments, network: Network
+) -> tuple[Lip2WavPreTrainedConfig, Lip2WavFeatureExtractor, Path | str | None]:
+    config_class = network.config_class
+    if models.pretrained is not None:
+        place = _locate("pretrained", models.pretrained, network)
+        return config_class.from_pretrained(place), Lip2WavFeatureExtractor.from_pretrained(place), place
+    config, extractor = config_class(), Lip2WavFeatureExtractor()
+    if models.config is not None:
+        config = _config_from_file(config_class, models.config)
+    if models.feature_extractor is not None:
+        extractor = Lip2WavFeatureExtractor.from_json_file(models.feature_extractor)
+    return config, extractor, None
+
+
+def _config_from_file(config_class: Any, path: str) -> Lip2WavPreTrainedConfig:
+    """A configuration from a JSON file, which is refused if it says that it is of another network."""
+    return config_class.from_dict(read_json(path, TrainingError))
+
+
+def _locate(option: str, source: str, network: Network) -> Path | str:
+    try:
+        return locate_model(source, network.model_type)
+    except ModelError as error:
+        raise TrainingError(f"--{option}: {error}") from error
+
+
+def _load_part(source: str, model_type: str) -> Lip2WavPreTrainedModel:
+    """A network of a folder, Hub repo or bundled model, where it lies at the top or in the folder of its kind."""
+    network = BY_TYPE[model_type]
+    place = locate_model(source, model_type)
+    try:
+        return network.model_class.from_pretrained(place, dtype=torch.float32)
+    except (OSError, ValueError):
+        if isinstance(place, Path) and not (place / network.folder / "config.json").is_file():
+            raise
+        return network.model_class.from_pretrained(place, subfolder=network.folder, dtype=torch.float32)
+
+
+def load_speech_encoder(source: str) -> Lip2WavSpeechEncoder:
+    """
+    The speech encoder that an option names.
+
+    Raises:
+        TrainingError: if there is none.
+    """
+    try:
+        return _load_part(source, Lip2WavSpeechEncoder.config_class.model_type)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"--speech_encoder {source}: no speech encoder can be loaded from there ({one_line(error)}). Train it"
+            " first, with configs/speech_encoder.yaml, or leave the option out: then there are no perceptual losses."
+        ) from error
+
+
+def check_sync_network(data: DataArguments) -> None:
+    """
+    Load the sync network, if an option names one; it is kept for later.
+
+    Raises:
+        TrainingError: if there is none, or no use for one.
+    """
+    if data.sync_network is None:
+        return
+    if not data.synchronize:
+        raise TrainingError("--sync_network: say with --synchronize whose sounds it is to move.")
+    try:
+        load_sync_network(sync_network_of(data))
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"--sync_network {data.sync_network}: no sync network can be loaded from there ({one_line(error)}). Train"
+            " it first, with configs/syncnet.yaml, or leave the option out: then the bundled one serves."
+        ) from error
+
+
+def sync_network_of(data: DataArguments) -> Path | str:
+    """Folder or Hub repo of the sync network that finds offsets."""
+    return SYNC_CHECKPOINT if data.sync_network is None else locate_model(data.sync_network, "lip2wav_syncnet")
+
+
+def _plan_critic(arguments: CriticArguments, config: Lip2WavPreTrainedConfig) -> Lip2WavCritic | Lip2WavCriticConfig:
+    """The critic of a generator with this config, or the config of a new one."""
+    if arguments.critic_pretrained is not None:
+        return _load_critic(arguments.critic_pretrained, config.sampling_rate)
+    critic = Lip2WavCriticConfig()
+    if arguments.critic_config is not None:
+        critic = _config_from_file(Lip2WavCriticConfig, arguments.critic_config)
+    shared = ("sampling_rate", "mel_floor")
+    if config.decoder_type == "istft":
+        shared += ("num_mel_bins", "n_fft", "hop_length")
+    for name in shared:
+        setattr(critic, name, getattr(config, name))
+    critic.validate()
+    return critic
+
+
+def _load_critic(source: str, sampling_rate: int) -> Lip2WavCritic:
+    try:
+        critic = _load_part(source, Lip2WavCritic.config_class.model_type)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"--critic_pretrained {source}: no critic can be loaded from there ({one_line(error)}). Leave the option"
+            " out: then a new one learns from the beginning."
+        ) from error
+    if critic.config.sampling_rate != sampling_rate:
+        raise TrainingError(
+            f"--critic_pretrained {source}: it judges sound at {critic.config.sampling_rate} Hz, the generator speaks"
+            f" at {sampling_rate} Hz."
+        )
+    return critic
+
+
+def measure_mel(dataset: SpeechClips, config: Lip2WavPreTrainedConfig, clips: int = 200) -> tuple[float, float]:
+    """Mean and standard deviation of the log-mel spectrograms of up to `clips` clips spread over a dataset."""
+    log_mel = LogMelSpectrogram(config)
+    step = max(len(dataset) // clips, 1)
+    spectrograms = [log_mel(dataset[index]["waveform"][None])[0] for index in range(0, len(dataset), step)]
+    values = torch.cat(spectrograms)
+    return float(values.mean()), float(values.std())
+
+
+def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedModel:
+    """The network that is trained; a new one is told the mean and standard deviation of the training clips' sound."""
+    if plan.pretrained is not None:
+        return plan.network.model_class.from_pretrained(plan.pretrained, dtype=torch.float32)
+    plan.config.mel_mean, plan.config.mel_std = measure_mel(dataset, plan.config)
+    return plan.network.model_class(plan.config)
+
+
+def build_critic(plan: NetworkPlan) -> Lip2WavCritic | None:
+    """The critic, if there is to be one; a new one standardises as the generator does."""
+    if not isinstance(plan.critic, Lip2WavCriticConfig):
+        return plan.critic
+    plan.critic.mel_mean, plan.critic.mel_std = plan.config.mel_mean, plan.config.mel_std
+    return Lip2WavCritic(plan.critic)
+
+
+def build_objective(
+    plan: NetworkPlan, model: Lip2WavPreTrainedModel, critic: Lip2WavCritic | None, weights: LossArguments
+) -> Objective:
+    """The network with its losses."""
+    module, _, name = plan.network.objective.rpartition(".")
+    objective_class = getattr(importlib.import_module(f"{__package__}.{module}"), name)
+    helpers: dict[str, Any] = {}
+    if plan.speech_encoder is not None:
+        helpers["speech_encoder"] = plan.speech_encoder
+    if critic is not None:
+        helpers["critic_samples"] = critic.config.window_samples
+    return objective_class(model, weights, **helpers)
+
+
+def register_network_hooks(state: State) -> None:
+    """Checkpoints hold each network as `save_pretrained` writes it."""
+
+    def save(models: list, weights: list, output_dir: str) -> None:
+        if state.accelerator.is_main_process:
+            for folder, network in state.networks.items():
+                network.save_pretrained(os.path.join(output_dir, folder))
+        weights.clear()
+
+    def load(models: list, input_dir: str) -> None:
+        for folder, network in state.networks.items():
+            loaded = type(network).from_pretrained(os.path.join(input_dir, folder))
+            network.load_state_dict(loaded.state_dict())
+            network.config.mel_mean, network.config.mel_std = loaded.config.mel_mean, loaded.config.mel_std
+        own = state.model.config
+        state.average.model.config.mel_mean, state.average.model.config.mel_std = own.mel_mean, own.mel_std
+        models.clear()
+
+    state.accelerator.register_save_state_pre_hook(save)
+    state.accelerator.register_load_state_pre_hook(load)
+
+
+__all__ = [
+    "NetworkPlan",
+    "build_critic",
+    "build_model",
+    "build_objective",
+    "check_sync_network",
+    "load_speech_encoder",
+    "measure_mel",
+    "plan_networks",
+    "register_network_hooks",
+    "sync_network_of",
+]

@@ -1,0 +1,152 @@
+"""Options that contradict each other or the run, and what a run is warned of: known before any work is done."""
+
+import dataclasses
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+import torch
+
+from lip2wav_hf.train import main, parse_arguments
+from lip2wav_hf.training import checks
+from lip2wav_hf.training.arguments import TrainingArguments, Use
+from lip2wav_hf.training.checks import check_arguments, check_effects, threads_were_chosen, warn_of_idle_cores
+from lip2wav_hf.training.state import TrainingError
+
+
+RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+def parse(*options) -> TrainingArguments:
+    return parse_arguments(["--data_dir", "nowhere", *map(str, options)])
+
+
+@pytest.mark.parametrize(
+    ("options", "decoder", "complaint"),
+    [
+        (["--network", "syncnet", "--adversarial", 0.1], None, "--adversarial with --network syncnet"),
+        (["--network", "syncnet", "--ctc", 0.1, "--mel", 2], None, "--mel, --ctc with --network syncnet"),
+        (["--network", "speech_encoder", "--speech_encoder", "grid-s1"], None, "--speech_encoder with --network spe"),
+        (
+            ["--network", "speech_encoder", "--critic_pretrained", "grid-s1"],
+            None,
+            "--critic_pretrained with --network",
+        ),
+        (["--network", "speech_encoder", "--rotation", 9], None, "--rotation with --network speech_encoder"),
+        (["--critic_pretrained", "grid-s1"], "istft", "--critic_pretrained without --adversarial"),
+        (["--critic_start", 9, "--critic_steps", 2], "istft", "--critic_start, --critic_steps without --adversarial"),
+        (["--heard_words", 1], "istft", "--heard_words without --speech_encoder"),
+        (["--sync_network", "grid-sync"], "istft", "--sync_network without --synchronize"),
+        (["--hub_model_id", "me/my-voice"], "istft", "--hub_model_id without --push_to_hub"),
+        (["--config", "a.json", "--pretrained", "grid-s1"], "istft", "--config beside --pretrained, which brings its"),
+        (["--decoder_windows", 4, "--mel", 2], "frame", '--mel, --decoder_windows with the "frame" decoder'),
+        (["--mel", 2, "--critic_start", 9], "frame", 'with the "frame" decoder; --critic_start without --adversarial'),
+    ],
+)
+def test_options_without_effect_are_refused_by_name(options, decoder, complaint):
+    with pytest.raises(TrainingError, match="options without effect: .*Leave them out") as error:
+        check_effects(parse(*options), decoder)
+    assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "decoder"),
+    [
+        (["--network", "syncnet", "--mel", 0, "--validation_clips", 0], None),  # turned off, which they are
+        (["--network", "speech_encoder", "--ctc", 0.1, "--stretch", 0.1], None),
+        (["--critic_start", 9, "--adversarial", 0], "istft"),  # a recipe with a critic, without it this time
+        (
+            ["--adversarial", 0.1, "--critic_config", "a.json", "--speech_encoder", "grid-s1", "--perceptual", 2],
+            "istft",
+        ),
+        (["--mel", 1, "--decoder_windows", 8], "frame"),  # the defaults
+        (["--pretrained", "grid-s1", "--critic_pretrained", "grid-s1", "--adversarial", 0.1], "istft"),
+    ],
+)
+def test_other_options_are_not(options, decoder):
+    check_effects(parse(*options), decoder)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_option_of_the_recipes_has_an_effect(recipe):
+    run = parse_arguments([str(recipe)])
+    decoders = {"generator": "istft", "speech_encoder": None, "syncnet": None}
+    check_effects(run, "frame" if recipe.stem == "vougioukas2019" else decoders[check_arguments(run).name])
+
+
+def test_what_the_options_name_exists():
+    """Networks and other options that `Use` refers to."""
+    names = {field.name for section in parse() for field in dataclasses.fields(section)}
+    for section in parse():
+        for hint in get_type_hints(type(section), include_extras=True).values():
+            for use in getattr(hint, "__metadata__", ()):
+                assert isinstance(use, Use)
+                assert set(use.networks) <= set(checks.TRAINABLE) and use.decoder in (None, "istft", "frame")
+                assert {use.needs, use.replaced_by} <= names | {None}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--network", "critic"], "there are generator, speech_encoder, syncnet"),
+        (["--schedule", "linear"], "there are one_cycle and constant"),
+        (["--network", "syncnet", "--synchronize", "s1"], "not for its own training"),
+        (["--network", "speech_encoder", "--adversarial", "1"], "--adversarial with --network speech_encoder"),
+    ],
+)
+def test_it_is_said_before_any_clip_is_looked_for(tmp_path, capsys, options, complaint):
+    folder = tmp_path / "nowhere"
+    assert main(["--data_dir", str(folder), "--mixed_precision", "no", *options]) == 2
+    message = capsys.readouterr().err
+    assert complaint in message and "nowhere" not in message
+
+
+@pytest.mark.parametrize(
+    ("options", "warning"),
+    [
+        (["--critic_start", 20, "--max_steps", 20], "the critic will never come: it begins at step 20"),
+        (["--critic_start", 5, "--critic_warmup", 15, "--max_steps", 20], "will never listen to the critic"),
+        (["--critic_start", 5, "--critic_warmup", 14, "--max_steps", 20], ""),
+    ],
+)
+def test_a_critic_that_never_comes_is_told_of(caplog, options, warning):
+    check_arguments(parse(*options, "--adversarial", 0.1))
+    assert warning in caplog.text and bool(warning) == bool(caplog.text)
+    caplog.clear()
+    check_arguments(parse(*options, "--adversarial", 0))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "processes", "complaint"),
+    [(1, 8, 1, "OMP_NUM_THREADS=8"), (1, 8, 2, "OMP_NUM_THREADS=4"), (1, 1, 1, ""), (1, 2, 2, ""), (2, 8, 1, "")],
+)
+def test_idle_cores_are_told_of(monkeypatch, caplog, threads, cores, processes, complaint):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(checks, "available_cores", lambda: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    warn_of_idle_cores(torch.device("cpu"), processes)
+    assert ("OMP_NUM_THREADS" in caplog.text) == bool(complaint)
+    assert complaint in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("launched", "variables", "command", "chosen"),
+    [
+        (False, b"HOME=/root", b"bash", True),
+        (True, b"HOME=/root", b"accelerate\0launch", False),  # the launcher's own 1
+        (True, b"HOME=/root\0OMP_NUM_THREADS=1\0", b"accelerate\0launch", True),
+        (True, b"HOME=/root", b"accelerate\0launch\0--num-cpu-threads-per-process=1", True),
+        (True, None, None, False),  # a system without /proc
+    ],
+)
+def test_a_number_of_threads_that_a_person_chose_is_known(monkeypatch, tmp_path, launched, variables, command, chosen):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    if launched:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    if variables is not None:
+        (tmp_path / "environ").write_bytes(variables)
+        (tmp_path / "cmdline").write_bytes(command)
+    assert threads_were_chosen(tmp_path) is chosen
