@@ -1,7 +1,6 @@
 """Options that contradict each other or the run, and what a run is warned of: known before any work is done."""
 
 import dataclasses
-from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -9,12 +8,13 @@ import torch
 
 from lip2wav_hf.train import main, parse_arguments
 from lip2wav_hf.training import checks
-from lip2wav_hf.training.arguments import TrainingArguments, Use
+from lip2wav_hf.training.arguments import TrainingArguments, TrainingError, Use
 from lip2wav_hf.training.checks import check_arguments, check_effects, threads_were_chosen, warn_of_idle_cores
-from lip2wav_hf.training.state import TrainingError
+from lip2wav_hf.training.recipes import list_recipes
+from lip2wav_hf.training.stopping import LAUNCHER_VARIABLES
 
 
-RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+RECIPES = list(list_recipes())
 
 
 def parse(*options) -> TrainingArguments:
@@ -67,11 +67,11 @@ def test_other_options_are_not(options, decoder):
     check_effects(parse(*options), decoder)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_every_option_of_the_recipes_has_an_effect(recipe):
-    run = parse_arguments([str(recipe)])
+    run = parse_arguments([recipe])
     decoders = {"generator": "istft", "speech_encoder": None, "syncnet": None}
-    check_effects(run, "frame" if recipe.stem == "vougioukas2019" else decoders[check_arguments(run).name])
+    check_effects(run, "frame" if recipe == "vougioukas2019" else decoders[check_arguments(run).name])
 
 
 def test_what_the_options_name_exists():
@@ -142,10 +142,10 @@ def test_idle_cores_are_told_of(monkeypatch, caplog, threads, cores, processes, 
 )
 def test_a_number_of_threads_that_a_person_chose_is_known(monkeypatch, tmp_path, launched, variables, command, chosen):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for name in ("ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"):
+    for name in LAUNCHER_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     if launched:
-        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+        monkeypatch.setenv(LAUNCHER_VARIABLES[0], "no")
     if variables is not None:
         (tmp_path / "environ").write_bytes(variables)
         (tmp_path / "cmdline").write_bytes(command)

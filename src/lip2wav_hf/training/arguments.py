@@ -38,6 +38,7 @@ ENCODER = Use(("generator",), needs="speech_encoder")
 CRITIC = Use(("generator",), needs="adversarial")
 HUB = Use(("generator",), needs="push_to_hub")
 
+
 @dataclass
 class DataArguments:
     """Which clips to train on."""

@@ -14,8 +14,8 @@ import torch
 
 from ..machine import available_cores
 from ..models import NETWORKS, Network
-from .arguments import TrainingArguments, Use
-from .state import TrainingError
+from .arguments import TrainingArguments, TrainingError, Use
+from .stopping import LAUNCHER_VARIABLES
 
 
 logger = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def threads_were_chosen(parent: Path | None = None) -> bool:
     """
     if "OMP_NUM_THREADS" not in os.environ:
         return False
-    if "ACCELERATE_MIXED_PRECISION" not in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not any(name in os.environ for name in LAUNCHER_VARIABLES):
         return True
     parent = parent or Path("/proc", str(os.getppid()))
     try:
