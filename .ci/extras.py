@@ -6,6 +6,7 @@ for, so what an extra forgets is missing. Nothing here imports the package.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -156,7 +157,8 @@ def train(environment: Environment) -> None:
         "decoder_windows": 2,
     }
     (FOLDER / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
-    environment.run("python", "-m", "lip2wav_hf.train", "recipe.yaml")
+    environment.run("lip2wav", "train", "--list", expect="grid_s1")
+    environment.run("lip2wav", "train", "recipe.yaml")
     assert list((FOLDER / "run").rglob("events.out.tfevents*")), "TensorBoard got nothing"
     environment.run("lip2wav", "speak", SAMPLE, "--model", "run/final", "-o", "trained.wav")
 
@@ -211,6 +213,7 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.whl"):
         old.unlink()
+    shutil.rmtree(REPOSITORY / "build", ignore_errors=True)  # a module that is no longer there would be packed too
     builder = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*builder, "--wheel-dir", str(FOLDER), str(REPOSITORY)], check=True)
     (wheel,) = FOLDER.glob("lip2wav_hf-*.whl")

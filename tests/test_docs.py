@@ -19,6 +19,7 @@ from transformers import HfArgumentParser
 
 import lip2wav_hf
 from conftest import REPOSITORY
+from lip2wav_hf.training.recipes import find_recipe
 
 
 DOCS = REPOSITORY / "docs"
@@ -214,6 +215,8 @@ def test_commands_in_sentences_exist(place, words):
         if words[1] == "--help":
             return
         options = {option for parameter in command_of(words[1]).params for option in [*parameter.opts, "--help"]}
+        if words[1] == "train":
+            options |= {f"--{name}" for name in training_options()} | {"--list"}
         assert {word for word in words if word.startswith("-")} <= options
     elif "lip2wav_hf.train" in words:
         options = [word[2:] for word in words[words.index("lip2wav_hf.train") :] if word.startswith("--")]
@@ -249,7 +252,9 @@ def command_of(name: str):
 
 
 def check_lip2wav(words: list[str]):
-    if words != ["--help"] and words[1:] != ["--help"]:
+    if words[0] == "train":
+        check_module("lip2wav_hf.train", words[1:])
+    elif words != ["--help"] and words[1:] != ["--help"]:
         command_of(words[0]).make_context(words[0], words[1:])  # raises for what does not exist
 
 
@@ -270,23 +275,32 @@ def check_module(module: str, words: list[str]):
     if module == "lip2wav_hf.evaluation":
         return check_lip2wav(["evaluate", *words])
     assert module == "lip2wav_hf.train", f"{module}: no test knows this module"
-    if words == ["--help"]:
+    if words in (["--help"], ["--list"]):
         return
     pytest.importorskip("accelerate", reason="the extra `train` is not installed")
     if words[0].endswith("CONFIG.yaml"):
         return
-    assert (REPOSITORY / words[0]).is_file(), f"there is no {words[0]}"
-    check_training(REPOSITORY / words[0], words[1:])
+    check_training(find_recipe(words[0]), words[1:])
 
 
 def check_training(recipe: Path, options: list[str]) -> tuple:
-    """The arguments of a run, the files that they name being there or made by another documented run."""
+    """
+    The arguments of a run that the trainer would begin: the files that they name are there or made by another
+    documented run, options that need each other are complete, and each has an effect.
+    """
+    from lip2wav_hf import Lip2WavConfig
+    from lip2wav_hf.hub.publish_training import check_publishing
     from lip2wav_hf.train import parse_arguments
+    from lip2wav_hf.training.checks import check_arguments, check_effects
 
     parsed = parse_arguments([str(recipe), *options])
-    data, models, _, _, critic, _ = parsed
-    for path in (models.config, models.feature_extractor, critic.critic_config):
+    models = parsed.models
+    for path in (models.config, models.feature_extractor, parsed.critic.critic_config):
         assert path is None or (REPOSITORY / path).is_file(), f"{recipe.name}: there is no {path}"
+    check_arguments(parsed)
+    config = Lip2WavConfig.from_json_file(REPOSITORY / models.config) if models.config else Lip2WavConfig()
+    check_effects(parsed, config.decoder_type if models.network == "generator" else None)
+    check_publishing(parsed.optimization, models.network)
     return parsed
 
 
@@ -325,6 +339,9 @@ def test_a_wrong_command_would_be_found():
         "torchrun --nproc-per-node 2 -m lip2wav_hf.train configs/grid_s1.yaml --lerning_rate 1",
         "accelerate launch --no-such-option -m lip2wav_hf.train configs/grid_s1.yaml",
         "accelerate launch -m lip2wav_hf.train configs/nothing.yaml",
+        "accelerate launch -m lip2wav_hf.train configs/grid_s1.yaml --push_to_hub --hub_model_id me/my-voice",
+        "accelerate launch -m lip2wav_hf.train configs/grid_s1.yaml --network nothing",
+        "accelerate launch -m lip2wav_hf.train configs/speech_encoder.yaml --adversarial 0.1",
         "python benchmarks/pipeline_speed.py --no-such-option",
         "make nothing",
         "pip install .[nothing]",
