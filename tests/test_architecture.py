@@ -35,8 +35,8 @@ MOST_LINES_OF_A_FUNCTION = 60
 # Still to be mended: these lists only get shorter.
 KNOWN_CIRCLES = {"lip2wav_hf.evaluation.statistics", "lip2wav_hf.evaluation.calibration"}
 KNOWN_WRONG_WAYS: set[tuple[str, str]] = set()
-KNOWN_LONG_FILES = {"synthetic/corpus.py"}
-KNOWN_LONG_FUNCTIONS = {"_paint_mouth"}
+KNOWN_LONG_FILES: set[str] = set()
+KNOWN_LONG_FUNCTIONS: set[str] = set()
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -24,7 +24,7 @@ from lip2wav_hf.evaluation.report import markdown_report, markdown_table  # noqa
 from lip2wav_hf.evaluation.statistics import summarize  # noqa: E402
 from lip2wav_hf.evaluation.table import read_clips  # noqa: E402
 from lip2wav_hf.grid.corpus import GridError, sentence_words  # noqa: E402
-from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 from lip2wav_hf.video import VideoError  # noqa: E402
 
 

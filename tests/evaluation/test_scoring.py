@@ -21,7 +21,7 @@ from lip2wav_hf.evaluation.scoring import (  # noqa: E402
     score_files,
 )
 from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
-from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
 RATE = 16_000

@@ -16,7 +16,7 @@ from lip2wav_hf.metrics.pesq import pesq  # noqa: E402
 from lip2wav_hf.metrics.speaker_similarity import speaker_similarity  # noqa: E402
 from lip2wav_hf.metrics.stoi import stoi  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError  # noqa: E402
-from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
 RATE = 16_000

@@ -19,7 +19,7 @@ from lip2wav_hf.metrics.corr2d.corr2d import (  # noqa: E402
 )
 from lip2wav_hf.metrics.mcd.mcd import frame_distortion, mcd_pair, mel_cepstra, warped_distortion  # noqa: E402
 from lip2wav_hf.metrics.waveforms import check_waveform, resample  # noqa: E402
-from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
 RATE = 16_000

@@ -22,7 +22,7 @@ from lip2wav_hf.metrics.grid_wer.grid_wer import (  # noqa: E402
 from lip2wav_hf.metrics.pesq.pesq import LOWEST, pesq_pair  # noqa: E402
 from lip2wav_hf.metrics.stoi.stoi import overflowing_int16, stoi_pair  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError, check_pair, check_waveform, resample  # noqa: E402
-from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
 RATE = 16_000

@@ -14,7 +14,7 @@ from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
 from lip2wav_hf.metrics import METRICS, metric_folder  # noqa: E402
 from lip2wav_hf.metrics.space import as_waveform  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError  # noqa: E402
-from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
 RATE = 16_000

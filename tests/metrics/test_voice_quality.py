@@ -18,7 +18,7 @@ from lip2wav_hf.metrics.speaker_similarity.speaker_similarity import (  # noqa: 
     speaker_similarity_pair,
 )
 from lip2wav_hf.metrics.waveforms import resample  # noqa: E402
-from lip2wav_hf.synthetic.corpus import synthesize_speech  # noqa: E402
+from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
 RATE = 16_000

@@ -1,1 +1,1 @@
-"""Synthetic talking faces that say GRID sentences, for demonstrations and tests."""
+"""A synthetic talking head that speaks GRID sentences: voice, face, clips and whole GRID-shaped corpora."""
