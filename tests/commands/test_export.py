@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 
+from hub_stub import card_errors
 from little_grid import SPLITS, run, write_corpus
 
 
@@ -33,6 +34,12 @@ def test_a_videofolder_that_datasets_loads(corpus, tmp_path, capfd):
     folder = datasets.load_dataset("videofolder", data_dir=str(output / "train"), cache_dir=str(tmp_path / "hf"))
     assert len(folder["train"]) == 3
     assert json.loads((output / "splits.json").read_text()) == SPLITS
+    card = (output / "README.md").read_text()
+    assert card_errors(card, "dataset") == [] and "holds no recording" not in card
+    assert "5 clips of 2 speakers (s1, s2)" in card and "| train | 3 | s1 |" in card and "Cooke" in card
+    assert "Left out: 0 of 5 clips" in card and "1 `no_alignment`" in card and "copied as they were" in card
+    for leftover in ("{{", "{%", "None", "Undefined"):
+        assert leftover not in card
     first = {path: path.stat().st_mtime_ns for path in output.rglob("*.mp4")}
     next(iter(first)).unlink()
     assert run("export", corpus, output, "--workers", 1, "--json") == 0

@@ -66,7 +66,8 @@ def export(
     """
     from ..files import write_text
     from ..grid.defects import CheckOptions
-    from ..grid.export import ExportOptions, dataset_card, export_grid
+    from ..grid.export import ExportOptions, export_grid
+    from ..hub.card_texts import render_dataset_card
 
     with lost_workers():
         done = export_grid(
@@ -76,7 +77,7 @@ def export(
             Selection(scheme.value, splits_file, split_names(speakers)),
             CheckOptions(check.value, min_frames, workers or available_cores(), show_progress()),
         )
-    write_text(output / "README.md", dataset_card(done))
+    write_text(output / "README.md", render_dataset_card(export=done))
     report = done.report
     if as_json:
         facts = {"checked": report.checked, "usable": report.usable, "left_out": report.left_out}

@@ -76,6 +76,15 @@ class Export:
     converted: bool
     report: GridReport
 
+    def counts(self) -> dict[str, int]:
+        """Clips of each split."""
+        return {split: sum(map(len, chosen.values())) for split, chosen in self.splits.items()}
+
+    def data_files(self) -> list[dict[str, str]]:
+        """Which files belong to which split, as the metadata of a dataset card have it."""
+        folder = self.options.format == "videofolder"
+        return [{"split": split, "path": f"{split}/**" if folder else f"data/{split}-*.tar"} for split in self.splits]
+
 
 def export_grid(
     data_dir: str | os.PathLike,
@@ -287,79 +296,4 @@ def _add(tar: tarfile.TarFile, name: str, contents: bytes) -> None:
     tar.addfile(member, BytesIO(contents))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# dataset card
-# ---------------------------------------------------------------------------------------------------------------------
-
-_CARD = """---
-license: cc-by-4.0
-pretty_name: GRID audiovisual sentences
-language: en
-tags:
-- lip-reading
-- video-to-speech
-- audiovisual
-configs:
-- config_name: default
-  data_files:
-{data_files}
----
-
-# GRID audiovisual sentences
-
-{clips} clips of {speakers} speakers ({names}): frontal faces, each saying one sentence of six words such as "bin blue
-at f two now", with word times.
-
-Source: Cooke, Barker, Cunningham, Shao (2006), "An audio-visual corpus for speech perception and automatic speech
-recognition", JASA 120(5), 2421-2424; [Zenodo record 3625687](https://zenodo.org/records/3625687), CC BY 4.0. Please
-attribute GRID. {changes}
-
-| split | clips | speakers |
-|---|---|---|
-{table}
-
-Split scheme: `{scheme}`; `splits.json` lists every clip. Left out: {left_out} (see `defects.json`).
-
-Columns: {columns}. `words` holds each word with its `start` and `end` in seconds, -1 for a clip without alignment
-(`aligned` is false).
-
-```python
-from datasets import Video, load_dataset
-
-grid = load_dataset({load})
-grid = grid.cast_column("{video}", Video(decode=False))   # decode with PyAV: torchcodec cannot read MPEG-1
-```
-"""
-
-
-def dataset_card(export: Export) -> str:
-    """README.md of an export."""
-    folder, suffix, splits, report = (
-        export.options.format == "videofolder",
-        export.suffix,
-        export.splits,
-        export.report,
-    )
-    paths = {split: f"{split}/**" if folder else f"data/{split}-*.tar" for split in splits}
-    everyone = list(dict.fromkeys(speaker for chosen in splits.values() for speaker in chosen))
-    fields = ", ".join(f"`{name}`" for name in ("speaker", "name", "sentence", "words", "aligned"))
-    counts = {split: sum(map(len, chosen.values())) for split, chosen in splits.items()}
-    rows = [f"| {split} | {counts[split]} | {', '.join(chosen)} |" for split, chosen in splits.items()]
-    return _CARD.format(
-        data_files="\n".join(f'  - split: {split}\n    path: "{path}"' for split, path in paths.items()),
-        clips=sum(counts.values()),
-        speakers=len(everyone),
-        names=", ".join(everyone),
-        changes="Changed here: converted to H.264 and AAC."
-        if export.converted
-        else "The videos are copied as they were.",
-        table="\n".join(rows),
-        scheme=export.scheme,
-        left_out=f"{report.left_out} of {report.checked} clips",
-        columns=f"`video`, `id`, {fields}" if folder else f"`{suffix[1:]}` (the video) and `json` (`id`, {fields})",
-        load='"path/to/this"',
-        video="video" if folder else suffix[1:],
-    )
-
-
-__all__ = ["FORMATS", "Export", "ExportError", "ExportOptions", "dataset_card", "export_grid", "metadata_of"]
+__all__ = ["FORMATS", "Export", "ExportError", "ExportOptions", "export_grid", "metadata_of"]

@@ -22,6 +22,8 @@ from ..files import read_json
 from ..grammar import GRAMMAR, VOCABULARY
 from ..grid.corpus import ALIGNMENT_RATE, SILENCES
 from ..grid.defects import KINDS as DEFECTS
+from ..grid.defects import GridReport
+from ..grid.export import Export
 from .facts import CardError
 
 
@@ -68,28 +70,32 @@ def render_card(template: str, metadata: CardData, **values: Any) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def render_dataset_card(report: str | os.PathLike | None = None) -> str:
+def render_dataset_card(report: str | os.PathLike | None = None, export: Export | None = None) -> str:
     """
-    The card of the GRID corpus.
+    The card of the GRID corpus, or of clips of it that were exported.
 
     Args:
         report (`str` or `os.PathLike`, *optional*): defects.json, as the dataset builder writes it, whose counts
             the card then gives.
+        export ([`~grid.export.Export`], *optional*): what `export_grid` wrote. The card then describes these clips,
+            their splits and columns, and its metadata say which files belong to which split.
 
     Raises:
         CardError: if the report cannot be read.
     """
+    files = {} if export is None else {"configs": [{"config_name": "default", "data_files": export.data_files()}]}
     metadata = DatasetCardData(
         language=["en"],
         license="cc-by-4.0",
         pretty_name="GRID audiovisual sentence corpus",
-        size_categories=["10K<n<100K"],
+        size_categories=["10K<n<100K"] if export is None else None,
         task_categories=["automatic-speech-recognition", "other"],
         annotations_creators=["machine-generated"],
         language_creators=["expert-generated"],
         multilinguality=["monolingual"],
         source_datasets=["original"],
         tags=["video-to-speech", "lip-reading", "audiovisual", "grid"],
+        **files,
     )
     return render_card(
         "dataset_card",
@@ -100,8 +106,32 @@ def render_dataset_card(report: str | os.PathLike | None = None) -> str:
         alignment_rate=ALIGNMENT_RATE,
         silences=[f"`{name}`" for name in SILENCES],
         defect_kinds=DEFECTS,
-        report=_count_defects(report) if report else None,
+        report=_count_defects(report) if report else None if export is None else _counts(export.report),
+        export=None if export is None else _export_values(export),
     )
+
+
+def _export_values(export: Export) -> dict[str, Any]:
+    return {
+        "clips": sum(export.counts().values()),
+        "speakers": list(dict.fromkeys(speaker for chosen in export.splits.values() for speaker in chosen)),
+        "converted": export.converted,
+        "folder": export.options.format == "videofolder",
+        "suffix": export.suffix,
+        "splits": export.splits,
+        "counts": export.counts(),
+        "scheme": export.scheme,
+        "left_out": export.report.left_out,
+    }
+
+
+def _counts(report: GridReport) -> dict[str, Any]:
+    return {
+        "checked": report.checked,
+        "check": report.check,
+        "counts": report.counts(),
+        "missing_speakers": report.missing_speakers,
+    }
 
 
 def render_space_card(
