@@ -99,6 +99,7 @@ class Environment:
             capture_output=True,
             text=True,
             timeout=PATIENCE,
+            check=False,
         )
         output = result.stdout + result.stderr
         if result.returncode or expect not in output:

@@ -189,7 +189,7 @@ def models_available(folder: str | os.PathLike[str] = MODEL_FOLDER) -> bool:
     return all((Path(folder) / filename).is_file() for filename in (DETECTOR, MESH))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _load_network(path: Path) -> _Network:
     return _Network(path)
 
@@ -203,7 +203,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-np.clip(values, -80.0, 80.0)))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _anchors() -> np.ndarray:
     """
     The centres of BlazeFace's 896 anchors, in fractions of the input: 2 per cell of the 16 x 16 grid, 6 per cell of
@@ -424,7 +424,7 @@ def align_face(landmarks: np.ndarray) -> tuple[complex, complex, complex]:
     return complex(scale), complex(center), complex(mouth)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _mean_face() -> np.ndarray:
     mean_face = MEAN_FACE @ (1.0, 1j)
     return mean_face - mean_face.mean()

@@ -61,7 +61,7 @@ def test_broken_alignments_name_the_line(tmp_path):
 
 @pytest.fixture
 def corpus(tmp_path):
-    for speaker, name, folder, suffix in (("s1", "bbaf2n", "video/s1", ".mkv"), ("s2", "lgbazp", "s2", ".mpg")):
+    for name, folder, suffix in (("bbaf2n", "video/s1", ".mkv"), ("lgbazp", "s2", ".mpg")):
         path = tmp_path / folder / f"{name}{suffix}"
         path.parent.mkdir(parents=True)
         path.touch()

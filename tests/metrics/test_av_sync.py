@@ -150,7 +150,7 @@ def test_checkpoint_is_small_and_its_card_says_what_was_measured():
     card = (folder / "README.md").read_text(encoding="utf-8")
     for path in sorted((folder / "results").glob("*.json")):
         results = json.loads(path.read_text(encoding="utf-8"))
-        row = re.search(rf"^\| `{results['split']}` .*$", card, re.M)
+        row = re.search(rf"^\| `{results['split']}` .*$", card, re.MULTILINE)
         assert row, f"the card has no row of {path.name}"
         numbers = [results["found"], results["clips_always_found"], results["right_sound_preferred"]]
         for number in numbers:

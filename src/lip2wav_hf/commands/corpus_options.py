@@ -21,7 +21,7 @@ AGAIN = "Run the same command again: it goes on where it was."
 Scheme = enum.Enum("Scheme", {scheme: scheme for scheme in SPLIT_SCHEMES}, type=str)
 
 
-class Check(str, enum.Enum):
+class Check(enum.StrEnum):
     """How thoroughly videos are looked at before they are used."""
 
     NONE = "none"

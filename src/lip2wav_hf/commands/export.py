@@ -30,7 +30,7 @@ from .corpus_options import (
 from .messages import reporting
 
 
-class Format(str, enum.Enum):
+class Format(enum.StrEnum):
     """What an export looks like."""
 
     VIDEOFOLDER = "videofolder"

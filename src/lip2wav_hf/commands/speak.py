@@ -26,7 +26,7 @@ VIDEO_SUFFIX = ".mp4"
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
-class Dtype(str, enum.Enum):
+class Dtype(enum.StrEnum):
     """What the generator may calculate in."""
 
     AUTO = "auto"
