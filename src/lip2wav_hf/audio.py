@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import av
 import numpy as np
+from av.container import InputContainer, OutputContainer
+from av.stream import Disposition
 
 from . import files
 from .video import (
@@ -28,6 +30,7 @@ from .video import (
     has_presentation_times,
     nothing_decoded,
     quarter_turns,
+    timed_array,
     timed_frames,
     to_rgb,
     video_stream,
@@ -38,6 +41,8 @@ _CODECS = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac")}
 _AAC_RATE = 48000
 _COPYABLE_FORMATS = re.compile(r"mov,mp4|matroska")  # their packets all have true presentation and decoding times
 
+Packets: TypeAlias = Iterator[tuple[list[av.Packet], Fraction]]  # with the seconds that they end at
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading
@@ -47,13 +52,15 @@ _COPYABLE_FORMATS = re.compile(r"mov,mp4|matroska")  # their packets all have tr
 def _first_frame(source: Source) -> av.VideoFrame | None:
     """The first frame that can be decoded, or `None` if there is no video stream."""
     with source.open() as container:
-        if not [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]:
+        if not [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]:
             return None
         return next(decode(container, video_stream(container, source.name), source.name), None)
 
 
 def _start_time(frame: av.VideoFrame | av.AudioFrame | None) -> Fraction | None:
-    return frame.pts * frame.time_base if frame is not None and frame.pts is not None else None
+    if frame is None or frame.pts is None or frame.time_base is None:
+        return None
+    return frame.pts * frame.time_base
 
 
 def read_audio(
@@ -88,7 +95,7 @@ def read_audio(
             if not container.streams.audio:
                 return None
             stream = container.streams.audio[0]
-            stream.thread_type = "AUTO"
+            stream.codec_context.thread_type = "AUTO"
             audio_start, blocks = _resampled_blocks(decode(container, stream, source.name), sampling_rate)
     if not blocks:
         return None
@@ -140,7 +147,7 @@ def _check_waveform(waveform: Any, sampling_rate: Any, name: str | os.PathLike[s
 
 
 @contextlib.contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[str]:
+def _replacing(path: str | os.PathLike[str]) -> Generator[str, None, None]:
     """As [`files.replacing`], but what goes wrong is a `VideoError` that names the file."""
     path = Path(path)
     folder = path.absolute().parent
@@ -187,7 +194,7 @@ class _AudioTrack:
 
     def __init__(
         self,
-        container: av.container.OutputContainer,
+        container: OutputContainer,
         codec: str,
         sample_format: str,
         waveform: np.ndarray,
@@ -195,7 +202,8 @@ class _AudioTrack:
         encoder_rate: int,
     ):
         self.container, self.waveform, self.sampling_rate = container, waveform, int(sampling_rate)
-        self.stream = container.add_stream(codec, rate=int(encoder_rate), layout="mono", format=sample_format)
+        stream = container.add_stream(codec, rate=int(encoder_rate), layout="mono", format=sample_format)
+        self.stream = cast(av.AudioStream, stream)
         self.sample_format, self.written = sample_format, 0
         self.resampler = av.AudioResampler(sample_format, "mono", int(encoder_rate))
 
@@ -265,64 +273,69 @@ def mux_audio(
     waveform = _check_waveform(waveform, sampling_rate, path)
     with contextlib.ExitStack() as stack:
         if isinstance(video, np.ndarray):
-            source, name, first = None, check_array(video, fps), None
+            write_pictures = _open_array(video, fps)
         else:
             source = stack.enter_context(contextlib.closing(Source(video, timeout, max_bytes)))
-            name, first = source.name, _first_frame(source)
-        rate = None if fps is None else check_rate(fps, "fps", name)
-        container = stream = None
-        if source is not None:
-            container = stack.enter_context(source.open())
-            stream = video_stream(container, name)
-            if first is None:
-                raise nothing_decoded(name)
+            write_pictures = _open_source(stack, source, fps)
         temporary = stack.enter_context(_replacing(path))
         output = stack.enter_context(av.open(temporary, "w", format="mp4", options={"movflags": "+faststart"}))
-        if source is None:
-            timed = ((picture, k / rate, 1 / rate) for k, picture in enumerate(video))
-            packets = _encoded(timed, output, rate)
-        elif rate is None and _can_copy(container, stream, first):
-            packets = _copied(container, stream, output, _start_time(first))
-        else:
-            timed = timed_frames(container, stream, name, rate)
-            packets = _encoded(timed, output, rate or stream.average_rate, stream)
-        _mux(packets, output, waveform, sampling_rate)
+        _mux(write_pictures(output), output, waveform, sampling_rate)
 
 
-def _can_copy(container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> bool:
+def _open_array(array: np.ndarray, fps: float | None) -> Callable[[OutputContainer], Packets]:
+    """What gives the packets of the pictures, once there is a container for them."""
+    rate = check_rate(fps, "fps", check_array(array, fps))
+    return lambda output: _encoded(timed_array(array, rate), output, rate)
+
+
+def _open_source(
+    stack: contextlib.ExitStack, source: Source, fps: float | None
+) -> Callable[[OutputContainer], Packets]:
+    """As [`_open_array`], of a file, which is closed with the stack."""
+    first = _first_frame(source)
+    rate = None if fps is None else check_rate(fps, "fps", source.name)
+    container = stack.enter_context(source.open())
+    stream = video_stream(container, source.name)
+    if first is None:
+        raise nothing_decoded(source.name)
+    start = _start_time(first)
+    if rate is None and start is not None and _can_copy(container, stream, first):
+        return lambda output: _copied(container, stream, output, start)
+    timed = timed_frames(container, stream, source.name, rate)
+    return lambda output: _encoded(timed, output, rate or stream.average_rate, stream)
+
+
+def _can_copy(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> bool:
     return bool(
         stream.codec_context.name == "h264"
         and first.format.name == "yuv420p"
-        and first.pts is not None
         and not first.rotation
         and _COPYABLE_FORMATS.match(container.format.name)
     )
 
 
-def _copied(
-    container: av.container.InputContainer,
-    stream: av.VideoStream,
-    output: av.container.OutputContainer,
-    start: Fraction,
-) -> Iterator[tuple[list[av.Packet], Fraction]]:
-    """(packets, seconds they end at): the packets of the source, their times counted from the first picture."""
+def _copied(container: InputContainer, stream: av.VideoStream, output: OutputContainer, start: Fraction) -> Packets:
+    """The packets of the source, their times counted from the first picture."""
     copy = output.add_stream_from_template(stream)
-    shift, end = round(start / stream.time_base), Fraction(0)
+    shift, end = round(start / cast(Fraction, stream.time_base)), Fraction(0)
     yield [], end
-    for packet in _with_decoding_times(container.demux(stream)):
-        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+    for packet, pts, dts in _with_decoding_times(container.demux(stream)):
+        packet.pts, packet.dts = pts - shift, dts - shift
         end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
         packet.stream = copy
         yield [packet], end
 
 
-def _with_decoding_times(packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
-    """Matroska leaves out the decoding times of the first packets: count them back from the first that is there."""
-    waiting = []
+def _with_decoding_times(packets: Iterable[av.Packet]) -> Iterator[tuple[av.Packet, int, int]]:
+    """
+    Packets with their presentation and decoding times. Matroska leaves out the decoding times of the first packets:
+    they are counted back from the first that is there.
+    """
+    waiting: list[tuple[av.Packet, int]] = []
     for packet in packets:
         if not packet.size or packet.pts is None:  # the mark of the end
             continue
-        waiting.append(packet)
+        waiting.append((packet, packet.pts))
         if packet.dts is None and len(waiting) < 32:
             continue
         yield from _count_back(waiting, packet.dts)
@@ -330,21 +343,20 @@ def _with_decoding_times(packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
     yield from _count_back(waiting, None)
 
 
-def _count_back(packets: list[av.Packet], last: int | None) -> Iterator[av.Packet]:
-    if packets and last is None:
-        last = min(packet.pts for packet in packets)
-    for position, packet in enumerate(packets):
-        packet.dts = last - (len(packets) - 1 - position) * (packet.duration or 1)
-        yield packet
+def _count_back(packets: list[tuple[av.Packet, int]], last: int | None) -> Iterator[tuple[av.Packet, int, int]]:
+    if last is None:
+        last = min((pts for _, pts in packets), default=0)
+    for position, (packet, pts) in enumerate(packets):
+        yield packet, pts, last - (len(packets) - 1 - position) * (packet.duration or 1)
 
 
 def _encoded(
     timed: Iterable[TimedPicture],
-    output: av.container.OutputContainer,
+    output: OutputContainer,
     rate: Fraction | None,
     source_stream: av.VideoStream | None = None,
-) -> Iterator[tuple[list[av.Packet], Fraction]]:
-    """(packets, seconds they end at): every picture encoded at its own time."""
+) -> Packets:
+    """Every picture encoded at its own time."""
     clock = 90_000
     stream = output.add_stream("libx264", rate=rate or 25, options={"crf": "18", "preset": "veryfast"})
     stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, clock)
@@ -369,7 +381,8 @@ def _pixel_shape(frame: Picture, source_stream: av.VideoStream | None) -> Fracti
     shape = source_stream.sample_aspect_ratio if source_stream is not None else None
     if not shape:
         return Fraction(1)
-    return 1 / shape if quarter_turns(frame) % 2 else shape
+    is_turned = not isinstance(frame, np.ndarray) and quarter_turns(frame) % 2
+    return 1 / shape if is_turned else shape
 
 
 def _upright(frame: Picture) -> av.VideoFrame:
@@ -378,23 +391,18 @@ def _upright(frame: Picture) -> av.VideoFrame:
     return frame
 
 
-def _mux(
-    packets: Iterable[tuple[list[av.Packet], Fraction]],
-    output: av.container.OutputContainer,
-    waveform: np.ndarray,
-    sampling_rate: int,
-) -> None:
+def _mux(packets: Packets, output: OutputContainer, waveform: np.ndarray, sampling_rate: int) -> None:
     """Interleave pictures and sound."""
     track = None
-    end = Fraction(0)
     for block, end in packets:
         if track is None:  # the video stream comes first in the file
-            aac_rates = av.Codec("aac", "w").audio_rates
+            aac_rates = av.Codec("aac", "w").audio_rates or ()
             rate = sampling_rate if sampling_rate in aac_rates else _AAC_RATE
             track = _AudioTrack(output, "aac", "fltp", waveform, sampling_rate, rate)
         output.mux(block)
         track.write(end)
-    track.close()
+    if track is not None:
+        track.close()
 
 
 __all__ = ["mux_audio", "read_audio", "write_audio"]

@@ -15,7 +15,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,7 +163,7 @@ class _Network:
 
 
 @contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
+def _silent_stderr() -> Generator[None, None, None]:
     """Keep LiteRT's greeting, which is written by native code, out of what a program prints on stderr."""
     if sys.stderr is not None:
         sys.stderr.flush()

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import cv2
 import numpy as np
@@ -168,22 +168,28 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
-    ) -> Lip2WavFeatureExtractor:
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike,
+        cache_dir: str | os.PathLike | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str = "main",
+        **kwargs: Any,
+    ) -> Self:
         """
         Load the settings from a folder or a Hub repository, see `FeatureExtractionMixin.from_pretrained`. Where this
         module runs as remote code, the face networks come from there too.
         """
-        extractor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        loaded = extractor[0] if isinstance(extractor, tuple) else extractor
-        known = ("cache_dir", "force_download", "local_files_only", "token", "revision")
+        location: dict[str, Any] = {"cache_dir": cache_dir, "force_download": force_download}
+        location |= {"local_files_only": local_files_only, "token": token, "revision": revision}
+        loaded = super().from_pretrained(pretrained_model_name_or_path, **location, **kwargs)
+        extractor = loaded[0] if isinstance(loaded, tuple) else loaded  # with `return_unused_kwargs`
         try:
-            loaded.find_face_networks(
-                pretrained_model_name_or_path, **{key: kwargs[key] for key in known if kwargs.get(key) is not None}
-            )
+            extractor.find_face_networks(pretrained_model_name_or_path, **location)
         except OSError:
             pass  # not needed with `landmarks` or `mouth_boxes`; tracking says what is missing
-        return extractor
+        return loaded
 
     def find_face_networks(self, name_or_path: str | os.PathLike[str], **kwargs: Any) -> None:
         """
@@ -200,7 +206,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         if not models_available(self._face_models):
             files = (DETECTOR, MESH, "LICENSE", "NOTICE")
             paths = [cached_file(name_or_path, f"face_models/{name}", **kwargs) for name in files]
-            self._face_models = Path(paths[0]).parent
+            (self._face_models,) = {Path(path).parent for path in paths if path is not None}
 
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any

@@ -21,6 +21,10 @@ class LogMelSpectrogram(nn.Module):
             be measured, or loaded, later.
     """
 
+    filters: torch.Tensor
+    window: torch.Tensor
+    third_octaves: torch.Tensor
+
     def __init__(self, config: Lip2WavPreTrainedConfig):
         super().__init__()
         self.config = config
@@ -38,7 +42,9 @@ class LogMelSpectrogram(nn.Module):
         centres = mel_to_hertz(
             np.linspace(0, hertz_to_mel(config.sampling_rate / 2, "slaney"), config.num_mel_bins + 2)[1:-1], "slaney"
         )
-        self.register_buffer("third_octaves", torch.from_numpy(third_octave_pooling(centres)), persistent=False)
+        self.register_buffer(
+            "third_octaves", torch.from_numpy(third_octave_pooling(np.asarray(centres))), persistent=False
+        )
 
     def magnitude(self, waveform: torch.Tensor) -> torch.Tensor:
         """Magnitude spectrogram `(batch, mel_frames, n_fft // 2 + 1)` of a waveform `(batch, samples)`."""
@@ -67,8 +73,7 @@ class LogMelSpectrogram(nn.Module):
 
 def third_octave_pooling(centres: np.ndarray, lowest: float = 150.0, bands: int = 15) -> np.ndarray:
     """
-    Which mel bands belong to which one-third octave band of STOI (Taal et al. 2011): 15 of them, centred from 150 Hz
-    up.
+    Map mel bands to the one-third-octave bands of STOI (Taal et al. 2011): 15 of them, centred from 150 Hz up.
 
     Args:
         centres (`np.ndarray` of shape `(num_mel_bins,)`): centre frequencies of the mel bands, in Hz.
@@ -76,7 +81,7 @@ def third_octave_pooling(centres: np.ndarray, lowest: float = 150.0, bands: int 
         bands (`int`, *optional*, defaults to 15): number of bands.
 
     Returns:
-        `np.ndarray` of shape `(num_mel_bins, bands)`: float32; bands in which no mel band lies are left out.
+        `np.ndarray` of shape `(num_mel_bins, bands)`: float32; octave bands without a mel band are left out.
     """
     number = np.rint(3 * np.log2(np.maximum(centres, 1e-3) / lowest)).astype(int)
     pooling = (number[:, None] == np.arange(bands)).astype(np.float32)

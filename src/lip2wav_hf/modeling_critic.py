@@ -6,7 +6,9 @@ Those here, and the second critic that looks at mel spectrograms, are our choice
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +32,7 @@ class Lip2WavCriticOutput(ModelOutput):
             only differences mean something.
     """
 
-    scores: torch.FloatTensor | None = None
+    scores: torch.Tensor | None = None
 
 
 class WaveformCritic(nn.Module):
@@ -98,17 +100,18 @@ class Lip2WavCritic(Lip2WavPreTrainedModel):
     config_class = Lip2WavCriticConfig
     base_model_prefix = "critic"
     main_input_name = "waveform"
-    input_modalities = ("audio",)
+    input_modalities = ["audio"]
+    config: Lip2WavCriticConfig
 
     def __init__(self, config: Lip2WavCriticConfig):
         super().__init__(config)
-        critics = [WaveformCritic(config)] if config.channels else []
+        critics: list[nn.Module] = [WaveformCritic(config)] if config.channels else []
         if config.spectral_channels:
             critics.append(SpectralCritic(config))
         self.critics = nn.ModuleList(critics)
         self.post_init()
 
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, LogMelSpectrogram):
             for name, value in LogMelSpectrogram(self.config).named_buffers():
@@ -127,12 +130,13 @@ class Lip2WavCritic(Lip2WavPreTrainedModel):
             ValueError: if the shape does not fit the config.
         """
         self.check_waveform(waveform)
+        critics = cast("Iterable[WaveformCritic | SpectralCritic]", self.critics)
         return Lip2WavCriticOutput(
-            scores=torch.stack([critic(critic.represent(waveform)) for critic in self.critics], dim=1)
+            scores=torch.stack([critic(critic.represent(waveform)) for critic in critics], dim=1)
         )
 
-    def check_waveform(self, waveform: torch.Tensor):
-        """Raises `ValueError` for a shape that does not fit the config."""
+    def check_waveform(self, waveform: torch.Tensor) -> None:
+        """Raise `ValueError` for a shape that does not fit the config."""
         samples = self.config.window_samples
         if waveform.ndim != 2 or waveform.shape[1] != samples:
             raise ValueError(

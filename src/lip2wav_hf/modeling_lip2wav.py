@@ -7,9 +7,11 @@ al. (2019).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .configuration_lip2wav import Lip2WavConfig
+from .configuration_lip2wav import Lip2WavConfig, Lip2WavSyncNetConfig
 from .errors import Lip2WavError
 from .files import follow_umask
 
@@ -41,10 +43,10 @@ class Lip2WavOutput(ModelOutput):
             Standardised log-mel spectrogram behind the waveform ("istft" only).
     """
 
-    waveform: torch.FloatTensor | None = None
-    waveform_lengths: torch.LongTensor | None = None
-    text_logits: torch.FloatTensor | None = None
-    mel: torch.FloatTensor | None = None
+    waveform: torch.Tensor | None = None
+    waveform_lengths: torch.Tensor | None = None
+    text_logits: torch.Tensor | None = None
+    mel: torch.Tensor | None = None
 
 
 class ConvNeXtBlock(nn.Module):
@@ -91,7 +93,7 @@ class VisualEncoder(nn.Module):
     is several times faster on a CPU.
     """
 
-    def __init__(self, config: Lip2WavConfig):
+    def __init__(self, config: Lip2WavConfig | Lip2WavSyncNetConfig):
         super().__init__()
         self.stem_frames = config.stem_frames
         self.stem = nn.Conv2d(4 * config.stem_frames, config.stem_channels, 3, padding=1, bias=False)
@@ -219,6 +221,8 @@ def short_time_spectrum(waveform: torch.Tensor, window: torch.Tensor, hop_length
 class InverseSTFTDecoder(nn.Module):
     """From a mel spectrogram to a waveform: ConvNeXt blocks predict magnitude and phase (Siuzdak 2023, "Vocos")."""
 
+    window: torch.Tensor
+
     def __init__(self, config: Lip2WavConfig):
         super().__init__()
         size = config.hidden_size
@@ -266,7 +270,14 @@ class InverseSTFTDecoder(nn.Module):
             waveform = self.refine(waveform, magnitude, mask, iterations)
         return waveform
 
-    def refine(self, waveform, magnitude, mask, iterations: int, momentum: float = 0.99) -> torch.Tensor:
+    def refine(
+        self,
+        waveform: torch.Tensor,
+        magnitude: torch.Tensor,
+        mask: torch.Tensor,
+        iterations: int,
+        momentum: float = 0.99,
+    ) -> torch.Tensor:
         """Fast Griffin-Lim (Perraudin et al. 2013), starting from the predicted phase."""
         samples = mask.float().repeat_interleave(self.hop_length, dim=1)[..., 0]
         previous = torch.zeros((), device=waveform.device)
@@ -383,12 +394,12 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
     config_class = Lip2WavConfig
     base_model_prefix = "lip2wav"
     main_input_name = "pixel_values_videos"
-    input_modalities = ("video",)
+    input_modalities = ["video"]
 
     # `save_pretrained` writes the code beside the weights, and `AutoModel` finds it there.
     _auto_class = "AutoModel"
 
-    def save_pretrained(self, save_directory, *args, **kwargs) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """Save weights, configuration and code, see `PreTrainedModel.save_pretrained`; whoever may read them, can."""
         super().save_pretrained(save_directory, *args, **kwargs)
         for path in Path(save_directory).glob("*.safetensors"):  # which are written for their owner alone
@@ -397,13 +408,13 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
     @classmethod
     def from_pretrained(
         cls,
-        pretrained_model_name_or_path,
-        *model_args,
+        pretrained_model_name_or_path: str | os.PathLike | None,
+        *model_args: Any,
         ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
         use_safetensors: bool | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> Any:
         """
         Load trained weights from a folder or a Hub repository, see `PreTrainedModel.from_pretrained`. It is stricter:
         weights come from safetensors files only (a pickle can run code), and they must fit the configuration, key by
@@ -412,7 +423,7 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         Args:
             pretrained_model_name_or_path (`str` or `os.PathLike`): folder or name of a Hub repository.
             ignore_mismatched_sizes (`bool`, *optional*, defaults to `False`):
-                Initialise anew what is missing or has another shape, to train on from it.
+                Initialise at random what is missing or has another shape, to train on from it.
             output_loading_info (`bool`, *optional*, defaults to `False`):
                 Return a dictionary of missing, unexpected and mismatched keys too.
             use_safetensors (`bool`, *optional*): anything but `False`.
@@ -424,7 +435,7 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         if use_safetensors is False:
             raise WeightsError("`use_safetensors=False`: weights of this model are never loaded from a pickle.")
         try:
-            model, report = super().from_pretrained(
+            loaded: Any = super().from_pretrained(
                 pretrained_model_name_or_path,
                 *model_args,
                 ignore_mismatched_sizes=True,
@@ -436,11 +447,12 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
             raise WeightsError(
                 f"{pretrained_model_name_or_path}: the weights are damaged ({error}). Download or save them again."
             ) from error
+        model, report = loaded
         if not ignore_mismatched_sizes and kwargs.get("state_dict") is None:
             _check_fit(pretrained_model_name_or_path, report)
-        return (model, report) if output_loading_info else model
+        return loaded if output_loading_info else model
 
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d)):
             init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -491,8 +503,8 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         return clips
 
 
-def _check_fit(name, report: dict) -> None:
-    """Refuse weights of which transformers reports that some are missing, left over or of another shape."""
+def _check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
+    """Raise `WeightsError` if transformers reports missing, unexpected or mismatched weights."""
     problems = []
     for kind, text in (
         ("missing_keys", "missing"),
@@ -505,7 +517,7 @@ def _check_fit(name, report: dict) -> None:
     if problems:
         raise WeightsError(
             f"{name}: the weights do not fit config.json ({'; '.join(problems)}). Take both from the same model; to"
-            " train on from them all the same, pass ignore_mismatched_sizes=True."
+            " train on from them nevertheless, pass ignore_mismatched_sizes=True."
         )
 
 
@@ -559,11 +571,13 @@ class Lip2WavModel(Lip2WavPreTrainedModel):
         else:
             hidden = self.temporal_encoder(hidden)[0]
         text_logits = self.text_head(hidden)
-        if self.speaker_projection is not None:
+        if self.speaker_projection is not None and speaker_embedding is not None:
             hidden = hidden + self.speaker_projection(speaker_embedding.to(hidden.dtype))[:, None]
         return hidden, text_logits, mask
 
-    def _check_inputs(self, videos, frame_mask, speaker_embedding):
+    def _check_inputs(
+        self, videos: torch.Tensor, frame_mask: torch.Tensor | None, speaker_embedding: torch.Tensor | None
+    ) -> None:
         config = self.config
         expected = (1, config.image_height, config.image_width)
         if videos.ndim != 5 or tuple(videos.shape[2:]) != expected or videos.shape[1] == 0:
@@ -583,7 +597,7 @@ class Lip2WavModel(Lip2WavPreTrainedModel):
                 if size
                 else "this model takes no `speaker_embedding`: leave it out."
             )
-        if size and tuple(speaker_embedding.shape) != (videos.shape[0], size):
+        if speaker_embedding is not None and tuple(speaker_embedding.shape) != (videos.shape[0], size):
             raise ValueError(
                 f"`speaker_embedding` must have shape (batch, {size}); got {tuple(speaker_embedding.shape)}."
             )

@@ -28,8 +28,8 @@ class Lip2WavSpeechEncoderOutput(ModelOutput):
             After each block; what perceptual losses compare.
     """
 
-    text_logits: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    text_logits: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 class Lip2WavSpeechEncoder(Lip2WavPreTrainedModel):
@@ -43,7 +43,8 @@ class Lip2WavSpeechEncoder(Lip2WavPreTrainedModel):
     config_class = Lip2WavSpeechEncoderConfig
     base_model_prefix = "speech_encoder"
     main_input_name = "mel"
-    input_modalities = ("audio",)
+    input_modalities = ["audio"]
+    config: Lip2WavSpeechEncoderConfig
 
     def __init__(self, config: Lip2WavSpeechEncoderConfig):
         super().__init__(config)

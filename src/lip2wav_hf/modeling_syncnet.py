@@ -34,11 +34,11 @@ class Lip2WavSyncNetOutput(ModelOutput):
             Unit vectors of the mouth and of the sound in each video frame.
     """
 
-    offset: torch.LongTensor | None = None
-    confidence: torch.FloatTensor | None = None
-    distances: torch.FloatTensor | None = None
-    video_embeds: torch.FloatTensor | None = None
-    audio_embeds: torch.FloatTensor | None = None
+    offset: torch.Tensor | None = None
+    confidence: torch.Tensor | None = None
+    distances: torch.Tensor | None = None
+    video_embeds: torch.Tensor | None = None
+    audio_embeds: torch.Tensor | None = None
 
 
 class Lip2WavSyncNet(Lip2WavPreTrainedModel):
@@ -54,7 +54,8 @@ class Lip2WavSyncNet(Lip2WavPreTrainedModel):
 
     config_class = Lip2WavSyncNetConfig
     base_model_prefix = "syncnet"
-    input_modalities = ("video", "audio")
+    input_modalities = ["video", "audio"]
+    config: Lip2WavSyncNetConfig
 
     def __init__(self, config: Lip2WavSyncNetConfig):
         super().__init__(config)

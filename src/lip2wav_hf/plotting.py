@@ -82,7 +82,7 @@ def draw_speech(
     )
     _draw_crops(strip, crops, frame_rate, duration, scale)
     _draw_waveform(wave, audio, sampling_rate)
-    _draw_mel(mel, audio, sampling_rate)
+    _draw_mel(figure, mel, audio, sampling_rate)
     _draw_words(text, words, labels, heights[-1], fine=scale > FINE_SCALE)
     if scale > FINE_SCALE:
         for panel in (wave, mel):
@@ -206,7 +206,7 @@ def _draw_waveform(axes: Axes, audio: np.ndarray, sampling_rate: int) -> None:
     axes.set_ylabel("waveform")
 
 
-def _draw_mel(axes: Axes, audio: np.ndarray, sampling_rate: int) -> None:
+def _draw_mel(figure: Figure, axes: Axes, audio: np.ndarray, sampling_rate: int) -> None:
     hop_length = max(sampling_rate // 100, len(audio) // MAX_COLUMNS)
     decibels = log_mel_spectrogram(audio, sampling_rate, hop_length=hop_length)
     image = axes.imshow(
@@ -221,9 +221,9 @@ def _draw_mel(axes: Axes, audio: np.ndarray, sampling_rate: int) -> None:
     ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000, 8000) if hertz <= sampling_rate / 2]
     axes.set_yticks(mel_positions(ticks, sampling_rate, len(decibels)), [f"{hertz / 1000:g}" for hertz in ticks])
     axes.set_ylabel("mel spectrogram [kHz]")
-    width = axes.figure.get_figwidth() - LEFT - RIGHT
+    width = figure.get_figwidth() - LEFT - RIGHT
     scale = axes.inset_axes((1 + 0.1 / width, 0, 0.15 / width, 1))
-    axes.figure.colorbar(image, cax=scale, label="dB")
+    figure.colorbar(image, cax=scale, label="dB")
 
 
 def mel_positions(hertz: Iterable[float], sampling_rate: int, num_mel_bins: int) -> list[float]:
@@ -254,8 +254,8 @@ def _draw_words(
     axes.vlines(middles, 0.7 * BAR, [_depth(label) for _, label in below], "gray", linewidth=0.8)
     for label, colour in zip(labels, colours, strict=True):
         box = {"boxstyle": "square,pad=0.15", "facecolor": colour, "edgecolor": "none"}
-        place = {"ha": "center", "va": "center", "fontsize": LABEL_SIZE, "zorder": 3}
-        axes.text(label.middle, _depth(label), label.text, bbox=box, **place)
+        text = axes.text(label.middle, _depth(label), label.text, ha="center", va="center", bbox=box)
+        text.set(fontsize=LABEL_SIZE, zorder=3)
 
 
 def _depth(label: Label) -> float:

@@ -16,13 +16,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, BinaryIO, TypeAlias
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition, Stream
 
 from .errors import Lip2WavError
 
@@ -66,7 +68,7 @@ class Source:
     """
 
     name: str
-    target: str | io.BytesIO | BinaryIO
+    target: Any
 
     def __init__(self, video: Any, timeout: float = DOWNLOAD_TIMEOUT, max_bytes: int = DOWNLOAD_LIMIT):
         self._remove_download: weakref.finalize | None = None
@@ -158,12 +160,12 @@ class Source:
             raise VideoError(f"{self.name}: only {received} bytes came before the connection closed. Try again.")
         return path
 
-    def open(self) -> av.container.InputContainer:
+    def open(self) -> InputContainer:
         """The PyAV container; its decoders start from the beginning, however often it is opened."""
         if hasattr(self.target, "seek"):
             self.target.seek(0)
         try:
-            container = av.open(self.target, metadata_errors="replace")
+            container = av.open(self.target, "r", metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
             cause = getattr(error, "strerror", None) or error
             raise VideoError(
@@ -177,7 +179,7 @@ class Source:
 
     def close(self) -> None:
         """Rewind a file object; remove what was downloaded."""
-        target = getattr(self, "target", None)
+        target: Any = getattr(self, "target", None)
         if hasattr(target, "seek") and not getattr(target, "closed", False):
             target.seek(0)
         if self._remove_download is not None:
@@ -217,9 +219,9 @@ def check_array(array: np.ndarray, fps: float | None) -> str:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
+def video_stream(container: InputContainer, name: str) -> av.VideoStream:
     """The first stream of moving pictures; raises `VideoError` if there is none."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         found = "only sound" if container.streams.audio else "no pictures"
         raise VideoError(f"{name}: it has {found}, no video stream. Pass a file with a video stream.")
@@ -228,7 +230,7 @@ def video_stream(container: av.container.InputContainer, name: str) -> av.VideoS
     return stream
 
 
-def decode(container: av.container.InputContainer, stream: av.stream.Stream, name: str) -> Iterator[Any]:
+def decode(container: InputContainer, stream: Stream, name: str) -> Iterator[Any]:
     """Every frame of the stream that can be decoded; damaged packets are skipped, with one warning at the end."""
     damaged, in_a_row, cause = 0, 0, None
     packets = container.demux(stream)
@@ -256,13 +258,13 @@ def decode(container: av.container.InputContainer, stream: av.stream.Stream, nam
         logger.warning("%s: %d damaged packets were skipped (last cause: %s).", name, damaged, cause)
 
 
-def has_presentation_times(container: av.container.InputContainer) -> bool:
+def has_presentation_times(container: InputContainer) -> bool:
     """Not so in AVI, which has only the order of decoding, and a clock for that."""
     return container.format.name != "avi"
 
 
 def timed_frames(
-    container: av.container.InputContainer, stream: av.VideoStream, name: str, fps: Fraction | None = None
+    container: InputContainer, stream: av.VideoStream, name: str, fps: Fraction | None = None
 ) -> Iterator[TimedPicture]:
     """(frame, time, duration) in seconds after the first frame; frames without timestamps follow the one before."""
     clock = "pts" if has_presentation_times(container) else "dts"
@@ -287,9 +289,14 @@ def timed_frames(
         yield frame, time, duration
 
 
+def timed_array(array: np.ndarray, rate: Fraction) -> Iterator[TimedPicture]:
+    """As [`timed_frames`], of an array with so many pictures per second."""
+    return ((picture, k / rate, 1 / rate) for k, picture in enumerate(array))
+
+
 def _resample(timed: Iterable[TimedPicture], rate: Fraction, tolerance: Fraction) -> Iterator[tuple[Picture, int]]:
     """(item, repeats): how often each item is shown when it is sampled at k / rate for k = 0, 1, …"""
-    shown, previous, end = 0, None, None
+    shown, previous, end = 0, None, Fraction(0)
 
     def repeats(until: Fraction) -> int:
         return max(math.ceil((until - tolerance) * rate) - shown, 0)
@@ -362,32 +369,32 @@ class VideoReader:
         max_bytes: int = DOWNLOAD_LIMIT,
     ):
         self._source: Source | None = None
-        self._container: av.container.InputContainer | None = None
+        self._container: InputContainer | None = None
         if isinstance(video, np.ndarray):
             self.name = check_array(video, fps)
+            rate, own_rate = check_rate(frame_rate, "frame_rate", self.name), check_rate(fps, "fps", self.name)
+            self.expected_frames: int | None = math.ceil(len(video) / own_rate * rate)
+            resampled = _resample(timed_array(video, own_rate), rate, Fraction(0))
         else:
             self._source = Source(video, timeout, max_bytes)
             self.name = self._source.name
-        try:
-            rate = check_rate(frame_rate, "frame_rate", self.name)
-            own_rate = None if fps is None else check_rate(fps, "fps", self.name)
-            tolerance = Fraction(0)
-            if self._source is None:
-                self.expected_frames = math.ceil(len(video) / own_rate * rate)
-                timed = ((picture, k / own_rate, 1 / own_rate) for k, picture in enumerate(video))
-            else:
-                self._container = self._source.open()
-                stream = video_stream(self._container, self.name)
-                self.expected_frames = _expected_frames(self._container, stream, rate, own_rate)
-                timed = timed_frames(self._container, stream, self.name, own_rate)
-                if own_rate is None:
-                    tolerance = _tolerance(stream.time_base, rate)
-        except Exception:
-            self._release()
-            raise
-        self._pictures = self._iterate(_resample(timed, rate, tolerance))
+            try:
+                resampled = self._open(self._source, frame_rate, fps)
+            except Exception:
+                self._release()
+                raise
+        self._pictures = self._iterate(resampled)
 
-    def _iterate(self, resampled: Iterator[tuple[Picture, int]]) -> Iterator[np.ndarray]:
+    def _open(self, source: Source, frame_rate: float, fps: float | None) -> Iterator[tuple[Picture, int]]:
+        rate = check_rate(frame_rate, "frame_rate", self.name)
+        own_rate = None if fps is None else check_rate(fps, "fps", self.name)
+        self._container = source.open()
+        stream = video_stream(self._container, self.name)
+        self.expected_frames = _expected_frames(self._container, stream, rate, own_rate)
+        tolerance = Fraction(0) if own_rate else _tolerance(stream.time_base, rate)
+        return _resample(timed_frames(self._container, stream, self.name, own_rate), rate, tolerance)
+
+    def _iterate(self, resampled: Iterator[tuple[Picture, int]]) -> Generator[np.ndarray, None, None]:
         size = None
         try:
             for frame, repeats in resampled:
@@ -435,12 +442,12 @@ def nothing_decoded(name: str) -> VideoError:
 
 
 def _expected_frames(
-    container: av.container.InputContainer, stream: av.VideoStream, rate: Fraction, fps: Fraction | None = None
+    container: InputContainer, stream: av.VideoStream, rate: Fraction, fps: Fraction | None = None
 ) -> int | None:
     seconds = None
     if fps is not None:
         seconds = stream.frames / fps if stream.frames else None
-    elif stream.duration:
+    elif stream.duration and stream.time_base:
         seconds = stream.duration * stream.time_base
     elif stream.frames and stream.average_rate:
         seconds = stream.frames / stream.average_rate
