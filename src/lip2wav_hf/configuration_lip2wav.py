@@ -4,6 +4,8 @@ Of Vougioukas et al. (2019) only the outline is known. Every field is our choice
 in `configs/vougioukas2019.json`, sound at 50 kHz.
 """
 
+from typing import Any, Self
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
@@ -16,7 +18,7 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
     _auto_class = "AutoConfig"
 
     @classmethod
-    def from_dict(cls, config_dict: dict, **kwargs):
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Self:
         """
         A configuration from a dictionary, see `PreTrainedConfig.from_dict`.
 
@@ -33,7 +35,38 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
 
 
 @strict
-class Lip2WavConfig(Lip2WavPreTrainedConfig):
+class Lip2WavSoundConfig(Lip2WavPreTrainedConfig):
+    """What the configurations of all networks share: the sound and its mel spectrogram, see [`Lip2WavConfig`]."""
+
+    sampling_rate: int = 16000
+    num_mel_bins: int = 80
+    mel_mean: float | int = -5.0
+    mel_std: float | int = 2.0
+    mel_floor: float = 1e-4
+    n_fft: int = 640
+    hop_length: int = 160
+    initializer_range: float = 0.02
+
+
+@strict
+class Lip2WavVideoConfig(Lip2WavSoundConfig):
+    """What the configurations of networks share that run at the frame rate of a video, see [`Lip2WavConfig`]."""
+
+    frame_rate: float | int = 25.0
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Waveform samples for one video frame."""
+        return int(self.sampling_rate // self.frame_rate)
+
+    @property
+    def mel_frames_per_frame(self) -> int:
+        """Spectrogram frames for one video frame."""
+        return self.samples_per_frame // self.hop_length
+
+
+@strict
+class Lip2WavConfig(Lip2WavVideoConfig):
     r"""
     Configuration of a [`Lip2WavModel`].
 
@@ -120,8 +153,6 @@ class Lip2WavConfig(Lip2WavPreTrainedConfig):
     model_type = "lip2wav"
 
     decoder_type: str = "istft"
-    sampling_rate: int = 16000
-    frame_rate: float | int = 25.0
     image_height: int = 40
     image_width: int = 64
     vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
@@ -138,30 +169,18 @@ class Lip2WavConfig(Lip2WavPreTrainedConfig):
     attention_window: int = 16
     kernel_size: int = 7
     num_mel_layers: int = 4
-    num_mel_bins: int = 80
-    mel_mean: float | int = -5.0
-    mel_std: float | int = 2.0
-    mel_floor: float = 1e-4
     num_decoder_layers: int = 6
-    n_fft: int = 640
-    hop_length: int = 160
     griffin_lim_iterations: int = 0
     mirror_average: bool = False
     decoder_strides: list[int] | tuple[int, ...] = (4, 4, 4, 4)
     decoder_channels: int = 256
-    initializer_range: float = 0.02
 
-    def __post_init__(self, **kwargs):
+    def __post_init__(self, **kwargs: Any) -> None:
         # In a Hub repo this file is imported as `transformers_modules.*` and must keep the key; the installed package
         # knows the pipeline already, and would ask for `trust_remote_code` because of it.
         if not __name__.startswith("transformers_modules."):
             kwargs.pop("custom_pipelines", None)
         super().__post_init__(**kwargs)
-
-    @property
-    def samples_per_frame(self) -> int:
-        """Waveform samples for one video frame."""
-        return int(self.sampling_rate // self.frame_rate)
 
     @property
     def num_classes(self) -> int:
@@ -176,11 +195,10 @@ class Lip2WavConfig(Lip2WavPreTrainedConfig):
         reach = self.kernel_size // 2
         spectrogram_frames = (self.num_mel_layers + self.num_decoder_layers + 1) * reach
         spectrogram_frames += (1 + self.griffin_lim_iterations) * (self.n_fft // self.hop_length)
-        per_frame = self.samples_per_frame // self.hop_length
         encoder_frames = self.stem_frames // 2 + self.num_layers * (reach + self.attention_window)
-        return encoder_frames + -(-spectrogram_frames // per_frame)
+        return encoder_frames + -(-spectrogram_frames // self.mel_frames_per_frame)
 
-    def validate_architecture(self):
+    def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""
         if self.decoder_type not in ("istft", "frame"):
             raise ValueError(f"`decoder_type` must be 'istft' or 'frame', not {self.decoder_type!r}.")
@@ -206,7 +224,7 @@ class Lip2WavConfig(Lip2WavPreTrainedConfig):
             product *= stride
         return product
 
-    def _validate_istft(self):
+    def _validate_istft(self) -> None:
         if (
             self.samples_per_frame % self.hop_length
             or self.n_fft % self.hop_length
@@ -223,13 +241,13 @@ class Lip2WavConfig(Lip2WavPreTrainedConfig):
 
 
 @strict
-class Lip2WavSpeechEncoderConfig(Lip2WavPreTrainedConfig):
+class Lip2WavSpeechEncoderConfig(Lip2WavVideoConfig):
     r"""
     Configuration of a [`Lip2WavSpeechEncoder`]. All of it is our choice.
 
     Args:
         sampling_rate (`int`, *optional*, defaults to 16000): of the speech, in Hz.
-        frame_rate (`float`, *optional*, defaults to 25.0): of the video, at which words are told, in frames/s.
+        frame_rate (`float`, *optional*, defaults to 25.0): of the video, in frames/s; words are scored per frame.
         vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID):
             Word `i` of the list is class `i + 1`; class 0 is the CTC blank.
         word_change_penalty (`float`, *optional*, defaults to 1.0): as in [`Lip2WavConfig`].
@@ -243,38 +261,19 @@ class Lip2WavSpeechEncoderConfig(Lip2WavPreTrainedConfig):
 
     model_type = "lip2wav_speech_encoder"
 
-    sampling_rate: int = 16000
-    frame_rate: float | int = 25.0
     vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
     word_change_penalty: float | int = 1.0
     hidden_size: int = 192
     num_layers: int = 5
     kernel_size: int = 7
     dropout: float | int = 0.1
-    num_mel_bins: int = 80
-    mel_mean: float | int = -5.0
-    mel_std: float | int = 2.0
-    mel_floor: float = 1e-4
-    n_fft: int = 640
-    hop_length: int = 160
-    initializer_range: float = 0.02
 
     @property
     def num_classes(self) -> int:
         """Classes of the text head: the words and the CTC blank."""
         return len(self.vocabulary) + 1
 
-    @property
-    def samples_per_frame(self) -> int:
-        """Waveform samples for one video frame."""
-        return int(self.sampling_rate // self.frame_rate)
-
-    @property
-    def mel_frames_per_frame(self) -> int:
-        """Spectrogram frames for one video frame."""
-        return self.samples_per_frame // self.hop_length
-
-    def validate_architecture(self):
+    def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""
         if self.kernel_size % 2 == 0:
             raise ValueError("`kernel_size` must be odd, so that windows have a centre.")
@@ -283,7 +282,7 @@ class Lip2WavSpeechEncoderConfig(Lip2WavPreTrainedConfig):
 
 
 @strict
-class Lip2WavSyncNetConfig(Lip2WavPreTrainedConfig):
+class Lip2WavSyncNetConfig(Lip2WavVideoConfig):
     r"""
     Configuration of a [`Lip2WavSyncNet`]. All of it is our choice.
 
@@ -293,7 +292,7 @@ class Lip2WavSyncNetConfig(Lip2WavPreTrainedConfig):
         image_height (`int`, *optional*, defaults to 40): height of the mouth crops, in pixels.
         image_width (`int`, *optional*, defaults to 64): width of the mouth crops, in pixels.
         normalization_frames (`int`, *optional*, defaults to 49):
-            Video frames whose average is taken off the pictures and the spectrogram.
+            Video frames whose average is subtracted from the pictures and the spectrogram.
         max_shift (`int`, *optional*, defaults to 15): largest offset looked for, in video frames.
         stem_frames (`int`, *optional*, defaults to 5): neighbouring frames that the visual encoder sees together, odd.
         stem_channels (`int`, *optional*, defaults to 16): channels after the visual encoder's first convolution.
@@ -310,8 +309,6 @@ class Lip2WavSyncNetConfig(Lip2WavPreTrainedConfig):
 
     model_type = "lip2wav_syncnet"
 
-    sampling_rate: int = 16000
-    frame_rate: float | int = 25.0
     image_height: int = 40
     image_width: int = 64
     normalization_frames: int = 49
@@ -324,25 +321,8 @@ class Lip2WavSyncNetConfig(Lip2WavPreTrainedConfig):
     kernel_size: int = 7
     dropout: float | int = 0.1
     embedding_size: int = 64
-    num_mel_bins: int = 80
-    mel_mean: float | int = -5.0
-    mel_std: float | int = 2.0
-    mel_floor: float = 1e-4
-    n_fft: int = 640
-    hop_length: int = 160
-    initializer_range: float = 0.02
 
-    @property
-    def samples_per_frame(self) -> int:
-        """Waveform samples for one video frame."""
-        return int(self.sampling_rate // self.frame_rate)
-
-    @property
-    def mel_frames_per_frame(self) -> int:
-        """Spectrogram frames for one video frame."""
-        return self.samples_per_frame // self.hop_length
-
-    def validate_architecture(self):
+    def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""
         if self.kernel_size % 2 == 0 or self.stem_frames % 2 == 0:
             raise ValueError("`kernel_size` and `stem_frames` must be odd, so that windows have a centre.")
@@ -355,7 +335,7 @@ class Lip2WavSyncNetConfig(Lip2WavPreTrainedConfig):
 
 
 @strict
-class Lip2WavCriticConfig(Lip2WavPreTrainedConfig):
+class Lip2WavCriticConfig(Lip2WavSoundConfig):
     r"""
     Configuration of a [`Lip2WavCritic`]. That it judges waveforms comes from Vougioukas et al. (2019); all else is our
     choice.
@@ -376,22 +356,14 @@ class Lip2WavCriticConfig(Lip2WavPreTrainedConfig):
 
     model_type = "lip2wav_critic"
 
-    sampling_rate: int = 16000
     window_samples: int = 10240
     channels: list[int] | tuple[int, ...] = (16, 32, 64, 128, 128, 128, 128)
     strides: list[int] | tuple[int, ...] = (4, 4, 4, 4, 2, 2, 2)
     kernel_size: int = 11
     spectral_channels: list[int] | tuple[int, ...] = ()
     negative_slope: float = 0.2
-    num_mel_bins: int = 80
-    mel_mean: float | int = -5.0
-    mel_std: float | int = 2.0
-    mel_floor: float = 1e-4
-    n_fft: int = 640
-    hop_length: int = 160
-    initializer_range: float = 0.02
 
-    def validate_architecture(self):
+    def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""
         if not self.channels and not self.spectral_channels:
             raise ValueError("a critic needs `channels`, `spectral_channels`, or both.")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz
 
-from .configuration_lip2wav import Lip2WavPreTrainedConfig
+from .configuration_lip2wav import Lip2WavSoundConfig
 from .modeling_lip2wav import short_time_spectrum
 
 
@@ -25,7 +25,7 @@ class LogMelSpectrogram(nn.Module):
     window: torch.Tensor
     third_octaves: torch.Tensor
 
-    def __init__(self, config: Lip2WavPreTrainedConfig):
+    def __init__(self, config: Lip2WavSoundConfig):
         super().__init__()
         self.config = config
         filters = mel_filter_bank(

@@ -1,4 +1,4 @@
-"""The critic: scores how much a piece of sound is like real speech, for a Wasserstein GAN with gradient penalty.
+"""The critic: scores how much a window of sound is like real speech, for a Wasserstein GAN with gradient penalty.
 
 Vougioukas et al. (2019) train their generator against a Wasserstein critic on waveforms; its layers are not known.
 Those here, and the second critic that looks at mel spectrograms, are our choices.
@@ -36,7 +36,7 @@ class Lip2WavCriticOutput(ModelOutput):
 
 
 class WaveformCritic(nn.Module):
-    """Strided convolutions over the samples. No normalisation over the batch: the penalty is one of single inputs."""
+    """Strided convolutions over the samples. No normalisation over the batch: the penalty is per input."""
 
     def __init__(self, config: Lip2WavCriticConfig):
         super().__init__()
@@ -120,7 +120,7 @@ class Lip2WavCritic(Lip2WavPreTrainedModel):
     def forward(self, waveform: torch.Tensor) -> Lip2WavCriticOutput:
         """
         Args:
-            waveform (`torch.FloatTensor` of shape `(batch, window_samples)`): pieces of sound in [-1, 1] at
+            waveform (`torch.FloatTensor` of shape `(batch, window_samples)`): windows of sound in [-1, 1] at
                 `config.sampling_rate`.
 
         Returns:

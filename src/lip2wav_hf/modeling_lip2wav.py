@@ -1,4 +1,4 @@
-"""The generator: from mouth crops to a waveform, and to the words it thinks it says.
+"""The generator: from mouth crops to a waveform and the words in it.
 
 Two decoders share one class. "istft" is ours: a light residual encoder, a temporal encoder of finite reach, a mel
 spectrogram as the meeting point, and ConvNeXt blocks with an inverse-STFT head. "frame" reconstructs Vougioukas et
@@ -87,7 +87,7 @@ class ResidualBlock(nn.Module):
 
 
 class VisualEncoder(nn.Module):
-    """Mouth crops to one vector a frame.
+    """Mouth crops to one vector per frame.
 
     The stem equals a 3-D convolution over `stem_frames` frames, written as a 2-D one over stacked neighbours, which
     is several times faster on a CPU.
@@ -291,7 +291,7 @@ class InverseSTFTDecoder(nn.Module):
 
 
 class WindowEncoder(nn.Module):
-    """3-D convolutions over a window of frames, to a vector a frame: the 2019 content encoder, reconstructed."""
+    """3-D convolutions over a window of frames, to a vector per frame: the 2019 content encoder, reconstructed."""
 
     def __init__(self, config: Lip2WavConfig):
         super().__init__()
@@ -317,7 +317,7 @@ class WindowEncoder(nn.Module):
 
 
 class AudioFrameDecoder(nn.Module):
-    """Transposed convolutions that emit one audio frame a video frame; neighbours overlap by half and are averaged."""
+    """Transposed convolutions that emit one audio frame per video frame; neighbours overlap by half, averaged."""
 
     def __init__(self, config: Lip2WavConfig):
         super().__init__()
@@ -423,7 +423,7 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         Args:
             pretrained_model_name_or_path (`str` or `os.PathLike`): folder or name of a Hub repository.
             ignore_mismatched_sizes (`bool`, *optional*, defaults to `False`):
-                Initialise at random what is missing or has another shape, to train on from it.
+                Initialise at random what is missing or has another shape, to continue training from it.
             output_loading_info (`bool`, *optional*, defaults to `False`):
                 Return a dictionary of missing, unexpected and mismatched keys too.
             use_safetensors (`bool`, *optional*): anything but `False`.

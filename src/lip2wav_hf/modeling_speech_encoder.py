@@ -1,6 +1,6 @@
-"""The speech encoder: hears words in a mel spectrogram. Frozen, it keeps the words in what the generator says.
+"""The speech encoder: recognises the words in a mel spectrogram. Frozen, it teaches the generator to keep them.
 
-Vougioukas et al. (2019) use a pretrained speech encoder to conserve the speech content; that ours hears mel
+Vougioukas et al. (2019) use a pretrained speech encoder to preserve the speech content; that ours takes mel
 spectrograms, and how it is built, are our choices.
 """
 

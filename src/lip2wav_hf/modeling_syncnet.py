@@ -1,7 +1,7 @@
-"""The sync network: by how many frames the sound of a talking face comes too late or too early.
+"""The sync network: estimates by how many frames the sound of a talking face is late or early.
 
 After Chung & Zisserman (2016, "Out of time: automated lip sync in the wild"): two streams, mouth and sound, end in one
-space, where what belongs together is near; offset and confidence are read off the distances over all shifts. The
+space, in which what belongs together is close; offset and confidence come from the distances over all shifts. The
 streams, their normalisation and their sizes are our choices.
 """
 
@@ -27,7 +27,7 @@ class Lip2WavSyncNetOutput(ModelOutput):
         offset (`torch.LongTensor` of shape `(batch,)`):
             Video frames by which the sound is late (negative: early): the shift of the smallest distance.
         confidence (`torch.FloatTensor` of shape `(batch,)`):
-            Median minus minimum of `distances`; 0 if nothing tells the shifts apart.
+            Median minus minimum of `distances`; 0 if no shift stands out.
         distances (`torch.FloatTensor` of shape `(batch, 2 * max_shift + 1)`):
             Mean distance, 0 to 2, between each video frame and the sound `-max_shift` … `max_shift` frames later.
         video_embeds, audio_embeds (`torch.FloatTensor` of shape `(batch, frames, embedding_size)`):
@@ -46,7 +46,7 @@ class Lip2WavSyncNet(Lip2WavPreTrainedModel):
     From mouth crops and the log-mel spectrogram of a sound to the offset between them.
 
     Both inputs lose their average over about `config.normalization_frames` frames first, and what is left gets unit
-    power: what the face and the voice are like is gone, how they move remains.
+    power: what the face and the voice are like is gone; how they move remains.
 
     Args:
         config ([`Lip2WavSyncNetConfig`]): the architecture. `Lip2WavSyncNet.from_pretrained` loads trained weights.
