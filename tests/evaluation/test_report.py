@@ -14,11 +14,15 @@ pytest.importorskip("jinja2", reason="the extra 'evaluate' is not installed")
 pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
 
 from lip2wav_hf.audio import write_audio  # noqa: E402
-from lip2wav_hf.evaluation.calibration import word_errors  # noqa: E402
-from lip2wav_hf.evaluation.evaluate import build_results, json_ready  # noqa: E402
+from lip2wav_hf.evaluation.clips import ClipRow  # noqa: E402
 from lip2wav_hf.evaluation.published import PUBLISHED  # noqa: E402
-from lip2wav_hf.evaluation.report import cell, html_report, markdown_report, markdown_table, marked_words, pick_clips  # noqa: E402
+from lip2wav_hf.evaluation.report import cell, markdown_report, markdown_table, notes  # noqa: E402
+from lip2wav_hf.evaluation.results import build_results, json_ready  # noqa: E402
+from lip2wav_hf.evaluation.run import Failure  # noqa: E402
+from lip2wav_hf.evaluation.systems import Measured  # noqa: E402
+from lip2wav_hf.evaluation.web_report import html_report, marked_words, pick_clips  # noqa: E402
 from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
+from lip2wav_hf.metrics.words import word_errors  # noqa: E402
 
 
 NAMES = ("lgbz3a", "swwk7p", "pbiv4n", "bbaf2n")
@@ -33,7 +37,7 @@ def make_rows():
             words = sentence_words(name)
             heard = " ".join([*words[:3], "f" if number % 2 else "s", *words[4:]])
             row = {"speaker": speaker, "name": name, "sentence": " ".join(words), "text": heard, "transcript": heard}
-            row |= {"floor_transcript": " ".join(words), "word_confidences": " ".join(["0.9"] * 6), "words": 6}
+            row |= {"floor_transcript": " ".join(words), "word_confidences": (0.9,) * 6, "words": 6}
             errors = word_errors(row["sentence"], heard)
             row |= {"text_errors": errors, "judge_errors": errors, "floor_errors": 0, "original_words": 6}
             row |= {"errors_to_original": errors, "text_confidence": 0.9 - 0.01 * number, "face_coverage": 1.0}
@@ -41,7 +45,7 @@ def make_rows():
                 row[key] = float(generator.uniform(0.2, 0.9))
             row |= {"av_offset": float(generator.integers(-2, 3)), "av_offset_original": 0.0, "pesq_outcome": "scored"}
             row |= {"shift_seconds": 0.01 * number, "generated_seconds": 1.0, "original_seconds": 1.0}
-            rows.append(row | {"cut_seconds": 0.0, "process_seconds": 0.1})
+            rows.append(ClipRow.from_columns(row | {"cut_seconds": 0.0, "process_seconds": 0.1}))
     return rows
 
 
@@ -55,13 +59,13 @@ def report(tmp_path_factory):
         "metrics": ["pesq", "stoi", "grid_wer", "mcd", "av_sync"],
         "left_out": {},
     }
-    results = json_ready(build_results(rows, [{"clip": "s1/x", "error": "s1/x: shows no face."}], settings))
+    failures = [Failure("s1/x", "s1/x: shows no face.")]
+    results = json_ready(build_results(Measured("mine", rows, {}, failures, settings)))
     results = json.loads(json.dumps(results))
     sounds = {}
     for number, row in enumerate(rows):
-        key = row["speaker"], row["name"]
-        sounds[key] = {kind: folder / f"{number}_{kind}.wav" for kind in ("generated", "original")}
-        for path in sounds[key].values():
+        sounds[row.key] = {kind: folder / f"{number}_{kind}.wav" for kind in ("generated", "original")}
+        for path in sounds[row.key].values():
             write_audio(path, 0.3 * np.sin(np.arange(16_000) * (0.05 + 0.01 * number)), 16_000)
     page = html_report(rows, results, sounds)
     (folder / "report.html").write_text(page, encoding="utf-8")
@@ -112,7 +116,7 @@ def test_page_tells_the_numbers(report):
         assert f"<td>{cell(key, results['overall'][key], True)}</td>" in page
         assert f"<td>{cell(key, results['speakers']['s2'][key])}</td>" in page
     assert "shows no face." in page and "Expected calibration error" in page
-    assert "Confused words: text head" in page and page.count("data:image/svg+xml") == 5
+    assert "Confused words: text head" in page and page.count("data:image/svg+xml") == 3 + 2 * 6
     assert '<span class="wrong">' in page
 
 
@@ -140,11 +144,11 @@ def test_best_median_and_worst_are_distinct():
     rows = make_rows()
     for count in range(1, len(rows) + 1):
         picked = pick_clips(rows[:count])
-        keys = [(row["speaker"], row["name"]) for chosen in picked.values() for row in chosen]
+        keys = [row.key for chosen in picked.values() for row in chosen]
         assert len(keys) == len(set(keys)) and picked["best"]
-    values = [[row["estoi"] for row in chosen] for chosen in pick_clips(rows).values()]
+    values = [[row.value("estoi") for row in chosen] for chosen in pick_clips(rows).values()]
     assert min(values[0]) >= max(values[1]) >= min(values[1]) >= max(values[2])
-    assert pick_clips([{"estoi": float("nan")}])["best"] == [] == pick_clips([])["worst"]
+    assert pick_clips([ClipRow("s1", "x", numbers={"estoi": float("nan")})])["best"] == [] == pick_clips([])["worst"]
 
 
 def test_wrong_words_are_marked():
@@ -159,7 +163,7 @@ def test_wrong_words_are_marked():
 
 def test_sounds_that_are_gone_are_told_of(report, tmp_path):
     rows, results, _, _ = report
-    sounds = {(row["speaker"], row["name"]): {"generated": tmp_path / "gone.wav"} for row in rows}
+    sounds = {row.key: {"generated": tmp_path / "gone.wav"} for row in rows}
     page = html_report(rows, results, sounds)
     assert "The file gone.wav is not there any more." in page and "<audio" not in page
 
@@ -168,10 +172,70 @@ def test_rows_with_the_least(tmp_path):
     """One clip, no words, no text head: as from a folder of anybody's files."""
     row = {"speaker": "all", "name": "<one>", "stoi": 0.5, "estoi": float("nan"), "shift_seconds": 0.0}
     row |= {"generated_seconds": 1.0, "original_seconds": 1.0, "cut_seconds": 0.0, "stoi_outcome": "scored"}
-    results = json_ready(build_results([row], [], {"title": "a against b", "metrics": ["stoi"]}))
-    page = html_report([row], results, {})
+    rows = [ClipRow.from_columns(row)]
+    results = json_ready(
+        build_results(Measured("a", rows, {}, settings={"title": "a against b", "metrics": ["stoi"]}))
+    )
+    page = html_report(rows, results, {})
     assert "&lt;one&gt;" in page and "Confidence" not in page and "Best by STOI" in page
     assert "| STOI | 0.500 (0.500 – 0.500) |" in markdown_report(results)
+
+
+def few_results(rows, **more):
+    """Results of two folders that are no GRID."""
+    settings = {"title": "a against b", "metrics": ["pesq", "stoi"]}
+    return json_ready(build_results(Measured("a", rows, {}, settings=settings), more=more))
+
+
+def test_folders_of_anybody_hear_nothing_of_grid():
+    """With few metrics, and names that are no sentences: no note on numbers that are not there, none on GRID."""
+    columns = {"pesq_nb": 2.0, "stoi": 0.5, "aligned_stoi": 0.5, "shift_seconds": 0.0, "generated_seconds": 1.0}
+    rows = [ClipRow.from_columns({"speaker": "all", "name": name} | columns) for name in ("one", "two")]
+    results = few_results(rows)
+    text, page = markdown_report(results), html_report(rows, results, {})
+    told = " ".join(notes(results))
+    assert "in sync" not in told and "sync network" not in told and "For the aligned numbers" in told
+    assert "GRID" not in text and "GRID" not in re.sub(r"data:[^\"]+", "", page)
+    with_sync = few_results([ClipRow("s1", "x", numbers={"in_sync_stoi": 0.5})])
+    assert "For the numbers in sync" in " ".join(notes(with_sync))
+
+
+def test_what_is_left_out_is_said():
+    rows = [ClipRow.from_columns({"speaker": "all", "name": "b", "stoi": 0.5})]
+    results = few_results(rows, remarks=["1 of 2 originals have no generated file; not scored: a."])
+    for told in (markdown_table(results), html_report(rows, results, {})):
+        assert "1 of 2 originals have no generated file; not scored: a." in told
+
+
+def test_a_part_of_the_split_is_named():
+    assert "Only the first 6 clips" in markdown_table(few_results(make_rows(), limit=6))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_clips_without_a_value_have_a_report():
+    rows = [ClipRow("all", "x", numbers={"stoi": float("nan")}, texts={"stoi_outcome": "unscorable"})]
+    results = few_results(rows)
+    assert "Spread" not in html_report(rows, results, {}) and results["unscorable"] == 1
+    assert "original without speech (not scored) 1" in markdown_report(results)
+
+
+def test_a_model_that_says_nothing_gets_no_empty_matrices():
+    sentence = " ".join(sentence_words(NAMES[0]))
+    rows = [
+        ClipRow.from_columns({"speaker": "s1", "name": name, "sentence": sentence, "words": 6, "text_errors": 6})
+        for name in NAMES
+    ]
+    page = html_report(rows, few_results(rows), {})
+    assert "Not a word was recognised in any of the 4 clips." in page and 'class="matrices"' not in page
+
+
+def test_the_comparison_comes_before_the_numbers(report):
+    rows = report[0]
+    settings = {"title": "mine", "metrics": ["stoi"]}
+    system, other = Measured("mine", rows, {}, settings=settings), Measured("theirs", rows, {})
+    page = html_report(rows, json_ready(build_results(system, [other])), {})
+    assert page.index('id="comparison"') < page.index('id="numbers"')
+    assert "Lip-sync offset of the original" not in page[page.index('id="comparison"') : page.index('id="numbers"')]
 
 
 def look_at(address, playwright, chromium) -> tuple[list[str], list[str]]:

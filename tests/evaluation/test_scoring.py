@@ -1,6 +1,4 @@
-"""Scores of single clips: reading sound, finding and undoing shifts, columns, metrics that are missing."""
-
-import importlib.util
+"""Scores of single clips: reading sound, finding and undoing shifts, columns."""
 
 import numpy as np
 import pytest
@@ -10,17 +8,16 @@ pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
 from lip2wav_hf.audio import mux_audio, write_audio  # noqa: E402
 from lip2wav_hf.corpora.registry import load_split  # noqa: E402
-from lip2wav_hf.evaluation import scoring  # noqa: E402
 from lip2wav_hf.evaluation.scoring import (  # noqa: E402
-    EvaluationError,
-    align,
-    check_metrics,
     clip_columns,
     find_shift,
+    load_metrics,
     read_sound,
     score_files,
 )
 from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
+from lip2wav_hf.metrics.pairs import align  # noqa: E402
+from lip2wav_hf.metrics.registry import METRICS  # noqa: E402
 from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
@@ -92,7 +89,7 @@ def test_every_metric_fills_its_columns(tmp_path, talking_video):
     write_audio(tmp_path / "sound.wav", read_sound(talking_video), RATE)
     sentence = " ".join(sentence_words("bbaf2n"))
     row = score_files(tmp_path / "sound.wav", talking_video, sentence, compat=True)
-    expected = set(clip_columns(scoring.CLIP_METRICS, compat=True))
+    expected = set(clip_columns(METRICS, compat=True))
     not_from_sound = {"speaker", "name", "text", "word_confidences", "text_errors", "text_confidence"}
     assert set(row) == expected - not_from_sound - {"face_coverage", "process_seconds"}
     assert row["mcd"] == pytest.approx(0, abs=0.2) and row["corr2d"] > 0.99 and row["speaker_similarity"] > 0.99
@@ -100,17 +97,11 @@ def test_every_metric_fills_its_columns(tmp_path, talking_video):
     assert row["pesq_wb"] > 4.5 and row["dnsmos_ovrl"] == pytest.approx(row["dnsmos_ovrl_original"], abs=0.05)
 
 
-def test_metrics_are_checked_first(monkeypatch):
-    assert check_metrics(["stoi", "pesq"]) == ["pesq", "stoi"]
-    for wanted, message in ((["pesk"], "no metric 'pesk': the metrics are pesq, stoi"), ([], "no metric was named")):
-        with pytest.raises(EvaluationError, match=message):
-            check_metrics(wanted)
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "pystoi" else found(name, *rest)
-    )
-    with pytest.raises(
-        EvaluationError, match="stoi needs the package pystoi: pip install .*or do without: --metrics pesq"
-    ):
-        check_metrics(["pesq", "stoi"])
-    assert check_metrics(["pesq"]) == ["pesq"]
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_loading_a_metric_leaves_its_scores_alone(tmp_path, speech):
+    write_audio(tmp_path / "original.wav", speech, RATE)
+    write_audio(tmp_path / "late.wav", np.roll(speech, 480), RATE)
+    arguments = (tmp_path / "late.wav", tmp_path / "original.wav", " ".join(sentence_words("lgbz3a")))
+    before = score_files(*arguments, metrics=("stoi", "grid_wer"))
+    load_metrics(("stoi", "grid_wer"))
+    assert score_files(*arguments, metrics=("stoi", "grid_wer")) == before

@@ -6,12 +6,27 @@ import pytest
 
 pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
 
-from lip2wav_hf.evaluation.statistics import SUMMARY, paired_differences, slot_errors, summarize, verdict  # noqa: E402
+from lip2wav_hf.evaluation.clips import ClipRow  # noqa: E402
+from lip2wav_hf.evaluation.statistics import (  # noqa: E402
+    SUMMARY,
+    bootstrap,
+    by_speaker,
+    interval,
+    paired_differences,
+    slot_errors,
+    summarize,
+    verdict,
+)
+
+
+def row(**columns):
+    """A clip with some values by column."""
+    return ClipRow.from_columns({"speaker": "s1", "name": "x"} | columns)
 
 
 def test_summary_by_hand():
-    rows = [{"words": 6, "judge_errors": 1, "floor_errors": 0, "stoi": 0.5}] * 3
-    rows = rows + [{"words": 6, "judge_errors": 5, "floor_errors": 2, "stoi": float("nan")}]
+    rows = [row(words=6, judge_errors=1, floor_errors=0, stoi=0.5)] * 3
+    rows = rows + [row(words=6, judge_errors=5, floor_errors=2, stoi=float("nan"))]
     summary = summarize(rows)
     assert summary["judge_wer"]["value"] == pytest.approx(8 / 24)
     assert summary["judge_wer_above_floor"]["value"] == pytest.approx(6 / 24)
@@ -23,7 +38,7 @@ def test_summary_by_hand():
 
 def test_interval_covers_what_theory_says():
     errors = np.random.default_rng(0).integers(0, 2, 400)
-    interval = summarize([{"words": 1, "judge_errors": int(error)} for error in errors])["judge_wer"]
+    interval = summarize([row(words=1, judge_errors=int(error)) for error in errors])["judge_wer"]
     half_width = 1.96 * np.sqrt(interval["value"] * (1 - interval["value"]) / 400)
     assert interval["high"] - interval["low"] == pytest.approx(2 * half_width, rel=0.1)
 
@@ -31,7 +46,7 @@ def test_interval_covers_what_theory_says():
 def clips(**columns):
     """Rows of one speaker, from columns of equal length."""
     rows = [dict(zip(columns, values)) for values in zip(*columns.values())]
-    return [{"speaker": "s1", "name": str(number)} | row for number, row in enumerate(rows)]
+    return [row(name=str(number), **values) for number, values in enumerate(rows)]
 
 
 def test_difference_of_pairs_by_hand():
@@ -65,9 +80,9 @@ def test_difference_leaves_out_clips_that_one_lacks():
 
 def test_slots_by_hand():
     rows = [
-        {"sentence": "bin blue at f two now", "text": "bin blue at s two now", "text_errors": 1},
-        {"sentence": "bin blue at f two now", "text": "bin at f two now", "text_errors": 1},
-        {"sentence": "lay red by f one soon", "text": "", "text_errors": 6},
+        row(sentence="bin blue at f two now", text="bin blue at s two now", text_errors=1),
+        row(sentence="bin blue at f two now", text="bin at f two now", text_errors=1),
+        row(sentence="lay red by f one soon", text="", text_errors=6),
     ]
     slots = slot_errors(rows)
     assert list(slots) == ["text"] and slots["text"]["empty"] == 1
@@ -81,3 +96,11 @@ def test_numbers_are_shown_in_their_units():
     assert SUMMARY["judge_wer"].show(0.1234) == "12.3" and SUMMARY["judge_wer"].title == "Judge WER, %"
     assert SUMMARY["shift_seconds"].show(-0.0125) == "-12.5" and SUMMARY["shift_seconds"].show(-1e-5) == "0.0"
     assert SUMMARY["stoi"].show(0.5) == "0.500" and SUMMARY["mcd"].title.endswith(", dB")
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_clip_and_no_value_give_nothing_and_no_warning():
+    assert summarize([]) == {} == paired_differences([], []) == slot_errors([]) == by_speaker([])
+    assert summarize([row(stoi=float("nan")), row()]) == {}
+    assert np.isnan(interval(np.zeros(0))["low"])
+    assert bootstrap([2.0], lambda drawn: sum(drawn) / len(drawn))["high"] == 2

@@ -15,13 +15,13 @@ from lip2wav_hf.metrics import METRICS, metric_folder  # noqa: E402
 from lip2wav_hf.metrics.grid_wer.grid_wer import (  # noqa: E402
     CHANCE_WER,
     GridRecognizer,
-    align_words,
     score_transcripts,
     utterance_wer,
 )
 from lip2wav_hf.metrics.pesq.pesq import LOWEST, pesq_pair  # noqa: E402
 from lip2wav_hf.metrics.stoi.stoi import overflowing_int16, stoi_pair  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError, check_pair, check_waveform, resample  # noqa: E402
+from lip2wav_hf.metrics.words import align_words  # noqa: E402
 from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
@@ -188,10 +188,10 @@ def test_shortest_accepted_clip_can_be_scored(speech):
 
 def test_word_errors_by_hand():
     errors = align_words("bin blue at f two now", "bin red at two now please")
-    assert (errors["substitutions"], errors["deletions"], errors["insertions"]) == (1, 1, 1)
-    assert errors["heard_as"] == ["bin", "red", "at", "", "two", "now"]
-    assert align_words("bin blue at f two now", "")["deletions"] == 6
-    assert align_words("", "bin blue")["insertions"] == 2
+    assert (errors.substitutions, errors.deletions, errors.insertions) == (1, 1, 1)
+    assert errors.heard_as == ("bin", "red", "at", "", "two", "now")
+    assert align_words("bin blue at f two now", "").deletions == 6
+    assert align_words("", "bin blue").insertions == 2
 
 
 def test_corpus_level_rate_slots_and_confusions():

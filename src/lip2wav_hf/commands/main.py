@@ -45,7 +45,7 @@ COMMANDS = (
     Command("prepare", "commands.prepare:prepare", "Cache mouth crops and sound of a corpus, for training."),
     Command("export", "commands.export:export", "Write a corpus as a dataset for the Hugging Face Hub."),
     Command("train", "commands.train:train", "Train a network, by a recipe."),
-    Command("evaluate", "evaluation.evaluate:evaluate_command", "Measure a model, and compare it with others."),
+    Command("evaluate", "commands.evaluate:evaluate", "Measure a model, and compare it with others."),
     Command("average", "commands.average:average", "Average the weights of several models."),
     Command("card", "commands.card:card_command", "Put measured results into a model card, or check them."),
     Command("write-card", "commands.card:write_card_command", "Write the card of a model, a dataset or a Space."),

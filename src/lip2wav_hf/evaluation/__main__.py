@@ -2,7 +2,7 @@
 
 import typer
 
-from .evaluate import evaluate_command
+from ..commands.evaluate import evaluate
 
 
-typer.run(evaluate_command)
+typer.run(evaluate)

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .run import CLIPS, RESULTS
-from .scoring import EvaluationError
+from .clips import Clip, spoken_file
+from .folders import AUDIO_SUFFIXES, run_folder, sound_files
+from .options import ClipSelection, EvaluationError, EvaluationOptions
+from .run import CLIPS, RESULTS, Share
 from .statistics import paired_differences, summarize
+from .systems import Measured, model_name, run_model
+from .table import read_clips
 
 
-AUDIO_SUFFIXES = (".wav", ".flac")
-
-
-@dataclass
-class Compared:
-    """A baseline on the same clips.
-
-    Attributes:
-        name (`str`): what the report calls it.
-        rows (`list[dict]`): its clips, as in `clips.csv`.
-        sounds (`dict`): its sound files by speaker and name, where there are any.
-    """
-
-    name: str
-    rows: list[dict[str, Any]]
-    sounds: dict[tuple[str, str], Path]
+TAKEN = ("generated", "original")  # what the report calls the system itself and the recording
 
 
 def baseline_kind(baseline: str | os.PathLike) -> str:
@@ -56,13 +47,86 @@ def baseline_kind(baseline: str | os.PathLike) -> str:
     return "model"
 
 
-def compare(rows: list[dict[str, Any]], other: Compared) -> dict[str, Any]:
-    """What `results.json` tells about a baseline: both systems on the clips that both have."""
-    theirs = {(row["speaker"], row["name"]): row for row in other.rows}
-    ours = [row for row in rows if (row["speaker"], row["name"]) in theirs]
+def baseline_kinds(baselines: Sequence[str]) -> dict[str, str]:
+    """The kind of each baseline; see [`baseline_kind`]."""
+    return {baseline: baseline_kind(baseline) for baseline in baselines}
+
+
+def run_baselines(
+    kinds: dict[str, str], clips: list[Clip], selection: ClipSelection | None, options: EvaluationOptions, share: Share
+) -> list[Measured]:
+    """
+    Measure baselines on some clips; what is written lies in `output_dir/baselines`.
+
+    Args:
+        kinds (`dict[str, str]`): the baselines and their kinds.
+        clips (`list[Clip]`): the clips.
+        selection ([`ClipSelection`], *optional*): where they come from; needed by models only.
+        options ([`EvaluationOptions`]): how they are scored.
+        share ([`Share`]): the part of this process.
+
+    Raises:
+        EvaluationError: if a baseline cannot be measured, or has none of the clips.
+    """
+    found: list[Measured] = []
+    for baseline, kind in kinds.items():
+        name = _free_name(baseline, (*TAKEN, *(other.name for other in found)))
+        folder = options.output_dir / "baselines" / name.replace("/", "--").replace(" ", "-")
+        own = dataclasses.replace(options, output_dir=folder)
+        if kind == "results":
+            measured = _earlier(Path(baseline), clips)
+        elif kind == "model":
+            if selection is None:
+                raise EvaluationError(
+                    f"baseline {baseline}: a model needs videos; give --data instead of two folders."
+                )
+            measured = run_model(baseline, clips, selection, own, share)
+        else:
+            measured = _run_folder(Path(baseline), clips, own, share)
+        found.append(dataclasses.replace(measured, name=name))
+    return found
+
+
+def _free_name(baseline: str, taken: Sequence[str]) -> str:
+    plain = Path(baseline).resolve().parent.name if baseline.endswith(".json") else model_name(baseline)
+    numbered = (f"{plain} {number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([plain], numbered) if name not in taken)
+
+
+def _earlier(path: Path, clips: list[Clip]) -> Measured:
+    folder = path if path.is_dir() else path.parent
+    sounds = {clip.key: spoken_file(folder, clip.key) for clip in clips}
+    return Measured("", read_clips(folder / CLIPS), {key: file for key, file in sounds.items() if file.is_file()})
+
+
+def _run_folder(path: Path, clips: list[Clip], options: EvaluationOptions, share: Share) -> Measured:
+    files = sound_files(path, AUDIO_SUFFIXES)
+    names = [clip.name for clip in clips]
+    found = []
+    for clip in clips:
+        flat = files.get(clip.name) if names.count(clip.name) == 1 else None
+        file = files.get(f"{clip.speaker}/{clip.name}") or flat
+        if file is not None:
+            found.append(dataclasses.replace(clip, generated=file))
+    if not found:
+        raise EvaluationError(
+            f"baseline {path}: holds none of the {len(clips)} clips; name its files as SPEAKER/NAME.wav."
+        )
+    return run_folder(path.resolve().name, found, options, share)
+
+
+def compare(system: Measured, other: Measured) -> dict[str, Any]:
+    """
+    What `results.json` reports of a baseline: both systems on the clips that both have.
+
+    Raises:
+        EvaluationError: if they have no clip in common.
+    """
+    theirs = {row.key: row for row in other.rows}
+    ours = [row for row in system.rows if row.key in theirs]
     if not ours:
         raise EvaluationError(f"baseline {other.name}: it has none of these clips.")
-    matched = [theirs[row["speaker"], row["name"]] for row in ours]
+    matched = [theirs[row.key] for row in ours]
     return {
         "name": other.name,
         "clips": len(ours),
@@ -71,20 +135,4 @@ def compare(rows: list[dict[str, Any]], other: Compared) -> dict[str, Any]:
     }
 
 
-def sound_files(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Files of a folder by their path inside it, without suffix, in order."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise EvaluationError(f"{folder}: no such folder.")
-    files: dict[str, Path] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes):
-        key = path.relative_to(folder).with_suffix("").as_posix()
-        if key in files:
-            raise EvaluationError(f"{folder}: holds both {files[key].name} and {path.name} as {key}; keep one.")
-        files[key] = path
-    if not files:
-        raise EvaluationError(f"{folder}: holds no sound file ({', '.join(suffixes)}).")
-    return files
-
-
-__all__ = ["AUDIO_SUFFIXES", "Compared", "baseline_kind", "compare", "sound_files"]
+__all__ = ["baseline_kind", "baseline_kinds", "compare", "run_baselines"]

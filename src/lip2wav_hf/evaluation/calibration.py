@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import Lip2WavError
+from ..metrics.words import correct_words
+from .clips import ClipRow
+from .statistics import bootstrap, heard_rows
 
 
 BINS = 10
@@ -24,67 +27,6 @@ SMALLEST_ODDS = 1e-6  # a confidence is kept this far from 0 and 1, whose log-od
 
 class CalibrationError(Lip2WavError):
     """Confidences that cannot be calibrated."""
-
-
-def _alignment(sentence: str, text: str) -> list:
-    import jiwer
-
-    if not sentence.split() or not text.split():
-        return []
-    return jiwer.process_words(" ".join(sentence.split()), " ".join(text.split())).alignments[0]
-
-
-def word_errors(sentence: str, text: str) -> int:
-    """Substituted, deleted and inserted words of a text.
-
-    Args:
-        sentence (`str`): the words spoken.
-        text (`str`): the words recognised.
-
-    Returns:
-        `int`: the errors.
-    """
-    spoken, recognised = len(sentence.split()), len(text.split())
-    equal = sum(correct_words(sentence, text))
-    substituted = sum(
-        chunk.ref_end_idx - chunk.ref_start_idx for chunk in _alignment(sentence, text) if chunk.type == "substitute"
-    )
-    return spoken - equal + recognised - equal - substituted
-
-
-def correct_words(sentence: str, text: str) -> list[bool]:
-    """Whether each word of a text was spoken at its place in the sentence.
-
-    Args:
-        sentence (`str`): the words spoken.
-        text (`str`): the words recognised.
-
-    Returns:
-        `list[bool]`: one for each word of the text; inserted and substituted words are wrong.
-    """
-    correct = [False] * len(text.split())
-    for chunk in _alignment(sentence, text):
-        if chunk.type == "equal":
-            for index in range(chunk.hyp_start_idx, chunk.hyp_end_idx):
-                correct[index] = True
-    return correct
-
-
-def heard_as(sentence: str, text: str) -> list[str]:
-    """For each word spoken, the word recognised in its place; "" where it is missing.
-
-    Args:
-        sentence (`str`): the words spoken.
-        text (`str`): the words recognised.
-
-    Returns:
-        `list[str]`: one for each word of the sentence.
-    """
-    heard, words = [""] * len(sentence.split()), text.split()
-    for chunk in _alignment(sentence, text):
-        if chunk.type in ("equal", "substitute"):
-            heard[chunk.ref_start_idx : chunk.ref_end_idx] = words[chunk.hyp_start_idx : chunk.hyp_end_idx]
-    return heard
 
 
 def _checked(confidences: ArrayLike, correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +98,7 @@ def selective_wer(errors: ArrayLike, words: ArrayLike, confidences: ArrayLike, c
         errors (array, shape `(clips,)`): word errors of each clip.
         words (array, shape `(clips,)`): words spoken in each clip.
         confidences (array, shape `(clips,)`): of each clip.
-        coverage (`float`): share of the clips kept, above 0 and up to 1; of a broken number one more is kept.
+        coverage (`float`): share of the clips kept, above 0 and up to 1; their number is rounded up.
 
     Returns:
         `float`: errors over words of the clips kept.
@@ -207,7 +149,7 @@ def fit_temperature(confidences: ArrayLike, correct: ArrayLike) -> float:
     Raises:
         CalibrationError: for no word, unequal numbers, or confidences beyond 0 to 1.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize_scalar  # of an extra
 
     confidences, correct = _checked(confidences, correct)
 
@@ -219,11 +161,13 @@ def fit_temperature(confidences: ArrayLike, correct: ArrayLike) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
 
 
-def word_confidences(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence and correctness of every recognised word of some clips.
+def word_confidences(rows: Sequence[ClipRow]) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Confidence and correctness of every recognised word of some clips.
 
     Args:
-        rows (`list[dict]`): clips, as in `clips.csv`, with `sentence`, `text` and `word_confidences`.
+        rows (sequence of [`ClipRow`]): clips; those without a sentence, or without a confidence of each word, do not
+            count.
 
     Returns:
         `tuple[np.ndarray, np.ndarray]`: float64 and bool, both of shape `(words,)`.
@@ -231,18 +175,18 @@ def word_confidences(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray
     confidences: list[float] = []
     correct: list[bool] = []
     for row in rows:
-        own = [float(value) for value in (row.get("word_confidences") or "").split()]
-        if row.get("sentence") and len(own) == len((row.get("text") or "").split()):
-            confidences += own
-            correct += correct_words(row["sentence"], row["text"])
-    return np.array(confidences), np.array(correct, bool)
+        if row.sentence and len(row.word_confidences) == len(row.text.split()):
+            confidences += row.word_confidences
+            correct += correct_words(row.sentence, row.text)
+    return np.array(confidences, np.float64), np.array(correct, bool)
 
 
-def calibrate(rows: list[dict[str, Any]], coverages: Sequence[float] = COVERAGES) -> dict[str, Any] | None:
-    """All that `results.json` tells about the text head's confidence.
+def calibrate(rows: Sequence[ClipRow], coverages: Sequence[float] = COVERAGES) -> dict[str, Any] | None:
+    """
+    All that `results.json` reports of the text head's confidence.
 
     Args:
-        rows (`list[dict]`): clips, as in `clips.csv`.
+        rows (sequence of [`ClipRow`]): clips.
         coverages (sequence of `float`, *optional*, defaults to 0.5, 0.8 and 1): shares of the clips kept.
 
     Returns:
@@ -251,38 +195,39 @@ def calibrate(rows: list[dict[str, Any]], coverages: Sequence[float] = COVERAGES
         `confidence` kept), and `temperature`, the one that would have suited these very words. `None` where there are
         no confidences.
     """
-    from .statistics import bootstrap, heard_rows
-
-    rows = [row for row in heard_rows(rows, "text") if row.get("text_confidence") is not None]
+    rows = confident_rows(rows)
     confidences, correct = word_confidences(rows)
     if not len(confidences):
         return None
-
-    def ece(clips: list) -> float:
-        return expected_calibration_error(*(np.concatenate(part) for part in zip(*clips)))
-
-    per_clip = [(np.array(own), np.array(right)) for own, right in (word_confidences([row]) for row in rows)]
-    spoken = [clip for clip in per_clip if len(clip[0])]
+    per_clip = [word_confidences([row]) for row in rows]
     return {
         "words": len(confidences),
         "confidence": float(confidences.mean()),
         "accuracy": float(correct.mean()),
-        "ece": bootstrap(spoken, ece),
+        "ece": bootstrap([clip for clip in per_clip if len(clip[0])], _error_of_clips),
         "reliability": reliability(confidences, correct),
         "selective": [_selective(rows, coverage) for coverage in coverages],
         "temperature": fit_temperature(confidences, correct),
     }
 
 
-def _selective(rows: list[dict[str, Any]], coverage: float) -> dict[str, float]:
-    from .statistics import bootstrap
+def confident_rows(rows: Sequence[ClipRow]) -> list[ClipRow]:
+    """Rows whose text head was compared with the sentence and says how sure it is."""
+    return [row for row in heard_rows(rows, "text") if row.text_confidence is not None]
 
-    clips = [(row["text_errors"], row["words"], row["text_confidence"]) for row in rows]
+
+def _error_of_clips(clips: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    confidences, correct = (np.concatenate(part) for part in zip(*clips))
+    return expected_calibration_error(confidences, correct)
+
+
+def _selective(rows: Sequence[ClipRow], coverage: float) -> dict[str, Any]:
+    clips = [(row.value("text_errors"), row.value("words"), row.value("text_confidence")) for row in rows]
     kept = int(np.ceil(coverage * len(clips) - 1e-9))
     return {
         "coverage": coverage,
         "clips": kept,
-        "confidence": float(sorted((clip[2] for clip in clips), reverse=True)[kept - 1]),
+        "confidence": sorted((clip[2] for clip in clips), reverse=True)[kept - 1],
         "wer": bootstrap(clips, lambda drawn: selective_wer(*zip(*drawn), coverage)),
     }
 
@@ -291,12 +236,10 @@ __all__ = [
     "CalibrationError",
     "apply_temperature",
     "calibrate",
-    "correct_words",
+    "confident_rows",
     "expected_calibration_error",
     "fit_temperature",
-    "heard_as",
     "reliability",
     "selective_wer",
     "word_confidences",
-    "word_errors",
 ]

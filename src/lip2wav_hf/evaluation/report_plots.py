@@ -7,38 +7,29 @@ from __future__ import annotations
 
 import base64
 import io
-import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure  # without pyplot: no window system, nothing global
 
 from ..grammar import GRAMMAR
+from ..metrics.registry import BOXED, SUMMARY
 from ..plotting import log_mel_spectrogram, mel_positions
-from .calibration import selective_wer
-from .scoring import SAMPLING_RATE, read_sound
-from .statistics import SUMMARY, SummaryMetric, by_speaker, column, heard_rows
+from .calibration import confident_rows, selective_wer
+from .clips import ClipRow
+from .scoring import SAMPLING_RATE
+from .statistics import by_speaker, clip_values, column
 
 
 BLUE, ORANGE, GRAY, GREEN = "#1f5fa8", "#c8641b", "#6b7280", "#2f7d4f"
-BOXED = (
-    "judge_wer",
-    "text_wer",
-    "pesq_nb",
-    "pesq_wb",
-    "stoi",
-    "estoi",
-    "mcd",
-    "corr2d",
-    "dnsmos_ovrl",
-    "speaker_similarity",
-    "av_confidence",
-    "av_offset",
-)
 MISSING = "–"  # a word that was not heard
 TICKS_HERTZ = (500, 1000, 2000, 4000, 8000)
 
 
-def data_uri(figure: Any, kind: str = "svg") -> str:
+def data_uri(figure: Figure, kind: str = "svg") -> str:
     """A figure as a `data:` address.
 
     Args:
@@ -48,8 +39,6 @@ def data_uri(figure: Any, kind: str = "svg") -> str:
     Returns:
         `str`: for the `src` of an `<img>`.
     """
-    import matplotlib
-
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "lip2wav_hf", "svg.fonttype": "path"}):
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
@@ -58,36 +47,29 @@ def data_uri(figure: Any, kind: str = "svg") -> str:
     return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def _figure(width: float, height: float, layout: str | None = "constrained"):
-    from matplotlib.figure import Figure  # without pyplot: no window system, nothing global
-
+def _figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
     return Figure(figsize=(width, height), layout=layout)
 
 
-def _plain(axes) -> None:
+def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
 
 
-def clip_values(rows: list[dict[str, Any]], metric: SummaryMetric) -> np.ndarray:
-    """A metric of each clip, as the tables show it; NaN where it has none. Shape `(clips,)`."""
-    top = column(rows, metric.plus) - (column(rows, metric.minus) if metric.minus else 0)
-    bottom = column(rows, metric.over) if metric.over else np.ones(len(rows))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(bottom > 0, top / bottom, np.nan) * metric.scale
-
-
-def draw_boxes(rows: list[dict[str, Any]]):
-    """Box plots of the clips of each speaker, one panel a metric. Boxes are quartiles, whiskers 1.5 times as far.
+def draw_boxes(rows: Sequence[ClipRow]) -> Figure | None:
+    """
+    Box plots of the clips of each speaker, one panel per metric. Boxes are quartiles, whiskers 1.5 times as far.
 
     Args:
-        rows (`list[dict]`): clips, as in `clips.csv`.
+        rows (sequence of [`ClipRow`]): clips.
 
     Returns:
-        `matplotlib.figure.Figure`.
+        `matplotlib.figure.Figure`, *optional*: `None` where no clip has a value.
     """
     speakers = by_speaker(rows)
     shown = [key for key in BOXED if np.isfinite(clip_values(rows, SUMMARY[key])).any()]
+    if not shown:
+        return None
     columns = min(len(shown), 4 if len(speakers) <= 6 else 2 if len(speakers) <= 14 else 1)
     lines = -(-len(shown) // columns)
     figure = _figure(9.6, 2.1 * lines + 0.2)
@@ -102,7 +84,7 @@ def draw_boxes(rows: list[dict[str, Any]]):
     return figure
 
 
-def _draw_boxes(axes, values: list[np.ndarray], names: list[str]) -> None:
+def _draw_boxes(axes: Axes, values: list[np.ndarray], names: list[str]) -> None:
     places = np.arange(len(values))
     axes.boxplot(
         values,
@@ -126,28 +108,27 @@ def _draw_boxes(axes, values: list[np.ndarray], names: list[str]) -> None:
     _plain(axes)
 
 
-def draw_confusions(slots: dict[str, Any]):
-    """Which word was taken for which, one panel a slot of the sentence.
+def draw_confusion(slot: str, counts: Mapping[str, int], confusions: Mapping[str, Mapping[str, int]]) -> Figure:
+    """
+    Which word of a slot of the sentence was taken for which.
 
     Args:
-        slots (`dict`): `confusions` and `counts`, as `summary.slot_errors` gives them for one judge.
+        slot (`str`): a key of `GRAMMAR`.
+        counts (mapping): how often each word was spoken.
+        confusions (mapping): for each word how often it was taken for which other, `""` for none.
 
     Returns:
         `matplotlib.figure.Figure`.
     """
-    figure = _figure(9.6, 7.4)
-    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2.5])
-    small = grid[0].subgridspec(1, 4)
-    large = grid[1].subgridspec(1, 2, width_ratios=[1.75, 1])
-    places = {"letter": large[0], "digit": large[1]}
-    others = iter(range(4))
-    for slot in GRAMMAR:
-        axes = figure.add_subplot(places[slot] if slot in places else small[next(others)])
-        _draw_confusion(axes, slot, slots["counts"][slot], slots["confusions"][slot])
+    words = len(GRAMMAR[slot])
+    figure = _figure(1.1 + 0.21 * max(words, 6), 0.9 + 0.175 * max(words, 7))
+    _draw_confusion(figure.subplots(), slot, counts, confusions)
     return figure
 
 
-def _draw_confusion(axes, slot: str, counts: dict[str, int], confusions: dict[str, dict[str, int]]) -> None:
+def _draw_confusion(
+    axes: Axes, slot: str, counts: Mapping[str, int], confusions: Mapping[str, Mapping[str, int]]
+) -> None:
     words = list(GRAMMAR[slot])
     heard_words = words + [MISSING]
     matrix = np.zeros((len(words), len(heard_words)))
@@ -184,11 +165,12 @@ def _draw_confusion(axes, slot: str, counts: dict[str, int], confusions: dict[st
     axes.tick_params(which="both", length=0)
 
 
-def draw_calibration(rows: list[dict[str, Any]], calibration: dict[str, Any]):
-    """Reliability of the words' confidence, and the error rate that remains when unsure clips are dropped.
+def draw_calibration(rows: Sequence[ClipRow], calibration: dict[str, Any]) -> Figure:
+    """
+    Reliability of the words' confidence, and the error rate that remains when unsure clips are dropped.
 
     Args:
-        rows (`list[dict]`): clips, as in `clips.csv`.
+        rows (sequence of [`ClipRow`]): clips.
         calibration (`dict`): as `calibration.calibrate` gives it.
 
     Returns:
@@ -197,8 +179,8 @@ def draw_calibration(rows: list[dict[str, Any]], calibration: dict[str, Any]):
     figure = _figure(9.6, 3.6)
     left, right = figure.subplots(1, 2)
     _draw_reliability(left, calibration)
-    own = [row for row in heard_rows(rows, "text") if row.get("text_confidence") is not None]
-    values = [[row[key] for row in own] for key in ("text_errors", "words", "text_confidence")]
+    own = confident_rows(rows)
+    values = [column(own, name) for name in ("text_errors", "words", "text_confidence")]
     kept = np.arange(1, len(own) + 1) / len(own)
     right.step(100 * kept, [100 * selective_wer(*values, share) for share in kept], color=BLUE, where="pre")
     for entry in calibration["selective"]:
@@ -222,7 +204,7 @@ def draw_calibration(rows: list[dict[str, Any]], calibration: dict[str, Any]):
     return figure
 
 
-def _draw_reliability(axes, calibration: dict[str, Any]) -> None:
+def _draw_reliability(axes: Axes, calibration: dict[str, Any]) -> None:
     parts = calibration["reliability"]
     axes.plot([0, 1], [0, 1], "--", color=GRAY, linewidth=1, label="perfect calibration")
     widths = [part["high"] - part["low"] for part in parts]
@@ -242,11 +224,12 @@ def _draw_reliability(axes, calibration: dict[str, Any]) -> None:
     _plain(axes)
 
 
-def draw_shifts(rows: list[dict[str, Any]]):
-    """How often the alignment chose which shift; and the lip-sync offsets, where they were measured.
+def draw_shifts(rows: Sequence[ClipRow]) -> Figure:
+    """
+    How often the alignment chose which shift; and the lip-sync offsets, where they were measured.
 
     Args:
-        rows (`list[dict]`): clips, as in `clips.csv`.
+        rows (sequence of [`ClipRow`]): clips.
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -279,17 +262,17 @@ def draw_shifts(rows: list[dict[str, Any]]):
     return figure
 
 
-def draw_sound(path: str | os.PathLike, seconds: float):
-    """Waveform and mel spectrogram of a sound file.
+def draw_sound(sound: np.ndarray, seconds: float) -> Figure:
+    """
+    Waveform and mel spectrogram of a sound.
 
     Args:
-        path (`str` or `os.PathLike`): sound file, or video with sound.
+        sound (`np.ndarray`, shape `(samples,)`): at 16 kHz.
         seconds (`float`): length of the time axis, so that pictures beside each other agree.
 
     Returns:
         `matplotlib.figure.Figure`.
     """
-    sound = read_sound(path)
     figure = _figure(4.6, 2.5, layout=None)
     places = {"left": 0.09, "right": 0.985, "bottom": 0.145, "top": 0.99, "hspace": 0.03}
     wave, mel = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1, 3], **places})
@@ -315,11 +298,10 @@ def draw_sound(path: str | os.PathLike, seconds: float):
 
 
 __all__ = [
-    "clip_values",
     "data_uri",
     "draw_boxes",
     "draw_calibration",
-    "draw_confusions",
+    "draw_confusion",
     "draw_shifts",
     "draw_sound",
 ]

@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from .scoring import EvaluationError, score_files
-from .table import append_row, read_clips, write_rows, write_text
+from ..corpora.clips import VIDEO_SUFFIXES
+from ..errors import require_packages
+from ..files import write_json
+from ..machine import process_pool
+from .clips import Clip, ClipRow, Key
+from .options import EvaluationError, EvaluationOptions
+from .scoring import load_metrics, score_files
+from .table import append_row, read_clips, write_rows
 
 
 SETTINGS, CLIPS, RESULTS = "settings.json", "clips.csv", "results.json"
 FINGERPRINT = "files_sha256"
 LONGEST_WAIT = timedelta(hours=6)  # of the first process that is done for the last
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One clip to be scored.
-
-    Attributes:
-        speaker (`str`): whose it is; `"all"` where files lie in no folder.
-        name (`str`): its name, unique for a speaker.
-        original (`Path`): sound file or video with the original speech.
-        generated (`Path`): sound file of the generated speech; a model writes it, in a folder it is there.
-        sentence (`str`, *optional*): the GRID sentence spoken.
-    """
-
-    speaker: str
-    name: str
-    original: Path
-    generated: Path
-    sentence: str | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Speaker and name."""
-        return self.speaker, self.name
-
-    def __str__(self) -> str:
-        return self.name if self.speaker == "all" else f"{self.speaker}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -65,8 +42,7 @@ class Share:
         """As `accelerate launch` or `torchrun` has set it up; the whole, where neither has."""
         if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
             return cls()
-        if importlib.util.find_spec("accelerate") is None:
-            raise EvaluationError("several processes need the package accelerate: pip install 'lip2wav_hf[evaluate]'.")
+        require_packages("evaluate", "an evaluation by several processes", "accelerate")
         import torch
         from accelerate import PartialState
 
@@ -86,30 +62,41 @@ class Share:
 
 
 class Scorer:
-    """Scores clips in other processes, or at once in this one.
+    """
+    Scores clips in other processes, or at once in this one.
 
     Args:
-        workers (`int`): how many processes.
-        metrics (sequence of `str`): keys of `scoring.CLIP_METRICS`.
-        compat (`bool`): compute the lineage's forms too.
+        options ([`EvaluationOptions`]): how many processes, and which metrics.
     """
 
-    def __init__(self, workers: int, metrics: Sequence[str], compat: bool):
-        self.options = (tuple(metrics), compat)
-        self.executor = None
-        if workers > 1:
-            self.executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_use_one_thread)
+    def __init__(self, options: EvaluationOptions) -> None:
+        self.options = options
+        self.executor = process_pool(options.workers) if options.workers > 1 else None
 
     def __enter__(self) -> Scorer:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self.executor:
             self.executor.shutdown(cancel_futures=True)
 
+    def load(self, clips: list[Clip]) -> None:
+        """Load what the metrics of some clips need, which takes some seconds, and say so."""
+        self.options.say(f"loading the metrics: {', '.join(self.options.metrics)} …")
+        with_video = any(clip.original.suffix.lower() in VIDEO_SUFFIXES for clip in clips)
+        if self.executor is None:
+            load_metrics(self.options.metrics, with_video)
+            return
+        loading = [
+            self.executor.submit(load_metrics, self.options.metrics, with_video) for _ in range(self.options.workers)
+        ]
+        wait(loading)
+        for future in loading:
+            collect(future)
+
     def submit(self, clip: Clip) -> Future:
         """The scores of a clip, once they are there; see [`collect`]."""
-        arguments = (clip.generated, clip.original, clip.sentence, *self.options)
+        arguments = (clip.generated, clip.original, clip.sentence, self.options.metrics, self.options.compat)
         if self.executor:
             return self.executor.submit(score_files, *arguments)
         future: Future = Future()
@@ -124,14 +111,8 @@ class WorkerError(EvaluationError):
     """A process that computes metrics has gone."""
 
 
-def _use_one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def collect(future: Future) -> dict[str, Any]:
-    """The scores that a [`Scorer`] has promised.
+def collect(future: Future) -> Any:
+    """What a [`Scorer`] has promised: the scores of a clip by column.
 
     Raises:
         WorkerError: if the process that should compute them has gone.
@@ -146,9 +127,42 @@ def collect(future: Future) -> dict[str, Any]:
         ) from error
 
 
-@dataclass
+@dataclass(frozen=True)
+class Failure:
+    """
+    A clip that could not be scored.
+
+    Attributes:
+        clip (`str`): the clip, as reports call it.
+        error (`str`): why, the clip named first.
+    """
+
+    clip: str
+    error: str
+
+    @classmethod
+    def of(cls, clip: Clip, error: Exception) -> Failure:
+        """What an error says of a clip."""
+        return cls(str(clip), f"{clip}: {error}")
+
+
+Produce = Callable[[list[Clip], list[Failure]], Iterator[ClipRow | None]]
+"""From clips to their rows, in any order; `None` for one that is now among the failures."""
+
+
+@dataclass(frozen=True)
 class Run:
-    """A resumable evaluation of some clips in one output folder, by one process or by several."""
+    """
+    A resumable evaluation of some clips in one output folder, by one process or by several.
+
+    Attributes:
+        clips (`list[Clip]`): all clips, of every process.
+        output_dir (`Path`): the folder.
+        settings (`dict`): what an earlier run in this folder must have been asked for, if it is to be gone on with.
+        columns (`list[str]`): of `clips.csv`.
+        share ([`Share`]): the part of this process.
+        overwrite (`bool`): start again where the folder holds an evaluation.
+    """
 
     clips: list[Clip]
     output_dir: Path
@@ -157,19 +171,19 @@ class Run:
     share: Share
     overwrite: bool = False
 
-    def take_up(self) -> tuple[list[dict[str, Any]], list[Clip]]:
+    def take_up(self) -> tuple[list[ClipRow], list[Clip]]:
         """Make the output folder ready; rows of the clips that are finished, and the clips left to this process."""
         self._check_folder()
         if self.share.is_main:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             rows = [] if self._is_stale() else self._finished_rows()
-            write_text(self.output_dir / SETTINGS, json.dumps(self.settings, indent=2) + "\n")
+            write_json(self.output_dir / SETTINGS, self.settings)
             write_rows(self.output_dir / CLIPS, rows, self.columns)
             for path in self._parts():
                 path.unlink()
         self.share.wait()
         rows = self._in_order(read_clips(self.output_dir / CLIPS))
-        done = {(row["speaker"], row["name"]) for row in rows}
+        done = {row.key for row in rows}
         todo = [clip for clip in self.clips if clip.key not in done]
         return rows, todo[self.share.index :: self.share.count]
 
@@ -200,51 +214,60 @@ class Run:
     def _is_stale(self) -> bool:
         return self.overwrite or self._settings_before() != self.settings
 
-    def _finished_rows(self) -> list[dict[str, Any]]:
+    def _finished_rows(self) -> list[ClipRow]:
         paths = [
             path for path in (self.output_dir / CLIPS, *self._parts()) if path.suffix == ".csv" and path.is_file()
         ]
-        rows = {(row["speaker"], row["name"]): row for path in paths for row in read_clips(path)}
+        rows = {row.key: row for path in paths for row in read_clips(path)}
         return self._in_order(list(rows.values()))
 
-    def _in_order(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        order = {clip.key: number for number, clip in enumerate(self.clips)}
-        rows = [row for row in rows if (row["speaker"], row["name"]) in order]
-        return sorted(rows, key=lambda row: order[row["speaker"], row["name"]])
+    def _in_order(self, rows: list[ClipRow]) -> list[ClipRow]:
+        order: dict[Key, int] = {clip.key: number for number, clip in enumerate(self.clips)}
+        return sorted((row for row in rows if row.key in order), key=lambda row: order[row.key])
 
     def _parts(self) -> list[Path]:
         """What processes that were stopped, or that are not the main one, have written."""
         return sorted(path for pattern in ("clips.*.csv", "failures.*.json") for path in self.output_dir.glob(pattern))
 
-    def finish(
-        self, produce: Callable[[list[Clip], list], Iterable[dict[str, Any] | None]], progress: bool, task: str
-    ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-        """Do what is left, and give the rows and the failures of all processes, in the order of the clips."""
+    def finish(self, produce: Produce, progress: bool, task: str) -> tuple[list[ClipRow], list[Failure]]:
+        """
+        Do what is left.
+
+        Args:
+            produce (`Produce`): what makes rows of clips. It is called only if there are clips to do, and the progress
+                bar starts when it has returned: what it loads does not count.
+            progress (`bool`): show a progress bar.
+            task (`str`): what the bar says.
+
+        Returns:
+            `tuple[list[ClipRow], list[Failure]]`: of all processes, in the order of the clips.
+        """
         rows, todo = self.take_up()
         alone = self.share.count == 1
         own_file = self.output_dir / (CLIPS if alone else f"clips.{self.share.index}.csv")
         if not alone:
             write_rows(own_file, [], self.columns)
             task += f" (process {self.share.index} of {self.share.count})"
-        failures: list[dict[str, str]] = []
+        failures: list[Failure] = []
+        made: Iterable[ClipRow | None] = produce(todo, failures) if todo else ()
         total, initial = (len(self.clips), len(rows)) if alone else (len(todo), 0)
         show = progress and self.share.is_main
         with tqdm(desc=task, total=total, initial=initial, unit="clip", disable=not show) as bar:
-            for row in produce(todo, failures):
+            for row in made:
                 if row is not None:
                     rows.append(row)
                     append_row(own_file, row, self.columns)
                 bar.update()
         return self._gather(rows, failures)
 
-    def _gather(self, rows: list, failures: list) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    def _gather(self, rows: list[ClipRow], failures: list[Failure]) -> tuple[list[ClipRow], list[Failure]]:
         if self.share.count > 1:
-            own = self.output_dir / f"failures.{self.share.index}.json"
-            write_text(own, json.dumps(failures))
+            own = [{"clip": failure.clip, "error": failure.error} for failure in failures]
+            write_json(self.output_dir / f"failures.{self.share.index}.json", own)
             self.share.wait()
             rows = self._finished_rows()
             files = sorted(self.output_dir.glob("failures.*.json"))
-            failures = [failure for path in files for failure in json.loads(path.read_text(encoding="utf-8"))]
+            failures = [Failure(**entry) for path in files for entry in json.loads(path.read_text(encoding="utf-8"))]
             self.share.wait()  # until all have read
         rows = self._in_order(rows)
         if self.share.is_main:
@@ -252,7 +275,19 @@ class Run:
             for path in self._parts():
                 path.unlink()
         order = {str(clip): number for number, clip in enumerate(self.clips)}
-        return rows, sorted(failures, key=lambda failure: order[failure["clip"]])
+        return rows, sorted(failures, key=lambda failure: order[failure.clip])
 
 
-__all__ = ["CLIPS", "FINGERPRINT", "RESULTS", "SETTINGS", "Clip", "Run", "Scorer", "Share", "WorkerError", "collect"]
+__all__ = [
+    "CLIPS",
+    "FINGERPRINT",
+    "RESULTS",
+    "SETTINGS",
+    "Failure",
+    "Produce",
+    "Run",
+    "Scorer",
+    "Share",
+    "WorkerError",
+    "collect",
+]

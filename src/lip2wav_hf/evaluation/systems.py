@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..metrics.words import word_errors
 from ..models import DEFAULT_MODEL, find_model
-from .run import Clip, Scorer, WorkerError, collect
-from .scoring import EvaluationError
+from .clips import DECIMALS, Clip, ClipRow, Key, spoken_file
+from .options import ClipSelection, EvaluationError, EvaluationOptions
+from .run import Failure, Run, Scorer, Share, WorkerError, collect
+from .scoring import clip_columns
 
 
 FOLDERS_OF_A_RUN = ("best", "final")  # what a training calls its models, whatever they are
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    A system, and what was measured of it.
+
+    Attributes:
+        name (`str`): what the report calls it.
+        rows (`list[ClipRow]`): its clips.
+        sounds (mapping): its sound files by clip, where there are any.
+        failures (sequence of [`Failure`]): the clips that could not be scored.
+        settings (mapping): what was asked for, as `results.json` has it.
+        load_seconds (`float`, *optional*): how long a model took to load.
+    """
+
+    name: str
+    rows: list[ClipRow]
+    sounds: Mapping[Key, Path]
+    failures: Sequence[Failure] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    load_seconds: float | None = None
 
 
 def model_name(model: Any) -> str:
@@ -45,7 +72,13 @@ def model_name(model: Any) -> str:
 
 
 def load_pipeline(model: Any, device: str | int | None, dtype: str | None) -> tuple[Any, float]:
-    """The pipeline, and how long it took to load, in seconds."""
+    """
+    The pipeline of a model, and how long it took to load, in seconds; 0 for what is a pipeline already.
+
+    Raises:
+        ModelError: if there is no such model; see `models.find_model`.
+        EvaluationError: if it cannot be loaded.
+    """
     if callable(model):
         return model, 0.0
     folder = find_model(DEFAULT_MODEL if model is None else model)
@@ -75,19 +108,65 @@ def model_sha256(model: Any) -> str:
     return digest.hexdigest()
 
 
+def run_model(
+    model: Any, clips: list[Clip], selection: ClipSelection, options: EvaluationOptions, share: Share
+) -> Measured:
+    """
+    Let a model speak clips, and score them.
+
+    Args:
+        model: as `evaluate_model` takes it.
+        clips (`list[Clip]`): the clips; where their generated speech is to lie does not count.
+        selection ([`ClipSelection`]): where they come from.
+        options ([`EvaluationOptions`]): everything lies in its `output_dir`.
+        share ([`Share`]): the part of this process.
+
+    Raises:
+        EvaluationError: if the model cannot be loaded, or no clip could be scored.
+    """
+    device = options.device
+    if device is None and share.state is not None:
+        device = str(share.state.device)
+    pipe, load_seconds = load_pipeline(model, device, options.dtype)
+    name = model_name(model)
+    settings = {
+        "title": f"{name} on {selection.data}, split {selection.split}",
+        "model": name,
+        "model_sha256": weights_sha256(pipe),
+        "data": selection.data,
+        "split": selection.split,
+        "dtype": str(getattr(getattr(pipe, "model", None), "dtype", "")),
+        "metrics": list(options.metrics),
+        "compat": options.compat,
+    }
+    clips = [dataclasses.replace(clip, generated=spoken_file(options.output_dir, clip.key)) for clip in clips]
+    columns = clip_columns(options.metrics, options.compat)
+    run = Run(clips, options.output_dir, settings, columns, share, options.overwrite)
+    with Scorer(options) as scorer:
+
+        def produce(todo: list[Clip], failures: list[Failure]) -> Iterator[ClipRow | None]:
+            scorer.load(todo)
+            _speak(pipe, todo[:1], [])  # what loads lazily should not count as speaking
+            return speak_and_score(pipe, todo, options.batch_size, scorer, failures)
+
+        rows, failures = run.finish(produce, options.progress, f"{name}: speak and score")
+    if not rows:
+        raise EvaluationError(f"no clip could be scored; the first failure: {failures[0].error}")
+    sounds = {clip.key: clip.generated for clip in clips}
+    return Measured(name, rows, sounds, failures, settings, load_seconds)
+
+
 def speak_and_score(
-    pipe: Callable, clips: list[Clip], batch_size: int, scorer: Scorer, failures: list[dict[str, str]]
-) -> Iterable[dict[str, Any] | None]:
+    pipe: Callable[..., Any], clips: list[Clip], batch_size: int, scorer: Scorer, failures: list[Failure]
+) -> Iterator[ClipRow | None]:
     """Yield a row for each clip, or `None` for one that failed (it is then in `failures`)."""
-    from ..audio import write_audio
+    from ..audio import write_audio  # brings PyAV
 
     waiting: list[tuple[Clip, dict[str, Any], Future]] = []
-    if clips:
-        _speak(pipe, clips[:1], [])  # what loads lazily should not count as speaking
     for start in range(0, len(clips), batch_size):
         batch = clips[start : start + batch_size]
         before = len(failures)
-        spoken = list(_speak(pipe, batch, failures))
+        spoken = _speak(pipe, batch, failures)
         yield from [None] * (len(failures) - before)
         pending, waiting = waiting, []
         for clip, result, seconds in spoken:
@@ -95,17 +174,17 @@ def speak_and_score(
             try:
                 write_audio(clip.generated, result["audio"], result["sampling_rate"])
             except ValueError as error:
-                failures.append(_failure(clip, error))
+                failures.append(Failure.of(clip, error))
                 yield None
                 continue
-            row = _text_row(clip, result) | {"process_seconds": seconds}
-            waiting.append((clip, row, scorer.submit(clip)))
+            columns = _text_columns(clip, result) | {"process_seconds": seconds}
+            waiting.append((clip, columns, scorer.submit(clip)))
         yield from _scored(pending, failures)
     yield from _scored(waiting, failures)
 
 
 def _speak(
-    pipe: Callable, clips: list[Clip], failures: list[dict[str, str]]
+    pipe: Callable[..., Any], clips: list[Clip], failures: list[Failure]
 ) -> list[tuple[Clip, dict[str, Any], float]]:
     """Each clip's pipeline result and its share of the time, in seconds; a bad clip does not spoil its batch."""
     start = time.perf_counter()
@@ -114,7 +193,7 @@ def _speak(
             results = pipe([str(clip.original) for clip in clips], batch_size=len(clips))
     except (ValueError, OSError) as error:
         if len(clips) == 1:
-            failures.append(_failure(clips[0], error))
+            failures.append(Failure.of(clips[0], error))
             return []
         return [spoken for clip in clips for spoken in _speak(pipe, [clip], failures)]
     seconds = (time.perf_counter() - start) / len(clips)
@@ -133,36 +212,38 @@ def _quiet(pipe: Any) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _failure(clip: Clip, error: Exception) -> dict[str, str]:
-    return {"clip": str(clip), "error": f"{clip}: {error}"}
-
-
-def _text_row(clip: Clip, result: dict[str, Any]) -> dict[str, Any]:
-    from .calibration import word_errors
-
+def _text_columns(clip: Clip, result: Mapping[str, Any]) -> dict[str, Any]:
     confidences = [float(word["confidence"]) for word in result["words"]]
     return {
-        "speaker": clip.speaker,
-        "name": clip.name,
         "text": result["text"],
-        "word_confidences": " ".join(f"{confidence:.5f}" for confidence in confidences),
-        "text_errors": word_errors(clip.sentence or "", result["text"]),
+        "word_confidences": tuple(round(confidence, DECIMALS) for confidence in confidences),
+        "text_errors": None if clip.sentence is None else word_errors(clip.sentence, result["text"]),
         "text_confidence": float(np.mean(confidences)) if confidences else 0.0,
         "face_coverage": float(result["face_coverage"]),
     }
 
 
 def _scored(
-    waiting: list[tuple[Clip, dict[str, Any], Future]], failures: list[dict[str, str]]
-) -> Iterable[dict[str, Any] | None]:
-    for clip, row, future in waiting:
+    waiting: Iterable[tuple[Clip, dict[str, Any], Future]], failures: list[Failure]
+) -> Iterator[ClipRow | None]:
+    for clip, columns, future in waiting:
         try:
-            yield row | collect(future)
+            scores = collect(future)
         except WorkerError:
             raise
         except ValueError as error:
-            failures.append(_failure(clip, error))
+            failures.append(Failure.of(clip, error))
             yield None
+            continue
+        yield ClipRow.from_columns({"speaker": clip.speaker, "name": clip.name} | columns | scores)
 
 
-__all__ = ["load_pipeline", "model_name", "model_sha256", "speak_and_score", "weights_sha256"]
+__all__ = [
+    "Measured",
+    "load_pipeline",
+    "model_name",
+    "model_sha256",
+    "run_model",
+    "speak_and_score",
+    "weights_sha256",
+]

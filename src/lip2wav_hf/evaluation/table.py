@@ -1,53 +1,50 @@
-"""The file `clips.csv`: one row a clip, appended to while an evaluation runs, read again when it goes on."""
+"""The file `clips.csv`: one row per clip, appended to while an evaluation runs, read again when it goes on."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .scoring import TEXT_COLUMNS, EvaluationError
+from ..files import replacing
+from .clips import DECIMALS, FIELDS, TEXT_COLUMNS, WHOLE_NUMBERS, ClipRow
+from .options import EvaluationError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+FIELD_TEXTS = ("speaker", "name", "sentence", "text")
+WHOLE = re.compile(r"-?\d+")
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Write a table of clips whole or not at all.
+def write_rows(path: Path, rows: Iterable[ClipRow], columns: Sequence[str]) -> None:
+    """
+    Write a table of clips whole or not at all.
 
     Args:
         path (`Path`): the file.
-        rows (`list[dict]`): values by column.
+        rows (iterable of [`ClipRow`]): the clips.
         columns (sequence of `str`): the columns, in order.
     """
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
+        writer.writerows(_cells(row) for row in rows)
 
 
-def append_row(path: Path, row: dict[str, Any], columns: Sequence[str]) -> None:
+def append_row(path: Path, row: ClipRow, columns: Sequence[str]) -> None:
     """Add one clip to a table."""
     with open(path, "a", newline="", encoding="utf-8") as file:
-        csv.DictWriter(file, columns, extrasaction="ignore").writerow(row)
+        csv.DictWriter(file, columns, extrasaction="ignore").writerow(_cells(row))
 
 
-def read_clips(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """Rows of a `clips.csv`; a last row that was cut off while it was written is left out.
+def read_clips(path: str | os.PathLike) -> list[ClipRow]:
+    """
+    Rows of a `clips.csv`; a last row that was cut off while it was written is left out.
 
     Args:
         path (`str` or `os.PathLike`): the file.
-
-    Returns:
-        `list[dict]`: texts as `str`, "" where there is none; numbers as `float`, absent where there is none.
 
     Raises:
         EvaluationError: if it is not such a table.
@@ -58,15 +55,33 @@ def read_clips(path: str | os.PathLike) -> list[dict[str, Any]]:
         reader = csv.DictReader(lines)
         if not {"speaker", "name"} <= set(reader.fieldnames or ()):
             raise ValueError("it has no columns speaker and name")
-        return [_values(raw) for raw in reader]
+        return [_row(cells) for cells in reader]
     except (ValueError, csv.Error) as error:
         raise EvaluationError(f"{path}: not a table of clips ({error}).") from None
 
 
-def _values(raw: dict[str, str]) -> dict[str, Any]:
-    texts = {key: value or "" for key, value in raw.items() if key in TEXT_COLUMNS}
-    numbers = {key: float(value) for key, value in raw.items() if key and key not in TEXT_COLUMNS and value}
-    return texts | numbers
+def _cells(row: ClipRow) -> dict[str, Any]:
+    confidences = " ".join(f"{confidence:.{DECIMALS}f}" for confidence in row.word_confidences)
+    return row.columns() | {"word_confidences": confidences}
 
 
-__all__ = ["append_row", "read_clips", "write_rows", "write_text"]
+def _row(cells: dict[str, str]) -> ClipRow:
+    return ClipRow.from_columns({column: _value(column, text) for column, text in cells.items() if column})
+
+
+def _value(column: str, text: str | None) -> Any:
+    """The value of a cell; `None` for an empty one. A whole number stays one."""
+    if column == "word_confidences":
+        return tuple(float(word) for word in (text or "").split())
+    if column in TEXT_COLUMNS or column == "text":
+        return text or ""
+    if not text:
+        return None
+    if column in FIELD_TEXTS:
+        return text
+    if column in WHOLE_NUMBERS:
+        return int(float(text))
+    return int(text) if column not in FIELDS and WHOLE.fullmatch(text) else float(text)
+
+
+__all__ = ["append_row", "read_clips", "write_rows"]

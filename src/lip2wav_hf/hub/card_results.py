@@ -17,9 +17,9 @@ from typing import Any
 
 from ..errors import one_line
 from ..evaluation.report import cell
-from ..evaluation.statistics import SUMMARY
 from ..evaluation.systems import model_sha256
 from ..files import read_json, write_text
+from ..metrics.registry import SUMMARY, TABLE_METRICS
 from ..modeling_lip2wav import Lip2WavModel
 from ..models import REPOSITORY, bundled_models
 from .card_texts import OWNER
@@ -28,27 +28,6 @@ from .facts import CardError, card_name, known_facts
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 HEADING = "## Results"
-TABLE_METRICS = (
-    "judge_wer",
-    "floor_wer",
-    "judge_wer_above_floor",
-    "text_wer",
-    "pesq_nb",
-    "pesq_wb",
-    "stoi",
-    "estoi",
-    "in_sync_stoi",
-    "in_sync_estoi",
-    "mcd",
-    "mcd_dtw",
-    "corr2d",
-    "dnsmos_ovrl",
-    "speaker_similarity",
-    "av_confidence",
-    "av_absolute_offset",
-    "text_confidence",
-    "face_coverage",
-)
 DIGITS = 4  # of a value in the metadata
 MOST_SPEAKERS_NAMED = 8
 

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 
-METRICS = ("pesq", "stoi", "mcd", "corr2d", "grid_wer", "dnsmos", "speaker_similarity", "av_sync")
+FOLDER = Path(__file__).parent
+
+METRICS = tuple(sorted(path.stem for path in FOLDER.glob("*/*.py") if path.stem == path.parent.name))
+"""Names of the metrics; what each is stands in `registry.py`."""
 
 
 def metric_folder(name: str) -> str:
@@ -20,7 +23,7 @@ def metric_folder(name: str) -> str:
     """
     if name not in METRICS:
         raise ValueError(f"no metric {name!r}: the metrics are {', '.join(METRICS)}.")
-    return str(Path(__file__).parent / name)
+    return str(FOLDER / name)
 
 
 __all__ = ["METRICS", "metric_folder"]

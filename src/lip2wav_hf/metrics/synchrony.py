@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..mel import LogMelSpectrogram
 from ..modeling_syncnet import Lip2WavSyncNet, distances_over_shifts
@@ -39,6 +40,16 @@ def load_sync_network(
     extractor: loaded once a process."""
     network = Lip2WavSyncNet.from_pretrained(sync_network, dtype=torch.float32).eval()
     return network, LogMelSpectrogram(network.config), Lip2WavFeatureExtractor.from_pretrained(sync_network)
+
+
+@lru_cache(maxsize=1)
+def mouth_regions(video: str | os.PathLike) -> np.ndarray | None:
+    """Gray mouth regions of a video as the bundled sync network sees them; `None` where there is no face. The last
+    answer is kept."""
+    try:
+        return load_sync_network()[2].extract(video).regions
+    except FaceTrackingError:
+        return None
 
 
 @torch.no_grad()

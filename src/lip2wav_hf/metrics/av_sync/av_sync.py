@@ -4,12 +4,19 @@ Offset and confidence are defined as by Chung & Zisserman (2016, "Out of time: a
 network behind them is our own (`checkpoints/grid-sync`), so confidences are not those of the published SyncNet.
 """
 
+import os
+from typing import Any, BinaryIO
+
 import datasets
 import evaluate
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 
 from lip2wav_hf.errors import Lip2WavError
-from lip2wav_hf.metrics.synchrony import load_sync_network
+from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.metrics.pairs import SoundPair
+from lip2wav_hf.metrics.synchrony import load_sync_network, mouth_regions
 from lip2wav_hf.metrics.waveforms import check_waveform, mean_of_scored, resample
 
 
@@ -56,8 +63,12 @@ class MouthCropsError(Lip2WavError):
 
 
 def av_sync_clip(
-    waveform, sampling_rate: int, video=None, mouth_crops: np.ndarray | None = None, index: int | None = None
-) -> dict:
+    waveform: ArrayLike,
+    sampling_rate: int,
+    video: str | os.PathLike | bytes | BinaryIO | None = None,
+    mouth_crops: ArrayLike | None = None,
+    index: int | None = None,
+) -> dict[str, Any]:
     """Offset and confidence of one clip.
 
     Args:
@@ -82,8 +93,6 @@ def av_sync_clip(
         FaceTrackingError: if no frame of the video shows a face.
         VideoError: if the video cannot be read.
     """
-    import torch
-
     number = "" if index is None else f" {index}"
     waveform = check_waveform(waveform, f"prediction{number}")
     network, log_mel, extractor = load_sync_network()
@@ -119,7 +128,12 @@ def av_sync_clip(
     }
 
 
-def _mouth_crops(video, mouth_crops, extractor, name: str) -> np.ndarray:
+def _mouth_crops(
+    video: str | os.PathLike | bytes | BinaryIO | None,
+    mouth_crops: ArrayLike | None,
+    extractor: Lip2WavFeatureExtractor,
+    name: str,
+) -> np.ndarray:
     """Crops `(frames, crop_height, crop_width)` of a video, or the given ones, checked."""
     if (video is None) == (mouth_crops is None):
         raise MouthCropsError(f"{name}: give either a video or its mouth crops.")
@@ -139,11 +153,28 @@ def _mouth_crops(video, mouth_crops, extractor, name: str) -> np.ndarray:
     return extractor.center_crop(crops)
 
 
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """The synchrony's columns of `clips.csv`, of the generated and of the original speech; the pair has a video."""
+    regions = mouth_regions(pair.video)
+    if regions is None:
+        return {"av_outcome": "no face"}
+    own = av_sync_clip(pair.prediction, pair.sampling_rate, mouth_crops=regions)
+    original = av_sync_clip(pair.reference, pair.sampling_rate, mouth_crops=regions)
+    return {
+        "av_confidence": own["confidence"],
+        "av_offset": own["offset"],
+        "av_absolute_offset": abs(own["offset"]),
+        "av_confidence_original": original["confidence"],
+        "av_offset_original": original["offset"],
+        "av_outcome": own["outcome"],
+    }
+
+
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
 class AvSync(evaluate.Metric):
     """Offset and confidence between mouths and sounds."""
 
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
             citation=_CITATION,
@@ -157,7 +188,9 @@ class AvSync(evaluate.Metric):
             reference_urls=["https://www.robots.ox.ac.uk/~vgg/software/lipsync/"],
         )
 
-    def _compute(self, predictions, references, sampling_rate: int, mouth_crops=None):
+    def _compute(
+        self, predictions: list, references: list[str], sampling_rate: int, mouth_crops: list | None = None
+    ) -> dict[str, Any]:
         if mouth_crops is not None and len(mouth_crops) != len(predictions):
             raise MouthCropsError(f"mouth crops of {len(mouth_crops)} clips for {len(predictions)} waveforms.")
         clips = [
@@ -173,7 +206,7 @@ class AvSync(evaluate.Metric):
         offsets = [clip["offset"] for clip in clips]
         sizes = [abs(offset) for offset in offsets]
         return {
-            "av_confidence": float(np.mean([clip["confidence"] for clip in clips])),
+            "av_confidence": mean_of_scored([clip["confidence"] for clip in clips]),
             "av_offset": mean_of_scored(offsets),
             "av_absolute_offset": mean_of_scored(sizes),
             "av_within_one_frame": mean_of_scored([size if np.isnan(size) else float(size <= 1) for size in sizes]),

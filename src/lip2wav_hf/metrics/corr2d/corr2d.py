@@ -8,14 +8,15 @@ which is one curve over the distance in octaves from a channel's characteristic 
 """
 
 from functools import cache
+from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import lfilter
 
-from lip2wav_hf.metrics.aggregate import summarize_clips
+from lip2wav_hf.metrics import module
+from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.waveforms import check_pair, is_silent, resample
 
 
@@ -117,7 +118,9 @@ def auditory_spectrogram(waveform: np.ndarray) -> np.ndarray:
     return np.maximum(integrated, 0) ** POWER
 
 
-def corr2d_pair(prediction, reference, sampling_rate: int, index: int | None = None) -> dict:
+def corr2d_pair(
+    prediction: ArrayLike, reference: ArrayLike, sampling_rate: int, index: int | None = None
+) -> dict[str, Any]:
     """Corr2D of one pair; see `lip2wav_hf.metrics.waveforms.check_pair`.
 
     Args:
@@ -145,27 +148,15 @@ def corr2d_pair(prediction, reference, sampling_rate: int, index: int | None = N
     return {"corr2d": float(np.clip(correlation, -1, 1)), "cut_samples": cut_samples, "outcome": "scored"}
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class Corr2d(evaluate.Metric):
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """Corr2D's column of `clips.csv`."""
+    return corr2d_pair(pair.prediction, pair.reference, pair.sampling_rate)
+
+
+class Corr2d(module.SoundMetric):
     """Correlation of the auditory spectrograms of generated and original speech."""
 
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-            reference_urls=["https://arxiv.org/abs/1710.09798"],
-        )
-
-    def _compute(self, predictions, references, sampling_rate: int):
-        pairs = [
-            corr2d_pair(prediction, reference, sampling_rate, index)
-            for index, (prediction, reference) in enumerate(zip(predictions, references))
-        ]
-        return summarize_clips(pairs, ("corr2d",))
+    module_description, module_citation, module_inputs = _DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION
+    module_urls = ("https://arxiv.org/abs/1710.09798",)
+    scores = ("corr2d",)
+    score = staticmethod(corr2d_pair)

@@ -6,12 +6,13 @@ P.808: overall), at 16 kHz. They are loaded at the first clip, once a process, a
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
+from numpy.typing import ArrayLike
 
-from lip2wav_hf.metrics.aggregate import summarize_clips
+from lip2wav_hf.metrics import module
+from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.waveforms import check_waveform, is_silent, resample
 
 
@@ -69,7 +70,7 @@ def _scorer():
     return scorer
 
 
-def dnsmos_clip(waveform, sampling_rate: int, index: int | None = None) -> dict:
+def dnsmos_clip(waveform: ArrayLike, sampling_rate: int, index: int | None = None) -> dict[str, Any]:
     """DNSMOS of one clip; see `lip2wav_hf.metrics.waveforms.check_waveform`.
 
     Args:
@@ -98,19 +99,20 @@ def dnsmos_clip(waveform, sampling_rate: int, index: int | None = None) -> dict:
     }
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class Dnsmos(evaluate.Metric):
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """DNSMOS' columns of `clips.csv`: of the generated speech, and overall of the original."""
+    original = dnsmos_clip(pair.reference, pair.sampling_rate)
+    return dnsmos_clip(pair.prediction, pair.sampling_rate) | {"dnsmos_ovrl_original": original["dnsmos_ovrl"]}
+
+
+class Dnsmos(module.SoundMetric):
     """DNSMOS of generated speech; without a reference."""
 
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features({"predictions": datasets.Sequence(datasets.Value("float32"))}),
-            reference_urls=["https://github.com/microsoft/DNS-Challenge", "https://pypi.org/project/speechmos/"],
-        )
-
-    def _compute(self, predictions, sampling_rate: int):
-        clips = [dnsmos_clip(waveform, sampling_rate, index) for index, waveform in enumerate(predictions)]
-        return summarize_clips(clips, SCORES)
+    module_description, module_citation, module_inputs = _DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION
+    module_urls = (
+        "https://github.com/microsoft/DNS-Challenge",
+        "https://pypi.org/project/speechmos/",
+    )
+    scores = tuple(SCORES)
+    score = staticmethod(dnsmos_clip)
+    paired = False

@@ -5,16 +5,19 @@ sentence. Two things of GRID are told to it: the letter A is pronounced as its n
 Each clip is heard whole and afresh, so that a transcript does not depend on the clips before it.
 """
 
-from collections import Counter
+from functools import cache
+from typing import Any
 
 import datasets
 import evaluate
-import jiwer
 import numpy as np
+from numpy.typing import ArrayLike
 from pocketsphinx import Decoder
 
 from lip2wav_hf.grammar import GRAMMAR
+from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.waveforms import WaveformError, check_waveform, mean_of_scored, resample
+from lip2wav_hf.metrics.words import CHANCE_WER, WordAlignment, align_words, count_slots, word_errors
 
 
 SAMPLING_RATE = 16000  # Hz, of the acoustic model
@@ -23,7 +26,6 @@ LETTER = "letter_"  # the dictionary's "a" is also the article: letters are word
 LETTER_PRONUNCIATIONS = {"a": "EY"}  # where the dictionary's first pronunciation is not the letter's name
 BRITISH_ZED = "Z EH D"
 SILENCES = ("sil", "sp")  # GRID's alignments have them between the words
-CHANCE_WER = sum(1 - 1 / len(words) for words in GRAMMAR.values()) / len(GRAMMAR)
 
 _DESCRIPTION = """\
 Word error rate of GRID sentences as an independent recogniser (pocketsphinx with a grammar of GRID, British "zed"
@@ -78,7 +80,7 @@ def grid_jsgf() -> str:
 class GridRecognizer:
     """Pocketsphinx with GRID's grammar. One instance can hear any number of clips; each is heard afresh."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.decoder = Decoder(lm=None, loglevel="FATAL", samprate=float(SAMPLING_RATE))
         for letter in GRAMMAR["letter"]:
             pronunciation = LETTER_PRONUNCIATIONS.get(letter) or self.decoder.lookup_word(letter)
@@ -87,7 +89,7 @@ class GridRecognizer:
         self.decoder.add_jsgf_string("grid", grid_jsgf())
         self.decoder.activate_search("grid")
 
-    def transcribe(self, waveform, sampling_rate: int, name: str = "the waveform") -> str:
+    def transcribe(self, waveform: ArrayLike, sampling_rate: int, name: str = "the waveform") -> str:
         """The GRID sentence heard.
 
         Args:
@@ -114,40 +116,6 @@ class GridRecognizer:
         return hypothesis.hypstr.replace(LETTER, "") if hypothesis else ""
 
 
-def align_words(reference: str, heard: str) -> dict:
-    """Errors of one transcript.
-
-    Args:
-        reference (`str`): the words spoken.
-        heard (`str`): the words heard; may be empty.
-
-    Returns:
-        `dict`: `substitutions`, `deletions`, `insertions`, `errors`, `words` (int), and `heard_as` (list): for each
-        word of the reference the word heard in its place, "" where it was deleted.
-    """
-    words, heard_words = reference.split(), heard.split()
-    heard_as = [""] * len(words)
-    insertions = len(heard_words)
-    if words and heard_words:
-        insertions = 0
-        for chunk in jiwer.process_words(" ".join(words), " ".join(heard_words)).alignments[0]:
-            if chunk.type in ("equal", "substitute"):
-                spoken = slice(chunk.ref_start_idx, chunk.ref_end_idx)
-                heard_as[spoken] = heard_words[chunk.hyp_start_idx : chunk.hyp_end_idx]
-            elif chunk.type == "insert":
-                insertions += chunk.hyp_end_idx - chunk.hyp_start_idx
-    deletions = heard_as.count("")
-    substitutions = sum(word != other for word, other in zip(words, heard_as)) - deletions
-    return {
-        "substitutions": substitutions,
-        "deletions": deletions,
-        "insertions": insertions,
-        "errors": substitutions + deletions + insertions,
-        "words": len(words),
-        "heard_as": heard_as,
-    }
-
-
 def drop_silences(transcript: str) -> str:
     """A transcript without the `sil` and `sp` of GRID's alignments."""
     return " ".join(word for word in transcript.split() if word not in SILENCES)
@@ -163,11 +131,11 @@ def utterance_wer(reference: str, heard: str) -> float:
     Returns:
         `float`: errors over words; NaN if the reference has no word.
     """
-    errors = align_words(drop_silences(reference), drop_silences(heard))
-    return errors["errors"] / errors["words"] if errors["words"] else float("nan")
+    alignment = align_words(drop_silences(reference), drop_silences(heard))
+    return alignment.errors / len(alignment.spoken) if alignment.spoken else float("nan")
 
 
-def score_transcripts(references: list[str], transcripts: list[str], compat: bool = False) -> dict:
+def score_transcripts(references: list[str], transcripts: list[str], compat: bool = False) -> dict[str, Any]:
     """Corpus-level word error rate of transcripts, with the errors of each slot of a GRID sentence.
 
     Args:
@@ -179,30 +147,28 @@ def score_transcripts(references: list[str], transcripts: list[str], compat: boo
         `dict`: as the module's description says, from `wer` to `empty`. `wer` is NaN without a word.
     """
     aligned = [align_words(reference, heard) for reference, heard in zip(references, transcripts, strict=True)]
-    total = {
-        key: sum(a[key] for a in aligned) for key in ("errors", "words", "substitutions", "deletions", "insertions")
-    }
-    confusions = {slot: {} for slot in GRAMMAR}
-    slot_clips, slot_errors = Counter(), Counter()
-    for reference, alignment in zip(references, aligned):
-        for slot, word, heard in zip(GRAMMAR, reference.split(), alignment["heard_as"]):
-            slot_clips[slot] += 1
-            if word != heard:
-                slot_errors[slot] += 1
-                counts = confusions[slot].setdefault(word, {})
-                counts[heard] = counts.get(heard, 0) + 1
     rates = [utterance_wer(reference, heard) for reference, heard in zip(references, transcripts)]
+    slots = count_slots(zip(references, transcripts))
+    total = _totals(aligned)
     return {
         "wer": total["errors"] / total["words"] if total["words"] else float("nan"),
         **({"wer_compat": mean_of_scored(rates)} if compat else {}),
         **total,
-        "slot_wer": {
-            slot: slot_errors[slot] / slot_clips[slot] if slot_clips[slot] else float("nan") for slot in GRAMMAR
-        },
-        "confusions": confusions,
+        "slot_wer": slots["slot_wer"],
+        "confusions": slots["confusions"],
         "transcripts": list(transcripts),
-        "errors_per_clip": [a["errors"] for a in aligned],
-        "empty": sum(not heard.strip() for heard in transcripts),
+        "errors_per_clip": [alignment.errors for alignment in aligned],
+        "empty": slots["empty"],
+    }
+
+
+def _totals(aligned: list[WordAlignment]) -> dict[str, int]:
+    return {
+        "errors": sum(alignment.errors for alignment in aligned),
+        "words": sum(len(alignment.spoken) for alignment in aligned),
+        "substitutions": sum(alignment.substitutions for alignment in aligned),
+        "deletions": sum(alignment.deletions for alignment in aligned),
+        "insertions": sum(alignment.insertions for alignment in aligned),
     }
 
 
@@ -218,11 +184,31 @@ def check_sentence(sentence: str, index: int) -> str:
     return " ".join(words)
 
 
+recognizer = cache(GridRecognizer)
+"""The recogniser of this process, made once."""
+
+
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """The judge's columns of `clips.csv`; the pair has a sentence."""
+    sentence = pair.sentence or ""
+    transcript = recognizer().transcribe(pair.prediction, pair.sampling_rate, "prediction")
+    floor_transcript = recognizer().transcribe(pair.reference, pair.sampling_rate, "reference")
+    scores = {
+        "transcript": transcript,
+        "floor_transcript": floor_transcript,
+        "judge_errors": word_errors(sentence, transcript),
+        "floor_errors": word_errors(sentence, floor_transcript),
+        "original_words": len(floor_transcript.split()),
+        "errors_to_original": word_errors(floor_transcript, transcript),
+    }
+    return scores | ({"wer_compat": utterance_wer(sentence, transcript)} if pair.compat else {})
+
+
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
 class GridWer(evaluate.Metric):
     """Word error rate of GRID sentences, from waveforms (through the recogniser) or from transcripts."""
 
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         sentence = datasets.Value("string")
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
@@ -239,47 +225,49 @@ class GridWer(evaluate.Metric):
 
     def _compute(
         self,
-        predictions,
-        references,
+        predictions: list,
+        references: list[str],
         sampling_rate: int | None = None,
-        reference_waveforms=None,
+        reference_waveforms: list | None = None,
         compat: bool = False,
-    ):
+    ) -> dict[str, Any]:
         references = [check_sentence(sentence, index) for index, sentence in enumerate(references)]
-        heard_from_sound = not all(isinstance(prediction, str) for prediction in predictions)
-        if sampling_rate is None and (heard_from_sound or reference_waveforms is not None):
+        from_sound = not all(isinstance(prediction, str) for prediction in predictions)
+        if sampling_rate is None and (from_sound or reference_waveforms is not None):
             raise ValueError("sampling_rate is missing: give the rate of the waveforms, in Hz.")
-        recognizer = GridRecognizer() if heard_from_sound or reference_waveforms is not None else None
-        transcripts = (
-            [drop_silences(prediction.lower()) for prediction in predictions]
-            if not heard_from_sound
-            else [
-                recognizer.transcribe(prediction, sampling_rate, f"prediction {index}")
-                for index, prediction in enumerate(predictions)
-            ]
-        )
+        if from_sound:
+            transcripts = _hear(predictions, sampling_rate, "prediction")
+        else:
+            transcripts = [drop_silences(prediction.lower()) for prediction in predictions]
         result = score_transcripts(references, transcripts, compat) | {"chance_wer": CHANCE_WER}
-        if reference_waveforms is not None:
-            if len(reference_waveforms) != len(references):
-                raise WaveformError(
-                    f"{len(reference_waveforms)} reference_waveforms for {len(references)} references."
-                )
-            originals = [
-                recognizer.transcribe(waveform, sampling_rate, f"reference waveform {index}")
-                for index, waveform in enumerate(reference_waveforms)
-            ]
-            floor = score_transcripts(references, originals, compat)
-            to_original = score_transcripts(originals, transcripts, compat)
-            result |= {
-                "floor_wer": floor["wer"],
-                "floor_slot_wer": floor["slot_wer"],
-                "floor_errors_per_clip": floor["errors_per_clip"],
-                "reference_transcripts": originals,
-                "wer_to_original": to_original["wer"],
-            }
-            if compat:
-                result |= {
-                    "floor_wer_compat": floor["wer_compat"],
-                    "wer_to_original_compat": to_original["wer_compat"],
-                }
-        return result
+        if reference_waveforms is None:
+            return result
+        if len(reference_waveforms) != len(references):
+            raise WaveformError(f"{len(reference_waveforms)} reference_waveforms for {len(references)} references.")
+        originals = _hear(reference_waveforms, sampling_rate, "reference waveform")
+        return result | _beside_originals(references, originals, transcripts, compat)
+
+
+def _hear(waveforms: list, sampling_rate: int, name: str) -> list[str]:
+    recognizer = GridRecognizer()
+    return [
+        recognizer.transcribe(waveform, sampling_rate, f"{name} {index}") for index, waveform in enumerate(waveforms)
+    ]
+
+
+def _beside_originals(
+    references: list[str], originals: list[str], transcripts: list[str], compat: bool
+) -> dict[str, Any]:
+    """What is known with transcripts of the original audio."""
+    floor = score_transcripts(references, originals, compat)
+    to_original = score_transcripts(originals, transcripts, compat)
+    result = {
+        "floor_wer": floor["wer"],
+        "floor_slot_wer": floor["slot_wer"],
+        "floor_errors_per_clip": floor["errors_per_clip"],
+        "reference_transcripts": originals,
+        "wer_to_original": to_original["wer"],
+    }
+    if compat:
+        result |= {"floor_wer_compat": floor["wer_compat"], "wer_to_original_compat": to_original["wer_compat"]}
+    return result

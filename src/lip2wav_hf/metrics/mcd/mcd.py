@@ -7,11 +7,13 @@ over frames (Kubichek 1993), which then is the root-mean-square distance of the 
 left out.
 """
 
-import datasets
-import evaluate
-import numpy as np
+from typing import Any
 
-from lip2wav_hf.metrics.aggregate import summarize_clips
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lip2wav_hf.metrics import module
+from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.waveforms import check_pair, is_silent, resample
 
 
@@ -105,8 +107,13 @@ def compat_distortion(prediction: np.ndarray, reference: np.ndarray) -> float:
 
 
 def mcd_pair(
-    prediction, reference, sampling_rate: int, index: int | None = None, dtw: bool = False, compat: bool = False
-) -> dict:
+    prediction: ArrayLike,
+    reference: ArrayLike,
+    sampling_rate: int,
+    index: int | None = None,
+    dtw: bool = False,
+    compat: bool = False,
+) -> dict[str, Any]:
     """MCD of one pair; see `lip2wav_hf.metrics.waveforms.check_pair`.
 
     Args:
@@ -141,27 +148,18 @@ def mcd_pair(
     return scores | {"cut_samples": cut_samples, "outcome": outcome}
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class Mcd(evaluate.Metric):
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """The distortion's columns of `clips.csv`."""
+    return mcd_pair(pair.prediction, pair.reference, pair.sampling_rate, dtw=True, compat=pair.compat)
+
+
+class Mcd(module.SoundMetric):
     """Mel-cepstral distortion of generated against original speech."""
 
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-            reference_urls=["https://librosa.org", "https://github.com/jameslyons/python_speech_features"],
-        )
-
-    def _compute(self, predictions, references, sampling_rate: int, dtw: bool = False, compat: bool = False):
-        pairs = [
-            mcd_pair(prediction, reference, sampling_rate, index, dtw, compat)
-            for index, (prediction, reference) in enumerate(zip(predictions, references))
-        ]
-        return summarize_clips(pairs, ("mcd", "mcd_dtw", "mcd_compat"))
+    module_description, module_citation, module_inputs = _DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION
+    module_urls = (
+        "https://librosa.org",
+        "https://github.com/jameslyons/python_speech_features",
+    )
+    scores = ("mcd", "mcd_dtw", "mcd_compat")
+    score = staticmethod(mcd_pair)

@@ -4,13 +4,15 @@ The maths is the `pesq` package's (ITU-T P.862 with the mappings of P.862.1 and 
 rates, the handling of silence and of unequal lengths, and the form of an `evaluate` module.
 """
 
-import datasets
-import evaluate
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from pesq import NoUtterancesError
 from pesq import pesq as p862
 
-from lip2wav_hf.metrics.aggregate import summarize_clips
+from lip2wav_hf.metrics import module
+from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.waveforms import check_pair, is_silent, resample
 
 
@@ -86,7 +88,9 @@ def pesq_score(prediction: np.ndarray, reference: np.ndarray, sampling_rate: int
     return LOWEST[mode], "silent prediction"
 
 
-def pesq_pair(prediction, reference, sampling_rate: int, index: int | None = None, compat: bool = False) -> dict:
+def pesq_pair(
+    prediction: ArrayLike, reference: ArrayLike, sampling_rate: int, index: int | None = None, compat: bool = False
+) -> dict[str, Any]:
     """Both scores of one pair; see `pesq_score` and `lip2wav_hf.metrics.waveforms.check_pair`.
 
     Args:
@@ -116,27 +120,19 @@ def pesq_pair(prediction, reference, sampling_rate: int, index: int | None = Non
     return scores | {"cut_samples": cut_samples, "outcome": outcome}
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class Pesq(evaluate.Metric):
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """PESQ's columns of `clips.csv`."""
+    scores = pesq_pair(pair.prediction, pair.reference, pair.sampling_rate, compat=pair.compat)
+    return scores | {"pesq_outcome": scores["outcome"]}
+
+
+class Pesq(module.SoundMetric):
     """Narrow-band and wide-band PESQ of generated against original speech."""
 
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-            reference_urls=["https://www.itu.int/rec/T-REC-P.862", "https://github.com/ludlows/PESQ"],
-        )
-
-    def _compute(self, predictions, references, sampling_rate: int, compat: bool = False):
-        pairs = [
-            pesq_pair(prediction, reference, sampling_rate, index, compat)
-            for index, (prediction, reference) in enumerate(zip(predictions, references))
-        ]
-        return summarize_clips(pairs, ("pesq_nb", "pesq_wb", "pesq_compat"))
+    module_description, module_citation, module_inputs = _DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION
+    module_urls = (
+        "https://www.itu.int/rec/T-REC-P.862",
+        "https://github.com/ludlows/PESQ",
+    )
+    scores = ("pesq_nb", "pesq_wb", "pesq_compat")
+    score = staticmethod(pesq_pair)

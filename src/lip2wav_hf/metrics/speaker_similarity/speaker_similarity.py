@@ -11,12 +11,13 @@ import sys
 import types
 import warnings
 from functools import cache
+from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
+from numpy.typing import ArrayLike
 
-from lip2wav_hf.metrics.aggregate import summarize_clips
+from lip2wav_hf.metrics import module
+from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.waveforms import check_pair, is_silent, resample
 
 
@@ -90,7 +91,9 @@ def speaker_embedding(waveform: np.ndarray) -> np.ndarray | None:
     return encoder.embed_utterance(voiced) if len(voiced) else None
 
 
-def speaker_similarity_pair(prediction, reference, sampling_rate: int, index: int | None = None) -> dict:
+def speaker_similarity_pair(
+    prediction: ArrayLike, reference: ArrayLike, sampling_rate: int, index: int | None = None
+) -> dict[str, Any]:
     """Speaker similarity of one pair; see `lip2wav_hf.metrics.waveforms.check_pair`.
 
     Args:
@@ -118,27 +121,15 @@ def speaker_similarity_pair(prediction, reference, sampling_rate: int, index: in
     return {"speaker_similarity": cosine, "cut_samples": cut_samples, "outcome": "scored"}
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class SpeakerSimilarity(evaluate.Metric):
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """Speaker similarity's column of `clips.csv`."""
+    return speaker_similarity_pair(pair.prediction, pair.reference, pair.sampling_rate)
+
+
+class SpeakerSimilarity(module.SoundMetric):
     """Cosine of the speaker embeddings of generated and original speech."""
 
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-            reference_urls=["https://github.com/resemble-ai/Resemblyzer"],
-        )
-
-    def _compute(self, predictions, references, sampling_rate: int):
-        pairs = [
-            speaker_similarity_pair(prediction, reference, sampling_rate, index)
-            for index, (prediction, reference) in enumerate(zip(predictions, references))
-        ]
-        return summarize_clips(pairs, ("speaker_similarity",))
+    module_description, module_citation, module_inputs = _DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION
+    module_urls = ("https://github.com/resemble-ai/Resemblyzer",)
+    scores = ("speaker_similarity",)
+    score = staticmethod(speaker_similarity_pair)

@@ -5,15 +5,17 @@ handling of silence and of unequal lengths, and the form of an `evaluate` module
 """
 
 import warnings
+from pathlib import Path
+from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
 from evaluate.module import temp_seed
+from numpy.typing import ArrayLike
 from pystoi import stoi as short_time_intelligibility
 from scipy.signal import butter, lfilter, sosfiltfilt
 
-from lip2wav_hf.metrics.aggregate import summarize_clips
+from lip2wav_hf.metrics import module
+from lip2wav_hf.metrics.pairs import SoundPair, align
 from lip2wav_hf.metrics.waveforms import check_pair, is_silent, resample
 
 
@@ -77,7 +79,9 @@ def without_hum(waveform: np.ndarray) -> np.ndarray:
     return lfilter([1.0, -PRE_EMPHASIS], [1.0], sosfiltfilt(sections, waveform))
 
 
-def stoi_pair(prediction, reference, sampling_rate: int, index: int | None = None, compat: bool = False) -> dict:
+def stoi_pair(
+    prediction: ArrayLike, reference: ArrayLike, sampling_rate: int, index: int | None = None, compat: bool = False
+) -> dict[str, Any]:
     """STOI and ESTOI of one pair; see `lip2wav_hf.metrics.waveforms.check_pair`.
 
     Args:
@@ -126,27 +130,37 @@ def _score(reference: np.ndarray, prediction: np.ndarray, extended: bool) -> flo
     return float(np.clip(score, -1.0, 1.0))  # rounding leaves an identity at 1 + 1e-16
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class Stoi(evaluate.Metric):
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """STOI's columns of `clips.csv`: beside the plain ones those against the original in sync with its video."""
+    scores = stoi_pair(pair.prediction, pair.reference, pair.sampling_rate, compat=pair.compat)
+    scores |= {"stoi_outcome": scores["outcome"]}
+    offset = None if pair.video is None else _original_offset(pair.video, pair.reference)
+    if offset is None:
+        return scores
+    moved = stoi_pair(*align(pair.prediction, pair.reference, -offset), pair.sampling_rate)
+    return scores | {
+        "in_sync_stoi": moved["stoi"],
+        "in_sync_estoi": moved["estoi"],
+        "original_offset_seconds": offset,
+    }
+
+
+def _original_offset(video: Path, original: np.ndarray) -> float | None:
+    """By how many seconds an original is late against its own video; 0 where no offset stands out."""
+    # Late, because it brings torch and transformers, which a pair of sounds does not need.
+    from lip2wav_hf.metrics.synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset, mouth_regions
+
+    regions = mouth_regions(video)
+    if regions is None or min(len(regions), len(original) * 25 // SAMPLING_RATE) < MIN_FRAMES:
+        return None
+    offset, confidence = find_sound_offset(regions, original)
+    return offset if confidence >= MIN_CONFIDENCE else 0.0
+
+
+class Stoi(module.SoundMetric):
     """STOI and ESTOI of generated against original speech."""
 
-    def _info(self):
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-            reference_urls=["https://github.com/mpariente/pystoi"],
-        )
-
-    def _compute(self, predictions, references, sampling_rate: int, compat: bool = False):
-        pairs = [
-            stoi_pair(prediction, reference, sampling_rate, index, compat)
-            for index, (prediction, reference) in enumerate(zip(predictions, references))
-        ]
-        return summarize_clips(pairs, ("stoi", "estoi", *COMPAT))
+    module_description, module_citation, module_inputs = _DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION
+    module_urls = ("https://github.com/mpariente/pystoi",)
+    scores = ("stoi", "estoi", *COMPAT)
+    score = staticmethod(stoi_pair)

@@ -1,0 +1,143 @@
+"""`lip2wav evaluate`: measure a model, or score folders of sound."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..machine import available_cores
+from ..metrics.registry import METRICS
+from .messages import BAD_INPUT, CommandError, print_error, reporting
+
+
+@reporting(interrupted="Start the same command again: what is done is kept.")
+def evaluate(
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="A folder, a bundled model or a Hub repository; grid-s1 by default."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="GRID folder: splits.json and video/SPEAKER/NAME.mkv.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", "-s", help="A key of splits.json.")] = "validation",
+    speaker: Annotated[
+        list[str] | None, typer.Option("--speaker", help="Only this speaker, such as s1; may be repeated.")
+    ] = None,
+    splits_file: Annotated[
+        Path | None, typer.Option("--splits-file", help="Another file than DATA/splits.json.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for results.json, clips.csv, report.html and wav/.")
+    ] = Path("out/evaluation"),
+    generated: Annotated[
+        Path | None, typer.Option("--generated", help="Score this folder of sound files instead of a model.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="The originals of --generated: sound files or videos.")
+    ] = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Leave out files of --generated that have no original.")
+    ] = False,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--baseline",
+            "-b",
+            help="What the same clips are compared with: a model, a folder of sound files, or the results.json of an"
+            " earlier evaluation; may be repeated.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metrics", help=f"Only these, separated by commas: {', '.join(METRICS)}. All by default."),
+    ] = None,
+    compat: Annotated[
+        bool, typer.Option("--compat", help="Add the metrics in the forms that others' evaluation code computes.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="Where the model runs, such as cpu or cuda:0.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="What the model calculates in, such as bfloat16.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips that go through the model together.")] = 8,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that compute metrics; one per core by default.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start again where the folder holds results.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html, with pictures and sound.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the table.")] = False,
+) -> None:
+    """
+    Measure a model on a split of GRID, from the video files: words, sound, sync, speed. Or score folders of sound.
+
+    \b
+    Examples:
+      lip2wav evaluate --data grid -o out/s1
+      lip2wav evaluate --data grid --split unseen_validation --model runs/mine/best --baseline grid-s1 -o out/mine
+      lip2wav evaluate --data grid --model runs/mine/best --baseline out/s1/results.json -o out/mine
+      lip2wav evaluate --generated theirs/ --reference originals/ --compat -o out/theirs
+      accelerate launch --multi_gpu --num_processes 4 -m lip2wav_hf.evaluation --data grid -o out/s1
+      torchrun --nproc-per-node 2 -m lip2wav_hf.evaluation --data grid --device cpu -o out/s1
+
+    Look at OUT/report.html. A run that was stopped goes on where it was. Needs the extra `evaluate`:
+    pip install '.[evaluate]' in a checkout of lip2wav_hf.
+    """
+    shared: dict[str, Any] = {
+        "baselines": baseline or (),
+        "metrics": [name for names in metrics for name in names.replace(",", " ").split()] if metrics else None,
+        "compat": compat,
+        "workers": workers or _default_workers(),
+        "overwrite": overwrite,
+        "report": report,
+    }
+    own: dict[str, Any] = {"splits_file": splits_file, "limit": limit, "device": device, "dtype": dtype}
+    if (generated is None) != (reference is None):
+        raise CommandError("--generated and --reference belong together: give both.")
+    if generated is not None and (model is not None or data is not None):
+        raise CommandError("give --data (and --model), or --generated and --reference, not both.")
+    if generated is None and data is None:
+        raise CommandError("give --data, a GRID folder; or --generated and --reference, two folders of sound.")
+    from ..evaluation.evaluate import evaluate_folders, evaluate_model  # needs numpy
+
+    rank = int(os.environ.get("RANK", "0"))
+    try:
+        if generated is not None:
+            results = evaluate_folders(generated, reference, output, skip_missing=skip_missing, **shared)
+        else:
+            results = evaluate_model(model, data, split, speaker, output, batch_size=batch_size, **own, **shared)
+    except (ValueError, OSError) as error:
+        if rank == 0:
+            raise
+        raise CommandError(f"process {rank}: {error}") from error
+    if rank == 0:
+        _print_results(results, output, report, as_json)
+
+
+def _print_results(results: dict[str, Any], output: Path, report: bool, as_json: bool) -> None:
+    from ..evaluation.report import markdown_table
+
+    if as_json:
+        print(json.dumps(results, indent=2, ensure_ascii=False))
+    else:
+        print(markdown_table(results))
+        print(f"Written: {output / ('report.html' if report else 'report.md')}, results.json, clips.csv")
+    for failure in results["failures"]:
+        print_error(f"error: {failure['error']}")
+    if results["failures"]:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _default_workers() -> int:
+    """One per core, shared by the processes of a launcher."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
+    return max(1, available_cores() // max(processes, 1))
+
+
+__all__ = ["evaluate"]

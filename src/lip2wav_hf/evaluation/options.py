@@ -1,0 +1,137 @@
+"""What an evaluation is asked for: which clips, how they are scored, and the command that asks for the same."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import Lip2WavError
+from ..metrics.registry import METRICS
+from ..models import DEFAULT_MODEL
+
+
+class EvaluationError(Lip2WavError):
+    """An evaluation that cannot be run as asked."""
+
+
+@dataclass(frozen=True)
+class ClipSelection:
+    """
+    Clips of a GRID folder.
+
+    Attributes:
+        data_dir (`Path`): the folder, with `splits.json` and `video/SPEAKER/NAME.mkv` (or `.mpg`, …).
+        split (`str`): a key of `splits.json`.
+        speakers (`tuple[str, ...]`, *optional*): only these; all of the split by default.
+        splits_file (`Path`, *optional*): another file than `data_dir/splits.json`.
+        limit (`int`, *optional*): only the first N clips.
+    """
+
+    data_dir: Path
+    split: str = "validation"
+    speakers: tuple[str, ...] | None = None
+    splits_file: Path | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.data_dir.is_dir():
+            raise EvaluationError(
+                f"{self.data_dir}: no such folder; it should hold splits.json and video/SPEAKER/NAME.mkv."
+            )
+        if self.limit is not None and self.limit < 1:
+            raise EvaluationError(f"a limit of {self.limit} clips: it must be at least 1.")
+
+    @property
+    def data(self) -> str:
+        """What reports and cards call the data: the folder's name."""
+        return self.data_dir.resolve().name
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """
+    How clips are scored, and what is written of it.
+
+    Attributes:
+        output_dir (`Path`): where everything is written.
+        metrics (`tuple[str, ...]`): keys of `METRICS`.
+        compat (`bool`): compute the lineage's forms of the metrics too.
+        baselines (`tuple[str, ...]`): what the same clips are compared with.
+        device (`str` or `int`, *optional*): where a model runs.
+        dtype (`str`, *optional*): what a model calculates in; as the checkpoint says by default.
+        batch_size (`int`): clips that go through a pipeline together.
+        workers (`int`): processes that score.
+        overwrite (`bool`): start again where `output_dir` holds an evaluation.
+        report (`bool`): write `report.html`.
+        progress (`bool`): say on stderr what is being done, with a progress bar.
+    """
+
+    output_dir: Path
+    metrics: tuple[str, ...] = tuple(METRICS)
+    compat: bool = False
+    baselines: tuple[str, ...] = ()
+    device: str | int | None = None
+    dtype: str | None = None
+    batch_size: int = 8
+    workers: int = 1
+    overwrite: bool = False
+    report: bool = True
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "workers"):
+            if getattr(self, name) < 1:
+                raise EvaluationError(f"{name} is {getattr(self, name)}: it must be at least 1.")
+
+    def say(self, text: str) -> None:
+        """Write a line to stderr, if progress is to be shown."""
+        if self.progress:
+            print(text, file=sys.stderr, flush=True)
+
+    def as_arguments(self) -> list[str]:
+        """The arguments of `lip2wav evaluate` that change the numbers, and the output folder."""
+        arguments = [word for baseline in self.baselines for word in ("--baseline", baseline)]
+        if self.metrics != tuple(METRICS):
+            arguments += ["--metrics", ",".join(self.metrics)]
+        arguments += ["--compat"] * self.compat
+        arguments += ["--dtype", self.dtype] if self.dtype else []
+        return [*arguments, "-o", os.fspath(self.output_dir)]
+
+
+def model_command(model: Any, selection: ClipSelection, options: EvaluationOptions) -> str | None:
+    """
+    The command line that measures a model again in the same way.
+
+    Args:
+        model (`str`, `os.PathLike` or pipeline, *optional*): as `evaluate_model` takes it.
+        selection ([`ClipSelection`]): the clips.
+        options ([`EvaluationOptions`]): how they are scored.
+
+    Returns:
+        `str`, *optional*: `None` for a system that no command can name.
+    """
+    if model is None:
+        model = DEFAULT_MODEL
+    elif not isinstance(model, (str, os.PathLike)):
+        model = getattr(getattr(model, "model", None), "name_or_path", "") or None
+    if model is None:
+        return None
+    arguments = ["--model", os.fspath(model), "--data", os.fspath(selection.data_dir), "--split", selection.split]
+    arguments += [word for speaker in selection.speakers or () for word in ("--speaker", speaker)]
+    arguments += ["--splits-file", os.fspath(selection.splits_file)] if selection.splits_file else []
+    arguments += ["--limit", str(selection.limit)] if selection.limit else []
+    return shlex.join(["lip2wav", "evaluate", *arguments, *options.as_arguments()])
+
+
+def folders_command(generated: Path, reference: Path, skip_missing: bool, options: EvaluationOptions) -> str:
+    """The command line that scores two folders again in the same way."""
+    arguments = ["--generated", os.fspath(generated), "--reference", os.fspath(reference)]
+    arguments += ["--skip-missing"] * skip_missing
+    return shlex.join(["lip2wav", "evaluate", *arguments, *options.as_arguments()])
+
+
+__all__ = ["EvaluationError", "EvaluationOptions", "ClipSelection", "folders_command", "model_command"]

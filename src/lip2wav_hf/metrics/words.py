@@ -1,0 +1,132 @@
+"""Words spoken against words recognised: alignment, errors, and errors by slot of a GRID sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lip2wav_hf.errors import missing_extra
+from lip2wav_hf.grammar import GRAMMAR
+
+
+CHANCE_WER = sum(1 - 1 / len(words) for words in GRAMMAR.values()) / len(GRAMMAR)
+"""Word error rate of guessing each word from GRID's grammar."""
+
+
+@dataclass(frozen=True)
+class WordAlignment:
+    """
+    A sentence beside what was recognised, aligned with the fewest errors.
+
+    Attributes:
+        spoken (`tuple[str, ...]`): the words spoken.
+        recognised (`tuple[str, ...]`): the words recognised.
+        heard_as (`tuple[str, ...]`): for each word spoken the word recognised in its place, `""` where there is none.
+        correct (`tuple[bool, ...]`): for each word recognised whether it was spoken at its place; an inserted or
+            substituted word was not.
+    """
+
+    spoken: tuple[str, ...]
+    recognised: tuple[str, ...]
+    heard_as: tuple[str, ...]
+    correct: tuple[bool, ...]
+
+    @property
+    def deletions(self) -> int:
+        """Words spoken that were not recognised."""
+        return self.heard_as.count("")
+
+    @property
+    def substitutions(self) -> int:
+        """Words spoken that were recognised as another."""
+        return len(self.spoken) - self.deletions - sum(self.correct)
+
+    @property
+    def insertions(self) -> int:
+        """Words recognised that nothing spoken belongs to."""
+        return len(self.recognised) - sum(self.correct) - self.substitutions
+
+    @property
+    def errors(self) -> int:
+        """Substitutions, deletions and insertions."""
+        return self.substitutions + self.deletions + self.insertions
+
+
+def align_words(sentence: str, text: str) -> WordAlignment:
+    """
+    Align the words of a sentence with the words recognised.
+
+    Args:
+        sentence (`str`): the words spoken.
+        text (`str`): the words recognised; may be empty.
+    """
+    spoken, recognised = sentence.split(), text.split()
+    heard_as, correct = [""] * len(spoken), [False] * len(recognised)
+    for chunk in _chunks(spoken, recognised):
+        if chunk.type in ("equal", "substitute"):
+            there, here = slice(chunk.ref_start_idx, chunk.ref_end_idx), slice(chunk.hyp_start_idx, chunk.hyp_end_idx)
+            heard_as[there] = recognised[here]
+            correct[here] = [chunk.type == "equal"] * (chunk.hyp_end_idx - chunk.hyp_start_idx)
+    return WordAlignment(tuple(spoken), tuple(recognised), tuple(heard_as), tuple(correct))
+
+
+def _chunks(spoken: list[str], recognised: list[str]) -> list[Any]:
+    if not spoken or not recognised:
+        return []
+    try:
+        import jiwer  # of an extra: reports and cards are written without it
+    except ImportError as error:
+        raise missing_extra("evaluate", "jiwer", "comparing words") from error
+    return jiwer.process_words(" ".join(spoken), " ".join(recognised)).alignments[0]
+
+
+def word_errors(sentence: str, text: str) -> int:
+    """Substituted, deleted and inserted words of a text, see [`align_words`]."""
+    return align_words(sentence, text).errors
+
+
+def correct_words(sentence: str, text: str) -> list[bool]:
+    """Whether each word of a text was spoken at its place in the sentence, see [`align_words`]."""
+    return list(align_words(sentence, text).correct)
+
+
+def heard_as(sentence: str, text: str) -> list[str]:
+    """For each word spoken the word recognised in its place, `""` where there is none, see [`align_words`]."""
+    return list(align_words(sentence, text).heard_as)
+
+
+def count_slots(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """
+    Word errors by slot of a GRID sentence; insertions belong to no slot.
+
+    Args:
+        pairs (iterable of `tuple[str, str]`): sentences and what was recognised of them.
+
+    Returns:
+        `dict`: `slot_wer`, `{slot: share of wrong words}`, NaN for a slot that no sentence has; `confusions`, `{slot:
+        {word: {word recognised or "": clips}}}`, errors only; `counts`, `{slot: {word: clips}}`, how often each word
+        was spoken; `empty` (`int`), clips of which nothing was recognised.
+    """
+    counts: dict[str, dict[str, int]] = {slot: {} for slot in GRAMMAR}
+    confusions: dict[str, dict[str, dict[str, int]]] = {slot: {} for slot in GRAMMAR}
+    empty = 0
+    for sentence, text in pairs:
+        alignment = align_words(sentence, text)
+        empty += not alignment.recognised
+        for slot, word, heard in zip(GRAMMAR, alignment.spoken, alignment.heard_as):
+            counts[slot][word] = counts[slot].get(word, 0) + 1
+            if heard != word:
+                others = confusions[slot].setdefault(word, {})
+                others[heard] = others.get(heard, 0) + 1
+    wrong = {slot: sum(sum(others.values()) for others in words.values()) for slot, words in confusions.items()}
+    spoken = {slot: sum(words.values()) for slot, words in counts.items()}
+    return {
+        "slot_wer": {slot: wrong[slot] / spoken[slot] if spoken[slot] else float("nan") for slot in GRAMMAR},
+        "confusions": confusions,
+        "counts": counts,
+        "empty": empty,
+    }
+
+
+__all__ = ["CHANCE_WER", "WordAlignment", "align_words", "correct_words", "count_slots", "heard_as", "word_errors"]
