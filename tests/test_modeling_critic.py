@@ -38,6 +38,16 @@ def test_round_trip_through_a_subfolder(tmp_path):
     assert loaded.config.model_type == "lip2wav_critic" and loaded.config.spectral_channels == [4, 8]
 
 
+def test_the_spectral_critic_follows_its_configuration(tmp_path):
+    critic = tiny_critic(channels=[], spectral_channels=[4])
+    critic.save_pretrained(tmp_path)
+    for network in (critic, Lip2WavCritic.from_pretrained(tmp_path)):
+        waveform = torch.randn(2, 1600) * 0.1
+        before = network(waveform).scores
+        network.config.mel_mean, network.config.mel_std = -1.0, 4.0
+        assert not torch.allclose(network(waveform).scores, before)
+
+
 def test_missing_weights_and_buffers_are_initialised():
     config = Lip2WavCriticConfig(**TINY, spectral_channels=[4, 8])
     loaded = Lip2WavCritic.from_pretrained(None, config=config, state_dict={})

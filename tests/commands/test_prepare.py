@@ -33,10 +33,10 @@ def test_prepare_fills_the_cache_that_training_reads(corpus, tmp_path, capfd):
     assert "3 clips: 3 usable, 0 left out." in output.out and "train: 3 clips" in output.out
     assert "prepared now: 3 " in output.out and "before: 0" in output.out and output.err == ""
     clips = load_split(corpus, "train")
-    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")}
-    files = prepare_clips(clips, Lip2WavFeatureExtractor(), cache, num_workers=1, progress=False)
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("[!.]*.safetensors")}
+    files = prepare_clips(clips, Lip2WavFeatureExtractor(), cache, num_workers=1, progress=False).files
     assert sorted(files.values()) == sorted(before) and len(before) == 3
-    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")} == before
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("[!.]*.safetensors")} == before
     assert run("prepare", corpus, "--cache", cache, "--workers", 1, "--json") == 0
     facts = json.loads(capfd.readouterr().out)
     assert (facts["prepared"], facts["cached"], facts["usable"]) == (2, 3, 5)
@@ -106,7 +106,7 @@ def test_processes_are_as_many_as_cores_that_may_be_used(corpus, tmp_path, monke
 
     asked = []
 
-    def counted(number, *chunksize):
+    def counted(number, chunksize=1):
         asked.append(number)
         return worker_processes(1)
 
@@ -132,8 +132,8 @@ def test_prepare_reads_archives(corpus, tmp_path, capfd):
     assert run("prepare", packed, "--scheme", "overlap33", "-c", tmp_path / "cache", "--workers", 1) == 0
     output = capfd.readouterr().out
     assert "5 clips: 5 usable" in output and "no videos of s3" in output
-    cached = read_cached_clip(next((tmp_path / "cache").rglob("s2/swiz9s.npz")))
-    assert cached.crops.shape == (75, 48, 72) and set(cached.frame_words.tolist()) == {-1, 0, 1, 2, 3, 4, 5}
+    cached = read_cached_clip(next((tmp_path / "cache").rglob("s2/swiz9s.safetensors")))
+    assert cached.regions.shape == (75, 48, 72) and set(cached.frame_words.tolist()) == {-1, 0, 1, 2, 3, 4, 5}
 
 
 def test_a_killed_prepare_does_only_the_rest(corpus, tmp_path, talking_video, capfd):
@@ -156,12 +156,12 @@ def test_a_killed_prepare_does_only_the_rest(corpus, tmp_path, talking_video, ca
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
-    while len(list(cache.rglob("*.npz"))) < 2:
+    while len(list(cache.rglob("[!.]*.safetensors"))) < 2:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.kill()
     process.wait()
-    done = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")}
+    done = {path: path.stat().st_mtime_ns for path in cache.rglob("[!.]*.safetensors")}
     assert 2 <= len(done) < len(names)
     broken = max(done)
     broken.write_bytes(broken.read_bytes()[:1000])  # as after a power failure
@@ -173,12 +173,12 @@ def test_a_killed_prepare_does_only_the_rest(corpus, tmp_path, talking_video, ca
     facts = json.loads(capfd.readouterr().out)
     assert (facts["cached"], facts["prepared"], facts["usable"]) == (len(done), len(names) - len(done), len(names))
     assert {path: path.stat().st_mtime_ns for path in done} == done
-    assert not stale.exists() and len(list(cache.rglob("*.npz"))) == len(names)
+    assert not stale.exists() and len(list(cache.rglob("[!.]*.safetensors"))) == len(names)
 
 
 def test_ctrl_c_ends_prepare_with_one_line(corpus, tmp_path, capfd):
     def interrupt():
-        while not list(tmp_path.glob("cache/*/*/*.npz")):
+        while not list(tmp_path.glob("cache/*/*/[!.]*.safetensors")):
             time.sleep(0.001)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -210,5 +210,5 @@ def test_the_real_corpus_is_prepared(grid_dir, tmp_path, capfd):
     assert run("prepare", grid_dir / "original", *choice, "-c", tmp_path) == 0
     output = capfd.readouterr().out
     assert "3 clips: 3 usable, 0 left out." in output
-    cached = read_cached_clip(next(tmp_path.rglob("s11/*.npz")))
-    assert cached.crops.shape[1:] == (48, 72) and cached.crops.std() > 10 and cached.frame_words.max() == 5
+    cached = read_cached_clip(next(tmp_path.rglob("s11/*.safetensors")))
+    assert cached.regions.shape[1:] == (48, 72) and cached.regions.std() > 10 and cached.frame_words.max() == 5

@@ -1,12 +1,15 @@
 """Offsets of sounds against mouths, in fractions of a frame: known delays of real clips, what is kept and moved."""
 
 import json
+import shutil
+import warnings
 
 import numpy as np
 import pytest
 
 from lip2wav_hf.audio import read_audio
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
+from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.metrics import synchrony
@@ -73,6 +76,28 @@ def test_offsets_are_kept_and_found_once(corpus, tmp_path, monkeypatch):
     again = find_sound_offsets(clips[:3], tmp_path, num_workers=1, progress=False)
     assert len(measured) == 1 and {key: again[key] for key in first} == first
     assert len(json.loads(kept.read_text())) == 3
+
+
+def test_clips_that_cannot_be_used_have_no_offsets(tmp_path, caplog):
+    broken = Clip("s9", "bbaf2n", tmp_path / "bbaf2n.mkv", ("bin", "blue"))
+    broken.video.write_bytes(b"nothing")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert find_sound_offsets([broken], tmp_path, num_workers=1, progress=False) == {}
+    assert "no sound is moved: none of the 1 clips to synchronize can be used" in caplog.text
+    assert "nan" not in caplog.text
+
+
+def test_a_clip_that_cannot_be_used_is_reported_once(corpus, tmp_path, caplog):
+    folder = tmp_path / "grid"
+    shutil.copytree(corpus, folder)
+    victim = next((folder / "video").rglob("*.mkv"))
+    victim.write_bytes(b"nothing")
+    data = arguments.DataArguments(
+        data_dir=[str(folder)], cache_dir=str(tmp_path), preprocessing_workers=1, synchronize=["synthetic1"]
+    )
+    build.build_datasets(data, Lip2WavFeatureExtractor(), Lip2WavConfig(), None, 0, False)
+    assert caplog.text.count(f"not used: synthetic1/{victim.stem}") == 1
 
 
 def test_an_offset_that_does_not_stand_out_is_none(corpus, tmp_path, monkeypatch):

@@ -1,45 +1,60 @@
 """Cached clips, mapped into memory."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from lip2wav_hf.training.cache import ClipCacheError, read_cached_clip
+from lip2wav_hf.training.cache import CachedClip, ClipCacheError, read_cached_clip, write_cached_clip
 
 
 @pytest.fixture
-def arrays():
+def clip():
     rng = np.random.default_rng(0)
-    return {
-        "crops": rng.integers(0, 256, (75, 48, 72), np.uint8),
-        "waveform": rng.integers(-32767, 32768, 48_000, np.int16),
-        "frame_words": rng.integers(-1, 6, 75).astype(np.int8),
-    }
+    return CachedClip(
+        rng.integers(0, 256, (75, 48, 72), np.uint8),
+        rng.integers(-32767, 32768, 48_000, np.int16),
+        rng.integers(-1, 6, 75).astype(np.int8),
+    )
 
 
-def test_the_arrays_are_those_of_numpy_and_are_mapped(tmp_path, arrays):
-    np.savez(tmp_path / "clip.npz", **arrays)
-    clip = read_cached_clip(tmp_path / "clip.npz")
-    for name, expected in arrays.items():
-        found = getattr(clip, name)
-        assert found.dtype == expected.dtype and np.array_equal(found, expected)
-        assert not found.flags.writeable and isinstance(found.base, np.memmap)
+def test_what_is_written_is_read_and_is_mapped(tmp_path, clip):
+    path = tmp_path / "s1" / "clip.safetensors"
+    write_cached_clip(path, clip)
+    found = read_cached_clip(path)
+    for name, expected in vars(clip).items():
+        array = getattr(found, name)
+        assert array.dtype == expected.dtype and np.array_equal(array, expected)
+        assert np.array_equal(load_file(path)[name], expected)  # an ordinary file of its kind
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    with open("/proc/self/maps") as maps:
+        assert str(path) in maps.read()
+    assert [each.name for each in path.parent.iterdir()] == ["clip.safetensors"]
 
 
-def test_a_file_that_was_replaced_is_read_anew(tmp_path, arrays):
-    np.savez(tmp_path / "clip.npz", **arrays)
-    read_cached_clip(tmp_path / "clip.npz")
-    np.savez(tmp_path / "clip.npz", **{name: array[:50] for name, array in arrays.items()})
-    assert read_cached_clip(tmp_path / "clip.npz").crops.shape == (50, 48, 72)
+def test_parts_of_arrays_are_written_whole(tmp_path, clip):
+    write_cached_clip(tmp_path / "clip.safetensors", dataclasses.replace(clip, regions=clip.regions[::2, :, 1:]))
+    assert np.array_equal(read_cached_clip(tmp_path / "clip.safetensors").regions, clip.regions[::2, :, 1:])
 
 
-def test_files_that_are_no_cached_clips(tmp_path, arrays):
-    np.savez(tmp_path / "clip.npz", **arrays)
-    (tmp_path / "cut.npz").write_bytes((tmp_path / "clip.npz").read_bytes()[:1000])
-    with pytest.raises(ClipCacheError, match="cut.npz: damaged.*Delete it"):
-        read_cached_clip(tmp_path / "cut.npz")
-    np.savez_compressed(tmp_path / "small.npz", **arrays)
-    with pytest.raises(ClipCacheError, match="compressed"):
-        read_cached_clip(tmp_path / "small.npz")
-    np.savez(tmp_path / "other.npz", crops=arrays["crops"])
-    with pytest.raises(ClipCacheError, match="no cached clip: it holds crops"):
-        read_cached_clip(tmp_path / "other.npz")
+def test_a_file_that_was_replaced_is_read_again(tmp_path, clip):
+    path = tmp_path / "clip.safetensors"
+    write_cached_clip(path, clip)
+    before = read_cached_clip(path)
+    write_cached_clip(path, CachedClip(clip.regions[:50], clip.waveform, clip.frame_words[:50]))
+    assert read_cached_clip(path).regions.shape == (50, 48, 72)
+    assert np.array_equal(before.regions, clip.regions)  # which somebody still looks at
+
+
+def test_files_that_are_no_cached_clips(tmp_path, clip):
+    write_cached_clip(tmp_path / "clip.safetensors", clip)
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "clip.safetensors").read_bytes()[:1000])
+    with pytest.raises(ClipCacheError, match="cut.safetensors: damaged.*Delete it"):
+        read_cached_clip(tmp_path / "cut.safetensors")
+    save_file({"regions": clip.regions}, tmp_path / "other.safetensors")
+    with pytest.raises(ClipCacheError, match="no cached clip: it holds regions"):
+        read_cached_clip(tmp_path / "other.safetensors")
+    with pytest.raises(FileNotFoundError):
+        read_cached_clip(tmp_path / "missing.safetensors")

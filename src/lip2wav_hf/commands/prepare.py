@@ -177,24 +177,21 @@ def prepare_grid(
     files = cached_files(clips, extractor, cache, options.sampling_rate)
     _remove_stale(cache)
     usable, before = _check_all(clips, files, report, checks)
-    reasons: dict[str, str] = {}
     start = time.perf_counter()
     with _without_warnings():
-        prepared = prepare_clips(
-            usable, extractor, cache, options.sampling_rate, checks.num_workers, checks.progress, reasons
-        )
+        prepared = prepare_clips(usable, extractor, cache, options.sampling_rate, checks.num_workers, checks.progress)
     seconds = time.perf_counter() - start
-    report.defects += [Defect(key, "unprepared", reason) for key, reason in reasons.items()]
+    report.defects += [Defect(key, "unprepared", reason) for key, reason in prepared.problems.items()]
     path = options.report_file or cache / "defects.json"
     report.save(path)
     return Prepared(
         summary=report.summary(),
         checked=report.checked,
-        usable=len(prepared),
+        usable=len(prepared.clips),
         left_out=report.left_out,
         counts=report.counts(),
-        splits={name: sum(clip.key in prepared for clip in each) for name, each in found.items() if each},
-        prepared=len(prepared) - before,
+        splits={name: sum(clip.key in prepared.files for clip in each) for name, each in found.items() if each},
+        prepared=len(prepared.clips) - before,
         cached=before,
         seconds=seconds,
         cache=str(cache),
@@ -215,7 +212,7 @@ def _check_all(
     for clip in clips:
         if files[clip.key].is_file():
             try:
-                if len(read_cached_clip(files[clip.key]).crops) >= checks.minimum_frames:
+                if len(read_cached_clip(files[clip.key]).regions) >= checks.minimum_frames:
                     cached.append(clip)
             except ClipCacheError:
                 files[clip.key].unlink()  # cut off, e.g. by a power failure: to be prepared again

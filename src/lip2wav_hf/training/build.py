@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
@@ -19,7 +20,8 @@ from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from .arguments import AugmentationArguments, CriticArguments, DataArguments, OptimizationArguments, TrainingArguments
 from .checks import warn_of_idle_cores
-from .clips import SpeechClips, collate_clips, prepare_clips
+from .clips import prepare_clips
+from .dataset import SpeechClips, collate_clips
 from .networks import (
     build_critic,
     build_model,
@@ -108,16 +110,15 @@ def build_datasets(
             for corpus in corpora
             for clip in load_split(corpus, split, data.speakers, split_scheme=data.split_scheme, zipped=True)
         ]
-        files = prepare_clips(
+        prepared = prepare_clips(
             clips, feature_extractor, data.cache_dir, config.sampling_rate, data.preprocessing_workers, progress
         )
-        moved = [clip for clip in clips if clip.speaker in (data.synchronize or ()) and clip.key in files]
+        moved = [clip for clip in prepared.clips if clip.speaker in (data.synchronize or ())]
         offsets = find_sound_offsets(
             moved, data.cache_dir, data.preprocessing_workers, progress, sync_network_of(data)
         )
-        dataset = SpeechClips(
-            clips, files, feature_extractor, vocabulary, config.samples_per_frame, variation, seed, offsets
-        )
+        prepared = replace(prepared, sound_offsets=offsets)
+        dataset = SpeechClips(prepared, feature_extractor, vocabulary, config.samples_per_frame, variation, seed)
         if not len(dataset):
             raise TrainingError(f"no usable clip in split {split!r} of {', '.join(data.data_dir)}.")
         datasets.append(dataset)

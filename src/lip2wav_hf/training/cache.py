@@ -1,17 +1,20 @@
-"""Reading cached clips without copying them: arrays that are mapped into memory, straight from an `.npz` file."""
+"""Cached clips: mouth regions, sound and words of a clip in one safetensors file, read without copying it."""
 
 from __future__ import annotations
 
-import functools
 import os
-import struct
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
-from ..errors import Lip2WavError
+from ..errors import Lip2WavError, one_line
+from ..files import replacing
+
+
+SUFFIX = ".safetensors"
 
 
 class ClipCacheError(Lip2WavError):
@@ -20,64 +23,62 @@ class ClipCacheError(Lip2WavError):
 
 @dataclass(frozen=True)
 class CachedClip:
-    """What is cached of a clip, read-only.
+    """
+    What is cached of a clip; read-only where it was read from a file.
 
     Attributes:
-        crops (`np.ndarray`): uint8 `(frames, roi_height, roi_width)`, gray mouth regions.
+        regions (`np.ndarray`): uint8 `(frames, roi_height, roi_width)`, gray.
         waveform (`np.ndarray`): int16 `(samples,)`, full scale 32767.
         frame_words (`np.ndarray`): int8 `(frames,)`, the number of the word spoken in each frame, -1 for silence, -2
             everywhere for a clip without alignment.
     """
 
-    crops: np.ndarray
+    regions: np.ndarray
     waveform: np.ndarray
     frame_words: np.ndarray
 
 
-def read_cached_clip(path: str | os.PathLike) -> CachedClip:
-    """Map a cached clip into memory: only what is then looked at is read from the disk, and processes share it.
+ARRAYS = tuple(field.name for field in fields(CachedClip))
 
-    `numpy.load` cannot map an `.npz` file, but the arrays of one that is not compressed lie in it as they are. Where
-    they lie is found out once for each file and remembered.
+
+def write_cached_clip(path: str | os.PathLike, clip: CachedClip) -> None:
+    """
+    Write a clip's file, whole or not at all; makes its folder.
 
     Args:
-        path (`str` or `os.PathLike`): a file that `prepare_clips` wrote.
+        path (`str` or `os.PathLike`): the file.
+        clip ([`CachedClip`]): the clip.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(save({name: np.ascontiguousarray(getattr(clip, name)) for name in ARRAYS}))
+
+
+def read_cached_clip(path: str | os.PathLike) -> CachedClip:
+    """
+    Map a cached clip into memory: only what is then looked at is read from the disk, and processes share it.
+
+    Args:
+        path (`str` or `os.PathLike`): a file that [`write_cached_clip`] wrote.
 
     Raises:
         ClipCacheError: if the file is no such file, or damaged.
+        OSError: if it is missing or cannot be read.
     """
-    status = os.stat(path)
-    layout = _layout(os.fspath(path), status.st_size, status.st_mtime_ns)
-    contents = np.memmap(path, np.uint8, mode="r")
-    arrays = {name: np.ndarray(shape, dtype, buffer=contents, offset=offset) for name, offset, shape, dtype in layout}
+    try:
+        # PyTorch's arrays are mapped, where NumPy's would be copied.
+        with safe_open(path, "pt") as file:
+            names = sorted(file.keys())
+            if names != sorted(ARRAYS):
+                raise ClipCacheError(f"{path}: no cached clip: it holds {', '.join(names)}.")
+            arrays = {name: file.get_tensor(name).numpy() for name in names}
+    except SafetensorError as error:
+        raise ClipCacheError(
+            f"{path}: damaged ({one_line(error)}). Delete it, then prepare the clips again."
+        ) from error
+    for array in arrays.values():
+        array.flags.writeable = False
     return CachedClip(**arrays)
 
 
-@functools.lru_cache(maxsize=1 << 17)
-def _layout(path: str, size: int, modified: int) -> tuple[tuple[str, int, tuple[int, ...], np.dtype], ...]:
-    """Name, offset, shape and type of each array in a file."""
-    arrays = []
-    try:
-        with open(path, "rb") as file:
-            with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-            for member in members:
-                if member.compress_type != zipfile.ZIP_STORED:
-                    raise ClipCacheError(f"{path}: {member.filename} is compressed, and cannot be mapped.")
-                file.seek(member.header_offset + 26)  # lengths of the name and of the extra field that follow
-                name_length, extra_length = struct.unpack("<HH", file.read(4))
-                file.seek(name_length + extra_length, os.SEEK_CUR)
-                np.lib.format.read_magic(file)
-                shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-                end = file.tell() + int(np.prod(shape)) * dtype.itemsize
-                if fortran_order or end > size:
-                    raise ClipCacheError(f"{path}: {member.filename} is not as it was written.")
-                arrays.append((Path(member.filename).stem, file.tell(), shape, dtype))
-    except (zipfile.BadZipFile, struct.error, ValueError) as error:
-        if isinstance(error, ClipCacheError):
-            raise
-        raise ClipCacheError(f"{path}: damaged ({error}). Delete it, then prepare the clips again.") from None
-    names = {name for name, *_ in arrays}
-    if names != set(CachedClip.__dataclass_fields__):
-        raise ClipCacheError(f"{path}: no cached clip: it holds {', '.join(sorted(names))}.")
-    return tuple(arrays)
+__all__ = ["SUFFIX", "CachedClip", "ClipCacheError", "read_cached_clip", "write_cached_clip"]

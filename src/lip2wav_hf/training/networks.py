@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..configuration_lip2wav import Lip2WavCriticConfig, Lip2WavPreTrainedConfig
+from ..configuration_lip2wav import Lip2WavCriticConfig, Lip2WavPreTrainedConfig, Lip2WavSpeechEncoderConfig
 from ..errors import one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json
@@ -22,7 +22,7 @@ from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..models import BY_TYPE, ModelError, Network, locate_model
 from .arguments import CriticArguments, DataArguments, LossArguments, ModelArguments, TrainingArguments
 from .checks import check_arguments, check_effects
-from .clips import SpeechClips
+from .dataset import SpeechClips
 from .objectives import Objective, check_critic_windows
 from .state import State, TrainingError
 
@@ -64,6 +64,7 @@ def plan_networks(run: TrainingArguments) -> NetworkPlan:
     speech_encoder = None
     if run.models.speech_encoder is not None:
         speech_encoder = load_speech_encoder(run.models.speech_encoder)
+        _check_speech_encoder(run.models.speech_encoder, speech_encoder.config, config)
     critic = None
     if run.losses.adversarial:
         critic = _plan_critic(run.critic, config)
@@ -124,6 +125,22 @@ def load_speech_encoder(source: str) -> Lip2WavSpeechEncoder:
             f"--speech_encoder {source}: no speech encoder can be loaded from there ({one_line(error)}). Train it"
             " first, with configs/speech_encoder.yaml, or leave the option out: then there are no perceptual losses."
         ) from error
+
+
+def _check_speech_encoder(
+    source: str, encoder: Lip2WavSpeechEncoderConfig, generator: Lip2WavPreTrainedConfig
+) -> None:
+    """An encoder hears the generator's spectrogram, or the "frame" decoder's waveform, and knows the same words."""
+    shared = ["frame_rate", "vocabulary"]
+    if generator.decoder_type == "istft":
+        shared += ["sampling_rate", "num_mel_bins", "n_fft", "hop_length"]
+    for name in shared:
+        own, other = getattr(encoder, name), getattr(generator, name)
+        if list(own) != list(other) if name == "vocabulary" else own != other:
+            values = "" if name == "vocabulary" else f" ({own} and {other})"
+            raise TrainingError(
+                f"--speech_encoder {source}: its `{name}` is not that of the generator{values}. Train one that fits."
+            )
 
 
 def check_sync_network(data: DataArguments) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from functools import partial
@@ -13,9 +12,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..corpora.clips import Clip
+from ..files import read_json, write_json
+from ..machine import worker_processes
 from ..metrics.synchrony import MIN_CONFIDENCE, SYNC_CHECKPOINT, find_sound_offset, load_sync_network
 from .cache import read_cached_clip
-from .clips import prepare_clips, worker_processes
+from .clips import prepare_clips
 
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ def find_sound_offsets(
     By how much the sound of each clip is late; found once and kept beside the cached clips.
 
     Args:
-        clips (`list[Clip]`): the clips.
-        cache_dir (`str` or `os.PathLike`): as for [`prepare_clips`], which is called for the crops.
+        clips (`list[Clip]`): the clips. They are prepared for the sync network, where they are not yet.
+        cache_dir (`str` or `os.PathLike`): as for [`prepare_clips`].
         num_workers (`int`, *optional*, defaults to 2): processes.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.
         sync_network (`str` or `os.PathLike`, *optional*): as for [`find_sound_offset`].
@@ -47,24 +48,29 @@ def find_sound_offsets(
     network, _, extractor = load_sync_network(sync_network)
     weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in network.state_dict().values()))
     path = Path(cache_dir, f"sound_offsets-{weights.hexdigest()[:12]}.json")
-    known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known: dict[str, float] = read_json(path) if path.is_file() else {}
     missing = [clip for clip in clips if clip.key not in known]
     if missing:
-        files = prepare_clips(missing, extractor, cache_dir, network.config.sampling_rate, num_workers, progress)
-        with worker_processes(num_workers) as map_:
+        rate = network.config.sampling_rate
+        files = prepare_clips(missing, extractor, cache_dir, rate, num_workers, progress).files
+        with worker_processes(num_workers, chunksize=4) as map_:
             offsets = map_(partial(_cached_offset, sync_network=sync_network), files.values())
             found = tqdm(offsets, "sound offsets", len(files), disable=not progress)
-            known |= dict(zip(files, found))
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")
-        os.replace(temporary, path)
+            known |= dict(zip(files, found, strict=True))
+        write_json(path, known, indent=0, sort_keys=True)
     offsets = {clip.key: known[clip.key] for clip in clips if clip.key in known}
-    spread = 1000 * float(np.std(list(offsets.values())))
-    logger.info("the sound of %d clips is moved to their mouths (offsets: std %.1f ms).", len(offsets), spread)
+    if offsets:
+        spread = 1000 * float(np.std(list(offsets.values())))
+        logger.info("the sound of %d clips is moved to their mouths (offsets: std %.1f ms).", len(offsets), spread)
+    else:
+        logger.warning("no sound is moved: none of the %d clips to synchronize can be used.", len(clips))
     return offsets
 
 
 def _cached_offset(path: Path, sync_network: str | os.PathLike) -> float:
     clip = read_cached_clip(path)
-    offset, confidence = find_sound_offset(clip.crops, clip.waveform.astype(np.float32) / 32767, sync_network)
+    offset, confidence = find_sound_offset(clip.regions, clip.waveform.astype(np.float32) / 32767, sync_network)
     return offset if confidence >= MIN_CONFIDENCE else 0.0
+
+
+__all__ = ["find_sound_offsets"]

@@ -1,0 +1,29 @@
+"""What a run leaves on disk."""
+
+import json
+import math
+
+import torch
+from safetensors import safe_open
+
+from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
+from lip2wav_hf.training.checkpoints import find_checkpoints
+
+from .runs import run
+
+
+def test_checkpoints_rotate_and_the_model_can_be_used(run_arguments, tmp_path):
+    run(run_arguments, tmp_path, "--save_total_limit", 1)
+    assert [path.name for path in find_checkpoints(tmp_path)] == ["checkpoint-6"]
+    assert not list(tmp_path.glob("tmp-*"))
+    lines = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
+    assert lines and all(math.isfinite(line["validation/loss"]) for line in lines)
+    model, extractor = (
+        Lip2WavModel.from_pretrained(tmp_path / "final"),
+        Lip2WavFeatureExtractor.from_pretrained(tmp_path / "best"),
+    )
+    assert model.config.mel_mean != Lip2WavConfig().mel_mean  # measured on the clips
+    assert model.dtype == torch.float32  # though the file holds half precision
+    with safe_open(tmp_path / "final" / "model.safetensors", "pt") as weights:
+        assert weights.get_slice("text_head.weight").get_dtype() == "F16"
+    assert extractor.crop_width == model.config.image_width

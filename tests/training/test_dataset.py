@@ -1,0 +1,82 @@
+"""Cached clips as examples: what they hold, how they are varied, and batches of them."""
+
+import dataclasses
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor
+from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.training.arguments import AugmentationArguments
+from lip2wav_hf.training.cache import read_cached_clip
+from lip2wav_hf.training.dataset import collate_clips
+
+from .runs import clips_of
+
+
+def test_validation_clips_are_what_the_pipeline_sees(cached_clip):
+    item = clips_of(cached_clip)[0]
+    assert item["pixel_values_videos"].shape == (75, 1, 40, 64)
+    (path,) = cached_clip.files.values()
+    expected = Lip2WavFeatureExtractor().normalize(read_cached_clip(path).regions[:, 4:44, 4:68])
+    assert np.array_equal(item["pixel_values_videos"][:, 0].numpy(), expected)
+    vocabulary = Lip2WavConfig().vocabulary
+    assert [vocabulary[label - 1] for label in item["labels"]] == sentence_words("bbaf2n")
+    assert (item["frame_classes"][:10] == 0).all() and item["frame_classes"][12] == item["labels"][0]
+
+
+def test_variations_follow_seed_and_epoch(cached_clip):
+    first, again, other = (clips_of(cached_clip, AugmentationArguments(), seed) for seed in (1, 1, 2))
+    assert torch.equal(first[0]["pixel_values_videos"], again[0]["pixel_values_videos"])
+    assert not torch.equal(first[0]["pixel_values_videos"], other[0]["pixel_values_videos"])
+    again.set_epoch(1)
+    assert not torch.equal(first[0]["pixel_values_videos"], again[0]["pixel_values_videos"])
+    assert first[0]["pixel_values_videos"].shape == (64, 1, 40, 64)
+
+
+def test_a_stretched_clip_keeps_picture_words_and_sound_together(cached_clip):
+    off = {field.name: 0 for field in dataclasses.fields(AugmentationArguments) if field.name.endswith("probability")}
+    quiet = AugmentationArguments(**off | {"scale": 0, "rotation": 0, "shift": 0, "gamma": 0, "noise": 0})
+    quiet.stretch_probability, quiet.stretch, quiet.window_frames = 1.0, 0.2, 40
+    dataset = clips_of(cached_clip, quiet)
+    for epoch in range(5):
+        dataset.set_epoch(epoch)
+        item = dataset[0]
+        assert 0.8 <= item["stretch"] <= 1.2
+        assert len(item["waveform"]) == math.ceil(40 * item["stretch"]) * 640
+        # Brightness rises by the same amount each frame, so its slope is the speed.
+        brightness = item["pixel_values_videos"].mean((1, 2, 3))
+        slope = float(brightness[-1] - brightness[0]) / 39
+        spread = float(brightness.std()) * math.sqrt(12)  # of a ramp
+        assert slope * 39 == pytest.approx(spread, rel=0.1)
+        assert len(item["frame_classes"]) == 40
+    assert {int(label) for label in item["labels"]} == {int(c) for c in item["frame_classes"] if c > 0}
+
+
+@pytest.mark.parametrize(("late", "samples", "frames"), [(0.1, 1600, 2), (-0.035, -560, -1), (0.004, 64, 0)])
+def test_a_late_sound_is_moved_with_its_words(cached_clip, late, samples, frames):
+    (clip,) = cached_clip.clips
+    before = clips_of(cached_clip)[0]
+    after = clips_of(replace(cached_clip, sound_offsets={clip.key: late}))[0]
+    assert torch.equal(after["pixel_values_videos"], before["pixel_values_videos"])
+    inner = slice(2000, -2000)  # what comes in at an end is mirrored
+    assert torch.equal(after["waveform"][inner], before["waveform"].roll(-samples)[inner])
+    assert torch.equal(after["frame_classes"][5:-5], before["frame_classes"].roll(-frames)[5:-5])
+    assert len(after["waveform"]) == len(before["waveform"]) and torch.equal(after["labels"], before["labels"])
+
+
+def test_collate_pads_ragged_clips(cached_clip):
+    items = [clips_of(cached_clip)[0] for _ in range(2)]
+    items[1] = items[1] | {
+        "pixel_values_videos": items[1]["pixel_values_videos"][:30],
+        "frame_classes": items[1]["frame_classes"][:30],
+        "labels": items[1]["labels"][:2],
+    }
+    batch = collate_clips(items)
+    assert batch["pixel_values_videos"].shape == (2, 75, 1, 40, 64)
+    assert batch["frame_mask"].sum(1).tolist() == [75, 30]
+    assert batch["label_lengths"].tolist() == [6, 2]
+    assert (batch["frame_classes"][1, 30:] == -100).all()

@@ -1,0 +1,95 @@
+"""Networks of a run: where they come from, and what they keep when it goes on."""
+
+import json
+
+import pytest
+import torch
+
+from lip2wav_hf import Lip2WavCritic, Lip2WavCriticConfig, Lip2WavModel, Lip2WavSpeechEncoder
+from lip2wav_hf.models import CHECKPOINTS
+from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.training import networks
+from lip2wav_hf.training.arguments import TrainingError
+from lip2wav_hf.training.build import build_state
+from lip2wav_hf.training.checkpoints import save_checkpoint
+from lip2wav_hf.training.networks import build_critic, build_model, load_speech_encoder, plan_networks
+
+from .runs import TINY_CRITIC, TINY_MODEL, parse
+
+
+def plan(*options):
+    return plan_networks(parse_arguments(["--data_dir", "nowhere", *map(str, options)]))
+
+
+def test_bundled_models_are_known_by_their_names():
+    made = plan(
+        "--pretrained",
+        "grid-s1",
+        "--speech_encoder",
+        "grid-s1",
+        "--adversarial",
+        0.1,
+        "--critic_pretrained",
+        "grid-s1",
+    )
+    assert made.pretrained == CHECKPOINTS / "grid-s1"
+    assert isinstance(build_model(made, None), Lip2WavModel)
+    assert isinstance(made.speech_encoder, Lip2WavSpeechEncoder) and isinstance(build_critic(made), Lip2WavCritic)
+    assert plan("--network", "syncnet", "--pretrained", "grid-sync").network.name == "syncnet"
+    plan("--sync_network", "grid-sync", "--synchronize", "s1")
+
+
+def test_a_part_lies_at_the_top_of_a_folder_or_in_one_of_its_kind(tmp_path):
+    encoder = load_speech_encoder("grid-s1")
+    encoder.save_pretrained(tmp_path)
+    again = load_speech_encoder(str(tmp_path)).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--pretrained", "grid-s2"], "--pretrained: model grid-s2: there is no such folder.*grid-s1"),
+        (["--pretrained", "grid-sync"], "a model of the type 'lip2wav_syncnet', not 'lip2wav'"),
+        (["--speech_encoder", "nowhere"], "--speech_encoder nowhere: no speech encoder can be loaded.*Train it first"),
+        (["--speech_encoder", "grid-sync"], "--speech_encoder grid-sync: no speech encoder can be loaded from there"),
+        (["--speech_encoder", "grid-s1", "--config", "{bins}"], r"its `num_mel_bins` is not .* \(80 and 20\)"),
+        (["--speech_encoder", "grid-s1", "--config", "{words}"], "its `vocabulary` is not that of the generator"),
+        (["--adversarial", 1, "--critic_pretrained", "nowhere"], "--critic_pretrained nowhere: no critic can be"),
+        (["--config", "nowhere.json"], "nowhere.json"),
+        (["--adversarial", 1, "--decoder_window_frames", 32], "the critic judges 10240 samples, .* have 5120"),
+    ],
+)
+def test_networks_that_cannot_be_had_are_named_before_any_clip_is_looked_for(tmp_path, options, complaint):
+    files = {"bins": tmp_path / "bins.json", "words": tmp_path / "words.json"}
+    files["bins"].write_text(json.dumps(TINY_MODEL))
+    files["words"].write_text(json.dumps({"vocabulary": ["yes", "no"]}))
+    options = [str(word).format(**files) for word in options]
+    with pytest.raises(ValueError, match=complaint):
+        plan(*options)
+
+
+def test_a_critic_of_another_rate_is_refused(tmp_path):
+    Lip2WavCritic(Lip2WavCriticConfig(**TINY_CRITIC, sampling_rate=8000)).save_pretrained(tmp_path)
+    with pytest.raises(TrainingError, match="it judges sound at 8000 Hz, the generator speaks at 16000 Hz"):
+        plan("--adversarial", 1, "--critic_pretrained", tmp_path)
+
+
+def test_without_a_loss_there_is_no_critic(tmp_path):
+    assert plan("--critic_start", 5, "--adversarial", 0).critic is None
+
+
+def test_a_resumed_critic_standardises_as_before_though_the_data_have_changed(
+    run_arguments, critic_options, tmp_path, monkeypatch
+):
+    first = build_state(parse(run_arguments, tmp_path, *critic_options))
+    save_checkpoint(first)
+    waveform = 0.1 * torch.randn(2, 10240)
+    scores = first.critic(waveform).scores
+    monkeypatch.setattr(networks, "measure_mel", lambda *_: (-2.0, 5.0))
+    second = build_state(parse(run_arguments, tmp_path, *critic_options))
+    assert second.critic.config.mel_mean == second.model.config.mel_mean == -2.0
+    second.accelerator.load_state(str(tmp_path / "checkpoint-0"))
+    for network in (second.model, second.average.model, second.critic):
+        assert network.config.mel_mean == first.model.config.mel_mean
+    assert torch.equal(second.critic(waveform).scores, scores)

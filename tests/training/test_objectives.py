@@ -1,0 +1,103 @@
+"""What networks learn from: what an objective returns, and its perceptual losses."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from lip2wav_hf import Lip2WavConfig, Lip2WavModel, Lip2WavSpeechEncoder, Lip2WavSpeechEncoderConfig
+from lip2wav_hf.training.arguments import LossArguments
+from lip2wav_hf.training.dataset import collate_clips
+from lip2wav_hf.training.objectives import GeneratorObjective, SpeechEncoderObjective, stretch_frames
+
+from .runs import TINY_CRITIC, TINY_MODEL, clips_of, losses_of
+
+
+def test_stretch_frames_resamples_linearly():
+    ramp = torch.arange(10.0)[None, :, None].expand(2, 10, 3)
+    result = stretch_frames(ramp, torch.tensor([1.0, 1.5]), 6)
+    assert torch.allclose(result[0, :, 0], torch.arange(6.0))
+    assert torch.allclose(result[1, :, 2], (torch.arange(6) + 0.5) * 1.5 - 0.5)
+
+
+def test_perceptual_losses_vanish_for_a_perfect_prediction(cached_clip):
+    torch.manual_seed(0)
+    encoder = Lip2WavSpeechEncoder(
+        Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=2, mel_mean=-3.0, mel_std=1.5)
+    )
+    model = Lip2WavModel(Lip2WavConfig(**{**TINY_MODEL, "num_mel_bins": 80}))
+    objective = GeneratorObjective(model, LossArguments(), encoder)
+    batch = collate_clips([clips_of(cached_clip)[0]])
+    target = torch.randn(1, 300, 80)
+    losses = objective.perceptual_losses(target.clone(), target, batch)
+    assert losses["perceptual"].item() == pytest.approx(0, abs=1e-6)
+    assert objective.perceptual_losses(target + 1, target, batch)["perceptual"].item() > 0.01
+
+
+def test_the_frame_decoder_is_recognised_at_another_rate(recipe, tmp_path):
+    config, encoder = tmp_path / "frame.json", tmp_path / "encoder"
+    config.write_text(
+        json.dumps(TINY_MODEL | {"decoder_type": "frame", "decoder_channels": 16, "sampling_rate": 32000})
+    )
+    Lip2WavSpeechEncoder(Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=1)).save_pretrained(encoder)
+    options = ["--config", config, "--speech_encoder", encoder, "--stretch_probability", 0, "--max_steps", 2]
+    options += ["--waveform", 1, "--power", 0.1, "--total_variation", 0.1, "--adversarial", 0.01, "--critic_warmup", 0]
+    critic = tmp_path / "critic.json"
+    critic.write_text(json.dumps(TINY_CRITIC))
+    losses = losses_of(recipe, tmp_path / "run", *options, "--critic_config", critic)
+    names = {"waveform", "power", "total_variation", "perceptual", "wasserstein", "penalty", "adversarial"}
+    assert names <= set(losses[0]) and all(math.isfinite(value) for value in losses[1].values())
+
+
+def tiny_generator(**changes):
+    return Lip2WavModel(Lip2WavConfig(**TINY_MODEL | changes))
+
+
+def test_a_generator_in_training_returns_windows_that_gradients_flow_through(cached_clip):
+    batch = collate_clips([clips_of(cached_clip)[0], clips_of(cached_clip)[0]])
+    objective = GeneratorObjective(tiny_generator(), LossArguments(decoder_windows=3), critic_samples=10240).train()
+    output = objective(batch)
+    assert output.windows.generated.shape == output.windows.real.shape == (3, 10240)
+    places = [(batch["waveform"][0].unfold(0, 10240, 160) == window).all(1).any() for window in output.windows.real]
+    assert all(places)  # real sound, from a spectrogram frame on
+    others = output.resample_windows()
+    assert others.generated.shape == (3, 10240) and not others.generated.requires_grad
+    assert not torch.equal(others.real, output.windows.real)
+    output.windows.generated.sum().backward()
+    assert objective.model.decoder.projection.weight.grad.any()
+    assert output.text_logits.shape == (2, 75, 52) and not output.text_logits.requires_grad
+    assert objective.eval()(batch).windows is None
+    assert GeneratorObjective(tiny_generator(), LossArguments())(batch).windows is None  # no critic
+
+
+def test_a_batch_of_stretched_clips_gives_a_critic_nothing(cached_clip):
+    batch = collate_clips([clips_of(cached_clip)[0]])
+    batch["stretch"] = torch.tensor([1.1])
+    output = GeneratorObjective(tiny_generator(), LossArguments(), critic_samples=10240).train()(batch)
+    assert output.windows is None and output.resample_windows is None and "stft" not in output.losses
+
+
+def test_windows_of_critic_and_decoder_must_be_equal():
+    with pytest.raises(ValueError, match="the critic judges 8000 samples, but the decoder's windows have 10240"):
+        GeneratorObjective(tiny_generator(), LossArguments(), critic_samples=8000)
+
+
+def test_the_same_objective_of_another_network(cached_clip):
+    encoder = Lip2WavSpeechEncoder(Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=1, num_mel_bins=20))
+    objective = GeneratorObjective(tiny_generator(), LossArguments(), encoder, critic_samples=10240).eval()
+    other = objective.with_model(tiny_generator(mel_mean=-7.0)).eval()
+    assert other.speech_encoder is objective.speech_encoder and other.critic_samples == 0
+    batch = collate_clips([clips_of(cached_clip)[0]])
+    assert other(batch).losses["mel"] != objective(batch).losses["mel"]
+    assert torch.equal(
+        objective.with_model(objective.model).eval()(batch).losses["mel"], objective(batch).losses["mel"]
+    )
+
+
+def test_text_objectives_measure_the_word_error_rate(cached_clip):
+    model = Lip2WavSpeechEncoder(Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=1))
+    objective = SpeechEncoderObjective(model, LossArguments()).eval()
+    losses, clips = objective.validate(collate_clips([clips_of(cached_clip)[0]]))
+    assert set(losses) == {"ctc", "words"} and len(clips) == 1 and clips[0][0] == "bin blue at f two now"
+    assert objective.measures([("bin blue", "bin blue"), ("at f", "at")]) == {"text_wer": 0.25}
