@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -75,7 +75,7 @@ def show_progress() -> bool:
 
 
 @contextlib.contextmanager
-def lost_workers() -> Iterator[None]:
+def lost_workers() -> Generator[None, None, None]:
     """Let the loss of a worker process be an error of the command.
 
     Raises:

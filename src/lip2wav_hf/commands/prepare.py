@@ -6,10 +6,10 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -231,7 +231,7 @@ def _load_extractor(source: str | None) -> Lip2WavFeatureExtractor:
         return Lip2WavFeatureExtractor()
     try:
         if Path(source).is_file():
-            return Lip2WavFeatureExtractor.from_json_file(source)
+            return cast(Lip2WavFeatureExtractor, Lip2WavFeatureExtractor.from_json_file(source))
         return Lip2WavFeatureExtractor.from_pretrained(source)
     except (OSError, ValueError, TypeError) as error:
         reason = one_line(error)[:200]
@@ -247,7 +247,7 @@ def _remove_stale(cache: Path) -> None:
 
 
 @contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
+def _without_warnings() -> Generator[None, None, None]:
     """Without the warnings of the preparing: the report has them."""
     from ..training import clips
 

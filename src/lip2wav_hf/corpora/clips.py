@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -80,7 +81,7 @@ class ZippedFile:
             return archive.read(self.member)
         except (
             zipfile.BadZipFile,
-            zipfile.zlib.error,
+            zlib.error,
             EOFError,
             KeyError,
             NotImplementedError,

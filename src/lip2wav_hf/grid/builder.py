@@ -114,6 +114,7 @@ class Grid(datasets.GeneratorBasedBuilder):
     """
 
     BUILDER_CONFIG_CLASS = GridConfig
+    config: GridConfig
     VERSION = datasets.Version("1.0.0")
 
     def __init__(self, *args: Any, dataset_name: str | None = "grid", **kwargs: Any) -> None:
@@ -147,20 +148,22 @@ class Grid(datasets.GeneratorBasedBuilder):
             license="CC BY 4.0",
         )
 
-    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+    def _split_generators(
+        self, dl_manager: datasets.DownloadManager | datasets.StreamingDownloadManager
+    ) -> list[datasets.SplitGenerator]:
         config = self.config
-        found, self._report = find_clips(
-            config.data_dir, Selection(config.split_scheme, config.splits_file, tuple(config.speakers or ()) or None)
-        )
-        self._report.check = self.config.check
-        if self._report.missing_speakers:
+        selection = Selection(config.split_scheme, config.splits_file, tuple(config.speakers or ()) or None)
+        found, report = find_clips(str(config.data_dir), selection)
+        report.check = config.check
+        self._report = report
+        if report.missing_speakers:
             logger.warning(
                 "%s: no videos of %s: the splits of %r are smaller than published.",
-                self.config.data_dir,
-                ", ".join(self._report.missing_speakers),
-                self.config.split_scheme,
+                config.data_dir,
+                ", ".join(report.missing_speakers),
+                config.split_scheme,
             )
-        for defect in self._report.defects:
+        for defect in report.defects:
             logger.warning("%s: %s", defect.clip, defect.detail)
         generators = []
         for split, clips in found.items():
@@ -170,7 +173,9 @@ class Grid(datasets.GeneratorBasedBuilder):
                 generators.append(datasets.SplitGenerator(name=split, gen_kwargs=kwargs))
         return generators
 
-    def _generate_examples(self, shards: list[list[Clip]], split: str) -> Iterator[tuple[Key, dict[str, Any]]]:
+    def _generate_examples(  # ty: ignore[incompatible-method-override]  # its keywords are those of gen_kwargs
+        self, shards: list[list[Clip]], split: str
+    ) -> Iterator[tuple[Key, dict[str, Any]]]:
         """Examples of the usable clips, checked one after the other; what is wrong with the others is kept."""
         for number, clips in enumerate(shards):
             report = GridReport()
@@ -196,24 +201,25 @@ class Grid(datasets.GeneratorBasedBuilder):
         self, dl_manager: datasets.DownloadManager, verification_mode: Any, **prepare_split_kwargs: Any
     ) -> None:
         super()._download_and_prepare(dl_manager, verification_mode, **prepare_split_kwargs)
+        report = self._report or GridReport()
         for part in sorted(Path(self._output_dir).glob("defects-*.part")):
-            self._report.merge(GridReport.load(part))
+            report.merge(GridReport.load(part))
             part.unlink()
-        self._report.defects.sort(key=lambda defect: defect.clip)
-        self._report.save(Path(self._output_dir, REPORT_FILE))
+        report.defects.sort(key=lambda defect: defect.clip)
+        report.save(Path(self._output_dir, REPORT_FILE))
 
 
 def example_of(clip: Clip, split: str) -> dict[str, Any]:
     """A clip as a row of the dataset."""
-    timed = clip.timed_words()
+    timed, words = clip.timed_words(), clip.words or ()
     return {
         "id": clip.key,
         "speaker": clip.speaker,
         "name": clip.name,
-        "sentence": " ".join(clip.words),
+        "sentence": " ".join(words),
         "words": [
             {"word": word, "start": start, "end": end}
-            for start, end, word in timed or [(None, None, word) for word in clip.words]
+            for start, end, word in timed or [(None, None, word) for word in words]
         ],
         "video": _file_of(clip.video),
         "audio": _file_of(clip.audio) or {"bytes": None, "path": None},

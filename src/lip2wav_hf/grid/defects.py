@@ -162,7 +162,7 @@ def count_frames(video: str | bytes, decode: bool = False) -> tuple[int, bool]:
         GridError: if it cannot be opened, has no video track, or (with `decode`) a picture or sound is damaged.
     """
     try:
-        with av.open(io.BytesIO(video) if isinstance(video, bytes) else video) as container:
+        with av.open(io.BytesIO(video) if isinstance(video, bytes) else video, "r") as container:
             if not container.streams.video:
                 raise GridError("it has no video track.")
             pictures, sound = container.streams.video[0], container.streams.audio[:1]

@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -344,7 +345,7 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike, progress: bool
                     continue
                 opened.extract(member, folder)
                 written += 1
-    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DownloadError(
             f"{archive}: this archive is damaged ({error}). Delete it and download it again."
         ) from None

@@ -121,21 +121,23 @@ def export_grid(
         asdict(options)
         | {"split_scheme": selection.scheme, "speakers": selection.speakers and list(selection.speakers)},
     )
-    clips: list[Clip] = []
-    for each in found.values():
-        usable, findings = check_clips(each, checks)
+    usable: dict[str, list[Clip]] = {}
+    for split, clips in found.items():
+        good, findings = check_clips(clips, checks)
         report.merge(findings)
-        clips += usable
-    if not clips:
+        if good:
+            usable[split] = good
+    if not usable:
         raise ExportError(f"{data_dir}: no usable clip. {report.summary()}")
-    suffixes = {clip.key: target_suffix(clip, options.mp4) for clip in clips}  # refuses what cannot be copied
+    clips = [clip for each in usable.values() for clip in each]
+    suffixes = [target_suffix(clip, options.mp4) for clip in clips]  # refuses what cannot be copied
     write = _write_videofolder if options.format == "videofolder" else _write_webdataset
-    write(output, clips, options, checks)
-    splits = _by_split(clips)
+    write(output, usable, options, checks)
+    splits = {split: _by_speaker(clips) for split, clips in usable.items()}
     write_json(output / "splits.json", splits, indent=1)
     report.save(output / "defects.json")
     converted = any(_is_converted(clip, options.mp4) for clip in clips)
-    return Export(options, selection.scheme, splits, suffixes[clips[0].key], converted, report)
+    return Export(options, selection.scheme, splits, suffixes[0], converted, report)
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:
@@ -151,11 +153,11 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
     write_json(path, settings)
 
 
-def _by_split(clips: Iterable[Clip]) -> Splits:
-    splits: Splits = {}
+def _by_speaker(clips: Iterable[Clip]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
     for clip in clips:
-        splits.setdefault(clip.split, {}).setdefault(clip.speaker, []).append(clip.name)
-    return splits
+        names.setdefault(clip.speaker, []).append(clip.name)
+    return names
 
 
 def _for_each(job: Callable[[Any], None], items: list[Any], unit: str, checks: CheckOptions) -> None:
@@ -222,20 +224,23 @@ def _copy_video(clip: Clip, path: Path, mp4: bool) -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _write_videofolder(output: Path, clips: list[Clip], options: ExportOptions, checks: CheckOptions) -> None:
-    _for_each(partial(_write_video, output, options.mp4), clips, "clip", checks)
-    for split in dict.fromkeys(clip.split for clip in clips):
+def _write_videofolder(
+    output: Path, splits: dict[str, list[Clip]], options: ExportOptions, checks: CheckOptions
+) -> None:
+    jobs = [(output / split, clip) for split, clips in splits.items() for clip in clips]
+    _for_each(partial(_write_video, options.mp4), jobs, "clip", checks)
+    for split, clips in splits.items():
         lines = [
             json.dumps({"file_name": f"{clip.key}{target_suffix(clip, options.mp4)}"} | metadata_of(clip))
             for clip in clips
-            if clip.split == split
         ]
         write_text(output / split / "metadata.jsonl", "\n".join(lines) + "\n")
 
 
-def _write_video(output: Path, mp4: bool, clip: Clip) -> None:
-    """Write a clip's video, unless it is there in full."""
-    path = output / clip.split / f"{clip.key}{target_suffix(clip, mp4)}"
+def _write_video(mp4: bool, job: tuple[Path, Clip]) -> None:
+    """Write a clip's video below its split's folder, unless it is there in full."""
+    folder, clip = job
+    path = folder / f"{clip.key}{target_suffix(clip, mp4)}"
     if path.is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,16 +253,18 @@ def _write_video(output: Path, mp4: bool, clip: Clip) -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _write_webdataset(output: Path, clips: list[Clip], options: ExportOptions, checks: CheckOptions) -> None:
-    suffixes = sorted({target_suffix(clip, options.mp4) for clip in clips})
+def _write_webdataset(
+    output: Path, splits: dict[str, list[Clip]], options: ExportOptions, checks: CheckOptions
+) -> None:
+    suffixes = sorted({target_suffix(clip, options.mp4) for clips in splits.values() for clip in clips})
     if len(suffixes) > 1:
         raise ExportError(
             f"the videos are of several kinds ({', '.join(suffixes)}), which a WebDataset cannot mix. Use --mp4 to"
             " convert them all."
         )
     size, jobs = options.clips_per_shard, []
-    for split in dict.fromkeys(clip.split for clip in clips):
-        by_key = {clip.key: clip for clip in clips if clip.split == split}
+    for split, clips in splits.items():
+        by_key = {clip.key: clip for clip in clips}
         order = [by_key[key] for key in shuffled(split, by_key)]
         shards = [order[start : start + size] for start in range(0, len(order), size)]
         jobs += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import require_packages
 
@@ -72,7 +72,9 @@ def load_grid(
         cache_dir=None if cache_dir is None else os.fspath(cache_dir),
     )
     if streaming:
-        return builder.as_streaming_dataset(split=split)
+        return cast(
+            "datasets.IterableDatasetDict | datasets.IterableDataset", builder.as_streaming_dataset(split=split)
+        )
     builder.download_and_prepare(num_proc=num_proc)
     report = builder.report
     if report is not None and report.defects:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -39,7 +40,7 @@ def _write_video(path: Path, frames: Iterable[np.ndarray], waveform: np.ndarray 
     codec, pixel_format, audio_codec, audio_rate = _CONTAINERS[path.suffix]
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, av.open(str(temporary), "w") as container:
-        video = container.add_stream(codec, rate=int(FRAME_RATE))
+        video = cast(av.VideoStream, container.add_stream(codec, rate=int(FRAME_RATE)))
         video.width, video.height, video.pix_fmt = FRAME_WIDTH, FRAME_HEIGHT, pixel_format
         video.thread_count = 1
         if codec == "libx264":
@@ -48,13 +49,13 @@ def _write_video(path: Path, frames: Iterable[np.ndarray], waveform: np.ndarray 
             video.bit_rate = 1_200_000
         audio = None
         if waveform is not None:
-            audio = container.add_stream(audio_codec, rate=audio_rate, layout="mono")
+            audio = cast(av.AudioStream, container.add_stream(audio_codec, rate=audio_rate, layout="mono"))
         for number, picture in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, int(FRAME_RATE))
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        if audio is not None:
+        if audio is not None and waveform is not None:
             _write_sound(container, audio, waveform, audio_rate)
 
 

@@ -69,7 +69,7 @@ def _strands(plane: Plane) -> np.ndarray:
         along = y + 0.4 * np.abs(x)
     bank = plane.rng.normal(size=(64, 1024)).astype(np.float32)
     bank = cv2.GaussianBlur(bank, (0, 0), sigmaX=0.9, sigmaY=5)
-    bank /= bank.std()
+    bank = bank / bank.std()
     return cv2.remap(
         bank, ((across * 130) % 1023).astype(np.float32), ((along * 14) % 63).astype(np.float32), cv2.INTER_LINEAR
     )

@@ -88,7 +88,7 @@ class _Espeak:
 
         source = Path(espeakng_loader.get_library_path())
         self.folder = tempfile.TemporaryDirectory(prefix="espeak-", ignore_cleanup_errors=True)
-        self.library = ctypes.CDLL(shutil.copy(source.resolve(), Path(self.folder.name) / source.name))
+        self.library = ctypes.CDLL(str(shutil.copy(source.resolve(), Path(self.folder.name) / source.name)))
         self.library.espeak_Synth.argtypes = [
             ctypes.c_char_p,
             ctypes.c_size_t,
