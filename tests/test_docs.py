@@ -385,6 +385,15 @@ def test_every_public_name_is_in_the_reference():
     assert set(lip2wav_hf.__all__) <= described
 
 
+def test_contributing_names_what_is_there():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| what | open |")[2].partition("\n\n")[0]
+    assert len(table.splitlines()) > 10
+    for path in re.findall(r"`([\w./]+)`", table):
+        if ("/" in path or "." in path) and "NAME" not in path:
+            assert (REPOSITORY / path).exists(), path
+
+
 def test_option_names_in_sentences_exist():
     """Words such as `--critic_start`: training options have underscores, those of commands have none."""
     for page in DOCS.rglob("*.md"):

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ class FileError(Lip2WavError):
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike) -> Generator[Path]:
     """
     A temporary path beside `path`, with the same suffix, which takes its place when the block ends well and vanishes
     otherwise. A reader sees the old file or the new one, never half of it.

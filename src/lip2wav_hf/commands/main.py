@@ -7,9 +7,9 @@ file imports at its top only what its help needs: neither torch nor transformers
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.metadata
+import io
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -139,19 +139,20 @@ def lip2wav(
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the command: errors become one line on stderr and exit status 2."""
-    with contextlib.suppress(AttributeError):
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names the terminal cannot show
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     try:
         status = app(args=arguments, prog_name="lip2wav", standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         print_error("error: interrupted.")
         status = INTERRUPTED
     except Exception as error:
-        if not hasattr(error, "format_message"):  # not a usage error of the command line parser
+        message = getattr(error, "format_message", None)
+        if message is None:  # not a usage error of the command line parser
             raise
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "lip2wav"
-        status = report_error(f"{error.format_message().rstrip('.')}. See `{command} --help`.")
+        status = report_error(f"{message().rstrip('.')}. See `{command} --help`.")
     sys.exit(status)
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import typer
@@ -120,7 +120,7 @@ class _WarningLines(logging.Handler):
 
 
 @contextlib.contextmanager
-def only_our_messages() -> Iterator[list[str]]:
+def only_our_messages() -> Generator[list[str]]:
     """
     Show only this package's warnings, one line each; nothing of the libraries.
 

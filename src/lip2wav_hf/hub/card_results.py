@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import one_line
 from ..evaluation.report import cell
@@ -364,14 +364,15 @@ def _with_table(text: str, table: str) -> str:
 
 def _with_metadata(text: str, folder: Path, measured: Sequence[Measurement]) -> str:
     """The card's text with the `model-index` of these results in its metadata."""
-    from huggingface_hub import EvalResult, ModelCard
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     try:
         card = ModelCard(text)
     except ValueError as error:
         raise CardError(f"{folder / 'README.md'}: its metadata cannot be read ({one_line(error)}).") from error
-    card.data.model_name = card.data.get("model_name") or card_name(folder, known_facts(folder))
-    card.data.eval_results = [
+    data = cast(ModelCardData, card.data)
+    data.model_name = data.model_name or card_name(folder, known_facts(folder))
+    data.eval_results = [
         EvalResult(
             task_type="video-to-speech",
             task_name="Video to speech",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -83,7 +83,9 @@ def render_dataset_card(report: str | os.PathLike | None = None, export: Export 
     Raises:
         CardError: if the report cannot be read.
     """
-    files = {} if export is None else {"configs": [{"config_name": "default", "data_files": export.data_files()}]}
+    files: dict[str, Any] = (
+        {} if export is None else {"configs": [{"config_name": "default", "data_files": export.data_files()}]}
+    )
     metadata = DatasetCardData(
         language=["en"],
         license="cc-by-4.0",
@@ -210,7 +212,7 @@ def _gradio_version() -> str:
 
 
 @contextmanager
-def quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Generator[None]:
     """No load report and no bars: our own error says what is wrong."""
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()

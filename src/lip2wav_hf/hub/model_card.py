@@ -160,6 +160,7 @@ def render_model_card(folder: str | os.PathLike) -> str:
 
 def _metadata(name: str, facts: ModelFacts) -> ModelCardData:
     emissions = _emissions(facts)
+    more: dict[str, Any] = {"co2_eq_emissions": emissions} if emissions else {}
     return ModelCardData(
         language=facts.language,
         license=facts.license,
@@ -167,7 +168,7 @@ def _metadata(name: str, facts: ModelFacts) -> ModelCardData:
         model_name=name,
         pipeline_tag="other",
         tags=["video-to-speech", "lip-reading", "speech-synthesis", *facts.tags],
-        **({"co2_eq_emissions": emissions} if emissions else {}),
+        **more,
     )
 
 

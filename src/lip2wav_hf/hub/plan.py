@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from huggingface_hub import DatasetCard, ModelCard, RepoCard, SpaceCard
+from huggingface_hub import DatasetCard, ModelCard, ModelCardData, RepoCard, SpaceCard, SpaceCardData
 
 from ..audio import mux_audio
 from ..errors import Lip2WavError, one_line
@@ -26,7 +26,7 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from ..models import BY_TYPE, ModelError, Network, bundled_models, find_model, weight_files
-from ..pipeline_video_to_speech import VideoToSpeechPipeline
+from ..pipeline_video_to_speech import SpokenVideo, VideoToSpeechPipeline
 from .card_results import CardError, limited, stored_measurements, update_card
 from .card_texts import quiet_transformers, render_space_card
 from .facts import FACTS_FILE
@@ -213,7 +213,7 @@ def _plan_card(folder: Path, weights: str) -> Files:
     )
     if not path.is_file():
         raise HubError(f"{folder}: there is no model card (README.md) in it. {steps}")
-    data = load_card(ModelCard, path).data
+    data = cast(ModelCardData, load_card(ModelCard, path).data)
     if not data.eval_results:
         raise HubError(f"{path}: the card has no measured results (`model-index`). {steps}")
     for result in data.eval_results:
@@ -235,7 +235,8 @@ def _make_samples(model: Lip2WavPreTrainedModel, extractor: Lip2WavFeatureExtrac
         return {}
     with quiet_transformers(), tempfile.TemporaryDirectory() as temporary:
         speak = VideoToSpeechPipeline(task="video-to-speech", model=model, feature_extractor=extractor)
-        speech = speak(str(SAMPLE), low_text_confidence=0.0, low_face_coverage=0.0)  # it is known what is seen
+        # Without warnings: it is known what is seen.
+        speech = cast(SpokenVideo, speak(str(SAMPLE), low_text_confidence=0.0, low_face_coverage=0.0))
         path = Path(temporary, "synthetic_face.mp4")
         mux_audio(SAMPLE, speech["audio"], speech["sampling_rate"], path)
         words = {"text": speech["text"], "words": speech["words"]}
@@ -286,7 +287,7 @@ def plan_space(folder: str | os.PathLike, models: Sequence[str] = ()) -> Upload:
     """
     folder = Path(folder)
     if folder.is_file():
-        if load_card(SpaceCard, folder).data.sdk != "static":
+        if load_card(SpaceCard, folder).data.get("sdk") != "static":
             raise HubError(f"{folder}: a card alone must say `sdk: static`, as an organisation's does. Name a folder.")
         return Upload(SPACE, {"README.md": folder}, space_sdk="static")
     metadata = _space_metadata(folder)
@@ -295,7 +296,9 @@ def plan_space(folder: str | os.PathLike, models: Sequence[str] = ()) -> Upload:
     lines = requirements((folder / "requirements.txt").read_text(encoding="utf-8").splitlines())
     if lines is not None:
         files["requirements.txt"] = "\n".join([*lines, ""]).encode()
-        files |= package_files([path for path in files.values() if _is_python(path)], bundled)
+        files |= package_files(
+            [path for path in files.values() if isinstance(path, Path) and _is_python(path)], bundled
+        )
     upload = Upload(SPACE, files, space_sdk="gradio")
     repositories = [name for name in models if name not in bundled]
     if repositories:
@@ -309,7 +312,7 @@ def _space_metadata(folder: Path) -> dict[str, Any]:
     for name in SPACE_FILES:
         if not (folder / name).is_file():
             raise HubError(f"{folder}: there is no {name} in it, so it is not the folder of a Space.")
-    data = load_card(SpaceCard, folder / "README.md").data
+    data = cast(SpaceCardData, load_card(SpaceCard, folder / "README.md").data)
     if data.sdk != "gradio" or not data.app_file or not (folder / data.app_file).is_file():
         raise HubError(
             f"{folder / 'README.md'}: its metadata must say `sdk: gradio` and `app_file:` with a file of the folder. "
@@ -345,7 +348,7 @@ def plan_dataset(card: str | os.PathLike) -> Upload:
     card = card / "README.md" if card.is_dir() else card
     if not card.is_file():
         raise HubError(f"{card}: there is no such card. Write it with: lip2wav write-card --type dataset -o {card}")
-    if not load_card(DatasetCard, card).data.license:
+    if not load_card(DatasetCard, card).data.get("license"):
         raise HubError(f"{card}: its metadata have no `license:`. Name the licence of the data.")
     return Upload(DATASET, {"README.md": card})
 

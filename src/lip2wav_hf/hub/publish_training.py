@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
@@ -99,14 +99,14 @@ def publish(state: State, data: DataArguments, models: ModelArguments) -> Upload
     write_facts(folder / FACTS_FILE, published_facts(state, data, models))
     write_model_card(folder, overwrite=True)
     arguments = state.arguments
-    return push(folder, arguments.hub_model_id, private=arguments.hub_private)
+    return push(folder, cast(str, arguments.hub_model_id), private=arguments.hub_private)
 
 
 def published_facts(state: State, data: DataArguments, models: ModelArguments) -> dict[str, Any]:
     """card.yaml of the published model; a person may change it, and run `lip2wav write-card` and `push` again."""
     arguments = state.arguments
     return training_facts(state, data, models) | {
-        "name": arguments.hub_model_id.rpartition("/")[2],
+        "name": cast(str, arguments.hub_model_id).rpartition("/")[2],
         "license": arguments.hub_license,
         "data_license": "That of the clips: see where they come from.",
         "selection": f"The averaged weights of the last step; {data.validation_split!r} clips chose nothing.",

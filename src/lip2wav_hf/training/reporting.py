@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class _LinesAboveTheBar(logging.Handler):
 
 
 @contextmanager
-def own_messages_only() -> Iterator[None]:
+def own_messages_only() -> Generator[None]:
     """This package says what matters; of other libraries only warnings are shown, and none of their progress bars."""
     from transformers.utils import logging as transformers_logging
 

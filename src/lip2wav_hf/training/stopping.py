@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -41,7 +41,7 @@ class StopRequests:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequests]:
+def stop_requests() -> Generator[StopRequests]:
     """SIGTERM and Ctrl-C are noted in what this gives, until the block ends; only in the main thread."""
     requests = StopRequests()
     handlers = {}
