@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavConfig
-from lip2wav_hf.mel import LogMelSpectrogram
+from lip2wav_hf.generator import LogMelSpectrogram
 
 
 def test_log_mel_of_a_tone_peaks_in_its_band_and_frames():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel
-from lip2wav_hf.modeling_lip2wav import best_path
+from lip2wav_hf.generator import best_path
 
 
 TINY = {

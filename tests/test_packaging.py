@@ -135,7 +135,7 @@ def test_remote_code_lies_flat():
     """Networks, extractor, pipeline and what they import are files of the top folder, where the Hub's loader looks."""
     assert {path.parent for path in remote_code_files()} == {PACKAGE}
     assert {f"{network.module}.py" for network in NETWORKS} <= set(REMOTE_FILES)
-    assert {"errors.py", "video.py", "face_tracking.py", "grammar.py", "mel.py"} <= set(REMOTE_FILES)
+    assert {"errors.py", "video.py", "grammar.py", "generator.py", "speaking.py"} <= set(REMOTE_FILES)
 
 
 @pytest.mark.parametrize("name", REMOTE_FILES)

@@ -36,21 +36,21 @@ _MODULES = {
     "Lip2WavError": "errors",
     "Lip2WavFeatureExtractor": "feature_extraction_lip2wav",
     "Lip2WavModel": "modeling_lip2wav",
-    "Lip2WavOutput": "modeling_lip2wav",
+    "Lip2WavOutput": "generator",
     "Lip2WavSpeechEncoder": "modeling_speech_encoder",
     "Lip2WavSpeechEncoderConfig": "configuration_lip2wav",
     "Lip2WavSpeechEncoderOutput": "modeling_speech_encoder",
     "Lip2WavSyncNet": "modeling_syncnet",
     "Lip2WavSyncNetConfig": "configuration_lip2wav",
     "Lip2WavSyncNetOutput": "modeling_syncnet",
-    "LogMelSpectrogram": "mel",
+    "LogMelSpectrogram": "generator",
     "MouthRegions": "feature_extraction_lip2wav",
-    "SpokenVideo": "pipeline_video_to_speech",
+    "SpokenVideo": "speaking",
     "VOCABULARY": "grammar",
     "VideoError": "video",
     "VideoReader": "video",
     "VideoToSpeechPipeline": "pipeline_video_to_speech",
-    "Word": "pipeline_video_to_speech",
+    "Word": "generator",
     "draw_speech": "plotting",
     "evaluate_folders": "evaluation.evaluate",
     "evaluate_model": "evaluation.evaluate",
@@ -84,27 +84,27 @@ if TYPE_CHECKING:
     from .face_tracking import FaceTrackingError as FaceTrackingError
     from .feature_extraction_lip2wav import Lip2WavFeatureExtractor as Lip2WavFeatureExtractor
     from .feature_extraction_lip2wav import MouthRegions as MouthRegions
+    from .generator import Lip2WavOutput as Lip2WavOutput
+    from .generator import LogMelSpectrogram as LogMelSpectrogram
+    from .generator import Word as Word
     from .grammar import GRAMMAR as GRAMMAR
     from .grammar import VOCABULARY as VOCABULARY
     from .grid.corpus import sentence_words as sentence_words
     from .grid.load import load_grid as load_grid
-    from .mel import LogMelSpectrogram as LogMelSpectrogram
     from .metrics import metric_folder as metric_folder
     from .metrics.synchrony import find_sound_offset as find_sound_offset
     from .modeling_critic import Lip2WavCritic as Lip2WavCritic
     from .modeling_critic import Lip2WavCriticOutput as Lip2WavCriticOutput
     from .modeling_lip2wav import Lip2WavModel as Lip2WavModel
-    from .modeling_lip2wav import Lip2WavOutput as Lip2WavOutput
     from .modeling_speech_encoder import Lip2WavSpeechEncoder as Lip2WavSpeechEncoder
     from .modeling_speech_encoder import Lip2WavSpeechEncoderOutput as Lip2WavSpeechEncoderOutput
     from .modeling_syncnet import Lip2WavSyncNet as Lip2WavSyncNet
     from .modeling_syncnet import Lip2WavSyncNetOutput as Lip2WavSyncNetOutput
     from .models import find_model as find_model
-    from .pipeline_video_to_speech import SpokenVideo as SpokenVideo
     from .pipeline_video_to_speech import VideoToSpeechPipeline as VideoToSpeechPipeline
-    from .pipeline_video_to_speech import Word as Word
     from .plotting import draw_speech as draw_speech
     from .plotting import plot_speech as plot_speech
+    from .speaking import SpokenVideo as SpokenVideo
     from .video import VideoError as VideoError
     from .video import VideoReader as VideoReader
 

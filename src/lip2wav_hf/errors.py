@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from typing import Any
 
 
 class Lip2WavError(ValueError):
@@ -49,6 +51,10 @@ def require_packages(extra: str, purpose: str, *packages: str) -> None:
             raise missing_extra(extra, package, purpose)
 
 
+class WeightsError(Lip2WavError):
+    """Weights that cannot be used: they are missing, damaged or pickled, or do not fit the configuration."""
+
+
 def one_line(error: BaseException | str) -> str:
     """
     The message of an error, or a text, on one line.
@@ -61,4 +67,22 @@ def one_line(error: BaseException | str) -> str:
     return text or type(error).__name__
 
 
-__all__ = ["Lip2WavError", "MissingExtraError", "install_extra", "missing_extra", "one_line", "require_packages"]
+def check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
+    """Raise [`WeightsError`] if a loading report names missing, unexpected or mismatched weights."""
+    problems = []
+    for kind, text in (
+        ("missing_keys", "missing"),
+        ("mismatched_keys", "of another shape"),
+        ("unexpected_keys", "left over"),
+    ):
+        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in report.get(kind) or ())
+        if keys:
+            problems.append(f"{len(keys)} {text}, e.g. {keys[0]}")
+    if problems:
+        raise WeightsError(
+            f"{name}: the weights do not fit config.json ({'; '.join(problems)}). Take both from the same model; to"
+            " train on from them nevertheless, pass ignore_mismatched_sizes=True."
+        )
+
+
+__all__ = ["Lip2WavError", "WeightsError", "check_fit", "one_line"]

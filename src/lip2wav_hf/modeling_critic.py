@@ -17,7 +17,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavCriticConfig
-from .mel import LogMelSpectrogram
+from .generator import LogMelSpectrogram
 from .modeling_lip2wav import Lip2WavPreTrainedModel
 
 

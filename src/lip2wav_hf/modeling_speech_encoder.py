@@ -13,7 +13,8 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavSpeechEncoderConfig
-from .modeling_lip2wav import ConvNeXtBlock, Lip2WavPreTrainedModel
+from .generator import ConvNeXtBlock
+from .modeling_lip2wav import Lip2WavPreTrainedModel
 
 
 @dataclass

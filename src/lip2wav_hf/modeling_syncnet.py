@@ -15,7 +15,8 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavSyncNetConfig
-from .modeling_lip2wav import ConvNeXtBlock, Lip2WavPreTrainedModel, VisualEncoder
+from .generator import ConvNeXtBlock, VisualEncoder
+from .modeling_lip2wav import Lip2WavPreTrainedModel
 
 
 @dataclass

@@ -1,54 +1,17 @@
 """The task `video-to-speech`: a silent video of a talking face in; speech, words and their times out."""
 
+from __future__ import annotations
+
 import os
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 from transformers import AutoModel, Pipeline
-from transformers.utils import logging
 
+from .generator import Word
+from .speaking import CHUNK_SECONDS, LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, Speaker, SpokenVideo
 from .video import VideoError
-
-
-logger = logging.get_logger(__name__)
-
-# Below these, the pipeline warns that the result is probably wrong.
-LOW_TEXT_CONFIDENCE = 0.8
-LOW_FACE_COVERAGE = 0.8
-
-_CLIP_KEYS = ("video", "fps", "landmarks", "mouth_boxes", "speaker_embedding")
-
-
-class Word(TypedDict):
-    """A recognised word: `start` and `end` in seconds from the first frame, `confidence` from 0 to 1."""
-
-    word: str
-    start: float
-    end: float
-    confidence: float
-
-
-class SpokenVideo(TypedDict, total=False):
-    """
-    What [`VideoToSpeechPipeline`] returns for one video.
-
-    Args:
-        audio (`np.ndarray` of shape `(samples,)`): Speech, float32 in [-1, 1].
-        sampling_rate (`int`): Of `audio`, in Hz.
-        text (`str`): The words, joined by spaces.
-        words (`list[Word]`): The words with their times, in seconds, and confidences.
-        face_coverage (`float`): Share of the frames in which a face was found, from 0 to 1.
-        crops (`np.ndarray` of shape `(frames, height, width)`): Gray mouth crops, uint8; only with `return_crops`.
-    """
-
-    audio: np.ndarray
-    sampling_rate: int
-    text: str
-    words: list[Word]
-    face_coverage: float
-    crops: np.ndarray
 
 
 class VideoToSpeechPipeline(Pipeline):
@@ -86,7 +49,7 @@ class VideoToSpeechPipeline(Pipeline):
     _load_feature_extractor = True
     _load_tokenizer = False
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.feature_extractor is None:
             raise ValueError(
@@ -101,7 +64,12 @@ class VideoToSpeechPipeline(Pipeline):
             )
         self.model.eval()
 
-    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs):
+    @property
+    def _speaker(self) -> Speaker:
+        """The steps, with the model and the extractor that the pipeline has at the moment."""
+        return Speaker(self.model, self.feature_extractor)
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
         """
         Save model, feature extractor and code, so that `pipeline("video-to-speech", model=folder,
         trust_remote_code=True)` needs no `lip2wav_hf`; see `Pipeline.save_pretrained`.
@@ -112,16 +80,16 @@ class VideoToSpeechPipeline(Pipeline):
 
     def _sanitize_parameters(
         self,
-        fps=None,
-        landmarks=None,
-        mouth_boxes=None,
-        speaker_embedding=None,
-        return_crops=None,
-        progress=None,
-        chunk_length_s=None,
-        low_text_confidence=None,
-        low_face_coverage=None,
-    ):
+        fps: float | None = None,
+        landmarks: np.ndarray | None = None,
+        mouth_boxes: np.ndarray | None = None,
+        speaker_embedding: np.ndarray | torch.Tensor | None = None,
+        return_crops: bool | None = None,
+        progress: bool | None = None,
+        chunk_length_s: float | None = None,
+        low_text_confidence: float | None = None,
+        low_face_coverage: float | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preprocess_params = _given(
             fps=fps,
             landmarks=landmarks,
@@ -130,15 +98,13 @@ class VideoToSpeechPipeline(Pipeline):
             return_crops=return_crops,
             progress=progress,
         )
-        if chunk_length_s is not None and round(chunk_length_s * self.model.config.frame_rate) < 1:
-            raise ValueError(
-                f"chunk_length_s={chunk_length_s!r} is less than a video frame. The default is 10.0 seconds."
-            )
+        if chunk_length_s is not None:
+            self._speaker.chunk_frames(chunk_length_s)
         forward_params = _given(chunk_length_s=chunk_length_s, progress=progress)
         postprocess_params = _given(low_text_confidence=low_text_confidence, low_face_coverage=low_face_coverage)
         return preprocess_params, forward_params, postprocess_params
 
-    def __call__(self, inputs: Any, **kwargs) -> SpokenVideo | list[SpokenVideo]:
+    def __call__(self, inputs: Any, **kwargs: Any) -> SpokenVideo | list[SpokenVideo]:
         """
         Speak one video, or many.
 
@@ -182,86 +148,28 @@ class VideoToSpeechPipeline(Pipeline):
             _check_list(inputs, kwargs)
         return super().__call__(inputs, **kwargs)
 
-    def preprocess(
-        self,
-        video,
-        fps=None,
-        landmarks=None,
-        mouth_boxes=None,
-        speaker_embedding=None,
-        return_crops=False,
-        progress=False,
-    ):
-        clip = {"fps": fps, "landmarks": landmarks, "mouth_boxes": mouth_boxes, "speaker_embedding": speaker_embedding}
-        clip.update(_as_clip(video))
-        embedding = clip.pop("speaker_embedding")
-        video = clip.pop("video")
-        features = self.feature_extractor(
-            video, **clip, return_crops=return_crops, return_tensors="pt", progress=progress
-        )
-        inputs = {
-            "pixel_values_videos": features["pixel_values_videos"].to(self.dtype),
-            "frame_mask": features["frame_mask"],
-            "clip": {"name": _name(video), "face_coverage": float(features["face_coverage"][0])},
-        }
-        if return_crops:
-            inputs["clip"]["crops"] = features["crops"][0]
-        if embedding is not None:
-            inputs["speaker_embedding"] = torch.as_tensor(embedding, dtype=self.dtype).reshape(1, -1)
-        return inputs
+    def preprocess(self, video: Any, **parameters: Any) -> dict[str, Any]:
+        return self._speaker.prepare(video, **parameters)
 
-    def _forward(self, model_inputs, chunk_length_s=10.0, progress=False):
-        rest = {"clip": model_inputs.pop("clip"), "frame_mask": model_inputs["frame_mask"]}
-        chunk_frames = round(chunk_length_s * self.model.config.frame_rate)
-        frames = model_inputs["pixel_values_videos"].shape[1]
-        with tqdm(desc="speaking", total=frames, unit="frame", disable=not progress, leave=False) as bar:
-            outputs = self.model.synthesize(**model_inputs, chunk_frames=chunk_frames, progress=bar.update)
-        return {**outputs, **rest}
+    def _forward(
+        self, model_inputs: dict[str, Any], chunk_length_s: float = CHUNK_SECONDS, progress: bool = False
+    ) -> dict[str, Any]:
+        return self._speaker.generate(model_inputs, chunk_length_s, progress)
 
     def postprocess(
-        self, model_outputs, low_text_confidence=LOW_TEXT_CONFIDENCE, low_face_coverage=LOW_FACE_COVERAGE
+        self,
+        model_outputs: dict[str, Any],
+        low_text_confidence: float = LOW_TEXT_CONFIDENCE,
+        low_face_coverage: float = LOW_FACE_COVERAGE,
     ) -> SpokenVideo:
-        clip = model_outputs["clip"]
-        samples = int(model_outputs["waveform_lengths"][0])
-        words = self.model.decode_text(model_outputs["text_logits"], model_outputs["frame_mask"])[0]
-        self._warn_if_doubtful(clip, words, low_text_confidence, low_face_coverage)
-        result = SpokenVideo(
-            audio=model_outputs["waveform"][0, :samples].float().numpy(),
-            sampling_rate=self.model.config.sampling_rate,
-            text=" ".join(word["word"] for word in words),
-            words=words,
-            face_coverage=clip["face_coverage"],
-        )
-        if "crops" in clip:
-            result["crops"] = clip["crops"]
-        return result
-
-    def _warn_if_doubtful(self, clip, words, low_text_confidence, low_face_coverage):
-        """One warning at most for a clip: what is doubtful about it, and why."""
-        doubts = []
-        if clip["face_coverage"] < low_face_coverage:
-            doubts.append(f"a face was found in only {clip['face_coverage']:.0%} of the frames (the rest is guessed)")
-        confidence = float(np.mean([word["confidence"] for word in words])) if words else 0.0
-        if confidence < low_text_confidence:
-            vocabulary = len(self.model.config.vocabulary)
-            doubts.append(
-                (
-                    f"the words are uncertain (mean confidence {confidence:.2f})"
-                    if words
-                    else "no words were recognised"
-                )
-                + f"; this model has a closed vocabulary of {vocabulary} words (those of the GRID corpus)"
-                " and knows frontal faces only"
-            )
-        if doubts:
-            logger.warning(f"{clip['name']}: {'; and '.join(doubts)}. The speech is probably wrong.")
+        return self._speaker.finish(model_outputs, low_text_confidence, low_face_coverage)
 
 
-def _given(**parameters):
+def _given(**parameters: Any) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def _check_list(videos, parameters):
+def _check_list(videos: list[Any], parameters: dict[str, Any]) -> None:
     """A list is a list of videos: refuse an empty one, frames, and parameters that can belong to one video only."""
     if not videos:
         raise VideoError("The list of videos is empty: pass one video or more.")
@@ -280,31 +188,4 @@ def _check_list(videos, parameters):
             )
 
 
-def _as_clip(video):
-    """The video and what came with it, as keyword arguments of the feature extractor."""
-    if video is None:
-        raise VideoError("The video is None: pass a path, a URL, bytes, a file object or an array.")
-    if isinstance(video, (list, tuple)):
-        raise VideoError(
-            "A list inside of the list of videos: pass one flat list, and each video as one path or array."
-        )
-    if not isinstance(video, dict):
-        return {"video": video}
-    if set(video) == {"path", "bytes"}:  # a `Video(decode=False)` column of `datasets`
-        return {"video": video["path"] if video["bytes"] is None else video["bytes"]}
-    unknown = sorted(set(video) - set(_CLIP_KEYS))
-    if unknown or video.get("video") is None:
-        problem = f"has the unknown keys {unknown}" if unknown else 'has no "video"'
-        raise VideoError(f"The dict given for a video {problem}. Its keys may be: {', '.join(_CLIP_KEYS)}.")
-    return _given(**video)
-
-
-def _name(video):
-    """What messages call the video."""
-    if isinstance(video, (str, os.PathLike)):
-        return os.fsdecode(video)
-    if isinstance(video, np.ndarray):
-        return f"array of shape {video.shape}"
-    if isinstance(video, (bytes, bytearray, memoryview)):
-        return f"video of {len(video)} bytes"
-    return str(getattr(video, "name", "the video"))
+__all__ = ["LOW_FACE_COVERAGE", "LOW_TEXT_CONFIDENCE", "SpokenVideo", "VideoToSpeechPipeline", "Word"]

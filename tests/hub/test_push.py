@@ -95,7 +95,14 @@ def test_a_repository_has_all_it_needs(folder):
     others = {"README.md", "card.yaml", "LICENSE-CODE", "preprocessor_config.json", "results/validation.json"}
     samples = {"samples/synthetic_face.mp4", "samples/synthetic_face.json"}
     assert set(upload.files) == networks | code | faces | others | samples
-    assert {"mel.py", "grammar.py", "video.py", "face_tracking.py", "configuration_lip2wav.py"} <= code
+    assert {
+        "generator.py",
+        "speaking.py",
+        "grammar.py",
+        "video.py",
+        "face_tracking.py",
+        "configuration_lip2wav.py",
+    } <= code
     assert upload.left_out == ["checkpoint-10/", "optimizer.bin"]
     assert sum(upload.sizes().values()) > 2_000_000
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lip2wav_hf.mel import third_octave_pooling
+from lip2wav_hf.generator import third_octave_pooling
 from lip2wav_hf.training.losses import (
     adversarial_loss,
     ctc_loss,

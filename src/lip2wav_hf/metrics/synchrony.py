@@ -18,7 +18,7 @@ import torch
 
 from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..mel import LogMelSpectrogram
+from ..generator import LogMelSpectrogram
 from ..modeling_syncnet import Lip2WavSyncNet, distances_over_shifts
 
 

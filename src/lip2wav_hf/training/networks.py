@@ -14,7 +14,7 @@ from ..configuration_lip2wav import Lip2WavCriticConfig, Lip2WavPreTrainedConfig
 from ..errors import one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json
-from ..mel import LogMelSpectrogram
+from ..generator import LogMelSpectrogram
 from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel

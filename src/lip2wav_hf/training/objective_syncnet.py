@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from ..mel import LogMelSpectrogram
+from ..generator import LogMelSpectrogram
 from ..modeling_syncnet import Lip2WavSyncNet, cosines
 from .arguments import LossArguments
 from .objectives import Batch, Losses, Objective, ObjectiveOutput, stretch_frames

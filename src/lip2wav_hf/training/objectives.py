@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..configuration_lip2wav import Lip2WavConfig
-from ..mel import LogMelSpectrogram, third_octave_pooling
+from ..generator import LogMelSpectrogram, third_octave_pooling
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder

@@ -1,0 +1,685 @@
+"""The generator in plain torch: its layers, most of which other networks use too, and how they work together.
+
+Two decoders share one class. "istft" is ours: a light residual encoder, a temporal encoder of finite reach, a mel
+spectrogram as the meeting point, and ConvNeXt blocks with an inverse-STFT head. "frame" reconstructs Vougioukas et
+al. (2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz
+from transformers.utils import ModelOutput
+
+from .configuration_lip2wav import Lip2WavConfig, Lip2WavSoundConfig, Lip2WavSyncNetConfig
+
+
+class Word(TypedDict):
+    """A recognised word: `start` and `end` in seconds from the first frame, `confidence` from 0 to 1."""
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass
+class Lip2WavOutput(ModelOutput):
+    """
+    Output of [`Lip2WavModel`].
+
+    Args:
+        waveform (`torch.FloatTensor` of shape `(batch, samples)`):
+            Speech in [-1, 1] at `config.sampling_rate`; zero beyond each clip's end.
+        waveform_lengths (`torch.LongTensor` of shape `(batch,)`):
+            Samples of each clip: its frames times `config.samples_per_frame`.
+        text_logits (`torch.FloatTensor` of shape `(batch, frames, classes)`):
+            Scores of the CTC blank (class 0) and of each word, for each video frame.
+        mel (`torch.FloatTensor` of shape `(batch, mel_frames, num_mel_bins)`, *optional*):
+            Standardised log-mel spectrogram behind the waveform ("istft" only).
+    """
+
+    waveform: torch.Tensor | None = None
+    waveform_lengths: torch.Tensor | None = None
+    text_logits: torch.Tensor | None = None
+    mel: torch.Tensor | None = None
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution in time and a pointwise feed-forward, residual (Liu et al. 2022, in one dimension)."""
+
+    def __init__(self, channels: int, intermediate: int, kernel_size: int, dropout: float = 0.0, scale: float = 0.3):
+        super().__init__()
+        self.initial_scale = scale
+        self.depthwise = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, intermediate)
+        self.contract = nn.Linear(intermediate, channels)
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        # (batch, frames, channels); padding is zeroed so that it acts as the end of the clip does
+        mixed = self.depthwise((hidden * mask).transpose(1, 2)).transpose(1, 2)
+        mixed = self.contract(F.gelu(self.expand(self.norm(mixed))))
+        return hidden + self.dropout(self.scale * mixed)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut; a block that widens halves height and width."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        stride = 1 if in_channels == out_channels else 2
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.shortcut = nn.Identity() if stride == 1 else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        residual = F.silu(self.norm1(self.conv1(pictures)))
+        return F.silu(self.shortcut(pictures) + self.norm2(self.conv2(residual)))
+
+
+class VisualEncoder(nn.Module):
+    """Mouth crops to one vector per frame.
+
+    The stem equals a 3-D convolution over `stem_frames` frames, written as a 2-D one over stacked neighbours, which
+    is several times faster on a CPU.
+    """
+
+    def __init__(self, config: Lip2WavConfig | Lip2WavSyncNetConfig):
+        super().__init__()
+        self.stem_frames = config.stem_frames
+        self.stem = nn.Conv2d(4 * config.stem_frames, config.stem_channels, 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(config.stem_channels)
+        channels = [config.stem_channels, *config.visual_channels]
+        self.blocks = nn.Sequential(*[ResidualBlock(*pair) for pair in zip(channels, channels[1:])])
+        self.projection = nn.Linear(channels[-1], config.hidden_size)
+
+    def forward(self, pixel_values_videos: torch.Tensor) -> torch.Tensor:
+        batch, frames, _, height, width = pixel_values_videos.shape
+        reach = self.stem_frames // 2
+        padded = F.pad(pixel_values_videos[:, :, 0], (0, 0, 0, 0, reach, reach))
+        stacked = padded.unfold(1, self.stem_frames, 1).permute(
+            0, 1, 4, 2, 3
+        )  # (batch, frames, stem_frames, height, width)
+        pictures = F.pixel_unshuffle(stacked.reshape(batch * frames, self.stem_frames, height, width), 2)
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        pictures = F.max_pool2d(F.silu(self.stem_norm(self.stem(pictures))), 2)
+        pooled = self.blocks(pictures).mean((2, 3))
+        return self.projection(pooled).view(batch, frames, -1)
+
+
+def rotate_positions(heads: torch.Tensor) -> torch.Tensor:
+    """Rotary positions (Su et al. 2021) of `(batch, heads, frames, channels)`: attention sees distances only."""
+    frames, channels = heads.shape[-2:]
+    half = channels // 2
+    frequencies = 1000.0 ** (-torch.arange(half, device=heads.device, dtype=torch.float32) / half)
+    angles = torch.arange(frames, device=heads.device, dtype=torch.float32)[:, None] * frequencies
+    cosine, sine = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
+    first, second = heads[..., :half], heads[..., half:]
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm transformer layer whose attention reaches `attention_window` frames to either side."""
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.window = config.attention_window
+        self.attention_norm = nn.LayerNorm(config.hidden_size)
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.attention_output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size)
+        self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def attend(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        batch, frames, channels = hidden.shape
+        qkv = self.query_key_value(hidden).view(batch, frames, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = rotate_positions(qkv[0]), rotate_positions(qkv[1]), qkv[2]
+        positions = torch.arange(frames, device=hidden.device)
+        near = (positions[:, None] - positions).abs() <= self.window
+        allowed = near[None] & mask[:, None, :, 0].bool()
+        allowed = allowed | torch.eye(
+            frames, dtype=torch.bool, device=hidden.device
+        )  # padding attends to itself: no NaN
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed[:, None])
+        return self.attention_output(mixed.transpose(1, 2).reshape(batch, frames, channels))
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        hidden = hidden + self.dropout(self.attend(self.attention_norm(hidden), mask))
+        inner = self.dropout(F.gelu(self.expand(self.feed_forward_norm(hidden))))
+        return hidden + self.dropout(self.contract(inner))
+
+
+class TemporalEncoder(nn.Module):
+    """Convolutions and local attention over the frames of a clip, of any length."""
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        size = config.hidden_size
+        self.convolutions = nn.ModuleList(
+            ConvNeXtBlock(size, 3 * size, config.kernel_size, config.dropout) for _ in range(config.num_layers)
+        )
+        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        for convolution, layer in zip(self.convolutions, self.layers):
+            hidden = layer(convolution(hidden, mask), mask)
+        return self.norm(hidden) * mask
+
+
+class MelDecoder(nn.Module):
+    """From video frames to the frames of a standardised log-mel spectrogram."""
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        size = config.hidden_size
+        self.factor = config.samples_per_frame // config.hop_length
+        self.upsample = nn.Linear(size, self.factor * size)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(size, 3 * size, config.kernel_size, config.dropout) for _ in range(config.num_mel_layers)
+        )
+        self.norm = nn.LayerNorm(size)
+        self.projection = nn.Linear(size, config.num_mel_bins)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        batch, frames, size = hidden.shape
+        hidden = self.upsample(hidden).view(batch, frames * self.factor, size)
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return self.projection(self.norm(hidden))
+
+
+def short_time_spectrum(waveform: torch.Tensor, window: torch.Tensor, hop_length: int) -> torch.Tensor:
+    """
+    Short-time Fourier transform, frame i centred on sample (i + 1/2) `hop_length`.
+
+    Args:
+        waveform (`torch.Tensor` of shape `(batch, samples)`).
+        window (`torch.Tensor` of shape `(n_fft,)`).
+        hop_length (`int`): samples between frames.
+
+    Returns:
+        `torch.Tensor` of shape `(batch, samples // hop_length, n_fft // 2 + 1)`: complex.
+    """
+    overlap = len(window) - hop_length
+    padded = F.pad(waveform, (overlap // 2, overlap - overlap // 2))
+    return torch.fft.rfft(padded.unfold(-1, len(window), hop_length) * window)
+
+
+class InverseSTFTDecoder(nn.Module):
+    """From a mel spectrogram to a waveform: ConvNeXt blocks predict magnitude and phase (Siuzdak 2023, "Vocos")."""
+
+    window: torch.Tensor
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        size = config.hidden_size
+        self.n_fft, self.hop_length = config.n_fft, config.hop_length
+        self.embed = nn.Conv1d(config.num_mel_bins, size, config.kernel_size, padding=config.kernel_size // 2)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(size, 3 * size, config.kernel_size) for _ in range(config.num_decoder_layers)
+        )
+        self.norm = nn.LayerNorm(size)
+        self.projection = nn.Linear(size, 2 * (config.n_fft // 2 + 1))
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+
+    def spectrum(self, mel: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-magnitude and phase (radians), `(batch, mel_frames, n_fft // 2 + 1)` each, in float32."""
+        hidden = self.embed((mel * mask).transpose(1, 2)).transpose(1, 2)
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        log_magnitude, phase = self.projection(self.norm(hidden)).float().chunk(2, dim=-1)
+        return log_magnitude.clamp(max=7.0), phase
+
+    def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Spectrum `(batch, mel_frames, n_fft // 2 + 1)`, frame i centred on sample (i + 1/2) `hop_length`."""
+        return short_time_spectrum(waveform, self.window.float(), self.hop_length)
+
+    def overlap_add(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Waveform `(batch, mel_frames * hop_length)` of a complex spectrum; masked frames count as absent."""
+        window = self.window.float()
+        mask = mask.float()
+        pieces = torch.fft.irfft(spectrum, n=self.n_fft) * window * mask
+        waveform, weight = self._fold(pieces), self._fold(mask * window.square())
+        return waveform / weight.clamp(min=1e-3)
+
+    def _fold(self, pieces: torch.Tensor) -> torch.Tensor:
+        frames = pieces.shape[1]
+        length = (frames - 1) * self.hop_length + self.n_fft
+        folded = F.fold(pieces.transpose(1, 2), (1, length), (1, self.n_fft), stride=(1, self.hop_length))[:, 0, 0]
+        margin = (self.n_fft - self.hop_length) // 2
+        return folded[:, margin : margin + frames * self.hop_length]
+
+    def forward(self, mel: torch.Tensor, mask: torch.Tensor, iterations: int = 0) -> torch.Tensor:
+        log_magnitude, phase = self.spectrum(mel, mask)
+        magnitude = log_magnitude.exp()
+        waveform = self.overlap_add(torch.polar(magnitude, phase), mask)
+        if iterations:
+            waveform = self.refine(waveform, magnitude, mask, iterations)
+        return waveform
+
+    def refine(
+        self,
+        waveform: torch.Tensor,
+        magnitude: torch.Tensor,
+        mask: torch.Tensor,
+        iterations: int,
+        momentum: float = 0.99,
+    ) -> torch.Tensor:
+        """Fast Griffin-Lim (Perraudin et al. 2013), starting from the predicted phase."""
+        samples = mask.float().repeat_interleave(self.hop_length, dim=1)[..., 0]
+        previous = torch.zeros((), device=waveform.device)
+        for _ in range(iterations):
+            consistent = self.analyse(waveform * samples)
+            accelerated = consistent + momentum * (consistent - previous)
+            previous = consistent
+            phase = accelerated / accelerated.abs().clamp(min=1e-8)
+            waveform = self.overlap_add(magnitude * phase, mask)
+        return waveform
+
+
+class WindowEncoder(nn.Module):
+    """3-D convolutions over a window of frames, to a vector per frame: the 2019 content encoder, reconstructed."""
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        channels = [1, *config.visual_channels]
+        depth = config.stem_frames
+        blocks = []
+        for index, (narrow, wide) in enumerate(zip(channels, channels[1:])):
+            kernel = (depth if index == 0 else 1, 4, 4)
+            blocks += [
+                nn.Conv3d(narrow, wide, kernel, stride=(1, 2, 2), padding=(kernel[0] // 2, 1, 1), bias=False),
+                nn.BatchNorm3d(wide),
+                nn.ReLU(),
+            ]
+        self.blocks = nn.Sequential(*blocks)
+        shrink = 2 ** len(config.visual_channels)
+        self.projection = nn.Linear(
+            channels[-1] * (config.image_height // shrink) * (config.image_width // shrink), config.hidden_size
+        )
+
+    def forward(self, pixel_values_videos: torch.Tensor) -> torch.Tensor:
+        features = self.blocks(pixel_values_videos.transpose(1, 2))  # (batch, channels, frames, height, width)
+        return torch.tanh(self.projection(features.permute(0, 2, 1, 3, 4).flatten(2)))
+
+
+class AudioFrameDecoder(nn.Module):
+    """Transposed convolutions that emit one audio frame per video frame; neighbours overlap by half, averaged."""
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        self.hop_length = config.samples_per_frame
+        self.channels = config.decoder_channels
+        self.start = 2 * self.hop_length // config._total_stride
+        self.projection = nn.Linear(config.hidden_size, self.channels * self.start)
+        blocks, channels = [], self.channels
+        for index, stride in enumerate(config.decoder_strides):
+            last = index == len(config.decoder_strides) - 1
+            narrower = 1 if last else max(channels // 2, 8)
+            blocks.append(
+                nn.ConvTranspose1d(
+                    channels,
+                    narrower,
+                    2 * stride,
+                    stride,
+                    padding=(stride + 1) // 2,
+                    output_padding=stride % 2,
+                    bias=last,
+                )
+            )
+            blocks += [nn.Tanh()] if last else [nn.BatchNorm1d(narrower), nn.ReLU()]
+            channels = narrower
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        batch, frames, _ = hidden.shape
+        pieces = self.blocks(self.projection(hidden).view(batch * frames, self.channels, self.start))
+        pieces = pieces.float().view(batch, frames, 2 * self.hop_length) * mask.float()
+        waveform, count = self._overlap(pieces), self._overlap(mask.float().expand_as(pieces))
+        return waveform / count.clamp(min=1.0)
+
+    def _overlap(self, pieces: torch.Tensor) -> torch.Tensor:
+        frames = pieces.shape[1]
+        length = (frames + 1) * self.hop_length
+        folded = F.fold(pieces.transpose(1, 2), (1, length), (1, 2 * self.hop_length), stride=(1, self.hop_length))
+        margin = self.hop_length // 2
+        return folded[:, 0, 0, margin : margin + frames * self.hop_length]
+
+
+class LogMelSpectrogram(nn.Module):
+    """
+    Natural logarithm of mel magnitudes; frame i is centred on sample (i + 1/2) `hop_length`, as in the decoder.
+
+    Args:
+        config ([`Lip2WavConfig`] or another one with these fields): gives `sampling_rate`, `n_fft`, `hop_length`,
+            `num_mel_bins`, `mel_floor`, and `mel_mean` and `mel_std`, which are looked up each time, so that they may
+            be measured, or loaded, later.
+    """
+
+    filters: torch.Tensor
+    window: torch.Tensor
+    third_octaves: torch.Tensor
+
+    def __init__(self, config: Lip2WavSoundConfig):
+        super().__init__()
+        self.config = config
+        filters = mel_filter_bank(
+            num_frequency_bins=config.n_fft // 2 + 1,
+            num_mel_filters=config.num_mel_bins,
+            min_frequency=0.0,
+            max_frequency=config.sampling_rate / 2,
+            sampling_rate=config.sampling_rate,
+            mel_scale="slaney",
+        )
+        self.register_buffer("filters", torch.from_numpy(filters.astype(np.float32)), persistent=False)
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+
+        centres = mel_to_hertz(
+            np.linspace(0, hertz_to_mel(config.sampling_rate / 2, "slaney"), config.num_mel_bins + 2)[1:-1], "slaney"
+        )
+        self.register_buffer(
+            "third_octaves", torch.from_numpy(third_octave_pooling(np.asarray(centres))), persistent=False
+        )
+
+    def magnitude(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Magnitude spectrogram `(batch, mel_frames, n_fft // 2 + 1)` of a waveform `(batch, samples)`."""
+        return short_time_spectrum(waveform, self.window, self.config.hop_length).abs()
+
+    def pool(self, magnitude: torch.Tensor) -> torch.Tensor:
+        """Log-mel spectrogram `(batch, mel_frames, num_mel_bins)` of magnitudes `(batch, mel_frames, bins)`."""
+        return (magnitude @ self.filters).clamp(min=self.config.mel_floor).log()
+
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Log-mel spectrogram `(batch, mel_frames, num_mel_bins)` of a waveform `(batch, samples)`."""
+        return self.pool(self.magnitude(waveform))
+
+    def standardise(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """A log-mel spectrogram less the mean and over the standard deviation of the training speech."""
+        return (log_mel - self.config.mel_mean) / self.config.mel_std
+
+    def restore(self, standardised: torch.Tensor) -> torch.Tensor:
+        """A log-mel spectrogram from a standardised one."""
+        return standardised * self.config.mel_std + self.config.mel_mean
+
+    def standardised(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Standardised log-mel spectrogram `(batch, mel_frames, num_mel_bins)` of a waveform `(batch, samples)`."""
+        return self.standardise(self(waveform))
+
+
+def third_octave_pooling(centres: np.ndarray, lowest: float = 150.0, bands: int = 15) -> np.ndarray:
+    """
+    Map mel bands to the one-third-octave bands of STOI (Taal et al. 2011): 15 of them, centred from 150 Hz up.
+
+    Args:
+        centres (`np.ndarray` of shape `(num_mel_bins,)`): centre frequencies of the mel bands, in Hz.
+        lowest (`float`, *optional*, defaults to 150.0): centre of the lowest band, in Hz.
+        bands (`int`, *optional*, defaults to 15): number of bands.
+
+    Returns:
+        `np.ndarray` of shape `(num_mel_bins, bands)`: float32; octave bands without a mel band are left out.
+    """
+    number = np.rint(3 * np.log2(np.maximum(centres, 1e-3) / lowest)).astype(int)
+    pooling = (number[:, None] == np.arange(bands)).astype(np.float32)
+    return pooling[:, pooling.any(0)]
+
+
+def best_path(scores: torch.Tensor, change_penalty: float) -> torch.Tensor:
+    """
+    The classes of the frames with the highest sum of scores, each change of class costing a penalty (Viterbi 1967).
+
+    Args:
+        scores (`torch.Tensor` of shape `(frames, classes)`): log probabilities.
+        change_penalty (`float`): taken off where the class differs from the frame before; with 0 each frame has its
+            best class.
+
+    Returns:
+        `torch.LongTensor` of shape `(frames,)`, on the CPU.
+    """
+    scores = scores.detach().float().cpu().numpy()
+    total, previous = scores[:1].sum(0), []
+    for frame in scores[1:]:
+        best = total.argmax()
+        changes = total[best] - change_penalty > total
+        previous.append(np.where(changes, best, np.arange(len(total))))
+        total = np.where(changes, total[best] - change_penalty, total) + frame
+    path = [total.argmax()] if len(scores) else []
+    for origin in reversed(previous):
+        path.append(origin[path[-1]])
+    return torch.from_numpy(np.array(path[::-1], dtype=np.int64))
+
+
+def decode_words(text_logits: torch.Tensor, frame_mask: torch.Tensor | None, config: Any) -> list[list[Word]]:
+    """
+    Words with their times: the likeliest classes of the frames, where each change of class costs
+    `config.word_change_penalty`, with repeats merged and blanks dropped.
+
+    Args:
+        text_logits (`torch.FloatTensor` of shape `(batch, frames, classes)`): as the model returns them.
+        frame_mask (`torch.Tensor` of shape `(batch, frames)`, *optional*): 1 for frames of the clip; all by default.
+        config (a configuration): gives `vocabulary`, `frame_rate` and `word_change_penalty`.
+
+    Returns:
+        `list[list[Word]]`: the words of each clip; the confidence is the mean probability over a word's frames.
+    """
+    probabilities = text_logits.float().softmax(-1)
+    lengths = [text_logits.shape[1]] * len(text_logits) if frame_mask is None else frame_mask.sum(1).tolist()
+    clips: list[list[Word]] = []
+    for scores, length in zip(probabilities, map(int, lengths)):
+        path = best_path(scores[:length].log(), config.word_change_penalty)
+        confidence = scores[:length].gather(1, path.to(scores.device)[:, None])[:, 0].tolist()
+        best, start = path.tolist(), 0
+        words: list[Word] = []
+        for frame in range(1, length + 1):
+            if frame < length and best[frame] == best[start]:
+                continue
+            if best[start] != 0:
+                words.append(
+                    {
+                        "word": config.vocabulary[best[start] - 1],
+                        "start": start / config.frame_rate,
+                        "end": frame / config.frame_rate,
+                        "confidence": sum(confidence[start:frame]) / (frame - start),
+                    }
+                )
+            start = frame
+        clips.append(words)
+    return clips
+
+
+class SpeechGenerator:
+    """
+    From mouth crops to a waveform, and to the words that it thinks it says: the layers, and how they work together.
+
+    A torch module becomes a generator by this mixin. Two do: [`Generator`], which is light to import, and
+    [`Lip2WavModel`], which is a `PreTrainedModel` too.
+    """
+
+    config: Lip2WavConfig
+    training: bool
+
+    def add_layers(self, config: Lip2WavConfig) -> None:
+        """Make the layers that the configuration asks for; called once, by the module's `__init__`."""
+        size = config.hidden_size
+        if config.decoder_type == "istft":
+            self.visual_encoder = VisualEncoder(config)
+            self.temporal_encoder = TemporalEncoder(config)
+            self.mel_decoder = MelDecoder(config)
+            self.decoder = InverseSTFTDecoder(config)
+        else:
+            self.visual_encoder = WindowEncoder(config)
+            self.temporal_encoder = nn.GRU(size, size, batch_first=True)
+            self.decoder = AudioFrameDecoder(config)
+        self.text_head = nn.Linear(size, config.num_classes)
+        embedding = config.speaker_embedding_size
+        self.speaker_projection = nn.Linear(embedding, size) if embedding else None
+
+    def encode(
+        self,
+        pixel_values_videos: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        speaker_embedding: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """
+        Features of the video frames.
+
+        Returns:
+            `tuple`: hidden states `(batch, frames, hidden_size)` with the speaker added, text logits `(batch, frames,
+            classes)`, and the mask `(batch, frames, 1)` in the hidden states' type.
+        """
+        self._check_inputs(pixel_values_videos, frame_mask, speaker_embedding)
+        hidden = self.visual_encoder(pixel_values_videos)
+        if frame_mask is None:
+            mask = hidden.new_ones(hidden.shape[:2])
+        else:
+            mask = frame_mask.to(hidden.dtype)
+        mask = mask[..., None]
+        if self.config.decoder_type == "istft":
+            hidden = self.temporal_encoder(hidden * mask, mask)
+        else:
+            hidden = self.temporal_encoder(hidden)[0]
+        text_logits = self.text_head(hidden)
+        if self.speaker_projection is not None and speaker_embedding is not None:
+            hidden = hidden + self.speaker_projection(speaker_embedding.to(hidden.dtype))[:, None]
+        return hidden, text_logits, mask
+
+    def _check_inputs(
+        self, videos: torch.Tensor, frame_mask: torch.Tensor | None, speaker_embedding: torch.Tensor | None
+    ) -> None:
+        config = self.config
+        expected = (1, config.image_height, config.image_width)
+        if videos.ndim != 5 or tuple(videos.shape[2:]) != expected or videos.shape[1] == 0:
+            raise ValueError(
+                f"`pixel_values_videos` must have shape (batch, frames, {', '.join(map(str, expected))}) with 1 frame"
+                f" or more, as Lip2WavFeatureExtractor makes it; got {tuple(videos.shape)}."
+            )
+        if frame_mask is not None and frame_mask.shape != videos.shape[:2]:
+            raise ValueError(
+                f"`frame_mask` must have shape (batch, frames) = {tuple(videos.shape[:2])}; got"
+                f" {tuple(frame_mask.shape)}."
+            )
+        size = config.speaker_embedding_size
+        if (speaker_embedding is None) != (size == 0):
+            raise ValueError(
+                "this model needs a `speaker_embedding`."
+                if size
+                else "this model takes no `speaker_embedding`: leave it out."
+            )
+        if speaker_embedding is not None and tuple(speaker_embedding.shape) != (videos.shape[0], size):
+            raise ValueError(
+                f"`speaker_embedding` must have shape (batch, {size}); got {tuple(speaker_embedding.shape)}."
+            )
+
+    def predict_mel(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Standardised log-mel `(batch, mel_frames, num_mel_bins)` and the mask at its frame rate ("istft" only)."""
+        mel_mask = mask.repeat_interleave(self.mel_decoder.factor, dim=1)
+        return self.mel_decoder(hidden, mel_mask), mel_mask
+
+    def forward(
+        self,
+        pixel_values_videos: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        speaker_embedding: torch.Tensor | None = None,
+    ) -> Lip2WavOutput:
+        """
+        Args:
+            pixel_values_videos (`torch.FloatTensor` of shape `(batch, frames, 1, image_height, image_width)`):
+                Normalised gray mouth crops at `config.frame_rate`, as [`Lip2WavFeatureExtractor`] makes them.
+            frame_mask (`torch.Tensor` of shape `(batch, frames)`, *optional*):
+                1 for frames of the clip, 0 for padding behind its end. All frames count by default.
+            speaker_embedding (`torch.FloatTensor` of shape `(batch, speaker_embedding_size)`, *optional*):
+                Whose voice to speak with; needed exactly when the config has `speaker_embedding_size`.
+
+        Returns:
+            [`Lip2WavOutput`]
+
+        Raises:
+            ValueError: if a shape does not fit the config.
+        """
+        hidden, text_logits, mask = self.encode(pixel_values_videos, frame_mask, speaker_embedding)
+        mel = None
+        if self.config.decoder_type == "frame":
+            waveform = self.decoder(hidden, mask)
+        else:
+            mel, mel_mask = self.predict_mel(hidden, mask)
+            if self.config.mirror_average and not self.training:
+                mirrored, mirrored_logits, _ = self.encode(pixel_values_videos.flip(-1), frame_mask, speaker_embedding)
+                mel = (mel + self.predict_mel(mirrored, mask)[0]) / 2
+                text_logits = (text_logits.log_softmax(-1) + mirrored_logits.log_softmax(-1)) / 2
+            waveform = self.decoder(mel, mel_mask, 0 if self.training else self.config.griffin_lim_iterations)
+        samples = self.config.samples_per_frame
+        waveform = waveform.clamp(-1, 1) * mask[..., 0].repeat_interleave(samples, dim=1)
+        return Lip2WavOutput(
+            waveform=waveform,
+            waveform_lengths=mask[..., 0].float().sum(1).round().long() * samples,
+            text_logits=text_logits,
+            mel=mel,
+        )
+
+    @torch.no_grad()
+    def synthesize(
+        self,
+        pixel_values_videos: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        speaker_embedding: torch.Tensor | None = None,
+        chunk_frames: int = 250,
+        progress: Callable[[int], object] | None = None,
+    ) -> Lip2WavOutput:
+        """
+        Speak videos of any length with bounded memory: chunks with the receptive field's context, seams blended over
+        one frame.
+
+        Args:
+            pixel_values_videos, frame_mask, speaker_embedding: as for `forward`.
+            chunk_frames (`int`, *optional*, defaults to 250): video frames spoken at a time, context not counted.
+            progress (`Callable`, *optional*): called with the number of frames done after each chunk.
+
+        Returns:
+            [`Lip2WavOutput`] without `mel`.
+        """
+        if chunk_frames < 1:
+            raise ValueError(f"`chunk_frames` must be 1 or more; got {chunk_frames}.")
+        frames, context = pixel_values_videos.shape[1], self.config.context_frames + 1
+        samples = self.config.samples_per_frame
+        if frame_mask is None:
+            frame_mask = torch.ones(pixel_values_videos.shape[:2], dtype=torch.long, device=pixel_values_videos.device)
+        waveform = torch.zeros(len(pixel_values_videos), frames * samples, device=pixel_values_videos.device)
+        logits = []
+        fade = torch.linspace(0, 1, samples, device=waveform.device)
+        for start in range(0, frames, chunk_frames):
+            end = min(start + chunk_frames, frames)
+            low, high = max(start - context, 0), min(end + context, frames)
+            part = self(pixel_values_videos[:, low:high], frame_mask[:, low:high], speaker_embedding)
+            logits.append(part.text_logits[:, start - low : end - low])
+            # One frame beyond the end is kept too: the next chunk is faded in over it.
+            kept = part.waveform[:, (start - low) * samples : (min(end + 1, frames) - low) * samples].float()
+            if start:
+                seam = waveform[:, start * samples : (start + 1) * samples]
+                kept[:, :samples] = seam * (1 - fade) + kept[:, :samples] * fade
+            waveform[:, start * samples : start * samples + kept.shape[1]] = kept
+            if progress is not None:
+                progress(end - start)
+        lengths = frame_mask.sum(1).long() * samples
+        return Lip2WavOutput(waveform=waveform, waveform_lengths=lengths, text_logits=torch.cat(logits, 1))
+
+    def decode_text(self, text_logits: torch.Tensor, frame_mask: torch.Tensor | None = None) -> list[list[Word]]:
+        """Words with their times, see [`decode_words`]."""
+        return decode_words(text_logits, frame_mask, self.config)
+
+
+__all__ = ["Lip2WavOutput", "LogMelSpectrogram", "SpeechGenerator", "Word"]

@@ -1,0 +1,364 @@
+"""From a silent video to its speech, in plain torch: the generator, and the steps around it.
+
+[`Speaker`] reads a video, runs the generator and reads off the words. `VideoToSpeechPipeline` takes the same steps
+with transformers' `Pipeline` and `PreTrainedModel`, which cost two seconds and 200 MB to import. `lip2wav speak` does
+without them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from tqdm.auto import tqdm
+
+from .configuration_lip2wav import Lip2WavConfig
+from .errors import WeightsError, check_fit
+from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from .generator import SpeechGenerator, Word
+from .grammar import VOCABULARY
+from .video import VideoError
+
+
+logger = logging.getLogger(__name__)
+
+# Below these, a warning says that the result is probably wrong.
+LOW_TEXT_CONFIDENCE = 0.8
+LOW_FACE_COVERAGE = 0.8
+
+CHUNK_SECONDS = 10.0  # long videos go through the generator in chunks of this length
+
+_CLIP_KEYS = ("video", "fps", "landmarks", "mouth_boxes", "speaker_embedding")
+
+
+class SpokenVideo(TypedDict, total=False):
+    """
+    What [`VideoToSpeechPipeline`] returns for one video.
+
+    Args:
+        audio (`np.ndarray` of shape `(samples,)`): Speech, float32 in [-1, 1].
+        sampling_rate (`int`): Of `audio`, in Hz.
+        text (`str`): The words, joined by spaces.
+        words (`list[Word]`): The words with their times, in seconds, and confidences.
+        face_coverage (`float`): Share of the frames in which a face was found, from 0 to 1.
+        crops (`np.ndarray` of shape `(frames, height, width)`): Gray mouth crops, uint8; only with `return_crops`.
+    """
+
+    audio: np.ndarray
+    sampling_rate: int
+    text: str
+    words: list[Word]
+    face_coverage: float
+    crops: np.ndarray
+
+
+class Generator(SpeechGenerator, nn.Module):
+    """
+    The generator as a torch module, for speaking only. [`Lip2WavModel`] is the one to train, save and share.
+
+    Args:
+        config ([`Lip2WavConfig`]): the architecture; weights are random.
+    """
+
+    def __init__(self, config: Lip2WavConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.add_layers(config)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it calculates in."""
+        return self.text_head.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it calculates."""
+        return self.text_head.weight.device
+
+    @classmethod
+    def from_folder(cls, folder: str | os.PathLike, dtype: str = "auto") -> Generator:
+        """
+        Load a saved [`Lip2WavModel`]; its numbers are the same.
+
+        Args:
+            folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
+            dtype (`str`, *optional*, defaults to `"auto"`): what to calculate in, such as `"bfloat16"`; by default
+                what config.json says, else what the weights are saved in.
+
+        Raises:
+            WeightsError: if the weights are missing or damaged, or do not fit the configuration.
+        """
+        config = Lip2WavConfig.from_pretrained(folder)
+        weights: dict[str, torch.Tensor] = {}
+        for path in sorted(Path(folder).glob("model*.safetensors")):
+            try:
+                weights |= load_file(path)
+            except (SafetensorError, OSError) as error:
+                raise WeightsError(
+                    f"{path}: the weights are damaged ({error}). Download or save them again."
+                ) from error
+        generator = cls(config).to(_chosen_dtype(dtype, config, weights))
+        check_fit(folder, _report(generator, weights))
+        generator.load_state_dict(weights)
+        return generator.eval()
+
+
+def _chosen_dtype(dtype: str, config: Lip2WavConfig, weights: dict[str, torch.Tensor]) -> torch.dtype:
+    if dtype != "auto":
+        return getattr(torch, dtype)
+    if config.dtype is not None:
+        return config.dtype if isinstance(config.dtype, torch.dtype) else getattr(torch, config.dtype)
+    return next((each.dtype for each in weights.values() if each.is_floating_point()), torch.float32)
+
+
+def _report(generator: nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, list[str]]:
+    """How weights fit a network, in the words of transformers' loading report."""
+    own = generator.state_dict()
+    return {
+        "missing_keys": [key for key in own if key not in weights],
+        "unexpected_keys": [key for key in weights if key not in own],
+        "mismatched_keys": [key for key in own if key in weights and own[key].shape != weights[key].shape],
+    }
+
+
+class Speaker:
+    """
+    The steps from a video to its speech: [`prepare`], [`generate`], [`finish`]. Called, it takes them all.
+
+    Args:
+        model ([`Generator`] or [`Lip2WavModel`]): the generator, in evaluation mode.
+        feature_extractor ([`Lip2WavFeatureExtractor`]): from a video to mouth crops.
+    """
+
+    def __init__(self, model: Any, feature_extractor: Lip2WavFeatureExtractor) -> None:
+        self.model = model
+        self.feature_extractor = feature_extractor
+
+    @classmethod
+    def from_folder(
+        cls, folder: str | os.PathLike, device: str | torch.device | None = None, dtype: str = "auto"
+    ) -> Speaker:
+        """
+        Load a saved model with its feature extractor.
+
+        Args:
+            folder (`str` or `os.PathLike`): where they are.
+            device (`str` or `torch.device`, *optional*): where to calculate; by default an accelerator, if there is
+                one.
+            dtype (`str`, *optional*, defaults to `"auto"`): as for [`Generator.from_folder`].
+
+        Raises:
+            WeightsError: if the weights do not fit.
+            OSError: if a file is missing.
+        """
+        if device is None:
+            device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+        model = Generator.from_folder(folder, dtype).to(device)
+        return cls(model, Lip2WavFeatureExtractor.from_pretrained(folder))
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        videos: Sequence[Any],
+        return_crops: bool = False,
+        progress: bool = False,
+        chunk_length_s: float = CHUNK_SECONDS,
+    ) -> list[SpokenVideo]:
+        """
+        Speak videos that go through the generator together.
+
+        Args:
+            videos (sequence of videos): each as for `VideoToSpeechPipeline`.
+            return_crops, progress, chunk_length_s: as for `VideoToSpeechPipeline`.
+
+        Returns:
+            `list[SpokenVideo]`: one for each video.
+
+        Raises:
+            ValueError: for a video that cannot be read or shows no face.
+        """
+        prepared = [self.prepare(video, return_crops=return_crops, progress=progress) for video in videos]
+        outputs = self.generate(_batch(prepared), chunk_length_s, progress)
+        return [self.finish(_clip_of(outputs, index)) for index in range(len(prepared))]
+
+    def prepare(
+        self,
+        video: Any,
+        fps: float | None = None,
+        landmarks: np.ndarray | None = None,
+        mouth_boxes: np.ndarray | None = None,
+        speaker_embedding: np.ndarray | torch.Tensor | None = None,
+        return_crops: bool = False,
+        progress: bool = False,
+    ) -> dict[str, Any]:
+        """
+        Inputs of the generator, of one video; arguments as for `VideoToSpeechPipeline`.
+
+        Returns:
+            `dict`: `pixel_values_videos` `(1, frames, 1, height, width)`, `frame_mask` `(1, frames)`, perhaps
+            `speaker_embedding` `(1, size)`; and what [`finish`] needs as `clip`.
+        """
+        clip = {"fps": fps, "landmarks": landmarks, "mouth_boxes": mouth_boxes, "speaker_embedding": speaker_embedding}
+        clip.update(_as_clip(video))
+        embedding = clip.pop("speaker_embedding")
+        video = clip.pop("video")
+        features = self.feature_extractor(
+            video, **clip, return_crops=return_crops, return_tensors="pt", progress=progress
+        )
+        inputs = {
+            "pixel_values_videos": features["pixel_values_videos"].to(self.model.dtype),
+            "frame_mask": features["frame_mask"],
+            "clip": {"name": _name(video), "face_coverage": float(features["face_coverage"][0])},
+        }
+        if return_crops:
+            inputs["clip"]["crops"] = features["crops"][0]
+        if embedding is not None:
+            inputs["speaker_embedding"] = torch.as_tensor(embedding, dtype=self.model.dtype).reshape(1, -1)
+        return inputs
+
+    def chunk_frames(self, chunk_length_s: float) -> int:
+        """
+        Video frames of a chunk.
+
+        Raises:
+            ValueError: if there would be none.
+        """
+        frames = round(chunk_length_s * self.model.config.frame_rate)
+        if frames < 1:
+            raise ValueError(
+                f"chunk_length_s={chunk_length_s!r} is less than a video frame. The default is {CHUNK_SECONDS}"
+                " seconds."
+            )
+        return frames
+
+    def generate(
+        self, inputs: dict[str, Any], chunk_length_s: float = CHUNK_SECONDS, progress: bool = False
+    ) -> dict[str, Any]:
+        """The generator's output for a batch of inputs, and what came with them."""
+        inputs = dict(inputs)
+        rest = {"clip": inputs.pop("clip"), "frame_mask": inputs["frame_mask"]}
+        tensors = {name: value.to(self.model.device) for name, value in inputs.items()}
+        frames, chunk_frames = tensors["pixel_values_videos"].shape[1], self.chunk_frames(chunk_length_s)
+        with tqdm(desc="speaking", total=frames, unit="frame", disable=not progress, leave=False) as bar:
+            outputs = self.model.synthesize(**tensors, chunk_frames=chunk_frames, progress=bar.update)
+        return {**outputs, **rest}
+
+    def finish(
+        self,
+        outputs: dict[str, Any],
+        low_text_confidence: float = LOW_TEXT_CONFIDENCE,
+        low_face_coverage: float = LOW_FACE_COVERAGE,
+    ) -> SpokenVideo:
+        """
+        What was said in one video, from outputs with a batch of one. Warns at most once if it is doubtful.
+
+        Args:
+            outputs (`dict`): as [`generate`] returns them.
+            low_text_confidence (`float`, *optional*, defaults to 0.8): warn where the words' mean confidence is lower.
+            low_face_coverage (`float`, *optional*, defaults to 0.8): warn where a smaller share of the frames shows a
+                face.
+        """
+        clip = outputs["clip"]
+        samples = int(outputs["waveform_lengths"][0])
+        words = self.model.decode_text(outputs["text_logits"], outputs["frame_mask"])[0]
+        result = SpokenVideo(
+            audio=outputs["waveform"][0, :samples].float().cpu().numpy(),
+            sampling_rate=self.model.config.sampling_rate,
+            text=" ".join(word["word"] for word in words),
+            words=words,
+            face_coverage=clip["face_coverage"],
+        )
+        if "crops" in clip:
+            result["crops"] = clip["crops"]
+        doubts = self._doubts(result, low_text_confidence, low_face_coverage)
+        if doubts:
+            logger.warning(f"{clip['name']}: {'; and '.join(doubts)}. The speech is probably wrong.")
+        return result
+
+    def _doubts(self, result: SpokenVideo, low_text_confidence: float, low_face_coverage: float) -> list[str]:
+        """What is doubtful about a result, and why."""
+        doubts, words = [], result["words"]
+        if result["face_coverage"] < low_face_coverage:
+            doubts.append(
+                f"a face was found in only {result['face_coverage']:.0%} of the frames (the rest is guessed)"
+            )
+        confidence = float(np.mean([word["confidence"] for word in words])) if words else 0.0
+        if confidence < low_text_confidence:
+            vocabulary = self.model.config.vocabulary
+            of_grid = " (those of the GRID corpus)" if list(vocabulary) == VOCABULARY else ""
+            doubts.append(
+                (
+                    f"the words are uncertain (mean confidence {confidence:.2f})"
+                    if words
+                    else "no words were recognised"
+                )
+                + f"; this model has a closed vocabulary of {len(vocabulary)} words{of_grid} and knows frontal faces"
+                " only"
+            )
+        return doubts
+
+
+def _batch(prepared: list[dict[str, Any]]) -> dict[str, Any]:
+    """Inputs of several clips as one batch, shorter ones padded behind their end."""
+    batch: dict[str, Any] = {"clip": [inputs["clip"] for inputs in prepared]}
+    for name in ("pixel_values_videos", "frame_mask"):
+        batch[name] = nn.utils.rnn.pad_sequence([inputs[name][0] for inputs in prepared], batch_first=True)
+    if "speaker_embedding" in prepared[0]:
+        batch["speaker_embedding"] = torch.cat([inputs["speaker_embedding"] for inputs in prepared])
+    return batch
+
+
+def _clip_of(outputs: dict[str, Any], index: int) -> dict[str, Any]:
+    """The outputs for one clip of a batch."""
+    return {
+        name: value[index : index + 1] if isinstance(value, torch.Tensor) else value[index]
+        for name, value in outputs.items()
+        if value is not None
+    }
+
+
+def _as_clip(video: Any) -> dict[str, Any]:
+    """The video and what came with it, as keyword arguments of the feature extractor."""
+    if video is None:
+        raise VideoError("The video is None: pass a path, a URL, bytes, a file object or an array.")
+    if isinstance(video, (list, tuple)):
+        raise VideoError(
+            "A list inside of the list of videos: pass one flat list, and each video as one path or array."
+        )
+    if not isinstance(video, dict):
+        return {"video": video}
+    if set(video) == {"path", "bytes"}:  # a `Video(decode=False)` column of `datasets`
+        return {"video": video["path"] if video["bytes"] is None else video["bytes"]}
+    unknown = sorted(set(video) - set(_CLIP_KEYS))
+    if unknown or video.get("video") is None:
+        problem = f"has the unknown keys {unknown}" if unknown else 'has no "video"'
+        raise VideoError(f"The dict given for a video {problem}. Its keys may be: {', '.join(_CLIP_KEYS)}.")
+    return {name: value for name, value in video.items() if value is not None}
+
+
+def _name(video: Any) -> str:
+    """What messages call the video."""
+    if isinstance(video, (str, os.PathLike)):
+        return os.fsdecode(video)
+    if isinstance(video, np.ndarray):
+        return f"array of shape {video.shape}"
+    if isinstance(video, (bytes, bytearray, memoryview)):
+        return f"video of {len(video)} bytes"
+    return str(getattr(video, "name", "the video"))
+
+
+__all__ = [
+    "LOW_FACE_COVERAGE",
+    "LOW_TEXT_CONFIDENCE",
+    "Generator",
+    "Speaker",
+    "SpokenVideo",
+]
