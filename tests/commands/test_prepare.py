@@ -81,9 +81,11 @@ def test_names_that_spell_no_sentence_are_said_to_be_so(tmp_path, talking_video,
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(talking_video, path)
     splits = tmp_path / "own" / "splits.json"
-    splits.write_text(json.dumps({"train": {"alice": ["hello_001", "hello_002"]}, "validation": {}}))
+    names = {"train": {"alice": ["hello_001", "hello_002"]}, "validation": {"alice": ["hello_001"]}}
+    splits.write_text(json.dumps(names))
     assert run("prepare", tmp_path / "own", "-c", tmp_path / "cache") == 2
     error = capfd.readouterr().err
+    assert "2 clips: 0 usable, 2 left out" in error
     assert "alice/hello_001: the name spells no GRID sentence, as bbaf2n does" in error
     assert "no_sentence" in error and "no video file" not in error and "missing_video" not in error
     shutil.copy(talking_video, tmp_path / "own" / "alice" / "bbaf2n.mp4")

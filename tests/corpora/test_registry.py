@@ -1,6 +1,7 @@
 """Which corpus lies in a folder, and its clips."""
 
 import json
+import os
 import pickle
 import zipfile
 
@@ -44,6 +45,16 @@ def test_a_folder_of_no_corpus_says_what_it_misses(tmp_path):
     touch(tmp_path / "alice" / "hello_001.mp4")
     with pytest.raises(CorpusError, match=r"hello_001.mp4 and the like: the name spells no GRID sentence"):
         load_split(tmp_path, "train")
+
+
+def test_an_opened_corpus_lists_its_files_once(tmp_path, monkeypatch):
+    for name in ("bbaf2n", "lgbazp"):
+        touch(tmp_path / "video" / "s1" / f"{name}.mkv")
+    (tmp_path / "splits.json").write_text(json.dumps({"train": {"s1": ["bbaf2n"]}, "validation": {"s1": ["lgbazp"]}}))
+    corpus = open_corpus(tmp_path)
+    assert len(load_split(corpus, "train")) == 1
+    monkeypatch.setattr(os, "scandir", lambda path: pytest.fail(f"{path} is listed again"))
+    assert [clip.name for clip in load_split(corpus, "validation")] == ["lgbazp"]
 
 
 class _Notes:

@@ -251,6 +251,7 @@ def find_clips(
     folder = data_dir if isinstance(data_dir, GridFolder) else GridFolder(data_dir)
     report = GridReport(missing_speakers=[] if selection.speakers else missing_speakers(folder, selection.scheme))
     found: dict[str, list[Clip]] = {}
+    absent: dict[str, Defect] = {}  # by key: a clip may be listed in two splits
     splits = read_splits(folder, selection.scheme, selection.splits_file, selection.speakers)
     for split, chosen in splits.items():
         clips = found[split] = []
@@ -261,8 +262,9 @@ def find_clips(
                     clips.append(replace(folder.clip(speaker, name), split=split))
                 except GridError as error:
                     kind = "missing_video" if is_sentence(name) else "no_sentence"
-                    report.checked += 1
-                    report.defects.append(Defect(f"{speaker}/{name}", kind, str(error)))
+                    absent[f"{speaker}/{name}"] = Defect(f"{speaker}/{name}", kind, str(error))
+    report.checked += len(absent)
+    report.defects += absent.values()
     listed = {name for chosen in splits.values() for names in chosen.values() for name in names}
     strays = [file for file in folder.strays if file.name[: -len(file.suffix)] not in listed]
     report.defects += [Defect(str(file), "other_name", KINDS["other_name"]) for file in strays]
