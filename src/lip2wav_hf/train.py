@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(sections: TrainingArguments) -> None:
     require_packages("train", "training", "accelerate", "jiwer", "torchaudio")
     from .training.build import build_state
+    from .training.facts import write_training_facts
     from .training.loop import train
     from .training.reporting import own_messages_only, report_end, report_stop
 
@@ -54,6 +55,8 @@ def _run(sections: TrainingArguments) -> None:
     with own_messages_only():
         state = build_state(sections)
         train(state)
+        if state.accelerator.is_main_process:
+            write_training_facts(state, data, models)
         if state.progress.step < optimization.max_steps:
             report_stop(state)
             return

@@ -117,6 +117,7 @@ def test_bad_input_is_named(folder, tmp_path):
         ({"validation": {"overall": {}}}, "not the results.json of an evaluation"),
         ({"test": results()}, "is of the split 'validation', not 'test'"),
         ({"../x": results()}, "no name of a split"),
+        ({"validation": results(data=None)}, "do not say on which data"),
         ({"validation": results(failures=[{"clip": "x"}])}, "1 clips failed"),
     ):
         with pytest.raises(CardError, match=message):
@@ -136,3 +137,63 @@ def test_command(folder, tmp_path):
     assert run(app, ["card", str(folder), "--check"]).exit_code == 0
     failed = run(app, ["card", str(folder), "--results", "validation"])
     assert failed.exit_code == 2 and "give SPLIT=FILE" in failed.stderr
+
+
+MINE = {
+    "data": "mine",
+    "limit": 6,
+    "command": "lip2wav evaluate --model runs/a/best --data data/mine --limit 6 -o out/mine",
+}
+
+
+def test_the_data_and_the_command_are_those_of_the_results(folder):
+    text = update_card(folder, {"validation": results(**MINE)})
+    (entry, *_) = ModelCard(text).data.eval_results
+    assert (entry.dataset_name, entry.dataset_type, entry.dataset_split) == ("mine", "mine", "validation[:6]")
+    assert MINE["command"] in text and "GRID" not in text
+    assert "`validation` of mine: s1, first 3 clips only" in text
+
+
+def test_data_may_have_a_proper_name(folder):
+    (folder / "card.yaml").write_text("datasets: {grid: GRID}", encoding="utf-8")
+    text = update_card(folder, {"validation": results()})
+    (entry, *_) = ModelCard(text).data.eval_results
+    assert (entry.dataset_name, entry.dataset_type, entry.dataset_split) == ("GRID", "grid", "validation")
+
+
+@pytest.mark.parametrize(
+    ("model", "named"), [("grid-s1", "grid-s1"), ("me/voice", "me/voice"), ("best", "OWNER/mine"), ("", "OWNER/mine")]
+)
+def test_older_results_without_a_command(folder, model, named):
+    text = update_card(folder, {"validation": results(model=model)})
+    assert f"lip2wav evaluate --model {named} --data grid --split validation -o out/validation\n" in text
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "said"),
+    [
+        ("[grid/train]", "No clip of `validation` was trained on."),
+        ("[grid/train, grid/validation]", "The clips of `validation` were trained on"),
+        ("[elsewhere/train]", None),
+        ("[]", None),
+    ],
+)
+def test_held_out_is_said_where_it_is_known(folder, trained_on, said):
+    (folder / "card.yaml").write_text(f"trained_on: {trained_on}", encoding="utf-8")
+    text = update_card(folder, {"validation": results()})
+    assert ("trained on" in text) == (said is not None)
+    assert said is None or said in text
+
+
+def test_held_out_is_said_of_some_splits_only(folder):
+    (folder / "card.yaml").write_text("trained_on: [grid/train]", encoding="utf-8")
+    text = update_card(folder, {name: results(name) for name in ("train", "validation", "unseen_validation")})
+    assert "No clip of `validation` or `unseen_validation` was trained on." in text
+    assert "The clips of `train` were trained on" in text
+
+
+def test_a_run_of_the_first_clips_only_is_warned_of(folder, tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps(results(**MINE)), encoding="utf-8")
+    done = CliRunner().invoke(app, ["card", str(folder), "--results", f"validation={tmp_path / 'results.json'}"])
+    assert done.exit_code == 0
+    assert "warning: the results of validation are of its first 6 clips only (--limit 6)" in done.stderr

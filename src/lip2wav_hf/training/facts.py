@@ -5,9 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from ..files import write_text
 from ..machine import gpu_power_limit, machine
 from .arguments import DataArguments, ModelArguments
 from .state import State
+
+
+FACTS_FILE = "card.yaml"
+
+
+def write_training_facts(state: State, data: DataArguments, models: ModelArguments) -> Path:
+    """Write [`training_facts`] to `output_dir/card.yaml`, from where `lip2wav card output_dir/best` takes them."""
+    path = Path(state.arguments.output_dir, FACTS_FILE)
+    write_text(path, yaml.safe_dump(training_facts(state, data, models), allow_unicode=True, sort_keys=False))
+    return path
 
 
 def training_facts(state: State, data: DataArguments, models: ModelArguments) -> dict[str, Any]:
@@ -51,4 +64,4 @@ def _rounded(hours: float) -> float:
     return max(round(hours, 3), 0.001)
 
 
-__all__ = ["training_facts"]
+__all__ = ["FACTS_FILE", "training_facts", "write_training_facts"]
