@@ -43,9 +43,7 @@ def card(*arguments):
 
 
 def test_from_a_bare_model_to_a_publishable_one(best, tmp_path):
-    with pytest.raises(
-        HubError, match=r"no model card.*1\. lip2wav evaluate.*2\. lip2wav card.*3\. push again"
-    ) as refused:
+    with pytest.raises(HubError, match=r"no model card.*lip2wav evaluate.*lip2wav card.*push again") as refused:
         plan_model(best)
     assert str(refused.value).count(str(best)) >= 3  # commands that can be copied
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from .. import _MODULES as PUBLIC_MODULES
 from ..models import CHECKPOINTS, DOWNLOADED
 from .remote_code import PACKAGE, remote_code_files
 
@@ -98,26 +99,23 @@ def _imported_files(path: Path) -> list[Path]:
     """Files of this package that a file imports, with the packages that they lie in."""
     found = []
     for name in _imported_names(path):
-        parts = name.split(".")
-        if parts[0] != PACKAGE.name:
+        top, *parts = name.split(".")
+        if top != PACKAGE.name:
             continue
+        if len(parts) == 1 and parts[0] in PUBLIC_MODULES:  # a name that the package imports when it is used
+            parts = PUBLIC_MODULES[parts[0]].split(".")
         place = PACKAGE
-        for part in parts[1:]:
-            if (place / "__init__.py").is_file():
-                found.append(place / "__init__.py")
+        for part in parts:
             place = place / part
-            if place.with_suffix(".py").is_file():
-                found.append(place.with_suffix(".py"))
-        if (place / "__init__.py").is_file():
-            found.append(place / "__init__.py")
-        if name.endswith(".metric_folder"):  # a function that loads any of the metrics
+            found += [file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()]
+        if parts[-1:] == ["metric_folder"]:  # a function that loads any of the metrics
             found += place.parent.glob("*/*.py")
     return found
 
 
 def _imported_names(path: Path) -> Iterator[str]:
-    """Absolute names of all that a file imports; of `from a import b` both `a` and `a.b`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Absolute names of all that a file imports: of `from a import b`, `a.b`; and of this package's names it uses."""
+    for node in _walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -127,6 +125,19 @@ def _imported_names(path: Path) -> Iterator[str]:
                 inside = folder.relative_to(PACKAGE.parent).parts if PACKAGE.parent in folder.parents else ()
                 module = ".".join([*inside, *([module] if module else [])])
             yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == PACKAGE.name:
+            yield f"{PACKAGE.name}.{node.attr}"
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All that is run: not what only type checkers read."""
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        for child in node.orelse:
+            yield from _walk(child)
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _walk(child)
 
 
 __all__ = ["package_files", "requirements"]
