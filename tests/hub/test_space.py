@@ -51,14 +51,15 @@ def test_the_demo_takes_what_it_imports():
         "lip2wav_hf/metrics/pesq/pesq.py",
     }
     assert {path for path in files if "/checkpoints/" in path} == {
-        f"lip2wav_hf/checkpoints/grid-s1/{name}"
+        f"lip2wav_hf/checkpoints/{model}/{name}"  # of STOI's network too, which finds the sound in sync
+        for model in ("grid-s1", "grid-sync")
         for name in ("README.md", "config.json", "model.safetensors", "preprocessor_config.json")
     }
 
 
 def test_it_takes_only_the_checkpoints_that_it_shows():
     upload = plan_space(DEMO, ["me/voice"])
-    assert not any("/checkpoints/" in path for path in upload.files)
+    assert not any("/checkpoints/grid-s1/" in path for path in upload.files)
     assert upload.variables == {"LIP2WAV_CHECKPOINTS": "me/voice"}
     both = plan_space(DEMO, ["me/voice", "grid-s1"])
     assert "lip2wav_hf/checkpoints/grid-s1/model.safetensors" in both.files
@@ -136,3 +137,14 @@ def test_the_demo_starts_from_these_files(space_python, tmp_path, talking_video)
         finally:
             process.terminate()
     assert spoken.stdout.strip() == "bin blue at f two now", spoken.stderr
+
+
+def test_names_that_the_package_imports_lazily_are_found(tmp_path):
+    (tmp_path / "README.md").write_text("---\nsdk: gradio\napp_file: app.py\n---\n")
+    (tmp_path / "requirements.txt").write_text("lip2wav_hf[evaluate]\n")
+    (tmp_path / "app.py").write_text(
+        "import lip2wav_hf\nfrom lip2wav_hf import find_sound_offset\nlip2wav_hf.draw_speech\n"
+    )
+    files = set(plan_space(tmp_path).files)
+    assert {"lip2wav_hf/metrics/synchrony.py", "lip2wav_hf/plotting.py"} <= files
+    assert "lip2wav_hf/evaluation/evaluate.py" not in files

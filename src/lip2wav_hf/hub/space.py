@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from .. import _MODULES as PUBLIC_MODULES
 from ..models import CHECKPOINTS, DOWNLOADED
 from .remote_code import PACKAGE, remote_code_files
 
@@ -98,19 +98,28 @@ def _model_files(folder: Path) -> Iterator[Path]:
 def _imported_files(path: Path) -> list[Path]:
     """Files of this package that a file imports, with the packages that they lie in."""
     found = []
+    public = _public_names()
     for name in _imported_names(path):
         top, *parts = name.split(".")
         if top != PACKAGE.name:
             continue
-        if len(parts) == 1 and parts[0] in PUBLIC_MODULES:  # a name that the package imports when it is used
-            parts = PUBLIC_MODULES[parts[0]].split(".")
+        if len(parts) == 1 and parts[0] in public:  # a name that the package imports when it is used
+            parts = public[parts[0]].split(".")
         place = PACKAGE
         for part in parts:
             place = place / part
             found += [file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()]
-        if parts[-1:] == ["metric_folder"]:  # a function that loads any of the metrics
-            found += place.parent.glob("*/*.py")
+        if name.endswith(".metric_folder"):  # a function that loads any of the metrics
+            found += (PACKAGE / "metrics").glob("*/*.py")
     return found
+
+
+@functools.cache
+def _public_names() -> dict[str, str]:
+    """The module of each public name of this package, as its `__init__` says it to type checkers."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level and node.module]
+    return {alias.name: node.module for node in imports for alias in node.names if node.module}
 
 
 def _imported_names(path: Path) -> Iterator[str]:
