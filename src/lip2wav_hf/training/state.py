@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -18,30 +19,41 @@ from .arguments import CriticArguments, OptimizationArguments, TrainingError
 from .objectives import Objective
 
 
-class AveragedWeights:
-    """Exponential moving average of a network's weights and statistics, with a quick start."""
+class AveragedWeights(AveragedModel):
+    """
+    Exponential moving average of a network's weights and statistics, with a quick start: the first averages follow
+    the network closely.
 
-    def __init__(self, model: nn.Module, decay: float):
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay, self.updates = decay, 0
+    Args:
+        model ([`Lip2WavPreTrainedModel`]): the network, which is copied.
+        decay (`float`): share of the average that stays at an update, once there were many.
+    """
 
-    @torch.no_grad()
-    def update(self, model: nn.Module):
-        """Move the average towards the network."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        averages, values = self.model.state_dict(), model.state_dict()
-        floating = [name for name in averages if averages[name].is_floating_point()]
-        torch._foreach_lerp_([averages[name] for name in floating], [values[name] for name in floating], 1 - decay)
-        for name in set(averages) - set(floating):
-            averages[name].copy_(values[name])
+    def __init__(self, model: Lip2WavPreTrainedModel, decay: float):
+        super().__init__(model, use_buffers=True)
+        self.module.eval().requires_grad_(False)
+        self.decay = decay
+        self.multi_avg_fn = self._move
+        self.n_averaged += 1  # else the first update would copy
 
-    def state_dict(self) -> dict:
-        return {"model": self.model.state_dict(), "updates": self.updates}
+    def _move(self, averages: list[torch.Tensor], values: list[torch.Tensor], _: torch.Tensor) -> None:
+        """Move averages towards values of the same type."""
+        if averages[0].is_floating_point():
+            updates = self.updates + 1
+            decay = min(self.decay, (1 + updates) / (10 + updates))
+            torch._foreach_lerp_(averages, values, 1 - decay)
+        else:
+            torch._foreach_copy_(averages, values)
 
-    def load_state_dict(self, state: dict):
-        self.model.load_state_dict(state["model"])
-        self.updates = state["updates"]
+    @property
+    def updates(self) -> int:
+        """How often it was moved."""
+        return int(self.n_averaged) - 1
+
+    @property
+    def model(self) -> Lip2WavPreTrainedModel:
+        """The network with the averaged weights."""
+        return cast(Lip2WavPreTrainedModel, self.module)
 
 
 @dataclass

@@ -41,7 +41,7 @@ def train_step(state: State, batch: Batch) -> dict[str, float]:
         state.optimizer.zero_grad()
         if accelerator.sync_gradients:
             state.scheduler.step()
-            state.average.update(state.model)
+            state.average.update_parameters(state.model)
     return values
 
 
