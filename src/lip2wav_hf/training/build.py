@@ -18,7 +18,7 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import VOCABULARY
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
-from .arguments import AugmentationArguments, CriticArguments, DataArguments, OptimizationArguments, TrainingArguments
+from .arguments import AugmentationArguments, DataArguments, OptimizationArguments, TrainingArguments
 from .checks import warn_of_idle_cores
 from .clips import prepare_clips
 from .dataset import SpeechClips, collate_clips
@@ -32,7 +32,7 @@ from .networks import (
 )
 from .objectives import CriticObjective, Objective
 from .sound_offsets import find_sound_offsets
-from .state import AveragedWeights, State, TrainingError
+from .state import AveragedWeights, CriticLearner, State, TrainingError
 
 
 logger = logging.getLogger(__name__)
@@ -224,13 +224,13 @@ def build_loader(dataset: SpeechClips, arguments: OptimizationArguments, workers
 
 def add_critic(state: State, critic: Lip2WavCritic) -> None:
     """Give a state a critic, with its optimiser."""
-    arguments: CriticArguments = state.critic_arguments
+    arguments = state.critic_arguments
     optimizer = torch.optim.Adam(
         critic.parameters(), arguments.critic_learning_rate, betas=(arguments.critic_beta1, 0.9)
     )
-    state.critic_objective = state.accelerator.prepare(CriticObjective(critic, arguments.gradient_penalty))
-    # Not prepared: it takes a step for each batch, whatever the gradient accumulation of the generator.
-    state.critic_optimizer = optimizer
+    objective = state.accelerator.prepare(CriticObjective(critic, arguments.gradient_penalty))
+    # Its optimiser is not prepared: it takes a step for each batch, whatever the generator's gradient accumulation.
+    state.critic_learner = CriticLearner(objective, optimizer)
     state.accelerator.register_for_checkpointing(optimizer)
 
 

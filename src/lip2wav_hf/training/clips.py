@@ -124,7 +124,7 @@ def _prepare_clip(
         words = _frame_words(clip, frames, feature_extractor.frame_rate)
     except ValueError as error:
         return str(error)
-    write_cached_clip(path, CachedClip(regions[:frames], np.int16(np.clip(waveform, -1, 1) * 32767), words))
+    write_cached_clip(path, CachedClip(regions[:frames], (np.clip(waveform, -1, 1) * 32767).astype(np.int16), words))
     return None
 
 

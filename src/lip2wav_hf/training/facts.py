@@ -33,7 +33,7 @@ def training_facts(state: State, data: DataArguments, models: ModelArguments) ->
         models ([`ModelArguments`]): where its networks came from.
     """
     arguments, progress = state.arguments, state.progress
-    clips = state.train_loader.dataset.clips
+    clips = state.training_clips.clips
     speakers = sorted({clip.speaker for clip in clips})
     processes = state.accelerator.num_processes
     batches = arguments.gradient_accumulation_steps * processes

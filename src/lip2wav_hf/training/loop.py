@@ -82,7 +82,7 @@ def _train_epoch(run: _Run) -> None:
     """The rest of the current epoch."""
     state, progress, loader = run.state, run.state.progress, run.state.train_loader
     loader.set_epoch(progress.epoch)
-    loader.dataset.set_epoch(progress.epoch)
+    state.training_clips.set_epoch(progress.epoch)
     batches = skip_first_batches(loader, progress.step_in_epoch) if progress.step_in_epoch else loader
     state.objective.train()
     ready = time.perf_counter()

@@ -8,6 +8,13 @@ import torch
 import torch.nn.functional as F
 
 
+Batch = dict[str, torch.Tensor]
+"""What [`collate_clips`] makes."""
+
+Losses = dict[str, torch.Tensor]
+"""Weighted losses by name, scalars."""
+
+
 def masked_l1(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """
     Mean absolute difference over the frames of a mask.
@@ -241,11 +248,8 @@ def power_loss(
     Returns:
         `torch.Tensor`: a scalar, 0 for equal powers.
     """
-    logs = [
-        (F.avg_pool1d(signal.float().square()[:, None], window, hop_length) + floor).log()
-        for signal in (prediction, target)
-    ]
-    return F.mse_loss(*logs)
+    power = [F.avg_pool1d(signal.float().square()[:, None], window, hop_length) for signal in (prediction, target)]
+    return F.mse_loss((power[0] + floor).log(), (power[1] + floor).log())
 
 
 def total_variation_loss(prediction: torch.Tensor) -> torch.Tensor:

@@ -6,11 +6,16 @@ import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from ..configuration_lip2wav import Lip2WavCriticConfig, Lip2WavPreTrainedConfig, Lip2WavSpeechEncoderConfig
+from ..configuration_lip2wav import (
+    Lip2WavConfig,
+    Lip2WavCriticConfig,
+    Lip2WavSpeechEncoderConfig,
+    Lip2WavVideoConfig,
+)
 from ..errors import one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json
@@ -34,7 +39,7 @@ class NetworkPlan:
 
     Attributes:
         network ([`Network`]): what is trained.
-        config ([`Lip2WavPreTrainedConfig`]): its configuration.
+        config ([`Lip2WavVideoConfig`]): its configuration.
         pretrained (`Path` or `str`, *optional*): where its weights come from; None for random ones.
         feature_extractor ([`Lip2WavFeatureExtractor`]): what makes the crops it sees.
         speech_encoder ([`Lip2WavSpeechEncoder`], *optional*): for the perceptual losses.
@@ -42,7 +47,7 @@ class NetworkPlan:
     """
 
     network: Network
-    config: Lip2WavPreTrainedConfig
+    config: Lip2WavVideoConfig
     pretrained: Path | str | None
     feature_extractor: Lip2WavFeatureExtractor
     speech_encoder: Lip2WavSpeechEncoder | None = None
@@ -64,17 +69,19 @@ def plan_networks(run: TrainingArguments) -> NetworkPlan:
     speech_encoder = None
     if run.models.speech_encoder is not None:
         speech_encoder = load_speech_encoder(run.models.speech_encoder)
-        _check_speech_encoder(run.models.speech_encoder, speech_encoder.config, config)
+        _check_speech_encoder(run.models.speech_encoder, speech_encoder.config, cast(Lip2WavConfig, config))
     critic = None
     if run.losses.adversarial:
-        critic = _plan_critic(run.critic, config)
-        check_critic_windows(config, run.losses, getattr(critic, "config", critic).window_samples)
+        generator = cast(Lip2WavConfig, config)
+        critic = _plan_critic(run.critic, generator)
+        samples = (critic.config if isinstance(critic, Lip2WavCritic) else critic).window_samples
+        check_critic_windows(generator, run.losses, samples)
     return NetworkPlan(network, config, pretrained, feature_extractor, speech_encoder, critic)
 
 
 def _load_configs(
     models: ModelArguments, network: Network
-) -> tuple[Lip2WavPreTrainedConfig, Lip2WavFeatureExtractor, Path | str | None]:
+) -> tuple[Lip2WavVideoConfig, Lip2WavFeatureExtractor, Path | str | None]:
     config_class = network.config_class
     if models.pretrained is not None:
         place = _locate("pretrained", models.pretrained, network)
@@ -83,11 +90,11 @@ def _load_configs(
     if models.config is not None:
         config = _config_from_file(config_class, models.config)
     if models.feature_extractor is not None:
-        extractor = Lip2WavFeatureExtractor.from_json_file(models.feature_extractor)
+        extractor = cast(Lip2WavFeatureExtractor, Lip2WavFeatureExtractor.from_json_file(models.feature_extractor))
     return config, extractor, None
 
 
-def _config_from_file(config_class: Any, path: str) -> Lip2WavPreTrainedConfig:
+def _config_from_file(config_class: Any, path: str) -> Any:
     """A configuration from a JSON file, which is refused if it says that it is of another network."""
     return config_class.from_dict(read_json(path, TrainingError))
 
@@ -99,10 +106,10 @@ def _locate(option: str, source: str, network: Network) -> Path | str:
         raise TrainingError(f"--{option}: {error}") from error
 
 
-def _load_part(source: str, model_type: str) -> Lip2WavPreTrainedModel:
+def _load_part(source: str, config_class: Any) -> Any:
     """A network of a folder, Hub repo or bundled model, where it lies at the top or in the folder of its kind."""
-    network = BY_TYPE[model_type]
-    place = locate_model(source, model_type)
+    network = BY_TYPE[config_class.model_type]
+    place = locate_model(source, network.model_type)
     try:
         return network.model_class.from_pretrained(place, dtype=torch.float32)
     except (OSError, ValueError):
@@ -119,7 +126,7 @@ def load_speech_encoder(source: str) -> Lip2WavSpeechEncoder:
         TrainingError: if there is none.
     """
     try:
-        return _load_part(source, Lip2WavSpeechEncoder.config_class.model_type)
+        return _load_part(source, Lip2WavSpeechEncoderConfig)
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"--speech_encoder {source}: no speech encoder can be loaded from there ({one_line(error)}). Train it"
@@ -127,9 +134,7 @@ def load_speech_encoder(source: str) -> Lip2WavSpeechEncoder:
         ) from error
 
 
-def _check_speech_encoder(
-    source: str, encoder: Lip2WavSpeechEncoderConfig, generator: Lip2WavPreTrainedConfig
-) -> None:
+def _check_speech_encoder(source: str, encoder: Lip2WavSpeechEncoderConfig, generator: Lip2WavConfig) -> None:
     """An encoder hears the generator's spectrogram, or the "frame" decoder's waveform, and knows the same words."""
     shared = ["frame_rate", "vocabulary"]
     if generator.decoder_type == "istft":
@@ -168,7 +173,7 @@ def sync_network_of(data: DataArguments) -> Path | str:
     return SYNC_CHECKPOINT if data.sync_network is None else locate_model(data.sync_network, "lip2wav_syncnet")
 
 
-def _plan_critic(arguments: CriticArguments, config: Lip2WavPreTrainedConfig) -> Lip2WavCritic | Lip2WavCriticConfig:
+def _plan_critic(arguments: CriticArguments, config: Lip2WavConfig) -> Lip2WavCritic | Lip2WavCriticConfig:
     """The critic of a generator with this config, or the config of a new one."""
     if arguments.critic_pretrained is not None:
         return _load_critic(arguments.critic_pretrained, config.sampling_rate)
@@ -186,7 +191,7 @@ def _plan_critic(arguments: CriticArguments, config: Lip2WavPreTrainedConfig) ->
 
 def _load_critic(source: str, sampling_rate: int) -> Lip2WavCritic:
     try:
-        critic = _load_part(source, Lip2WavCritic.config_class.model_type)
+        critic = _load_part(source, Lip2WavCriticConfig)
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"--critic_pretrained {source}: no critic can be loaded from there ({one_line(error)}). Leave the option"
@@ -200,7 +205,7 @@ def _load_critic(source: str, sampling_rate: int) -> Lip2WavCritic:
     return critic
 
 
-def measure_mel(dataset: SpeechClips, config: Lip2WavPreTrainedConfig, clips: int = 200) -> tuple[float, float]:
+def measure_mel(dataset: SpeechClips, config: Lip2WavVideoConfig, clips: int = 200) -> tuple[float, float]:
     """Mean and standard deviation of the log-mel spectrograms of up to `clips` clips spread over a dataset."""
     log_mel = LogMelSpectrogram(config)
     step = max(len(dataset) // clips, 1)
@@ -229,7 +234,7 @@ def build_objective(
     plan: NetworkPlan, model: Lip2WavPreTrainedModel, critic: Lip2WavCritic | None, weights: LossArguments
 ) -> Objective:
     """The network with its losses."""
-    module, _, name = plan.network.objective.rpartition(".")
+    module, _, name = (plan.network.objective or "").rpartition(".")
     objective_class = getattr(importlib.import_module(f"{__package__}.{module}"), name)
     helpers: dict[str, Any] = {}
     if plan.speech_encoder is not None:

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from ..generator import LogMelSpectrogram
 from ..modeling_syncnet import Lip2WavSyncNet, cosines
 from .arguments import LossArguments
-from .objectives import Batch, Losses, Objective, ObjectiveOutput, stretch_frames
+from .losses import Batch, Losses
+from .objectives import Objective, ObjectiveOutput, stretch_frames
 
 
 FRAME_TEMPERATURE = 0.07  # of cosines between single frames, whose rivals are the other frames of the clip
@@ -27,6 +28,8 @@ class SyncNetObjective(Objective):
         model ([`Lip2WavSyncNet`]): the sync network.
         weights ([`LossArguments`]): none of them is of this network, whose losses weigh the same.
     """
+
+    model: Lip2WavSyncNet
 
     def __init__(self, model: Lip2WavSyncNet, weights: LossArguments):
         super().__init__(model, weights)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, cast
 
 import jiwer
 import numpy as np
@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..configuration_lip2wav import Lip2WavConfig
-from ..generator import LogMelSpectrogram, third_octave_pooling
-from ..modeling_critic import Lip2WavCritic
+from ..generator import InverseSTFTDecoder, LogMelSpectrogram, third_octave_pooling
+from ..modeling_critic import Lip2WavCritic, SpectralCritic, WaveformCritic
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from .arguments import LossArguments
 from .losses import (
+    Batch,
+    Losses,
     ctc_loss,
     envelope_correlation_loss,
     frame_word_loss,
@@ -29,13 +31,7 @@ from .losses import (
     total_variation_loss,
     wasserstein_loss,
 )
-
-
-Batch = dict[str, torch.Tensor]
-"""What [`collate_clips`] makes."""
-
-Losses = dict[str, torch.Tensor]
-"""Weighted losses by name, scalars."""
+from .perceptual import PerceptualLosses
 
 
 class Windows(NamedTuple):
@@ -82,7 +78,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.weights = model, weights
 
-    def with_model(self, model: Lip2WavPreTrainedModel) -> Objective:
+    def with_model(self, model: Any) -> Objective:
         """The same objective of another network of the same architecture, such as the averaged one."""
         return type(self)(model, self.weights)
 
@@ -105,8 +101,9 @@ class TextObjective(Objective):
     def validate(self, batch: Batch) -> tuple[Losses, list[tuple[str, str]]]:
         """Losses of a batch, and for each clip the right words and those found."""
         output = self(batch)
-        found = self.model.decode_text(output.text_logits, batch["frame_mask"])
-        vocabulary = self.model.config.vocabulary
+        model = cast(Lip2WavModel | Lip2WavSpeechEncoder, self.model)
+        found = model.decode_text(output.text_logits, batch["frame_mask"])
+        vocabulary = model.config.vocabulary
         labels = zip(batch["labels"].tolist(), batch["label_lengths"].tolist(), strict=True)
         right = [" ".join(vocabulary[label - 1] for label in clip[:length]) for clip, length in labels]
         return output.losses, [
@@ -143,6 +140,11 @@ class GeneratorObjective(TextObjective):
         ValueError: if the critic's windows are not as long as those of the waveform decoder.
     """
 
+    model: Lip2WavModel
+    log_mel: LogMelSpectrogram  # with the "istft" decoder only
+    perceptual: PerceptualLosses | None
+    third_octaves: torch.Tensor
+
     def __init__(
         self,
         model: Lip2WavModel,
@@ -151,11 +153,11 @@ class GeneratorObjective(TextObjective):
         critic_samples: int = 0,
     ):
         super().__init__(model, weights)
-        config = model.config
+        config = cast(Lip2WavConfig, model.config)
         self.critic_samples = critic_samples
-        self.speech_encoder = speech_encoder.eval().requires_grad_(False) if speech_encoder is not None else None
-        self.encoder_mel = LogMelSpectrogram(speech_encoder.config) if speech_encoder is not None else None
-        self.log_mel = LogMelSpectrogram(config) if config.decoder_type == "istft" else None
+        self.perceptual = PerceptualLosses(speech_encoder, weights) if speech_encoder is not None else None
+        if config.decoder_type == "istft":
+            self.log_mel = LogMelSpectrogram(config)
         if critic_samples:
             check_critic_windows(config, weights, critic_samples)
         bins = np.linspace(0, config.sampling_rate / 2, 257)
@@ -165,12 +167,10 @@ class GeneratorObjective(TextObjective):
         """The same objective of another generator; the speech encoder is shared, and there is no critic."""
         return type(self)(model, self.weights, self.speech_encoder)
 
-    def train(self, mode: bool = True) -> GeneratorObjective:
-        """Training mode for the generator; the speech encoder stays as it is."""
-        super().train(mode)
-        if self.speech_encoder is not None:
-            self.speech_encoder.eval()
-        return self
+    @property
+    def speech_encoder(self) -> Lip2WavSpeechEncoder | None:
+        """The frozen speech encoder, where there is one."""
+        return None if self.perceptual is None else self.perceptual.encoder
 
     def forward(self, batch: Batch) -> ObjectiveOutput:
         model, weights = self.model, self.weights
@@ -191,9 +191,11 @@ class GeneratorObjective(TextObjective):
         """What the "frame" decoder's sound `(batch, samples)` gives."""
         target = batch["waveform"]
         losses = self._sound_losses(prediction, target)
-        if self.speech_encoder is not None:
-            mels = [self.encoder_mel.standardised(self._resample(sound)) for sound in (prediction, target)]
-            losses |= self.perceptual_losses(*mels, batch)
+        if self.perceptual is not None:
+            sounds = [
+                self.perceptual.resample(sound, self.model.config.sampling_rate) for sound in (prediction, target)
+            ]
+            losses |= self.perceptual(*map(self.perceptual.log_mel, sounds), batch)
         if not (self.training and self.critic_samples):
             return ObjectiveOutput(losses)
         quiet = prediction.detach()
@@ -202,15 +204,6 @@ class GeneratorObjective(TextObjective):
             windows=self._cut_sound(prediction, target),
             resample_windows=lambda: self._cut_sound(quiet, target),
         )
-
-    def _resample(self, sound: torch.Tensor) -> torch.Tensor:
-        """At the speech encoder's rate; a whole number of its video frames."""
-        own, wanted = self.model.config.sampling_rate, self.speech_encoder.config.sampling_rate
-        if own == wanted:
-            return sound
-        from torchaudio.functional import resample  # for different rates only
-
-        return resample(sound, own, wanted)
 
     def _cut_sound(self, prediction: torch.Tensor, target: torch.Tensor) -> Windows:
         """One random piece of each clip."""
@@ -222,12 +215,11 @@ class GeneratorObjective(TextObjective):
                 " `window_samples` or raise `window_frames`."
             )
         starts = torch.randint(target.shape[1] - length + 1, (len(target),)).tolist()
-        return Windows(
-            *(
-                torch.stack([clip[start : start + length] for clip, start in zip(sound, starts, strict=True)])
-                for sound in (prediction, target)
-            )
-        )
+
+        def cut(sound: torch.Tensor) -> torch.Tensor:
+            return torch.stack([clip[start : start + length] for clip, start in zip(sound, starts, strict=True)])
+
+        return Windows(cut(prediction), cut(target))
 
     def _sound_losses(self, prediction: torch.Tensor, target: torch.Tensor) -> Losses:
         """Losses of waveforms `(batch, samples)`."""
@@ -250,43 +242,16 @@ class GeneratorObjective(TextObjective):
         target = self.log_mel.standardise(self.log_mel.pool(magnitude))
         stretched = stretch_frames(target, batch["stretch"], mel.shape[1])
         losses = {"mel": weights.mel * masked_l1(mel, stretched, mel_mask)}
-        logs = [self.log_mel.restore(values.float()) for values in (mel, stretched)]
+        log_mel, wanted = self.log_mel.restore(mel.float()), self.log_mel.restore(stretched.float())
         if weights.envelope:
-            losses["envelope"] = weights.envelope * envelope_correlation_loss(
-                *logs, mel_mask, self.log_mel.third_octaves
-            )
-        if self.speech_encoder is not None:
-            losses |= self.perceptual_losses(*map(self.encoder_mel.standardise, logs), batch)
+            loss = envelope_correlation_loss(log_mel, wanted, mel_mask, self.log_mel.third_octaves)
+            losses["envelope"] = weights.envelope * loss
+        if self.perceptual is not None:
+            losses |= self.perceptual(log_mel, wanted, batch)
         if not self.training:
             return ObjectiveOutput(losses)
         output = self._of_decoder(mel, target, magnitude, batch)
         return output._replace(losses=losses | output.losses)
-
-    def perceptual_losses(self, mel: torch.Tensor, target: torch.Tensor, batch: Batch) -> Losses:
-        """
-        How differently the frozen speech encoder hears the prediction and the target, and which words it recognises.
-
-        Args:
-            mel, target (`torch.Tensor` of shape `(batch, mel_frames, num_mel_bins)`): standardised as the speech
-                encoder wants them.
-            batch (`dict[str, torch.Tensor]`): gives `frame_mask` and `frame_classes`.
-        """
-        encoder, weights, losses = self.speech_encoder, self.weights, {}
-        frame_mask = batch["frame_mask"]
-        recognised = encoder(mel, frame_mask)
-        if weights.perceptual:
-            with torch.no_grad():
-                wanted = encoder(target, frame_mask)
-            mask = frame_mask[..., None]
-            distances = [
-                masked_l1(hidden, reference, mask) / masked_l1(reference, reference.mean((0, 1), keepdim=True), mask)
-                for hidden, reference in zip(recognised.hidden_states, wanted.hidden_states, strict=True)
-            ]
-            losses["perceptual"] = weights.perceptual * sum(distances) / len(distances)
-        if weights.heard_words:
-            words = frame_word_loss(recognised.text_logits, batch["frame_classes"])
-            losses["heard_words"] = weights.heard_words * words
-        return losses
 
     def _of_decoder(
         self, mel: torch.Tensor, target: torch.Tensor, magnitude: torch.Tensor, batch: Batch
@@ -344,8 +309,9 @@ class GeneratorObjective(TextObjective):
     def _decode(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Log magnitudes `(windows, mel_frames, bins)` and sound `(windows, samples)` of mel windows."""
         everything = windows.new_ones(*windows.shape[:2], 1)
-        log_magnitude, phase = self.model.decoder.spectrum(windows, everything)
-        return log_magnitude, self.model.decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
+        decoder = cast(InverseSTFTDecoder, self.model.decoder)
+        log_magnitude, phase = decoder.spectrum(windows, everything)
+        return log_magnitude, decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
 
     @torch.no_grad()
     def _other_windows(self, mel: torch.Tensor, batch: Batch) -> Windows:
@@ -367,25 +333,26 @@ class CriticObjective(nn.Module):
         super().__init__()
         self.critic, self.penalty_weight = critic, penalty_weight
 
-    def forward(self, fake: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, fake: torch.Tensor, real: torch.Tensor) -> Losses:
         """
         Args:
             fake, real (`torch.Tensor` of shape `(batch, window_samples)`): generated and real sound.
 
         Returns:
-            `dict[str, torch.Tensor]`: scalars, the sums over the waveform's and the spectrogram's critic.
+            `dict[str, torch.Tensor]`: scalars, the sums over the waveform's and the spectrogram's critic; `penalty`
+            only where it has a weight.
         """
         self.critic.check_waveform(fake)
-        losses = {"wasserstein": 0.0, "penalty": 0.0}
+        distances, penalties = [], []
         with torch.autocast(fake.device.type, enabled=False):  # second derivatives need the precision
-            for critic in self.critic.critics:
+            for critic in cast("Iterable[WaveformCritic | SpectralCritic]", self.critic.critics):
                 inputs = critic.represent(fake.detach().float()), critic.represent(real.float())
                 scores = critic(torch.cat(inputs)).split(len(fake))
-                losses["wasserstein"] = losses["wasserstein"] + wasserstein_loss(*scores)
+                distances.append(wasserstein_loss(scores[0], scores[1]))
                 if self.penalty_weight:
-                    penalty = gradient_penalty(critic, *inputs)
-                    losses["penalty"] = losses["penalty"] + self.penalty_weight * penalty
-        return losses
+                    penalties.append(self.penalty_weight * gradient_penalty(critic, *inputs))
+        losses = {"wasserstein": torch.stack(distances).sum()}
+        return losses | ({"penalty": torch.stack(penalties).sum()} if penalties else {})
 
 
 class SpeechEncoderObjective(TextObjective):
@@ -396,6 +363,8 @@ class SpeechEncoderObjective(TextObjective):
         model ([`Lip2WavSpeechEncoder`]): the speech encoder.
         weights ([`LossArguments`]): of these, `ctc` and `words`.
     """
+
+    model: Lip2WavSpeechEncoder
 
     def __init__(self, model: Lip2WavSpeechEncoder, weights: LossArguments):
         super().__init__(model, weights)

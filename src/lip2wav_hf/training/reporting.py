@@ -59,7 +59,7 @@ def report_start(state: State, schedule: Schedule) -> None:
 def _summary(state: State, schedule: Schedule) -> Iterator[str]:
     arguments, progress = state.arguments, state.progress
     yield f"{type(state.model).__name__} with {_parameters(state.model)} trainable parameters{_critic(state)}"
-    training, validation = state.train_loader.dataset, state.validation_loader.dataset
+    training, validation = state.training_clips, state.validation_clips
     speakers = sorted(training.by_speaker)
     yield f"{len(training)} training clips of {_listed(speakers)}; {len(validation)} validation clips" + (
         f" of {_listed(sorted(validation.by_speaker))}" if sorted(validation.by_speaker) != speakers else ""
@@ -135,7 +135,7 @@ def report_end(state: State, data: DataArguments) -> None:
     say(state, f"done: {final}")
     if state.model.config.model_type != "lip2wav":
         return
-    video = state.validation_loader.dataset.clips[0].video
+    video = state.validation_clips.clips[0].video
     shown = video if isinstance(video, Path) else "VIDEO"  # not of a clip inside an archive
     say(state, f"hear it:    lip2wav speak {_quoted(shown)} -o speech.wav --model {_quoted(final)}")
     if data.split_scheme == "custom":

@@ -45,7 +45,7 @@ def find_sound_offsets(
     """
     if not clips:
         return {}
-    network, _, extractor = load_sync_network(sync_network)
+    network, _, extractor = load_sync_network(os.fspath(sync_network))
     weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in network.state_dict().values()))
     path = Path(cache_dir, f"sound_offsets-{weights.hexdigest()[:12]}.json")
     known: dict[str, float] = read_json(path) if path.is_file() else {}

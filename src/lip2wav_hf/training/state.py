@@ -16,6 +16,7 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from .arguments import CriticArguments, OptimizationArguments, TrainingError
+from .dataset import SpeechClips
 from .objectives import Objective
 
 
@@ -70,11 +71,25 @@ class Progress:
     mean_loss: float = 0.0
     validated_step: int = 0
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return dict(self.__dict__)
 
-    def load_state_dict(self, state: dict):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+@dataclass(frozen=True)
+class CriticLearner:
+    """
+    A critic that learns.
+
+    Attributes:
+        objective (`nn.Module`): a [`CriticObjective`], in Accelerate's wrappers.
+        optimizer (`torch.optim.Optimizer`): of its weights.
+    """
+
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
 
 
 @dataclass(kw_only=True)
@@ -90,7 +105,7 @@ class State:
         average ([`AveragedWeights`]), optimizer, scheduler: of the network.
         train_loader, validation_loader (`DataLoader`): batches of [`SpeechClips`].
         feature_extractor ([`Lip2WavFeatureExtractor`]): what made the crops; it is saved with the network.
-        critic_objective, critic_optimizer (*optional*): of the critic, where there is one.
+        critic_learner ([`CriticLearner`], *optional*): the critic with its losses and optimiser, where there is one.
         progress ([`Progress`]): where the run is.
         stop_requested (`bool`): whether the run was asked to end.
         saved_step (`int`, *optional*): step of the last checkpoint.
@@ -107,8 +122,7 @@ class State:
     validation_loader: DataLoader
     feature_extractor: Lip2WavFeatureExtractor
     critic_arguments: CriticArguments
-    critic_objective: nn.Module | None = None
-    critic_optimizer: torch.optim.Optimizer | None = None
+    critic_learner: CriticLearner | None = None
     progress: Progress = field(default_factory=Progress)
     stop_requested: bool = False
     saved_step: int | None = None
@@ -121,8 +135,18 @@ class State:
     @property
     def critic(self) -> Lip2WavCritic | None:
         """The critic out of its wrappers; None without one."""
-        objective = self.critic_objective
-        return None if objective is None else self.accelerator.unwrap_model(objective).critic
+        learner = self.critic_learner
+        return None if learner is None else self.accelerator.unwrap_model(learner.objective).critic
+
+    @property
+    def training_clips(self) -> SpeechClips:
+        """What batches of training are made of."""
+        return cast(SpeechClips, self.train_loader.dataset)
+
+    @property
+    def validation_clips(self) -> SpeechClips:
+        """What batches of validation are made of."""
+        return cast(SpeechClips, self.validation_loader.dataset)
 
     @property
     def networks(self) -> dict[str, Lip2WavPreTrainedModel]:
@@ -130,4 +154,4 @@ class State:
         return {".": self.model} | ({"critic": self.critic} if self.critic is not None else {})
 
 
-__all__ = ["AveragedWeights", "Progress", "State", "TrainingError"]
+__all__ = ["AveragedWeights", "CriticLearner", "Progress", "State", "TrainingError"]

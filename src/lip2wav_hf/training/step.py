@@ -7,8 +7,8 @@ import math
 import torch
 from accelerate.utils import reduce
 
-from .losses import adversarial_loss
-from .objectives import Batch, Losses, ObjectiveOutput
+from .losses import Batch, Losses, adversarial_loss
+from .objectives import ObjectiveOutput, Windows
 from .state import State, TrainingError
 
 
@@ -59,7 +59,7 @@ def _on_host(losses: Losses) -> dict[str, float]:
 
 
 def _total(state: State, output: ObjectiveOutput, judged: Losses) -> torch.Tensor:
-    total = sum(output.losses.values())
+    total = torch.stack(list(output.losses.values())).sum()
     if "adversarial" in judged:
         return total + judged["adversarial"]
     if output.windows is not None and state.accelerator.num_processes > 1:
@@ -102,20 +102,24 @@ def _critic_losses(state: State, output: ObjectiveOutput) -> Losses:
         `dict[str, torch.Tensor]`: `wasserstein` and `penalty`, the critic's, without gradients; and after its warm-up
         `adversarial`, the generator's. Empty where the critic does not take part.
     """
-    arguments, step = state.critic_arguments, state.progress.step
-    if state.critic is None or step < arguments.critic_start or in_any_process(state, output.windows is None):
+    arguments, step, learner, critic = state.critic_arguments, state.progress.step, state.critic_learner, state.critic
+    if learner is None or critic is None or step < arguments.critic_start:
         return {}
-    windows = output.windows._replace(generated=output.windows.generated.detach())
+    windows, resample = output.windows, output.resample_windows
+    if in_any_process(state, windows is None) or windows is None or resample is None:
+        return {}
+    losses: Losses = {}
+    quiet = Windows(windows.generated.detach(), windows.real)
     for update in range(arguments.critic_steps):
-        losses = state.critic_objective(*(windows if update == 0 else output.resample_windows()))
-        state.critic_optimizer.zero_grad()
-        sum(losses.values()).backward()
-        state.critic_optimizer.step()
-    losses = {name: value.detach() for name, value in losses.items() if torch.is_tensor(value)}
+        losses = learner.objective(*(resample() if update else quiet))
+        learner.optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        learner.optimizer.step()
+    losses = {name: value.detach() for name, value in losses.items()}
     if step >= arguments.critic_start + arguments.critic_warmup:
-        state.critic.requires_grad_(False)
-        scores = state.critic(output.windows.generated.float()).scores
-        state.critic.requires_grad_(True)
+        critic.requires_grad_(False)
+        scores = critic(windows.generated.float()).scores
+        critic.requires_grad_(True)
         weight = state.accelerator.unwrap_model(state.objective).weights.adversarial
         losses["adversarial"] = weight * scores.shape[1] * adversarial_loss(scores)
     return losses

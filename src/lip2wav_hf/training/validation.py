@@ -35,7 +35,7 @@ def validate_audio(state: State) -> dict[str, float]:
         `dict[str, float]`: mean `validation/stoi`, `validation/estoi` and `validation/pesq_nb`; empty on other
         processes, for other networks, and without the packages of the `evaluate` extra.
     """
-    dataset, wanted = state.validation_loader.dataset, state.arguments.validation_clips
+    dataset, wanted = state.validation_clips, state.arguments.validation_clips
     model = state.average.model
     if not wanted or not isinstance(model, Lip2WavModel) or not state.accelerator.is_main_process:
         return {}

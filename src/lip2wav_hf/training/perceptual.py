@@ -1,0 +1,71 @@
+"""How a frozen speech encoder hears generated speech, and original speech: losses that keep the words in it."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..generator import LogMelSpectrogram
+from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from .arguments import LossArguments
+from .losses import Batch, Losses, frame_word_loss, masked_l1
+
+
+class PerceptualLosses(nn.Module):
+    """
+    Differences between what a speech encoder makes of generated and of original speech, and the words it recognises.
+
+    Args:
+        encoder ([`Lip2WavSpeechEncoder`]): the speech encoder, which is frozen and never in training mode.
+        weights ([`LossArguments`]): of these, `perceptual` and `heard_words`.
+    """
+
+    def __init__(self, encoder: Lip2WavSpeechEncoder, weights: LossArguments):
+        super().__init__()
+        self.encoder, self.weights = encoder.eval().requires_grad_(False), weights
+        self.log_mel = LogMelSpectrogram(encoder.config)
+
+    def train(self, mode: bool = True) -> PerceptualLosses:
+        """Training mode, but for the speech encoder."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def resample(self, waveform: torch.Tensor, sampling_rate: int) -> torch.Tensor:
+        """A waveform `(batch, samples)` at the speech encoder's rate; a whole number of its video frames."""
+        wanted = self.encoder.config.sampling_rate
+        if sampling_rate == wanted:
+            return waveform
+        from torchaudio.functional import resample  # for different rates only
+
+        return resample(waveform, sampling_rate, wanted)
+
+    def forward(self, log_mel: torch.Tensor, target: torch.Tensor, batch: Batch) -> Losses:
+        """
+        Args:
+            log_mel, target (`torch.Tensor` of shape `(batch, mel_frames, num_mel_bins)`): log-mel spectrograms of
+                generated and of original speech.
+            batch (`dict[str, torch.Tensor]`): gives `frame_mask` and `frame_classes`.
+
+        Returns:
+            `dict[str, torch.Tensor]`: `perceptual` and `heard_words`, weighted, where their weights are not 0.
+        """
+        weights, losses = self.weights, {}
+        frame_mask = batch["frame_mask"]
+        recognised = self.encoder(self.log_mel.standardise(log_mel), frame_mask)
+        if weights.perceptual:
+            with torch.no_grad():
+                wanted = self.encoder(self.log_mel.standardise(target), frame_mask)
+            mask = frame_mask[..., None]
+            distances = [
+                masked_l1(hidden, reference, mask) / masked_l1(reference, reference.mean((0, 1), keepdim=True), mask)
+                for hidden, reference in zip(recognised.hidden_states, wanted.hidden_states, strict=True)
+            ]
+            losses["perceptual"] = weights.perceptual * sum(distances) / len(distances)
+        if weights.heard_words:
+            words = frame_word_loss(recognised.text_logits, batch["frame_classes"])
+            losses["heard_words"] = weights.heard_words * words
+        return losses
+
+
+__all__ = ["PerceptualLosses"]
