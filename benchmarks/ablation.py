@@ -127,7 +127,7 @@ def draw(arguments: argparse.Namespace, path: Path):
     axes = figure.subplots(2, -(-len(VARIANTS) // 2), sharex=True, sharey=True)
     for panel in axes.flat[len(VARIANTS) :]:
         panel.set_axis_off()
-    for variant, panel in zip(VARIANTS, axes.flat):
+    for variant, panel in zip(VARIANTS, axes.flat, strict=False):
         sounds = sorted((folder_of(variant, arguments) / "evaluation" / "wav" / "s1").glob("*.wav"))
         sound = read_sound(sounds[PICTURED])
         panel.imshow(
@@ -167,7 +167,7 @@ def main():
     arguments.output.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         trained = list(pool.map(lambda variant: train(variant, arguments), VARIANTS))
-    rows = {variant: (*plan, score(variant, arguments)) for variant, plan in zip(VARIANTS, trained)}
+    rows = {variant: (*plan, score(variant, arguments)) for variant, plan in zip(VARIANTS, trained, strict=True)}
     page = arguments.docs / "ablation.md"
     before, _, rest = page.read_text().partition(START)
     time = f"{arguments.minutes:g} minutes of processor time on one core for each variant; so are the seconds a step."

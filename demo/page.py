@@ -163,7 +163,7 @@ class Page:
             with gr.Row():
                 details = [self._answer_details("first"), self._answer_details("second")]
             original = self._comparison()
-            answers = [component for pair in zip(heads, details) for part in pair for component in part]
+            answers = [component for pair in zip(heads, details, strict=True) for part in pair for component in part]
             outputs = [status, waiting, *answers, *original]
             button.click(
                 self.press_speak,

@@ -16,7 +16,7 @@ def write_alignment(path, name):
     """A GRID alignment: each word of a sentence takes 0.4 s, from 0.4 s on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     times = range(10_000, 70_000, 10_000)
-    path.write_text("".join(f"{t} {t + 10_000} {word}\n" for t, word in zip(times, sentence_words(name))))
+    path.write_text("".join(f"{t} {t + 10_000} {word}\n" for t, word in zip(times, sentence_words(name), strict=True)))
 
 
 def write_corpus(root, video):

@@ -214,7 +214,7 @@ def test_the_button_fills_every_output(page, bundled, talking_video):
     outputs = outputs_of_button(page)
     values = page.press_speak(str(talking_video), BUNDLED, "(none)")
     assert len(values) == len(outputs)
-    names = {output.elem_id: value for output, value in zip(outputs, values) if output.elem_id}
+    names = {output.elem_id: value for output, value in zip(outputs, values, strict=True) if output.elem_id}
     assert 'role="status"' in names["page-status"]
     text = bundled[BUNDLED](str(talking_video))["text"]
     assert text in names["first-text"]
@@ -225,7 +225,7 @@ def test_the_button_fills_every_output(page, bundled, talking_video):
 def test_two_checkpoints_side_by_side(page, bundled, talking_video):
     page.checkpoints = {**bundled, "twin": bundled[BUNDLED]}
     values = page.press_speak(str(talking_video), BUNDLED, "twin")
-    names = {o.elem_id: value for o, value in zip(outputs_of_button(page), values) if o.elem_id}
+    names = {o.elem_id: value for o, value in zip(outputs_of_button(page), values, strict=True) if o.elem_id}
     assert "twin says" in names["second-text"]
     assert names["first-speech"] != names["second-speech"]
     assert f"| {BUNDLED} | twin |" in names["scores"]

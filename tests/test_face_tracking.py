@@ -37,7 +37,7 @@ def read_clip(grid_dir, speaker, frames):
     if not clips:
         pytest.skip(f"no real data: {grid_dir} has no clip of speaker {speaker}")
     with VideoReader(clips[0]) as reader:
-        return np.stack([frame for _, frame in zip(range(frames), reader)])
+        return np.stack([frame for _, frame in zip(range(frames), reader, strict=False)])
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def finder():
 def place(frames, height, width, top, left, scale=1.0):
     """The clip, scaled, on a gray canvas."""
     canvas = np.full((len(frames), height, width, 3), 90, np.uint8)
-    for target, frame in zip(canvas, frames):
+    for target, frame in zip(canvas, frames, strict=True):
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         target[top : top + small.shape[0], left : left + small.shape[1]] = small
     return canvas

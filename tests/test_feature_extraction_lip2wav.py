@@ -416,7 +416,7 @@ def test_ragged_clips_are_padded_at_the_end(extractor):
     assert not values[0, 5:].any()
     assert [clip.shape for clip in batch["crops"]] == [(5, 40, 64), (9, 40, 64)]
     assert batch["face_coverage"] == [1.0, 1.0]
-    for row, (clip, video) in enumerate(zip(batch["crops"], videos)):
+    for row, (clip, video) in enumerate(zip(batch["crops"], videos, strict=True)):
         regions = extractor.extract(video, fps=25, mouth_boxes=BOX).regions
         assert regions.shape[1:] == (48, 72)
         np.testing.assert_array_equal(clip, regions[:, 4:44, 4:68])

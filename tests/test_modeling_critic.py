@@ -52,9 +52,9 @@ def test_missing_weights_and_buffers_are_initialised():
     config = Lip2WavCriticConfig(**TINY, spectral_channels=[4, 8])
     loaded = Lip2WavCritic.from_pretrained(None, config=config, state_dict={})
     fresh = Lip2WavCritic(config)
-    for (name, value), (_, expected) in zip(loaded.named_buffers(), fresh.named_buffers()):
+    for (name, value), (_, expected) in zip(loaded.named_buffers(), fresh.named_buffers(), strict=True):
         assert torch.equal(value, expected), name
-    for (name, value), (_, expected) in zip(loaded.named_parameters(), fresh.named_parameters()):
+    for (name, value), (_, expected) in zip(loaded.named_parameters(), fresh.named_parameters(), strict=True):
         assert value.isfinite().all(), name
         if expected.numel() > 50:
             assert value.std().item() == pytest.approx(expected.std().item(), rel=0.5), name

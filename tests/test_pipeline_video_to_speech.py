@@ -56,7 +56,7 @@ def test_a_batch_of_ragged_clips_equals_single_clips(pipe):
     videos = [noise(9, 1), noise(15, 2), noise(4, 3)]
     single = [pipe(video) for video in videos]
     together = pipe(videos, batch_size=3, return_crops=True)
-    for alone, batched, video in zip(single, together, videos):
+    for alone, batched, video in zip(single, together, videos, strict=True):
         assert batched["audio"].shape == (len(video) * 640,)
         np.testing.assert_allclose(batched["audio"], alone["audio"], atol=1e-5)
         assert batched["text"] == alone["text"]
@@ -83,7 +83,7 @@ def test_list_tuple_generator_and_dataset_agree(pipe):
     for many in (videos, tuple(videos), (video for video in videos), Clips()):
         results = list(pipe(many))
         assert len(results) == 2
-        for result, audio in zip(results, expected):
+        for result, audio in zip(results, expected, strict=True):
             np.testing.assert_allclose(result["audio"], audio, atol=1e-6)
 
 

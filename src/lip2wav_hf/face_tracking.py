@@ -133,7 +133,7 @@ class _Network:
 
     def __init__(self, path: Path):
         try:
-            from ai_edge_litert.interpreter import Interpreter
+            from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  may be missing
         except ImportError as error:
             raise FaceTrackingError(
                 "face tracking needs the LiteRT runtime, which is not installed: run `pip install ai-edge-litert`, or "

@@ -411,6 +411,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             _per_video(fps, len(batch), "fps", single),
             _per_video(landmarks, len(batch), "landmarks", single),
             _per_video(mouth_boxes, len(batch), "mouth_boxes", single),
+            strict=True,
         ):
             clip = self.extract(*arguments, progress=progress)
             crops.append(self.center_crop(clip.regions))

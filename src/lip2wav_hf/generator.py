@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypedDict
 
 import numpy as np
@@ -102,7 +103,7 @@ class VisualEncoder(nn.Module):
         self.stem = nn.Conv2d(4 * config.stem_frames, config.stem_channels, 3, padding=1, bias=False)
         self.stem_norm = nn.BatchNorm2d(config.stem_channels)
         channels = [config.stem_channels, *config.visual_channels]
-        self.blocks = nn.Sequential(*[ResidualBlock(*pair) for pair in zip(channels, channels[1:])])
+        self.blocks = nn.Sequential(*[ResidualBlock(*pair) for pair in pairwise(channels)])
         self.projection = nn.Linear(channels[-1], config.hidden_size)
 
     def forward(self, pixel_values_videos: torch.Tensor) -> torch.Tensor:
@@ -177,7 +178,7 @@ class TemporalEncoder(nn.Module):
         self.norm = nn.LayerNorm(size)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        for convolution, layer in zip(self.convolutions, self.layers):
+        for convolution, layer in zip(self.convolutions, self.layers, strict=True):
             hidden = layer(convolution(hidden, mask), mask)
         return self.norm(hidden) * mask
 
@@ -301,7 +302,7 @@ class WindowEncoder(nn.Module):
         channels = [1, *config.visual_channels]
         depth = config.stem_frames
         blocks = []
-        for index, (narrow, wide) in enumerate(zip(channels, channels[1:])):
+        for index, (narrow, wide) in enumerate(pairwise(channels)):
             kernel = (depth if index == 0 else 1, 4, 4)
             blocks += [
                 nn.Conv3d(narrow, wide, kernel, stride=(1, 2, 2), padding=(kernel[0] // 2, 1, 1), bias=False),
@@ -480,7 +481,7 @@ def decode_words(text_logits: torch.Tensor, frame_mask: torch.Tensor | None, con
     probabilities = text_logits.float().softmax(-1)
     lengths = [text_logits.shape[1]] * len(text_logits) if frame_mask is None else frame_mask.sum(1).tolist()
     clips: list[list[Word]] = []
-    for scores, length in zip(probabilities, map(int, lengths)):
+    for scores, length in zip(probabilities, map(int, lengths), strict=True):
         path = best_path(scores[:length].log(), config.word_change_penalty)
         confidence = scores[:length].gather(1, path.to(scores.device)[:, None])[:, 0].tolist()
         best, start = path.tolist(), 0

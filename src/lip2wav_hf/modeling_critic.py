@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -44,7 +45,7 @@ class WaveformCritic(nn.Module):
         self.slope = config.negative_slope
         self.convolutions = nn.ModuleList(
             nn.Conv1d(narrow, wide, config.kernel_size, stride, config.kernel_size // 2)
-            for narrow, wide, stride in zip(channels, channels[1:], config.strides)
+            for (narrow, wide), stride in zip(pairwise(channels), config.strides, strict=True)
         )
         length = config.window_samples
         for stride in config.strides:
@@ -70,9 +71,7 @@ class SpectralCritic(nn.Module):
         channels = [1, *config.spectral_channels]
         self.slope = config.negative_slope
         self.log_mel = LogMelSpectrogram(config)
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(narrow, wide, 5, 2, 2) for narrow, wide in zip(channels, channels[1:])
-        )
+        self.convolutions = nn.ModuleList(nn.Conv2d(narrow, wide, 5, 2, 2) for narrow, wide in pairwise(channels))
         height, width = config.num_mel_bins, config.window_samples // config.hop_length
         for _ in config.spectral_channels:
             height, width = -(-height // 2), -(-width // 2)

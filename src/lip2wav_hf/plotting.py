@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,7 +191,7 @@ def _draw_crops(
     # As many crops as fit beside each other at their own proportions.
     count = int(np.clip(duration * inches_per_second / (CROPS * width / height), 1, min(MAX_CROPS, len(crops))))
     edges = np.linspace(0, duration, count + 1)
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         frame = crops[min(int((start + end) / 2 * frame_rate), len(crops) - 1)]
         axes.imshow(frame, cmap="gray", vmin=0, vmax=255, extent=(start, end, 0, 1), aspect="auto")
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
 
-from lip2wav_hf.evaluation.calibration import (  # noqa: E402
+from lip2wav_hf.evaluation.calibration import (
     CalibrationError,
     apply_temperature,
     calibrate,
@@ -16,8 +16,8 @@ from lip2wav_hf.evaluation.calibration import (  # noqa: E402
     selective_wer,
     word_confidences,
 )
-from lip2wav_hf.evaluation.clips import ClipRow  # noqa: E402
-from lip2wav_hf.metrics.words import word_errors  # noqa: E402
+from lip2wav_hf.evaluation.clips import ClipRow
+from lip2wav_hf.metrics.words import word_errors
 
 
 SENTENCE = "bin blue at f two now"

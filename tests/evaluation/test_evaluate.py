@@ -15,18 +15,18 @@ import pytest
 
 pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
-from typer.testing import CliRunner  # noqa: E402
+from typer.testing import CliRunner
 
-from lip2wav_hf.audio import mux_audio, read_audio, write_audio  # noqa: E402
-from lip2wav_hf.commands.main import app  # noqa: E402
-from lip2wav_hf.evaluation import evaluate as evaluation  # noqa: E402
-from lip2wav_hf.evaluation.evaluate import EvaluationError  # noqa: E402
-from lip2wav_hf.evaluation.report import markdown_report, markdown_table  # noqa: E402
-from lip2wav_hf.evaluation.statistics import summarize  # noqa: E402
-from lip2wav_hf.evaluation.table import read_clips  # noqa: E402
-from lip2wav_hf.grid.corpus import GridError, sentence_words  # noqa: E402
-from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
-from lip2wav_hf.video import VideoError  # noqa: E402
+from lip2wav_hf.audio import mux_audio, read_audio, write_audio
+from lip2wav_hf.commands.main import app
+from lip2wav_hf.evaluation import evaluate as evaluation
+from lip2wav_hf.evaluation.evaluate import EvaluationError
+from lip2wav_hf.evaluation.report import markdown_report, markdown_table
+from lip2wav_hf.evaluation.statistics import summarize
+from lip2wav_hf.evaluation.table import read_clips
+from lip2wav_hf.grid.corpus import GridError, sentence_words
+from lip2wav_hf.synthetic.voice import synthesize_speech
+from lip2wav_hf.video import VideoError
 
 
 RATE = 16_000

@@ -13,16 +13,16 @@ import pytest
 pytest.importorskip("jinja2", reason="the extra 'evaluate' is not installed")
 pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
 
-from lip2wav_hf.audio import write_audio  # noqa: E402
-from lip2wav_hf.evaluation.clips import ClipRow  # noqa: E402
-from lip2wav_hf.evaluation.published import PUBLISHED  # noqa: E402
-from lip2wav_hf.evaluation.report import cell, markdown_report, markdown_table, notes  # noqa: E402
-from lip2wav_hf.evaluation.results import build_results, json_ready  # noqa: E402
-from lip2wav_hf.evaluation.run import Failure  # noqa: E402
-from lip2wav_hf.evaluation.systems import Measured  # noqa: E402
-from lip2wav_hf.evaluation.web_report import html_report, marked_words, pick_clips  # noqa: E402
-from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
-from lip2wav_hf.metrics.words import word_errors  # noqa: E402
+from lip2wav_hf.audio import write_audio
+from lip2wav_hf.evaluation.clips import ClipRow
+from lip2wav_hf.evaluation.published import PUBLISHED
+from lip2wav_hf.evaluation.report import cell, markdown_report, markdown_table, notes
+from lip2wav_hf.evaluation.results import build_results, json_ready
+from lip2wav_hf.evaluation.run import Failure
+from lip2wav_hf.evaluation.systems import Measured
+from lip2wav_hf.evaluation.web_report import html_report, marked_words, pick_clips
+from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.metrics.words import word_errors
 
 
 NAMES = ("lgbz3a", "swwk7p", "pbiv4n", "bbaf2n")

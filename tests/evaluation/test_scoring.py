@@ -6,19 +6,19 @@ import pytest
 
 pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
-from lip2wav_hf.audio import mux_audio, write_audio  # noqa: E402
-from lip2wav_hf.corpora.registry import load_split  # noqa: E402
-from lip2wav_hf.evaluation.scoring import (  # noqa: E402
+from lip2wav_hf.audio import mux_audio, write_audio
+from lip2wav_hf.corpora.registry import load_split
+from lip2wav_hf.evaluation.scoring import (
     clip_columns,
     find_shift,
     load_metrics,
     read_sound,
     score_files,
 )
-from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
-from lip2wav_hf.metrics.pairs import align  # noqa: E402
-from lip2wav_hf.metrics.registry import METRICS  # noqa: E402
-from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
+from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.metrics.pairs import align
+from lip2wav_hf.metrics.registry import METRICS
+from lip2wav_hf.synthetic.voice import synthesize_speech
 
 
 RATE = 16_000

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
 
-from lip2wav_hf.evaluation.clips import ClipRow  # noqa: E402
-from lip2wav_hf.evaluation.statistics import (  # noqa: E402
+from lip2wav_hf.evaluation.clips import ClipRow
+from lip2wav_hf.evaluation.statistics import (
     SUMMARY,
     bootstrap,
     by_speaker,
@@ -45,7 +45,7 @@ def test_interval_covers_what_theory_says():
 
 def clips(**columns):
     """Rows of one speaker, from columns of equal length."""
-    rows = [dict(zip(columns, values)) for values in zip(*columns.values())]
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return [row(name=str(number), **values) for number, values in enumerate(rows)]
 
 

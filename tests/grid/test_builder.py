@@ -45,7 +45,9 @@ def mpg(tmp_path_factory):
 
 def alignment_of(name):
     times = range(10_000, 70_000, 10_000)
-    return "".join(f"{start} {start + 10_000} {word}\n" for start, word in zip(times, sentence_words(name)))
+    return "".join(
+        f"{start} {start + 10_000} {word}\n" for start, word in zip(times, sentence_words(name), strict=True)
+    )
 
 
 def write(path, contents):

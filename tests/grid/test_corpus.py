@@ -125,7 +125,7 @@ def write(path, contents=b"video"):
 
 def alignment_of(name):
     times = range(10_000, 70_000, 10_000)
-    lines = [f"{start} {start + 10_000} {word}" for start, word in zip(times, sentence_words(name))]
+    lines = [f"{start} {start + 10_000} {word}" for start, word in zip(times, sentence_words(name), strict=True)]
     return "\n".join(["0 10000 sil", *lines, "70000 74500 sil", ""]).encode()
 
 

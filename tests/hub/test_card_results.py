@@ -9,12 +9,12 @@ from huggingface_hub import ModelCard
 
 pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
 
-from typer.testing import CliRunner  # noqa: E402
+from typer.testing import CliRunner
 
-from lip2wav_hf.commands.main import app  # noqa: E402
-from lip2wav_hf.evaluation.systems import model_sha256  # noqa: E402
-from lip2wav_hf.hub.card_results import BEGIN, END, CardError, update_card  # noqa: E402
-from lip2wav_hf.modeling_lip2wav import Lip2WavModel  # noqa: E402
+from lip2wav_hf.commands.main import app
+from lip2wav_hf.evaluation.systems import model_sha256
+from lip2wav_hf.hub.card_results import BEGIN, END, CardError, update_card
+from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 
 
 CARD = f"""---

@@ -7,16 +7,16 @@ import pytest
 pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 pytest.importorskip("speechmos", reason="the extra 'evaluate' is not installed")
 
-from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
-from lip2wav_hf.metrics.corr2d import corr2d  # noqa: E402
-from lip2wav_hf.metrics.dnsmos import dnsmos  # noqa: E402
-from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer  # noqa: E402
-from lip2wav_hf.metrics.mcd import mcd  # noqa: E402
-from lip2wav_hf.metrics.pesq import pesq  # noqa: E402
-from lip2wav_hf.metrics.speaker_similarity import speaker_similarity  # noqa: E402
-from lip2wav_hf.metrics.stoi import stoi  # noqa: E402
-from lip2wav_hf.metrics.waveforms import WaveformError  # noqa: E402
-from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
+from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.metrics.corr2d import corr2d
+from lip2wav_hf.metrics.dnsmos import dnsmos
+from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer
+from lip2wav_hf.metrics.mcd import mcd
+from lip2wav_hf.metrics.pesq import pesq
+from lip2wav_hf.metrics.speaker_similarity import speaker_similarity
+from lip2wav_hf.metrics.stoi import stoi
+from lip2wav_hf.metrics.waveforms import WaveformError
+from lip2wav_hf.synthetic.voice import synthesize_speech
 
 
 RATE = 16_000

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_degradations_are_ordered(table, score, order):
     values = [table[score][degradation] for degradation in order]
     if score in LOW_IS_GOOD:
         values = [-value for value in values]
-    assert all(better > worse for better, worse in zip(values, values[1:])), (score, order, values)
+    assert all(better > worse for better, worse in pairwise(values)), (score, order, values)
 
 
 def test_silence_has_the_worst_defined_score(table):

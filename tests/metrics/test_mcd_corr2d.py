@@ -82,7 +82,7 @@ def test_compat_features_by_hand():
     bins = np.floor(513 * edges / RATE)
     k = np.arange(257)
     banks = []
-    for low, peak, high in zip(bins, bins[1:], bins[2:]):
+    for low, peak, high in zip(bins, bins[1:], bins[2:], strict=False):
         rising = (k - low) / (peak - low) * ((k >= low) & (k < peak))
         falling = (high - k) / (high - peak) * ((k >= peak) & (k < high))
         banks.append(((rising + falling) * power).sum())

@@ -115,7 +115,7 @@ def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, m
     moved, _ = build.build_datasets(data, *options)
     data.synchronize = None
     unmoved, _ = build.build_datasets(data, *options)
-    for now, before in zip(moved, unmoved):
+    for now, before in zip(moved, unmoved, strict=True):
         assert now["waveform"].shape == before["waveform"].shape
         assert np.array_equal(now["waveform"][:-640], before["waveform"][640:])
         assert np.array_equal(now["frame_classes"][:-1], before["frame_classes"][1:])

@@ -40,7 +40,7 @@ def test_counts_are_those_of_jiwer():
         assert aligned.substitutions == expected.substitutions and aligned.insertions == expected.insertions
         assert aligned.deletions == expected.deletions and sum(aligned.correct) == expected.hits
         assert aligned.errors == word_errors(SENTENCE, text) and list(aligned.heard_as) == heard_as(SENTENCE, text)
-        for spoken, heard in zip(aligned.spoken, aligned.heard_as):
+        for spoken, heard in zip(aligned.spoken, aligned.heard_as, strict=True):
             assert heard in ("", *aligned.recognised) and isinstance(spoken, str)
     assert word_errors("", "bin") == 1 and heard_as("", "bin") == []
     assert align_words("", "") == align_words(" ", "") and align_words("", "").errors == 0

@@ -1,6 +1,7 @@
 """Clips and corpora of the synthetic speakers."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_corpus_is_laid_out_as_grid(tmp_path):
             path = tmp_path / "alignments" / speaker / f"{name}.align"
             lines = [line.split() for line in path.read_text().splitlines()]
             assert lines[0][0] == "0" and lines[0][2] == lines[-1][2] == "sil" and lines[-1][1] == "75000"
-            assert all(before[1] == after[0] for before, after in zip(lines, lines[1:]))
+            assert all(before[1] == after[0] for before, after in pairwise(lines))
             words = [word for _, _, word in read_alignment(path) if word not in ("sil", "sp")]
             assert words == sentence_words(name)
 

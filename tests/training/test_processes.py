@@ -173,7 +173,7 @@ def test_two_processes_learn_like_one_with_twice_the_batch(recipe, tmp_path):
     one = launch_processes(tmp_path, 1, recipe, *options, "--batch_size", 4, "--output_dir", tmp_path / "one")
     two = launch_processes(tmp_path, 2, recipe, *options, "--batch_size", 2, "--output_dir", tmp_path / "two")
     assert len(one) == len(two) == 4
-    for expected, found in zip(one, two):
+    for expected, found in zip(one, two, strict=True):
         assert set(expected) == set(found)
         for name in ("mel", "envelope", "ctc", "words"):
             # Batch statistics and means over frames are each process's own.

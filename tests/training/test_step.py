@@ -50,7 +50,7 @@ def test_the_generator_does_not_move_the_critic_nor_the_critic_the_generator(run
     before = [{name: value.clone() for name, value in network.named_parameters()} for network in networks]
     losses = train_step(state, next(iter(state.train_loader)))
     assert "adversarial" in losses
-    for network, values in zip(networks, before):
+    for network, values in zip(networks, before, strict=True):
         assert all(torch.equal(values[name], value) for name, value in network.named_parameters())
     assert all(parameter.grad is None for parameter in state.model.parameters())
     assert all(parameter.requires_grad for parameter in state.critic.parameters())
@@ -79,7 +79,7 @@ def test_gathered_gradients_are_the_mean_of_the_batches(recipe, tmp_path, fresh_
         sum(state.objective(batch).losses.values()).backward()
         gradients.append([parameter.grad.clone() for parameter in state.model.parameters()])
     assert len(batches) == 2 and len(seen) == len(gradients[0])
-    for found, first, second in zip(seen, *gradients):
+    for found, first, second in zip(seen, *gradients, strict=True):
         assert torch.allclose(found, (first + second) / 2, atol=1e-6)
     assert state.average.updates == 1
 

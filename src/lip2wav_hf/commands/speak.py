@@ -155,10 +155,10 @@ def plan_jobs(videos: list[str], outputs: list[Path], plot: Path | None = None) 
     jobs = [Job(video, []) for video in videos]
     for target in dict.fromkeys(outputs):
         suffixes = (*SOUND_SUFFIXES, VIDEO_SUFFIX)
-        for job, path in zip(jobs, _targets(target, names, suffixes, ".wav", "-o")):
+        for job, path in zip(jobs, _targets(target, names, suffixes, ".wav", "-o"), strict=True):
             job.outputs.append(path)
     if plot is not None:
-        for job, path in zip(jobs, _targets(plot, names, PLOT_SUFFIXES, ".png", "--plot")):
+        for job, path in zip(jobs, _targets(plot, names, PLOT_SUFFIXES, ".png", "--plot"), strict=True):
             job.plot = path
     for job in jobs:
         for path in job.outputs:
@@ -212,8 +212,8 @@ def _distinct_names(videos: list[str]) -> list[str]:
     names = list(candidates[0])
     for longer in candidates[1:]:
         clashing = {name for name in names if names.count(name) > 1}
-        names = [long if name in clashing else name for name, long in zip(names, longer)]
-    for name, video in zip(names, videos):
+        names = [long if name in clashing else name for name, long in zip(names, longer, strict=True)]
+    for name, video in zip(names, videos, strict=True):
         if names.count(name) > 1:
             raise CommandError(
                 f"{video}: another video would have the same output name, {name}. Do them one at a time."
@@ -230,7 +230,9 @@ def _speak_batch(pipe, jobs, show_progress):
             results = pipe([job.video for job in jobs], batch_size=len(jobs), **parameters)
             seconds = time.perf_counter() - start
             total = sum(len(result["audio"]) for result in results)
-            yield from ((job, (r, seconds * len(r["audio"]) / max(total, 1))) for job, r in zip(jobs, results))
+            yield from (
+                (job, (r, seconds * len(r["audio"]) / max(total, 1))) for job, r in zip(jobs, results, strict=True)
+            )
             return
     for job in jobs:
         start = time.perf_counter()

@@ -217,7 +217,7 @@ def confident_rows(rows: Sequence[ClipRow]) -> list[ClipRow]:
 
 
 def _error_of_clips(clips: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    confidences, correct = (np.concatenate(part) for part in zip(*clips))
+    confidences, correct = (np.concatenate(part) for part in zip(*clips, strict=True))
     return expected_calibration_error(confidences, correct)
 
 
@@ -228,7 +228,7 @@ def _selective(rows: Sequence[ClipRow], coverage: float) -> dict[str, Any]:
         "coverage": coverage,
         "clips": kept,
         "confidence": sorted((clip[2] for clip in clips), reverse=True)[kept - 1],
-        "wer": bootstrap(clips, lambda drawn: selective_wer(*zip(*drawn), coverage)),
+        "wer": bootstrap(clips, lambda drawn: selective_wer(*zip(*drawn, strict=True), coverage)),
     }
 
 

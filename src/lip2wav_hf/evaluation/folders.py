@@ -154,7 +154,7 @@ def run_folder(name: str, clips: list[Clip], options: EvaluationOptions, share: 
 
 def _score_all(clips: list[Clip], scorer: Scorer) -> Iterator[ClipRow]:
     parallel = [scorer.submit(clip) for clip in clips] if scorer.executor else [None] * len(clips)
-    for clip, future in zip(clips, parallel):
+    for clip, future in zip(clips, parallel, strict=True):
         try:
             scores = collect(future or scorer.submit(clip))
         except WorkerError:

@@ -74,7 +74,7 @@ def draw_boxes(rows: Sequence[ClipRow]) -> Figure | None:
     lines = -(-len(shown) // columns)
     figure = _figure(9.6, 2.1 * lines + 0.2)
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for axes, key in zip(panels, shown):
+    for axes, key in zip(panels, shown, strict=False):
         metric = SUMMARY[key]
         values = [clip_values(own, metric) for own in speakers.values()]
         _draw_boxes(axes, [some[np.isfinite(some)] for some in values], list(speakers))
@@ -98,7 +98,7 @@ def _draw_boxes(axes: Axes, values: list[np.ndarray], names: list[str]) -> None:
         capprops={"color": BLUE},
     )
     generator = np.random.default_rng(0)
-    for place, some in zip(places, values):
+    for place, some in zip(places, values, strict=True):
         spread = generator.uniform(-0.17, 0.17, len(some))
         axes.plot(place + spread, some, ".", color=GRAY, markersize=2.6, alpha=0.6)
     axes.set_xticks(places, names, rotation=0 if len(names) <= 6 else 60)
@@ -143,7 +143,7 @@ def _draw_confusion(
     for chosen, colours in ((right, "Blues"), (~right, "Oranges")):
         shown = np.where(chosen & (matrix > 0), 0.25 + rates, np.nan)
         axes.imshow(shown, cmap=colours, vmin=0, vmax=1.5, aspect="auto")
-    for line, place in zip(*np.nonzero(matrix)):
+    for line, place in zip(*np.nonzero(matrix), strict=True):
         axes.text(
             place,
             line,

@@ -101,7 +101,7 @@ def sentence_words(name: str) -> list[str]:
     if len(name) != len(GRAMMAR):
         raise GridError(f"{name!r} is not a GRID sentence: six letters are needed, as in 'bbaf2n'.")
     words = []
-    for character, (slot, choices) in zip(name.lower(), GRAMMAR.items()):
+    for character, (slot, choices) in zip(name.lower(), GRAMMAR.items(), strict=True):
         if slot == "digit":
             matches = choices["z123456789".index(character) :][:1] if character in "z123456789" else []
         else:

@@ -228,7 +228,7 @@ def check_clips(clips: Iterable[Clip], options: CheckOptions = CheckOptions()) -
     workers = options.num_workers if len(clips) >= POOL_CLIPS else 1
     bar = partial(tqdm, desc="checking clips", total=len(clips), unit="clip", disable=not options.progress or None)
     with worker_processes(workers, chunksize=20) as map_:
-        for clip, defects in zip(clips, bar(map_(job, clips))):
+        for clip, defects in zip(clips, bar(map_(job, clips)), strict=True):
             report.checked += 1
             report.defects += defects
             if all(defect.used for defect in defects):

@@ -60,7 +60,7 @@ def load_grid(
         MissingExtraError: if the library `datasets` is not installed.
     """
     require_packages("train", "load_grid", "datasets")
-    from .builder import Grid
+    from .builder import Grid  # noqa: PLC0415  needs the library
 
     builder = Grid(
         data_dir=data_dir,

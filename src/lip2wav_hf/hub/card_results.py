@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
 from ..errors import one_line
 from ..evaluation.report import cell
 from ..evaluation.systems import model_sha256
@@ -364,8 +366,6 @@ def _with_table(text: str, table: str) -> str:
 
 def _with_metadata(text: str, folder: Path, measured: Sequence[Measurement]) -> str:
     """The card's text with the `model-index` of these results in its metadata."""
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
-
     try:
         card = ModelCard(text)
     except ValueError as error:

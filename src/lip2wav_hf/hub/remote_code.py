@@ -23,7 +23,7 @@ def code_files(modules: Iterable[str]) -> list[Path]:
     Returns:
         `list[Path]`: sorted, each file once.
     """
-    from transformers.dynamic_module_utils import get_relative_import_files
+    from transformers.dynamic_module_utils import get_relative_import_files  # noqa: PLC0415  loads torch
 
     paths = set()
     for module in modules:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from ..models import CHECKPOINTS, DOWNLOADED
 from .remote_code import PACKAGE, remote_code_files
 
@@ -76,8 +78,6 @@ def requirements(lines: Sequence[str]) -> list[str] | None:
 
 def _needed(extras: Sequence[str]) -> list[str]:
     """What this package needs, with some of its extras; gradio is left out: a Space has it."""
-    from packaging.requirements import Requirement
-
     wanted = {}
     for requirement in map(Requirement, importlib.metadata.requires("lip2wav_hf") or ()):
         marker = requirement.marker

@@ -114,7 +114,7 @@ def count_slots(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     for sentence, text in pairs:
         alignment = align_words(sentence, text)
         empty += not alignment.recognised
-        for slot, word, heard in zip(GRAMMAR, alignment.spoken, alignment.heard_as):
+        for slot, word, heard in zip(GRAMMAR, alignment.spoken, alignment.heard_as, strict=False):
             counts[slot][word] = counts[slot].get(word, 0) + 1
             if heard != word:
                 others = confusions[slot].setdefault(word, {})

@@ -122,7 +122,7 @@ def sample_sentences(count: int, seed: int = 0, exclude: Iterable[str] = ()) -> 
     while len(names) < count:
         wanted = count - len(names)
         columns = [_balanced(slot, wanted, rng) for slot in slots]
-        for name in map("".join, zip(*columns)):
+        for name in map("".join, zip(*columns, strict=True)):
             if name not in taken:
                 taken.add(name)
                 names.append(name)

@@ -54,7 +54,7 @@ def step(value: np.ndarray, low: float, high: float) -> np.ndarray:
 def smooth_curve(points: Sequence[tuple[float, float]], positions: np.ndarray, smoothing: int) -> np.ndarray:
     """Values at positions of a curve through (position, value) points, rounded off."""
     fine = np.linspace(points[0][0], points[-1][0], 400)
-    places, heights = zip(*points)
+    places, heights = zip(*points, strict=True)
     values = np.interp(fine, places, heights)
     kernel = np.hanning(2 * smoothing + 3)
     padded = np.pad(values, smoothing + 1, mode="reflect", reflect_type="odd")

@@ -84,7 +84,7 @@ class _Espeak:
 
     def __init__(self) -> None:
         check_voice()
-        import espeakng_loader
+        import espeakng_loader  # noqa: PLC0415  of an extra
 
         source = Path(espeakng_loader.get_library_path())
         self.folder = tempfile.TemporaryDirectory(prefix="espeak-", ignore_cleanup_errors=True)
@@ -178,10 +178,13 @@ def _phonemes_and_words(
     silence = [sample for kind, sample, symbol in events if kind == _EVENT_PHONEME and symbol.startswith("_")]
     last = min([sample for sample in silence if sample > starts[-1][0]], default=samples)
     ends = [start for start, _, _ in starts[1:]] + [last]
-    phonemes = [(start / sampling_rate, end / sampling_rate, symbol) for (start, symbol, _), end in zip(starts, ends)]
+    phonemes = [
+        (start / sampling_rate, end / sampling_rate, symbol)
+        for (start, symbol, _), end in zip(starts, ends, strict=True)
+    ]
     word_times = []
     for number, word in enumerate(words):
-        members = [phoneme for phoneme, (_, _, owner) in zip(phonemes, starts) if owner == number]
+        members = [phoneme for phoneme, (_, _, owner) in zip(phonemes, starts, strict=True) if owner == number]
         word_times.append((members[0][0], members[-1][1], word))
     return phonemes, word_times
 

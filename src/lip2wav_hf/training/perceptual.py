@@ -36,7 +36,7 @@ class PerceptualLosses(nn.Module):
         wanted = self.encoder.config.sampling_rate
         if sampling_rate == wanted:
             return waveform
-        from torchaudio.functional import resample  # for different rates only
+        from torchaudio.functional import resample  # noqa: PLC0415  for different rates only
 
         return resample(waveform, sampling_rate, wanted)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
+from transformers.utils import logging as transformers_logging
 
 from .arguments import DataArguments
 from .schedule import FEWEST_STEPS_APART, Schedule
@@ -34,8 +35,6 @@ class _LinesAboveTheBar(logging.Handler):
 @contextmanager
 def own_messages_only() -> Generator[None]:
     """This package says what matters; of other libraries only warnings are shown, and none of their progress bars."""
-    from transformers.utils import logging as transformers_logging
-
     own, root, handler = logging.getLogger("lip2wav_hf"), logging.getLogger(), _LinesAboveTheBar()
     level, bars = own.level, transformers_logging.is_progress_bar_enabled()
     own.setLevel(logging.INFO)

@@ -57,8 +57,8 @@ def validate_audio(state: State) -> dict[str, float]:
 
 def _score(sound: np.ndarray, original: np.ndarray, sampling_rate: int) -> dict[str, float]:
     try:
-        from ..metrics.pesq.pesq import pesq_pair
-        from ..metrics.stoi.stoi import stoi_pair
+        from ..metrics.pesq.pesq import pesq_pair  # noqa: PLC0415  of another extra
+        from ..metrics.stoi.stoi import stoi_pair  # noqa: PLC0415
     except ImportError as error:
         logger.warning("no STOI and PESQ of validation clips: %s. pip install 'lip2wav_hf[evaluate]'.", error)
         return {}

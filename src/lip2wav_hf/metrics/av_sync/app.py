@@ -5,10 +5,10 @@ import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-import gradio as gr  # noqa: E402
+import gradio as gr
 
-from lip2wav_hf.audio import read_audio  # noqa: E402
-from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip  # noqa: E402
+from lip2wav_hf.audio import read_audio
+from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
 
 
 SAMPLING_RATE = 16000

@@ -71,7 +71,7 @@ def measure_shifts(clips: list[Clip], shifts=SHIFTS) -> dict:
         "shifts": len(found[0]),
         "found": float(found.mean()),
         "found_beside_own_offset": float((np.abs(errors - [[result["offset"]] for result in own]) <= 1).mean()),
-        "found_by_shift": {str(shift): float(share) for shift, share in zip(shifts, found.mean(0))},
+        "found_by_shift": {str(shift): float(share) for shift, share in zip(shifts, found.mean(0), strict=True)},
         "found_by_speaker": {
             speaker: float(found[[clip.speaker == speaker for clip in clips]].mean()) for speaker in speakers
         },
@@ -79,7 +79,9 @@ def measure_shifts(clips: list[Clip], shifts=SHIFTS) -> dict:
         "own_offsets": {str(int(k)): n for k, n in sorted(Counter(result["offset"] for result in own).items())},
         "confidence": float(np.mean([result["confidence"] for result in own])),
         "wrong_sound_confidence": float(np.mean(wrong)),
-        "right_sound_preferred": float(np.mean([result["confidence"] > other for result, other in zip(own, wrong)])),
+        "right_sound_preferred": float(
+            np.mean([result["confidence"] > other for result, other in zip(own, wrong, strict=True)])
+        ),
     }
 
 

@@ -147,8 +147,8 @@ def score_transcripts(references: list[str], transcripts: list[str], compat: boo
         `dict`: as the module's description says, from `wer` to `empty`. `wer` is NaN without a word.
     """
     aligned = [align_words(reference, heard) for reference, heard in zip(references, transcripts, strict=True)]
-    rates = [utterance_wer(reference, heard) for reference, heard in zip(references, transcripts)]
-    slots = count_slots(zip(references, transcripts))
+    rates = [utterance_wer(reference, heard) for reference, heard in zip(references, transcripts, strict=True)]
+    slots = count_slots(zip(references, transcripts, strict=True))
     total = _totals(aligned)
     return {
         "wer": total["errors"] / total["words"] if total["words"] else float("nan"),
@@ -175,7 +175,9 @@ def _totals(aligned: list[WordAlignment]) -> dict[str, int]:
 def check_sentence(sentence: str, index: int) -> str:
     """A reference sentence in lower case, without `sil` and `sp`; `ValueError` if it is not one of GRID's."""
     words = drop_silences(sentence.lower()).split()
-    fits = len(words) == len(GRAMMAR) and all(word in choices for word, choices in zip(words, GRAMMAR.values()))
+    fits = len(words) == len(GRAMMAR) and all(
+        word in choices for word, choices in zip(words, GRAMMAR.values(), strict=True)
+    )
     if not fits:
         raise ValueError(
             f"reference {index} is {sentence!r}, not a GRID sentence: six words are needed, as in "
