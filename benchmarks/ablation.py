@@ -78,7 +78,7 @@ def folder_of(variant: str, arguments: argparse.Namespace) -> Path:
 
 
 def train(variant: str, arguments: argparse.Namespace) -> tuple[int, float]:
-    """Steps that fit the processor time, and its seconds a step; the run goes on where it was if it is there."""
+    """Steps that fit the processor time, and the seconds per step; the run goes on where it was if it is there."""
     folder, options = folder_of(variant, arguments), options_of(variant, arguments)
     record = folder / "plan.json"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -146,7 +146,7 @@ def draw(arguments: argparse.Namespace, path: Path):
 
 def table(rows: dict[str, tuple[int, float, dict[str, float]]]) -> str:
     """Markdown."""
-    heads = ["", "steps", "s a step", *(label for label, _ in COLUMNS.values())]
+    heads = ["", "steps", "s per step", *(label for label, _ in COLUMNS.values())]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for variant, (steps, seconds, scores) in rows.items():
         values = [f"{scores[name] * factor:.{1 if factor == 100 else 3}f}" for name, (_, factor) in COLUMNS.items()]
@@ -170,7 +170,10 @@ def main():
     rows = {variant: (*plan, score(variant, arguments)) for variant, plan in zip(VARIANTS, trained, strict=True)}
     page = arguments.docs / "ablation.md"
     before, _, rest = page.read_text().partition(START)
-    time = f"{arguments.minutes:g} minutes of processor time on one core for each variant; so are the seconds a step."
+    time = (
+        f"{arguments.minutes:g} minutes of processor time on one core for each variant; the seconds per step are"
+        " processor time too."
+    )
     made = f"{START}\n{table(rows)}\n\n{time}\n{END}"
     page.write_text(before + made + rest.partition(END)[2])
     draw(arguments, arguments.docs / "ablation.png")

@@ -172,8 +172,8 @@ def measure(video: str, requests: int, repeats: int, folder: Path) -> list[tuple
                 ("first, median and last answer", f"{min(each):.1f}, {statistics.median(each):.1f}, {total:.1f} s"),
                 ("memory at most, and after", f"{peak.value / 1e6:.0f}, {server.memory() / 1e6:.0f} MB"),
             ]
-        rows.append(("files kept while it runs (they go after 15 minutes)", str(server.files())))
-        rows.append(("files left when it has ended", str(server.stop())))
+        rows.append(("files kept while it runs (removed after 15 minutes)", str(server.files())))
+        rows.append(("files left after it has ended", str(server.stop())))
     return rows
 
 

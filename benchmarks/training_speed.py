@@ -85,7 +85,7 @@ def shares(profile) -> dict[str, float]:
 def table(results: list[dict]) -> str:
     """Markdown."""
     lines = [
-        "| configuration | generator | s a step | clips/s | waiting for data | peak memory | where the time goes |",
+        "| configuration | network | s per step | clips/s | waiting for data | peak memory | where the time goes |",
         "|---|---|---|---|---|---|---|",
     ]
     for result in results:
