@@ -25,6 +25,10 @@ from lip2wav_hf.training.recipes import find_recipe
 DOCS = REPOSITORY / "docs"
 PACKAGE = REPOSITORY / "src" / "lip2wav_hf"
 PAGES = sorted([REPOSITORY / "README.md", *DOCS.rglob("*.md")])
+PROSE = [
+    *(REPOSITORY / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "demo/README.md")),
+    *(page for page in PAGES if page.name != "train.md"),
+]
 FENCE = re.compile(
     r"^(?P<comment><!-- needs .*? -->\n)?```(?P<language>[\w.-]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -158,19 +162,45 @@ def check_imports(block: Block):
             assert not missing, f"{block}: {node.module} has no {missing}"
 
 
+def shown_by(notebook) -> list[tuple[str, list[str]]]:
+    """Of each cell of a notebook: the text it prints, and what kinds of picture and sound it shows."""
+    shown = []
+    for cell in notebook.cells:
+        outputs = [output for output in cell.get("outputs", ()) if output.get("name") != "stderr"]
+        text = "".join(output.get("text", "") for output in outputs if output.output_type == "stream")
+        kinds = sorted(kind for output in outputs for kind in output.get("data", ()))
+        shown.append(
+            (re.sub(r"\b[01]\.\d\d$", "", text, flags=re.MULTILINE), kinds)
+        )  # confidences vary in their last digit
+    return shown
+
+
+def test_notebook_shows_what_it_says():
+    """A viewer that runs nothing has the words, the picture and the sound; warnings and large files are not stored."""
+    path = DOCS / "quickstart.ipynb"
+    cells = yaml.safe_load(path.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    assert not any(output.get("name") == "stderr" for output in outputs)
+    kinds = {kind for output in outputs for kind in output.get("data", ())}
+    assert {"image/png", "text/html", "text/plain"} <= kinds
+    assert ["'bin blue at f two now'"] in [output.get("data", {}).get("text/plain") for output in outputs]
+    assert path.stat().st_size < 200_000
+
+
 def test_notebook_runs(tmp_path):
     nbformat = pytest.importorskip("nbformat", reason="the extra `docs` is not installed")
     nbclient = pytest.importorskip("nbclient", reason="the extra `docs` is not installed")
     pytest.importorskip("ipykernel", reason="the extra `docs` is not installed")
     notebook = nbformat.read(DOCS / "quickstart.ipynb", as_version=4)
     nbformat.validate(notebook)
-    assert not any(cell.get("outputs") for cell in notebook.cells), "commit the notebook without outputs"
+    stored = shown_by(notebook)
     notebook.metadata.kernelspec["name"] = "python3"
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     shown = {kind for output in outputs for kind in output.get("data", ())}
     assert "image/png" in shown and "text/html" in shown  # the picture, and the player
     assert any("bin blue at f two now" in output.get("data", {}).get("text/plain", "") for output in outputs)
+    assert shown_by(notebook) == stored, "run the notebook again and store what it shows"
     assert (tmp_path / "speech.mp4").stat().st_size > 10_000
 
 
@@ -531,6 +561,31 @@ def test_the_reference_describes_arguments(site):
     ):
         assert said in text
     assert "::: lip2wav_hf" not in "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.html"))
+
+
+LONG_LINE = 119
+
+
+def long_lines(text: str) -> list[str]:
+    """Lines of prose that do not fit an editor; tables, code and a single long word or link may be longer."""
+    prose = re.sub(r"\A---\n.*?^---$", "", FENCE.sub("", text), flags=re.MULTILINE | re.DOTALL)
+    return [
+        line
+        for line in prose.splitlines()
+        if len(line) > LONG_LINE and not line.lstrip().startswith("|") and re.search(r"\S \S", line.lstrip("#-!> "))
+    ]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=page_name)
+def test_prose_fits_an_editor(page):
+    assert not long_lines(page.read_text(encoding="utf-8"))
+
+
+def test_a_long_line_would_be_found():
+    long = "word " * 24 + "end"
+    link = f"[name](https://{'x' * LONG_LINE}.org)"
+    assert long_lines(f"# Title\n{long}\n- {long}\n") == [long, f"- {long}"]
+    assert not long_lines(f"---\nkey: {long}\n---\n```sh\n{long}\n```\n| {long} |\n- {link}\n{long[:LONG_LINE]}\n")
 
 
 def test_links_of_the_readme_lead_somewhere():
