@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
+import stat
 
+import pytest
 import torch
 from safetensors import safe_open
 
@@ -27,3 +30,18 @@ def test_checkpoints_rotate_and_the_model_can_be_used(run_arguments, tmp_path):
     with safe_open(tmp_path / "final" / "model.safetensors", "pt") as weights:
         assert weights.get_slice("text_head.weight").get_dtype() == "F16"
     assert extractor.crop_width == model.config.image_width
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_whoever_may_read_a_file_can_read_weights(run_arguments, tmp_path, umask, mode):
+    """safetensors writes files for their owner alone."""
+    before = os.umask(umask)
+    try:
+        run(run_arguments, tmp_path / "run", "--max_steps", 1, "--validation_clips", 0)
+        Lip2WavModel.from_pretrained(tmp_path / "run" / "final").save_pretrained(tmp_path / "copy")
+    finally:
+        os.umask(before)
+    for folder in ("run/final", "run/best", "run/checkpoint-1", "copy"):
+        for path in (tmp_path / folder).iterdir():
+            if path.is_file():
+                assert stat.S_IMODE(path.stat().st_mode) == mode, path

@@ -38,6 +38,33 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(run_arguments, tmp_pa
     assert any(not torch.equal(expected[name], halfway[name]) for name in expected)
 
 
+def test_a_validation_that_a_stop_prevented_is_made_up_for(run_arguments, tmp_path, monkeypatch):
+    """Every so many steps, in mid-epoch and at the end of one: the same results as without a stop."""
+    options = ["--validation_steps", 1, "--save_steps", 4, "--validation_clips", 0]
+    run(run_arguments, tmp_path / "whole", *options)
+    step = loop.train_step
+    for stop in (1, 2):
+        monkeypatch.setattr(
+            loop, "train_step", lambda state, batch, at=stop: _stopping(state, at) or step(state, batch)
+        )
+        assert run(run_arguments, tmp_path / "parts", *options, "--resume", "latest").progress.step == stop
+    monkeypatch.setattr(loop, "train_step", step)
+    run(run_arguments, tmp_path / "parts", *options, "--resume", "latest")
+    found = [
+        [json.loads(line) | {"seconds": 0} for line in (tmp_path / name / "validation.jsonl").read_text().splitlines()]
+        for name in ("whole", "parts")
+    ]
+    assert [line["step"] for line in found[0]] == [1, 2, 3, 4, 5, 6]
+    for whole, parts in zip(*found, strict=True):
+        assert whole | {"epoch": 0} == parts | {"epoch": 0}
+    expected, actual = weights_of(tmp_path / "whole" / "final"), weights_of(tmp_path / "parts" / "final")
+    assert all(torch.equal(expected[name], actual[name]) for name in expected)
+
+
+def _stopping(state, at):
+    state.stop_requested = state.progress.step + 1 == at
+
+
 def test_training_lowers_the_loss(run_arguments, tmp_path):
     options = ["--max_steps", 60, "--learning_rate", 0.01, "--validation_epochs", 100, "--save_epochs", 100]
     state = build_state(parse(run_arguments, tmp_path, *options))

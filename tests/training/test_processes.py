@@ -1,14 +1,14 @@
 """Training as processes: killed at any moment, and two at once."""
 
-import contextlib
+import importlib
+import itertools
 import json
 import multiprocessing
 import os
-import random
+import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -16,10 +16,26 @@ import torch
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavCritic, Lip2WavModel
 from lip2wav_hf.synthetic.corpus import write_corpus
+from lip2wav_hf.training.checkpoints import find_checkpoints
 
 
 STEPS = 12
-KILLS = 10
+OPTIONS = ["--save_steps", 2, "--validation_steps", 3, "--dataloader_workers", 1]
+
+TRAINING = "lip2wav_hf.training"
+# Where a run kills itself: a function, which of its calls in that process, and whether before or after its work.
+KILLS = [
+    (f"{TRAINING}.loop.train_step", 2, "before"),  # nothing is saved yet
+    ("torch.save", 2, "before"),  # in the middle of writing the first checkpoint
+    (f"{TRAINING}.checkpoints.replace_folder", 1, "before"),  # a whole checkpoint, not yet in its place
+    (f"{TRAINING}.checkpoints.replace_folder", 1, "after"),  # checkpoint-2 is the first to count
+    (f"{TRAINING}.loop.train_step", 2, "after"),  # in mid-epoch, a step after it
+    (f"{TRAINING}.validation.validate_audio", 1, "before"),  # while validating at step 3
+    (f"{TRAINING}.checkpoints._save_network", 2, "before"),  # best/ without its critic
+    (f"{TRAINING}.checkpoints.replace_folder", 2, "before"),  # checkpoint-4, after best/
+    (f"{TRAINING}.checkpoints.replace_folder", 2, "after"),
+    (f"{TRAINING}.loop.train_step", 4, "before"),  # after checkpoint-6
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +57,32 @@ def recipe(tmp_path_factory):
     return path
 
 
-def train_in_this_process(arguments, log):
+def kill_at(place, call, moment):
+    """Let this process kill itself at a call of a function, as if at random."""
+    owner, _, name = place.rpartition(".")
+    function, calls = getattr(importlib.import_module(owner), name), itertools.count(1)
+
+    def killing(*arguments, **options):
+        number = next(calls)
+        if number == call and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*arguments, **options)
+        if number == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(importlib.import_module(owner), name, killing)
+
+
+def train_in_this_process(arguments, log, kill):
     """What a child process runs."""
     with open(log, "a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     from lip2wav_hf.train import main
 
+    if kill is not None:
+        kill_at(*kill)
     sys.exit(main(arguments))
 
 
@@ -56,26 +91,17 @@ def launch(tmp_path_factory):
     """Starts a training as a process of its own, quickly: a server that has imported everything forks it."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lip2wav_hf.train", "tensorboard", "datasets"])
+    context.set_forkserver_preload(["lip2wav_hf.training.loop", "lip2wav_hf.training.build", "datasets"])
     log = tmp_path_factory.mktemp("logs") / "log.txt"
 
-    def start(*arguments):
-        process = context.Process(target=train_in_this_process, args=([*map(str, arguments)], str(log)))
+    def run(*arguments, kill=None):
+        process = context.Process(target=train_in_this_process, args=([*map(str, arguments)], str(log), kill))
         process.start()
-        return process
+        process.join()
+        expected = 0 if kill is None else -signal.SIGKILL
+        assert process.exitcode == expected, f"{kill}: {log.read_text()[-3000:]}"
 
-    start.log = log
-    return start
-
-
-def saves(output):
-    """The folders that are being written, or were when a run was killed; one made anew counts as another."""
-    found = set()
-    for path in output.glob("tmp-*"):
-        with contextlib.suppress(FileNotFoundError):  # it was finished just now
-            status = path.stat()
-            found.add((path.name, status.st_ino, status.st_ctime_ns))
-    return found
+    return run
 
 
 def weights_of(folder):
@@ -83,42 +109,17 @@ def weights_of(folder):
     return Lip2WavModel.from_pretrained(folder).state_dict() | {f"critic.{k}": v for k, v in critic.items()}
 
 
-def test_a_run_killed_at_ten_moments_ends_like_an_uninterrupted_one(recipe, launch, tmp_path):
-    whole = launch(recipe, "--output_dir", tmp_path / "whole")
-    whole.join()
-    assert whole.exitcode == 0, launch.log.read_text()[-3000:]
-    started = time.monotonic()
-    again = launch(recipe, "--output_dir", tmp_path / "whole", "--resume", "latest")
-    again.join()
-    assert again.exitcode == 0
-    startup = time.monotonic() - started  # of a run with nothing left to do
-
-    output, chance = tmp_path / "killed", random.Random(0)
-    killed_while_saving = killed_elsewhere = 0
-    for number in range(KILLS):
-        before = saves(output)
-        process = launch(recipe, "--output_dir", output, "--resume", "latest")
-        if number % 3 == 0:
-            # During a save: as soon as, or a moment after, the folder that is being written appears.
-            while process.is_alive() and not saves(output) - before:
-                time.sleep(0.001)
-            time.sleep(chance.uniform(0, 0.02))
-        else:
-            process.join(startup * chance.uniform(0.5, 1.6))
-        if process.is_alive():
-            saving = bool(saves(output) - before)
-            killed_while_saving += saving
-            killed_elsewhere += not saving
-        process.kill()
-        process.join()
-    process = launch(recipe, "--output_dir", output, "--resume", "latest")
-    process.join()
-    assert process.exitcode == 0, launch.log.read_text()[-3000:]
-    assert killed_while_saving and killed_elsewhere, "the kills missed what they were meant for"
-    for folder in ("final", f"checkpoint-{STEPS}"):
+def test_a_run_killed_at_ten_places_ends_like_an_uninterrupted_one(recipe, launch, tmp_path):
+    output = tmp_path / "killed"
+    launch(recipe, *OPTIONS, "--output_dir", tmp_path / "whole")
+    for kill in KILLS:
+        launch(recipe, *OPTIONS, "--output_dir", output, "--resume", "latest", kill=kill)
+    assert [path.name for path in find_checkpoints(output)] == ["checkpoint-4", "checkpoint-6"]
+    launch(recipe, *OPTIONS, "--output_dir", output, "--resume", "latest")
+    for folder in ("final", "best", f"checkpoint-{STEPS - 2}", f"checkpoint-{STEPS}"):
         expected, found = weights_of(tmp_path / "whole" / folder), weights_of(output / folder)
         assert all(torch.equal(expected[name], found[name]) for name in expected), folder
-    assert not [path for path in output.iterdir() if path.name.startswith("tmp-checkpoint")]
+    assert not list(output.glob("tmp-*"))
 
 
 LOSSES_SCRIPT = """

@@ -12,6 +12,7 @@ import torch
 
 from ..files import read_json, replace_folder, write_json
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
+from .reporting import say
 from .state import State, TrainingError
 
 
@@ -34,6 +35,7 @@ def save_checkpoint(state: State) -> None:
         replace_folder(temporary, final)
         for old in find_checkpoints(output)[: -state.arguments.save_total_limit]:
             shutil.rmtree(old)
+        say(state, f"step {step}: wrote {final}")
     state.accelerator.wait_for_everyone()
     state.saved_step = step
 
@@ -85,7 +87,7 @@ def resume(state: State) -> None:
         raise TrainingError(f"{folder}: no such checkpoint folder to resume from.")
     state.accelerator.load_state(str(folder))
     state.saved_step = state.progress.step
-    logger.info("resumed from %s (step %d).", folder, state.progress.step)
+    say(state, f"resumed from {folder}")
 
 
 __all__ = ["find_checkpoints", "resume", "save_checkpoint", "save_model"]

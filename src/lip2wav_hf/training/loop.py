@@ -9,12 +9,12 @@ from accelerate import skip_first_batches
 from tqdm.auto import tqdm
 
 from .checkpoints import resume, save_checkpoint, save_model
-from .reporting import report_start
+from .reporting import report_start, say
 from .schedule import Schedule
 from .state import State
 from .step import in_any_process, train_step
 from .stopping import StopRequests, stop_requests
-from .validation import validate
+from .validation import missing_scores, speaks, validate
 
 
 @dataclass
@@ -45,6 +45,8 @@ def train(state: State) -> None:
         accelerator.init_trackers("lip2wav")
     resume(state)
     report_start(state, schedule)
+    if speaks(state) and (reason := missing_scores()):
+        say(state, f"{reason} Validation goes without them.")
     bar = tqdm(total=arguments.max_steps, initial=progress.step, desc="steps", disable=not accelerator.is_main_process)
     try:
         with bar, stop_requests() as requests:
@@ -125,3 +127,6 @@ def _stop_together(run: _Run) -> bool:
     state = run.state
     state.stop_requested = in_any_process(state, state.stop_requested or run.requests.received is not None)
     return state.stop_requested
+
+
+__all__ = ["train"]

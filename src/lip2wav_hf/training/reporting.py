@@ -83,9 +83,7 @@ def _critic(state: State) -> str:
     if state.critic is None:
         return ""
     heard = state.critic_arguments.critic_start + state.critic_arguments.critic_warmup
-    if heard >= state.arguments.max_steps:
-        return f"; no step of this run listens to the critic, which joins after step {heard} (--critic_start)"
-    return f", and a critic with {_parameters(state.critic)} that it listens to after step {heard}"
+    return f", and a critic with {_parameters(state.critic)} that it listens to from step {heard} on"
 
 
 def _listed(names: list[str], shown: int = 8) -> str:

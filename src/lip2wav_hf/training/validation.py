@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
+from ..errors import MissingExtraError, require_packages
 from ..modeling_lip2wav import Lip2WavModel
 from ..plotting import draw_speech
 from .checkpoints import save_model
+from .reporting import say
 from .state import State
 
 
-logger = logging.getLogger(__name__)
-
 SHOWN_CLIPS = 3
+
+
+def missing_scores() -> str | None:
+    """Why the sound of validation clips cannot be scored here; None if it can."""
+    try:
+        require_packages("evaluate", "STOI and PESQ of validation clips", "evaluate", "pesq", "pystoi")
+    except MissingExtraError as error:
+        return str(error)
+    return None
+
+
+def speaks(state: State) -> bool:
+    """Whether validation clips are spoken and scored."""
+    return bool(state.arguments.validation_clips) and isinstance(state.average.model, Lip2WavModel)
 
 
 @torch.no_grad()
@@ -35,19 +47,18 @@ def validate_audio(state: State) -> dict[str, float]:
         `dict[str, float]`: mean `validation/stoi`, `validation/estoi` and `validation/pesq_nb`; empty on other
         processes, for other networks, and without the packages of the `evaluate` extra.
     """
-    dataset, wanted = state.validation_clips, state.arguments.validation_clips
-    model = state.average.model
-    if not wanted or not isinstance(model, Lip2WavModel) or not state.accelerator.is_main_process:
+    if not speaks(state) or not state.accelerator.is_main_process:
         return {}
-    rate = model.config.sampling_rate
-    indices = np.unique(np.linspace(0, len(dataset) - 1, wanted).round().astype(int))
-    scores = []
+    dataset, model = state.validation_clips, state.average.model
+    rate, can_score, scores = model.config.sampling_rate, missing_scores() is None, []
+    indices = np.unique(np.linspace(0, len(dataset) - 1, state.arguments.validation_clips).round().astype(int))
     for position, index in enumerate(indices):
         item = dataset[int(index)]
         pixels = item["pixel_values_videos"][None].to(state.accelerator.device)
         output = model(pixels)
         sound = output.waveform[0].float().cpu().numpy()
-        scores.append(_score(sound, item["waveform"].numpy(), rate))
+        if can_score:
+            scores.append(_score(sound, item["waveform"].numpy(), rate))
         if position < SHOWN_CLIPS and state.arguments.with_tracking:
             words = model.decode_text(output.text_logits)[0]
             _show(state, dataset.clips[index].key, sound, item["waveform"].numpy(), words, pixels[0].cpu())
@@ -56,12 +67,9 @@ def validate_audio(state: State) -> dict[str, float]:
 
 
 def _score(sound: np.ndarray, original: np.ndarray, sampling_rate: int) -> dict[str, float]:
-    try:
-        from ..metrics.pesq.pesq import pesq_pair  # noqa: PLC0415  of another extra
-        from ..metrics.stoi.stoi import stoi_pair  # noqa: PLC0415
-    except ImportError as error:
-        logger.warning("no STOI and PESQ of validation clips: %s. pip install 'lip2wav_hf[evaluate]'.", error)
-        return {}
+    from ..metrics.pesq.pesq import pesq_pair  # noqa: PLC0415  of another extra
+    from ..metrics.stoi.stoi import stoi_pair  # noqa: PLC0415
+
     intelligibility = stoi_pair(sound, original, sampling_rate)
     return {
         "stoi": intelligibility["stoi"],
@@ -70,7 +78,9 @@ def _score(sound: np.ndarray, original: np.ndarray, sampling_rate: int) -> dict[
     }
 
 
-def _show(state: State, name: str, sound: np.ndarray, original: np.ndarray, words: list[dict], pixels: torch.Tensor):
+def _show(
+    state: State, name: str, sound: np.ndarray, original: np.ndarray, words: list[dict], pixels: torch.Tensor
+) -> None:
     """Sound, spectrogram and every eighth mouth crop of a clip, for TensorBoard."""
     writer = state.accelerator.get_tracker("tensorboard", unwrap=True)
     if not hasattr(writer, "add_audio"):
@@ -101,27 +111,31 @@ def validate(state: State) -> dict[str, float]:
         count += len(next(iter(gathered.values())))
         clips += state.accelerator.gather_for_metrics(found, use_gather_object=True)
     results = {f"validation/{name}": total / count for name, total in totals.items()}
-    results["validation/loss"] = sum(results.values())
-    results |= {f"validation/{name}": value for name, value in objective.measures(clips).items()}
-    results |= validate_audio(state)
+    measures = {"validation/loss": sum(results.values())}
+    measures |= {f"validation/{name}": value for name, value in objective.measures(clips).items()}
+    measures |= validate_audio(state)
     state.progress.validated_step = state.progress.step
-    _report(state, results)
-    return results
+    _report(state, results | measures, tuple(measures))
+    return results | measures
 
 
-def _report(state: State, results: dict[str, float]):
-    progress = state.progress
+def _report(state: State, results: dict[str, float], shown: tuple[str, ...]) -> None:
+    """Log the results, print those to be shown, and keep the averaged weights if they are the best so far."""
+    progress, output = state.progress, Path(state.arguments.output_dir)
     if state.arguments.with_tracking:
         state.accelerator.log(results, progress.step)
     if state.accelerator.is_main_process:
-        line = {"step": progress.step, "epoch": progress.epoch, "seconds": round(progress.seconds, 1)} | {
-            name: round(value, 4) for name, value in results.items()
-        }
-        tqdm.write(json.dumps(line))
-        output = Path(state.arguments.output_dir)
+        place = {"step": progress.step, "epoch": progress.epoch, "seconds": round(progress.seconds, 1)}
+        line = place | {name: round(value, 4) for name, value in results.items()}
         output.mkdir(parents=True, exist_ok=True)
-        with (output / "validation.jsonl").open("a") as file:
+        with (output / "validation.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-    if results["validation/loss"] < progress.best_loss:
+    text = ", ".join(f"{name.removeprefix('validation/')} {results[name]:.3f}" for name in shown)
+    best = results["validation/loss"] < progress.best_loss
+    if best:
         progress.best_loss = results["validation/loss"]
         save_model(state, "best")
+    say(state, f"step {progress.step}: {text}" + (f"; the best so far, written to {output / 'best'}" if best else ""))
+
+
+__all__ = ["missing_scores", "speaks", "validate", "validate_audio"]

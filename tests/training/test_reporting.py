@@ -1,0 +1,89 @@
+"""What a training says on the screen, and what not."""
+
+import re
+
+from lip2wav_hf.errors import missing_extra
+from lip2wav_hf.hub.facts import known_facts
+from lip2wav_hf.train import main
+from lip2wav_hf.training import loop, validation
+
+
+def shown(capsys) -> str:
+    out, err = capsys.readouterr()
+    return out + err
+
+
+def test_a_run_says_what_matters(run_arguments, tmp_path, capsys):
+    output = tmp_path / "run"
+    options = ["--validation_steps", "2", "--save_steps", "3", "--validation_clips", "0"]
+    assert main([*run_arguments, "--output_dir", str(output), *options]) == 0
+    text = shown(capsys)
+    assert re.search(r"^Lip2WavModel with [\d,]+ trainable parameters$", text, re.MULTILINE)
+    assert "5 training clips of synthetic1; 1 validation clips" in text
+    assert "6 steps of 2 clips: 3 epochs of 2 steps; no precision on the CPU" in text
+    assert "validation every 2 steps, a checkpoint every 3 steps\n" in text
+    assert f"output: {output}\n" in text
+    assert re.search(rf"^step 2: loss .*; the best so far, written to {output}/best$", text, re.MULTILINE)
+    assert [int(step) for step in re.findall(r"step (\d+): loss", text)] == [2, 4, 6]
+    assert [int(step) for step in re.findall(r"step (\d+): wrote", text)] == [3, 6]
+    end = text[text.index(f"done: {output}/final") :]
+    assert f"--model {output}/final" in end and "lip2wav speak " in end and "lip2wav evaluate " in end
+    for noise in ("INFO", "accelerate.checkpointing", "Writing model shards", "Loading weights", "Saving"):
+        assert noise not in text
+
+
+def test_short_epochs_are_explained(run_arguments, tmp_path, capsys):
+    assert main([*run_arguments, "--output_dir", str(tmp_path), "--max_steps", "3", "--validation_clips", "0"]) == 0
+    text = shown(capsys)
+    assert "validation every 25 epochs, a checkpoint every 25 epochs (an epoch is short" in text
+    assert "--validation_steps and --save_steps" in text
+    assert text.count("step 3: loss") == 1 and text.count("step 3: wrote") == 1  # at the end all the same
+
+
+def test_missing_measures_are_named_once(run_arguments, tmp_path, capsys, monkeypatch):
+    def missing(extra, purpose, *packages):
+        raise missing_extra(extra, packages[0], purpose)
+
+    monkeypatch.setattr(validation, "require_packages", missing)
+    options = ["--validation_steps", "2", "--validation_clips", "2"]
+    assert main([*run_arguments, "--output_dir", str(tmp_path), *options]) == 0
+    text = shown(capsys)
+    assert text.count("STOI and PESQ of validation clips needs the package evaluate") == 1
+    assert "stoi" not in (tmp_path / "validation.jsonl").read_text()
+
+
+def test_a_stop_says_how_to_go_on(run_arguments, tmp_path, capsys, monkeypatch):
+    step, taken = loop.train_step, []
+
+    def stopping(state, batch):
+        taken.append(batch)
+        state.stop_requested = len(taken) == 3
+        return step(state, batch)
+
+    monkeypatch.setattr(loop, "train_step", stopping)
+    words = [*run_arguments, "--output_dir", str(tmp_path)]
+    assert main(words) == 0
+    text = shown(capsys)
+    assert (
+        f"stopped at step 3; {tmp_path}/checkpoint-3 is written. Go on with the same command and --resume lat" in text
+    )
+    assert "done:" not in text
+    assert known_facts(tmp_path)["training"].startswith("3 steps")
+    assert main([*words, "--resume", "latest", "--validation_clips", "0"]) == 0
+    text = shown(capsys)
+    assert f"resumed from {tmp_path}/checkpoint-3" in text and "going on after step 3" in text and "done:" in text
+
+
+def test_ctrl_c_before_the_first_step_is_no_crash(run_arguments, tmp_path, capsys, monkeypatch):
+    def interrupted(state):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "train", interrupted)
+    assert main([*run_arguments, "--output_dir", str(tmp_path)]) == 130
+    assert "stopped before the first step" in capsys.readouterr().err
+
+
+def test_what_the_training_knows_is_beside_its_models(run_arguments, tmp_path):
+    assert main([*run_arguments, "--output_dir", str(tmp_path), "--max_steps", "2", "--validation_clips", "0"]) == 0
+    facts = known_facts(tmp_path)
+    assert facts["training"].startswith("2 steps") and facts["core_hours"] > 0 and "synthetic1" in facts["data"]
