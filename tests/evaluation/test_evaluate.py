@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -350,6 +351,62 @@ def test_changed_folder_is_scored_anew(tmp_path, speech):
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(EvaluationError, match="file: is a file"):
         evaluate_folders(generated, original, tmp_path / "file", metrics=["stoi"])
+
+
+def test_files_without_a_partner_are_said(tmp_path, speech, capfd):
+    """An original without a generated file, a generated file without an original: never silently out of a mean."""
+    reference = write_folder(tmp_path / "ref", {"a": speech[NAMES[0]], "b": speech[NAMES[1]]})
+    generated = write_folder(tmp_path / "gen", {"b": speech[NAMES[1]], "c": speech[NAMES[2]]})
+    with pytest.raises(EvaluationError, match=r"no original for 1 of 2 generated files: c; .*--skip-missing"):
+        evaluate_folders(generated, reference, tmp_path / "out", metrics=["stoi"])
+    options = {"metrics": ["stoi"], "skip_missing": True, "progress": True, "report": True}
+    results = evaluation.evaluate_folders(generated, reference, tmp_path / "out", **options)
+    assert results["clips"] == results["references_unused"] == results["generated_unused"] == 1
+    told = ("1 of 2 originals have no generated file; not scored: a.", "1 of 2 generated files have no original")
+    pages = [(tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("report.md", "report.html")]
+    for text in (*pages, capfd.readouterr().err):
+        assert all(sentence in text for sentence in told)
+    assert "--skip-missing" in results["command"]
+
+
+def test_folders_are_checked_before_anything_slow_is_loaded(tmp_path, speech):
+    generated = write_folder(tmp_path / "gen", {"b": speech[NAMES[1]]})
+    reference = write_folder(tmp_path / "ref", {"a": speech[NAMES[0]]})
+    code = (
+        "import sys\nfrom lip2wav_hf.evaluation.evaluate import EvaluationError, evaluate_folders\n"
+        f"try:\n    evaluate_folders({str(generated)!r}, {str(reference)!r})\n"
+        "except EvaluationError as error:\n    print(error)\n"
+        "print(sorted({'torch', 'transformers', 'evaluate', 'datasets', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "no original for 1 of 1 generated files: b." in done.stdout and done.stdout.endswith("[]\n")
+
+
+def test_metrics_are_loaded_before_the_clock_starts(tmp_path, corpus, capfd):
+    evaluation.evaluate_model(Recording(), corpus, output_dir=tmp_path, metrics=["stoi"], report=False, limit=1)
+    told = capfd.readouterr().err
+    assert told.index("loading the metrics: stoi") < told.index("0/1")
+    evaluation.evaluate_model(Recording(), corpus, output_dir=tmp_path, metrics=["stoi"], report=False, limit=1)
+    assert "loading" not in capfd.readouterr().err  # all clips are done
+
+
+def test_results_say_what_was_measured_and_how_to_do_it_again(tmp_path, talking_video, tiny_model_dir):
+    """The command in results.json is one that the command line takes, with the part of the data that was measured."""
+    best = shutil.copytree(tiny_model_dir, tmp_path / "runs" / "my voice" / "best")
+    corpus = tiny_corpus(tmp_path / "mine", talking_video)
+    out = tmp_path / "out"
+    results = evaluation.evaluate_model(
+        best, corpus, "validation", ["s1"], out, metrics=["stoi"], limit=1, report=False, progress=False
+    )
+    assert (results["data"], results["split"], results["limit"]) == ("mine", "validation", 1)
+    assert results["title"] == "my voice on mine, split validation" and results["model"] == "my voice"
+    words = shlex.split(results["command"])
+    assert words[:2] == ["lip2wav", "evaluate"] and words[words.index("--model") + 1] == str(best)
+    assert words[words.index("--limit") + 1] == "1" and words[words.index("--speaker") + 1] == "s1"
+    again = CliRunner().invoke(app, [*words[1:], "--json", "--no-report"])
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout)["command"] == results["command"]
+    assert evaluate_model(Recording(), corpus, output_dir=tmp_path / "own", metrics=["stoi"])["command"] is None
 
 
 def test_command(tmp_path, speech):

@@ -102,16 +102,16 @@ def evaluate(
         raise CommandError("--generated and --reference belong together: give both.")
     if generated is not None and (model is not None or data is not None):
         raise CommandError("give --data (and --model), or --generated and --reference, not both.")
-    if generated is None and data is None:
-        raise CommandError("give --data, a GRID folder; or --generated and --reference, two folders of sound.")
     from ..evaluation.evaluate import evaluate_folders, evaluate_model  # needs numpy
 
     rank = int(os.environ.get("RANK", "0"))
     try:
-        if generated is not None:
+        if generated is not None and reference is not None:
             results = evaluate_folders(generated, reference, output, skip_missing=skip_missing, **shared)
-        else:
+        elif data is not None:
             results = evaluate_model(model, data, split, speaker, output, batch_size=batch_size, **own, **shared)
+        else:
+            raise CommandError("give --data, a GRID folder; or --generated and --reference, two folders of sound.")
     except (ValueError, OSError) as error:
         if rank == 0:
             raise

@@ -232,10 +232,11 @@ def _shift_notes(overall: Mapping[str, Any]) -> list[str]:
 
 
 def _machine_note(computer: dict[str, Any]) -> str:
+    threads = computer["torch_threads"]
     return (
         f"Machine: {computer['cpu']}, {computer['cores']} cores, "
         + (f"{computer['accelerator']}, " if computer["accelerator"] else "")
-        + f"torch {computer['torch']} with {computer['torch_threads']} threads; "
+        + f"torch {computer['torch']} with {threads} thread{'s' * (threads != 1)}; "
         + f"load average {computer['load_average']}."
     )
 

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,9 +85,9 @@ def load_pipeline(model: Any, device: str | int | None, dtype: str | None) -> tu
     start = time.perf_counter()
     from transformers import pipeline
 
-    options = {"model": str(folder), "device": device, "dtype": dtype}
+    options: dict[str, Any] = {"task": "video-to-speech", "model": str(folder), "device": device, "dtype": dtype}
     try:
-        pipe = pipeline("video-to-speech", **{key: value for key, value in options.items() if value is not None})
+        pipe = pipeline(**{key: value for key, value in options.items() if value is not None})
     except (OSError, KeyError, RuntimeError) as error:
         raise EvaluationError(f"the model {model} cannot be loaded: {error}") from error
     return pipe, time.perf_counter() - start
@@ -201,7 +201,7 @@ def _speak(
 
 
 @contextlib.contextmanager
-def _quiet(pipe: Any) -> Iterator[None]:
+def _quiet(pipe: Any) -> Generator[None]:
     """Keep back a pipeline's warnings about doubtful clips: the table has the numbers."""
     logger = logging.getLogger(type(pipe).__module__)
     level = logger.level

@@ -40,6 +40,7 @@ SHOWN_CLIPS = 3  # best, median and worst each
 RANKED_BY = ("estoi", "stoi", "pesq_wb", "pesq_nb", "corr2d")  # the first that there is
 CONFUSED = ("judge", "text")  # whose confusions are drawn
 HEARD_TITLES = {"judge": "judge hears", "floor": "judge hears in the original", "text": "text head"}
+NO_BREAK, JOINER = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 Sounds = Mapping[Key, Mapping[str, Path]]
@@ -61,7 +62,7 @@ def html_report(rows: Sequence[ClipRow], results: dict[str, Any], sounds: Sounds
     environment = Environment(
         loader=PackageLoader("lip2wav_hf", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "together": _together}
     published = {"headings": HEADINGS, "rows": [row.cells() for row in PUBLISHED], "note": NOTE}
     return environment.get_template(TEMPLATE).render(
         results=results,
@@ -80,6 +81,12 @@ def html_report(rows: Sequence[ClipRow], results: dict[str, Any], sounds: Sounds
         notes=notes(results),
         max_shift=f"{1000 * MAX_SHIFT_SECONDS:.0f}",
     )
+
+
+def _together(text: str) -> str:
+    """A number with its interval, which a narrow table breaks before the interval only."""
+    value, parenthesis, rest = text.partition("(")
+    return value + (parenthesis + rest).replace(" – ", f"{NO_BREAK}–{JOINER}{NO_BREAK}")
 
 
 def _facts(results: dict[str, Any]) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ class SoundMetric(evaluate.Metric):
         module_description, module_citation, module_inputs (`str`): texts of the module.
         module_urls (`tuple[str, ...]`): where more is said.
         scores (`tuple[str, ...]`): keys of `score` whose means are returned.
-        score (`Callable`): static method of one pair (or one sound), its sampling rate, its number and options.
+        score (`Callable`): static method of one pair (or one sound), `sampling_rate`, `index` and options.
         paired (`bool`): whether `references` are waveforms that it takes.
     """
 
@@ -52,11 +52,9 @@ class SoundMetric(evaluate.Metric):
             reference_urls=list(self.module_urls),
         )
 
-    def _compute(
-        self, *, predictions: Sequence = (), references: Sequence = (), sampling_rate: int, **options: Any
-    ) -> dict[str, Any]:
+    def _compute(self, *, predictions: Sequence = (), references: Sequence = (), **options: Any) -> dict[str, Any]:
         sounds = zip(predictions, references, strict=True) if self.paired else zip(predictions)
-        clips = [self.score(*some, sampling_rate, index=index, **options) for index, some in enumerate(sounds)]
+        clips = [self.score(*some, index=index, **options) for index, some in enumerate(sounds)]
         return summarize_clips(clips, self.scores)
 
 

@@ -58,11 +58,12 @@ def score_sounds(score: Callable, generated: Sound, original: Sound = None, pair
     """
     from lip2wav_hf.metrics.waveforms import resample
 
-    waveforms = list(as_waveform(generated, "the generated sound"))
+    prediction, rate = as_waveform(generated, "the generated sound")
+    sounds = [prediction]
     if pair:
         reference, reference_rate = as_waveform(original, "the original")
-        waveforms.insert(1, resample(reference, reference_rate, waveforms[1]))
-    scores = score(*waveforms, **options)
+        sounds.append(resample(reference, reference_rate, rate))
+    scores = score(*sounds, rate, **options)
     return {
         key: (None if np.isnan(value) else round(value, 4)) if isinstance(value, float) else value
         for key, value in scores.items()

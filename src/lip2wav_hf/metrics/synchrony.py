@@ -9,7 +9,6 @@ mouth says they belong, they can be learnt sharply.
 from __future__ import annotations
 
 import logging
-import os
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -34,7 +33,7 @@ MIN_CONFIDENCE = 0.1  # below it no shift stands out: the clip stays as it is
 
 @cache
 def load_sync_network(
-    sync_network: str | os.PathLike = SYNC_CHECKPOINT,
+    sync_network: str | Path = SYNC_CHECKPOINT,
 ) -> tuple[Lip2WavSyncNet, LogMelSpectrogram, Lip2WavFeatureExtractor]:
     """The sync network of a folder or Hub repo (the bundled one by default), its log-mel spectrogram and its feature
     extractor: loaded once a process."""
@@ -43,7 +42,7 @@ def load_sync_network(
 
 
 @lru_cache(maxsize=1)
-def mouth_regions(video: str | os.PathLike) -> np.ndarray | None:
+def mouth_regions(video: str | Path) -> np.ndarray | None:
     """Gray mouth regions of a video as the bundled sync network sees them; `None` where there is no face. The last
     answer is kept."""
     try:
@@ -54,7 +53,7 @@ def mouth_regions(video: str | os.PathLike) -> np.ndarray | None:
 
 @torch.no_grad()
 def find_sound_offset(
-    regions: np.ndarray, waveform: np.ndarray, sync_network: str | os.PathLike = SYNC_CHECKPOINT
+    regions: np.ndarray, waveform: np.ndarray, sync_network: str | Path = SYNC_CHECKPOINT
 ) -> tuple[float, float]:
     """
     By how much a sound is late, as a sync network finds.
@@ -67,7 +66,7 @@ def find_sound_offset(
             Gray pictures of the mouth, 48 x 72 pixels, at 25 frames/s, as `Lip2WavFeatureExtractor.extract` returns
             them; 25 frames or more.
         waveform (`np.ndarray`, shape `(samples,)`): the sound at 16 kHz, full scale at 1.
-        sync_network (`str` or `os.PathLike`, *optional*): folder or Hub repo of the network; the bundled one by
+        sync_network (`str` or `Path`, *optional*): folder or Hub repo of the network; the bundled one by
             default.
 
     Returns:

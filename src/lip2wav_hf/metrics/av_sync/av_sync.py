@@ -11,6 +11,7 @@ import datasets
 import evaluate
 import numpy as np
 import torch
+from evaluate.utils.file_utils import add_start_docstrings
 from numpy.typing import ArrayLike
 
 from lip2wav_hf.errors import Lip2WavError
@@ -65,7 +66,7 @@ class MouthCropsError(Lip2WavError):
 def av_sync_clip(
     waveform: ArrayLike,
     sampling_rate: int,
-    video: str | os.PathLike | bytes | BinaryIO | None = None,
+    video: str | os.PathLike[str] | bytes | BinaryIO | None = None,
     mouth_crops: ArrayLike | None = None,
     index: int | None = None,
 ) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def av_sync_clip(
 
 
 def _mouth_crops(
-    video: str | os.PathLike | bytes | BinaryIO | None,
+    video: str | os.PathLike[str] | bytes | BinaryIO | None,
     mouth_crops: ArrayLike | None,
     extractor: Lip2WavFeatureExtractor,
     name: str,
@@ -137,7 +138,7 @@ def _mouth_crops(
     """Crops `(frames, crop_height, crop_width)` of a video, or the given ones, checked."""
     if (video is None) == (mouth_crops is None):
         raise MouthCropsError(f"{name}: give either a video or its mouth crops.")
-    if mouth_crops is None:
+    if video is not None:
         return extractor.center_crop(extractor.extract(video).regions)
     crops = np.asarray(mouth_crops)
     smallest = (extractor.crop_height, extractor.crop_width)
@@ -170,7 +171,7 @@ def score_clip(pair: SoundPair) -> dict[str, Any]:
     }
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+@add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
 class AvSync(evaluate.Metric):
     """Offset and confidence between mouths and sounds."""
 
@@ -188,7 +189,7 @@ class AvSync(evaluate.Metric):
             reference_urls=["https://www.robots.ox.ac.uk/~vgg/software/lipsync/"],
         )
 
-    def _compute(
+    def _compute(  # ty: ignore[incompatible-method-override]
         self, predictions: list, references: list[str], sampling_rate: int, mouth_crops: list | None = None
     ) -> dict[str, Any]:
         if mouth_crops is not None and len(mouth_crops) != len(predictions):

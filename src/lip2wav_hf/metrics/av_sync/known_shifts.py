@@ -10,6 +10,8 @@ shows what confidence a wrong sound gets.
 import argparse
 import json
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
+from lip2wav_hf.metrics.waveforms import WaveformError
 
 
 SHIFTS = range(-5, 6)
@@ -33,13 +36,13 @@ def put_off(waveform: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(waveform[samples:], (0, samples))
 
 
-def measure_shifts(clips: list[Clip], shifts=SHIFTS) -> dict:
+def measure_shifts(clips: list[Clip], shifts: Sequence[int] = SHIFTS) -> dict[str, Any]:
     """
     Offsets found for known shifts of clips.
 
     Args:
         clips (`list[Clip]`): real clips, whose own offset is about 0.
-        shifts (iterable of `int`, *optional*, defaults to -5 … 5): in video frames, positive for a late sound.
+        shifts (sequence of `int`, *optional*, defaults to -5 … 5): in video frames, positive for a late sound.
 
     Returns:
         `dict`: `clips` and `shifts` (int, their numbers), `found` (share of all pairs of clip and shift found to
@@ -48,12 +51,17 @@ def measure_shifts(clips: list[Clip], shifts=SHIFTS) -> dict:
         for which every shift is), `own_offsets` (dict: how many clips have which offset as they are), `confidence`
         and `wrong_sound_confidence` (float, means), `right_sound_preferred` (share of clips whose own sound gets the
         higher confidence).
-    """
-    extractor = Lip2WavFeatureExtractor()
-    regions = [extractor.extract(str(clip.video)).regions for clip in clips]
-    waveforms = [read_audio(clip.video, SAMPLING_RATE) for clip in clips]
 
-    def sync(number: int, waveform: np.ndarray) -> dict:
+    Raises:
+        WaveformError: for no clip, or one without sound.
+    """
+    if not clips:
+        raise WaveformError("there is no clip whose sound could be put off.")
+    extractor = Lip2WavFeatureExtractor()
+    regions = [extractor.extract(clip.source).regions for clip in clips]
+    waveforms = [_sound(clip) for clip in clips]
+
+    def sync(number: int, waveform: np.ndarray) -> dict[str, Any]:
         return av_sync_clip(waveform, SAMPLING_RATE, mouth_crops=regions[number], index=number)
 
     errors = np.array(
@@ -76,7 +84,7 @@ def measure_shifts(clips: list[Clip], shifts=SHIFTS) -> dict:
             speaker: float(found[[clip.speaker == speaker for clip in clips]].mean()) for speaker in speakers
         },
         "clips_always_found": float(found.all(1).mean()),
-        "own_offsets": {str(int(k)): n for k, n in sorted(Counter(result["offset"] for result in own).items())},
+        "own_offsets": {str(int(k)): n for k, n in sorted(_offsets(own).items())},
         "confidence": float(np.mean([result["confidence"] for result in own])),
         "wrong_sound_confidence": float(np.mean(wrong)),
         "right_sound_preferred": float(
@@ -85,13 +93,25 @@ def measure_shifts(clips: list[Clip], shifts=SHIFTS) -> dict:
     }
 
 
+def _sound(clip: Clip) -> np.ndarray:
+    waveform = read_audio(clip.source, SAMPLING_RATE)
+    if waveform is None:
+        raise WaveformError(f"{clip.key}: the video has no sound.")
+    return waveform
+
+
+def _offsets(results: list[dict[str, Any]]) -> Counter[float]:
+    """How many clips have which offset; those without one are left out."""
+    return Counter(result["offset"] for result in results if not np.isnan(result["offset"]))
+
+
 def _another(clips: list[Clip], number: int) -> int:
     """The next clip by another speaker; the next of all if there is only one."""
     numbers = [(number + step) % len(clips) for step in range(1, len(clips) + 1)]
     return next((other for other in numbers if clips[other].speaker != clips[number].speaker), numbers[0])
 
 
-def main():
+def main() -> None:
     """The command line: prints JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="folder laid out as GRID, with splits.json")

@@ -83,7 +83,7 @@ def cochlear_filters() -> np.ndarray:
     frequencies = np.fft.rfftfreq(DESIGN_LENGTH, 1 / SAMPLING_RATE)
     frequencies[0] = frequencies[1]
     octaves = np.log2(frequencies / CHARACTERISTIC_FREQUENCIES[:, None])
-    log_magnitude = np.interp(octaves, *zip(*RESPONSE, strict=True)) * np.log(10) / 20
+    log_magnitude = np.interp(octaves, *np.array(RESPONSE).T) * np.log(10) / 20
     cepstrum = irfft(log_magnitude, DESIGN_LENGTH, axis=1)
     cepstrum[:, 1 : DESIGN_LENGTH // 2] *= 2
     cepstrum[:, DESIGN_LENGTH // 2 + 1 :] = 0

@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
+from evaluate.utils.file_utils import add_start_docstrings
 from numpy.typing import ArrayLike
 from pocketsphinx import Decoder
 
@@ -206,7 +207,7 @@ def score_clip(pair: SoundPair) -> dict[str, Any]:
     return scores | ({"wer_compat": utterance_wer(sentence, transcript)} if pair.compat else {})
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+@add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
 class GridWer(evaluate.Metric):
     """Word error rate of GRID sentences, from waveforms (through the recogniser) or from transcripts."""
 
@@ -225,7 +226,7 @@ class GridWer(evaluate.Metric):
             reference_urls=["https://github.com/cmusphinx/pocketsphinx", "https://zenodo.org/records/3625687"],
         )
 
-    def _compute(
+    def _compute(  # ty: ignore[incompatible-method-override]
         self,
         predictions: list,
         references: list[str],
@@ -235,8 +236,6 @@ class GridWer(evaluate.Metric):
     ) -> dict[str, Any]:
         references = [check_sentence(sentence, index) for index, sentence in enumerate(references)]
         from_sound = not all(isinstance(prediction, str) for prediction in predictions)
-        if sampling_rate is None and (from_sound or reference_waveforms is not None):
-            raise ValueError("sampling_rate is missing: give the rate of the waveforms, in Hz.")
         if from_sound:
             transcripts = _hear(predictions, sampling_rate, "prediction")
         else:
@@ -250,7 +249,9 @@ class GridWer(evaluate.Metric):
         return result | _beside_originals(references, originals, transcripts, compat)
 
 
-def _hear(waveforms: list, sampling_rate: int, name: str) -> list[str]:
+def _hear(waveforms: list, sampling_rate: int | None, name: str) -> list[str]:
+    if sampling_rate is None:
+        raise WaveformError("sampling_rate is missing: give the rate of the waveforms, in Hz.")
     recognizer = GridRecognizer()
     return [
         recognizer.transcribe(waveform, sampling_rate, f"{name} {index}") for index, waveform in enumerate(waveforms)

@@ -62,7 +62,7 @@ def _resemblyzer():
     if needs_stand_in:
         # webrtcvad asks pkg_resources, which setuptools dropped in version 82, for its own version.
         stand_in = types.ModuleType("pkg_resources")
-        stand_in.get_distribution = importlib.metadata.distribution
+        vars(stand_in)["get_distribution"] = importlib.metadata.distribution
         sys.modules["pkg_resources"] = stand_in
     try:
         with warnings.catch_warnings():
