@@ -5,4 +5,6 @@ import typer
 from ..commands.evaluate import evaluate
 
 
-typer.run(evaluate)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.command()(evaluate)
+app()

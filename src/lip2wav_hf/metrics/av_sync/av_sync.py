@@ -189,7 +189,7 @@ class AvSync(evaluate.Metric):
             reference_urls=["https://www.robots.ox.ac.uk/~vgg/software/lipsync/"],
         )
 
-    def _compute(  # ty: ignore[incompatible-method-override]
+    def _compute(
         self, predictions: list, references: list[str], sampling_rate: int, mouth_crops: list | None = None
     ) -> dict[str, Any]:
         if mouth_crops is not None and len(mouth_crops) != len(predictions):

@@ -226,7 +226,7 @@ class GridWer(evaluate.Metric):
             reference_urls=["https://github.com/cmusphinx/pocketsphinx", "https://zenodo.org/records/3625687"],
         )
 
-    def _compute(  # ty: ignore[incompatible-method-override]
+    def _compute(
         self,
         predictions: list,
         references: list[str],
