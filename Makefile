@@ -57,11 +57,11 @@ docs: $(DEV)  ## build the documentation into out/docs (open out/docs/index.html
 docs-serve: $(DEV)  ## show the documentation on http://127.0.0.1:8000, rebuilt as it is edited
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-# Before `make test` has made the development environment, types of other libraries are unknown and left alone.
+# Types are those that the libraries of the development environment declare: without it, only style is checked.
 quality: $(CHECKERS)  ## check style, format and types without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/ty check $(if $(wildcard $(DEV)),,--ignore unresolved-import)
+	@if [ -e $(DEV) ]; then echo $(BIN)/ty check; $(BIN)/ty check; else echo "types are not checked: make install first"; fi
 
 style: $(CHECKERS)  ## put style and format right
 	$(BIN)/ruff check --fix .

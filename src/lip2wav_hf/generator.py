@@ -513,6 +513,7 @@ class SpeechGenerator:
 
     config: Lip2WavConfig
     training: bool
+    __call__: Callable[..., Any]  # torch's, around `forward`
 
     def add_layers(self, config: Lip2WavConfig) -> None:
         """Make the layers that the configuration asks for; called once, by the module's `__init__`."""

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def process_pool(number: int) -> ProcessPoolExecutor:
 
 
 @contextlib.contextmanager
-def worker_processes(number: int, chunksize: int = 1) -> Iterator[Callable[..., Iterable]]:
+def worker_processes(number: int, chunksize: int = 1) -> Generator[Callable[..., Iterable]]:
     """
     A `map` over worker processes, or in this process if one is enough.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ class VideoToSpeechPipeline(Pipeline):
     @property
     def _speaker(self) -> Speaker:
         """The steps, with the model and the extractor that the pipeline has at the moment."""
-        return Speaker(self.model, self.feature_extractor)
+        return Speaker(self.model, cast(Any, self.feature_extractor))
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
         """

@@ -206,7 +206,12 @@ class Speaker:
             `dict`: `pixel_values_videos` `(1, frames, 1, height, width)`, `frame_mask` `(1, frames)`, perhaps
             `speaker_embedding` `(1, size)`; and what [`finish`] needs as `clip`.
         """
-        clip = {"fps": fps, "landmarks": landmarks, "mouth_boxes": mouth_boxes, "speaker_embedding": speaker_embedding}
+        clip: dict[str, Any] = {
+            "fps": fps,
+            "landmarks": landmarks,
+            "mouth_boxes": mouth_boxes,
+            "speaker_embedding": speaker_embedding,
+        }
         clip.update(_as_clip(video))
         embedding = clip.pop("speaker_embedding")
         video = clip.pop("video")

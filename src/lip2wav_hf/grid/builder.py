@@ -173,7 +173,7 @@ class Grid(datasets.GeneratorBasedBuilder):
                 generators.append(datasets.SplitGenerator(name=split, gen_kwargs=kwargs))
         return generators
 
-    def _generate_examples(  # ty: ignore[incompatible-method-override]  # its keywords are those of gen_kwargs
+    def _generate_examples(  # its keywords are those of gen_kwargs
         self, shards: list[list[Clip]], split: str
     ) -> Iterator[tuple[Key, dict[str, Any]]]:
         """Examples of the usable clips, checked one after the other; what is wrong with the others is kept."""

@@ -69,7 +69,9 @@ def average_weights(models: Sequence[Weights], shares: Sequence[float]) -> Weigh
     average = dict(models[-1])
     for name, value in average.items():
         if value.is_floating_point():
-            total = sum(share * weights[name].to(torch.float64) for share, weights in zip(shares, models, strict=True))
+            total = torch.zeros_like(value, dtype=torch.float64)
+            for share, weights in zip(shares, models, strict=True):
+                total += share * weights[name].to(torch.float64)
             average[name] = total.to(value.dtype)
     return average
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any, cast
 
 from accelerate import skip_first_batches
 from tqdm.auto import tqdm
@@ -83,7 +84,7 @@ def _validate_and_save(run: _Run) -> None:
 def _train_epoch(run: _Run) -> None:
     """The rest of the current epoch."""
     state, progress, loader = run.state, run.state.progress, run.state.train_loader
-    loader.set_epoch(progress.epoch)
+    cast(Any, loader).set_epoch(progress.epoch)  # accelerate's, which shuffles by epoch
     state.training_clips.set_epoch(progress.epoch)
     batches = skip_first_batches(loader, progress.step_in_epoch) if progress.step_in_epoch else loader
     state.objective.train()
@@ -113,7 +114,7 @@ def _report_losses(state: State, losses: dict[str, float], bar: tqdm) -> None:
     bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
     if state.arguments.with_tracking:
         progress = state.progress
-        values = {f"train/{name}": value for name, value in losses.items()}
+        values: dict[str, Any] = {f"train/{name}": value for name, value in losses.items()}
         values |= {
             "learning_rate": state.scheduler.get_last_lr()[0],
             "seconds_a_batch": progress.seconds / progress.batches,

@@ -153,7 +153,7 @@ class GeneratorObjective(TextObjective):
         critic_samples: int = 0,
     ):
         super().__init__(model, weights)
-        config = cast(Lip2WavConfig, model.config)
+        config = model.config
         self.critic_samples = critic_samples
         self.perceptual = PerceptualLosses(speech_encoder, weights) if speech_encoder is not None else None
         if config.decoder_type == "istft":

@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import textwrap
 import typing
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from transformers import HfArgumentParser
 
@@ -72,7 +72,7 @@ class TrainingParser(HfArgumentParser):
 
     def __init__(self) -> None:
         super().__init__(
-            SECTIONS,
+            cast(Any, SECTIONS),
             prog="lip2wav train",
             usage="lip2wav train RECIPE [--option value ...]\n"
             "       lip2wav train --list\n"
@@ -90,7 +90,7 @@ class TrainingParser(HfArgumentParser):
         for field in dataclasses.fields(dtype):
             field.type = types[field.name]
             before = len(group._group_actions)
-            self._parse_dataclass_field(group, field)
+            self._parse_dataclass_field(cast(argparse.ArgumentParser, group), field)  # it adds arguments to it only
             for number, action in enumerate(group._group_actions[before:]):
                 # Further spellings are still understood: argparse keeps them elsewhere.
                 action.option_strings = action.option_strings[:1]
@@ -132,9 +132,10 @@ def parse_arguments(arguments: list[str]) -> TrainingArguments:
     parser = TrainingParser()
     if arguments and not arguments[0].startswith("-"):
         arguments = _words(arguments[0], parser) + arguments[1:]
-    *sections, rest = parser.parse_args_into_dataclasses(
+    parsed: tuple[Any, ...] = parser.parse_args_into_dataclasses(
         arguments, return_remaining_strings=True, look_for_args_file=False
     )
+    *sections, rest = parsed
     if rest:
         raise TrainingError(_unknown(rest[0].partition("=")[0], parser.names))
     for section in sections:

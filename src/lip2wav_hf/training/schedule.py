@@ -32,7 +32,7 @@ class Interval:
             return False
         if self.steps is not None:
             return progress.step % self.steps == 0
-        return progress.step_in_epoch == 0 and progress.epoch % self.epochs == 0
+        return progress.step_in_epoch == 0 and progress.epoch % (self.epochs or 1) == 0
 
     def __str__(self) -> str:
         count, unit = (self.steps, "step") if self.steps is not None else (self.epochs, "epoch")

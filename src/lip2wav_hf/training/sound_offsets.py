@@ -54,7 +54,7 @@ def find_sound_offsets(
         rate = network.config.sampling_rate
         files = prepare_clips(missing, extractor, cache_dir, rate, num_workers, progress).files
         with worker_processes(num_workers, chunksize=4) as map_:
-            offsets = map_(partial(_cached_offset, sync_network=sync_network), files.values())
+            offsets = map_(partial(_cached_offset, sync_network=os.fspath(sync_network)), files.values())
             found = tqdm(offsets, "sound offsets", len(files), disable=not progress)
             known |= dict(zip(files, found, strict=True))
         write_json(path, known, indent=0, sort_keys=True)
@@ -67,7 +67,7 @@ def find_sound_offsets(
     return offsets
 
 
-def _cached_offset(path: Path, sync_network: str | os.PathLike) -> float:
+def _cached_offset(path: Path, sync_network: str) -> float:
     clip = read_cached_clip(path)
     offset, confidence = find_sound_offset(clip.regions, clip.waveform.astype(np.float32) / 32767, sync_network)
     return offset if confidence >= MIN_CONFIDENCE else 0.0

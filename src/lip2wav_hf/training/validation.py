@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import MissingExtraError, require_packages
+from ..generator import Word
 from ..modeling_lip2wav import Lip2WavModel
 from ..plotting import draw_speech
 from .checkpoints import save_model
@@ -79,7 +80,7 @@ def _score(sound: np.ndarray, original: np.ndarray, sampling_rate: int) -> dict[
 
 
 def _show(
-    state: State, name: str, sound: np.ndarray, original: np.ndarray, words: list[dict], pixels: torch.Tensor
+    state: State, name: str, sound: np.ndarray, original: np.ndarray, words: list[Word], pixels: torch.Tensor
 ) -> None:
     """Sound, spectrogram and every eighth mouth crop of a clip, for TensorBoard."""
     writer = state.accelerator.get_tracker("tensorboard", unwrap=True)
