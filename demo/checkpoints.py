@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from lip2wav_hf import VideoToSpeechPipeline
-from lip2wav_hf.commands.speak import load_pipeline
+from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavModel, VideoToSpeechPipeline
 from lip2wav_hf.models import ModelError, bundled_models, find_model
+from lip2wav_hf.speaking import usable_device
 
 
 ENVIRONMENT = "LIP2WAV_CHECKPOINTS"  # folders and repositories, separated by commas or white space
@@ -53,4 +53,12 @@ def load_checkpoints(extra: list[str], device: str | None = None) -> dict[str, V
     Raises:
         Lip2WavError: as for [`checkpoint_folders`], and for weights that do not load.
     """
-    return {name: load_pipeline(folder, device) for name, folder in checkpoint_folders(extra).items()}
+    place = usable_device(device)
+    return {
+        name: VideoToSpeechPipeline(
+            model=Lip2WavModel.from_pretrained(folder, dtype="auto"),
+            feature_extractor=Lip2WavFeatureExtractor.from_pretrained(folder),
+            device=place,
+        )
+        for name, folder in checkpoint_folders(extra).items()
+    }

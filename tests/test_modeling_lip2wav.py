@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel
 from lip2wav_hf.generator import best_path
@@ -270,3 +271,16 @@ def test_the_2019_preset_speaks_at_50_khz():
     assert (config.decoder_type, config.sampling_rate, config.samples_per_frame) == ("frame", 50000, 2000)
     output = build(config)(torch.zeros(1, 3, 1, 96, 128))
     assert output.waveform.shape == (1, 6000)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_weights_are_saved_as_small_as_they_are_exact(tmp_path, dtype):
+    """A published model, saved in half precision and loaded as float32, does not grow by being saved again."""
+    model = Lip2WavModel(Lip2WavConfig(**CONFIGS["istft"])).to(dtype).float()
+    model.save_pretrained(tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    assert {each.dtype for each in saved.values() if each.is_floating_point()} == {dtype}
+    again = Lip2WavModel.from_pretrained(tmp_path, dtype="auto")
+    assert again.dtype == torch.float32
+    for name, weights in model.state_dict().items():
+        assert torch.equal(weights, again.state_dict()[name]), name

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavSoundConfig, Lip2WavSyncNetConfig
@@ -378,6 +377,8 @@ class LogMelSpectrogram(nn.Module):
     third_octaves: torch.Tensor
 
     def __init__(self, config: Lip2WavSoundConfig):
+        from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz  # speaking needs none
+
         super().__init__()
         self.config = config
         filters = mel_filter_bank(

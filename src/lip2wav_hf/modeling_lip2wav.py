@@ -30,7 +30,14 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
     _auto_class = "AutoModel"
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
-        """Save weights, configuration and code, see `PreTrainedModel.save_pretrained`; whoever may read them, can."""
+        """
+        Save weights, configuration and code, see `PreTrainedModel.save_pretrained`.
+
+        Weights that a type of half the size holds exactly, such as those of a published model, are saved in it.
+        Whoever may read other new files there may read them.
+        """
+        if not args and kwargs.get("state_dict") is None:
+            kwargs["state_dict"] = _smallest(self.state_dict())
         super().save_pretrained(save_directory, *args, **kwargs)
         for path in Path(save_directory).glob("*.safetensors"):  # which are written for their owner alone
             follow_umask(path)
@@ -110,6 +117,15 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
             and the mean probability of the word over its frames.
         """
         return decode_words(text_logits, frame_mask, self.config)
+
+
+def _smallest(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights, as float16 or bfloat16 where not a single one changes by that."""
+    for dtype in (torch.float16, torch.bfloat16):
+        smaller = {name: each.to(dtype) if each.dtype == torch.float32 else each for name, each in weights.items()}
+        if all(torch.equal(smaller[name].to(each.dtype), each) for name, each in weights.items()):
+            return smaller
+    return weights
 
 
 class Lip2WavModel(SpeechGenerator, Lip2WavPreTrainedModel):

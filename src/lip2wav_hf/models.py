@@ -162,11 +162,9 @@ def find_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -> 
     name, place = os.fspath(model), locate_model(model, model_type)
     folder = place if isinstance(place, Path) else _download(place, model_type)
     if not (folder / "config.json").is_file():
-        inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
-        advice = f"In it are {', '.join(inner)}: name one, such as {folder / inner[0]}." if inner else ""
         raise ModelError(
             f"model {name}: there is no config.json in it, so it is not a saved model. "
-            f"{advice or _choices(model_type)}"
+            f"{_models_nearby(folder) or _choices(model_type)}"
         )
     found = read_json(folder / "config.json", ModelError)
     found = found.get("model_type") if isinstance(found, dict) else None
@@ -187,6 +185,18 @@ def find_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -> 
 def weight_files(folder: Path) -> list[Path]:
     """The files of weights in a model's folder."""
     return sorted(folder.glob("model*.safetensors"))
+
+
+def _models_nearby(folder: Path) -> str:
+    """What to name instead of the folder of a training, or of a checkpoint in it; empty if there is nothing."""
+    is_checkpoint = folder.name.startswith("checkpoint-")
+    run = folder.absolute().parent if is_checkpoint else folder
+    found = sorted(path.parent.name for path in run.glob("*/config.json"))
+    if not found:
+        return ""
+    place = "It is for resuming a training. Beside it" if is_checkpoint else "In it"
+    example = (folder.parent if is_checkpoint else folder) / found[0]
+    return f"{place} are {', '.join(found)}: name one, such as {example}."
 
 
 def _choices(model_type: str | None) -> str:

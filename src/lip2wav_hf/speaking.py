@@ -21,7 +21,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .configuration_lip2wav import Lip2WavConfig
-from .errors import WeightsError, check_fit
+from .errors import Lip2WavError, WeightsError, check_fit, one_line
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .generator import SpeechGenerator, Word
 from .grammar import VOCABULARY
@@ -158,10 +158,9 @@ class Speaker:
         Raises:
             WeightsError: if the weights do not fit.
             OSError: if a file is missing.
+            Lip2WavError: if the device cannot be used.
         """
-        if device is None:
-            device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
-        model = Generator.from_folder(folder, dtype).to(device)
+        model = Generator.from_folder(folder, dtype).to(usable_device(device))
         return cls(model, Lip2WavFeatureExtractor.from_pretrained(folder))
 
     @torch.inference_mode()
@@ -311,6 +310,27 @@ class Speaker:
         return doubts
 
 
+def usable_device(device: str | torch.device | None = None) -> torch.device:
+    """
+    Where to calculate.
+
+    Args:
+        device (`str` or `torch.device`, *optional*): such as `"cpu"` or `"cuda:1"`; by default an accelerator, if
+            there is one.
+
+    Raises:
+        Lip2WavError: if it cannot be used here.
+    """
+    if device is None:
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
+    try:
+        return torch.zeros(1, device=device).device
+    except Exception as error:
+        cause = one_line(error).split(". ")[0]
+        raise Lip2WavError(f"--device {device}: it cannot be used here ({cause}). Use --device cpu.") from error
+
+
 def _batch(prepared: list[dict[str, Any]]) -> dict[str, Any]:
     """Inputs of several clips as one batch, shorter ones padded behind their end."""
     batch: dict[str, Any] = {"clip": [inputs["clip"] for inputs in prepared]}
@@ -366,4 +386,5 @@ __all__ = [
     "Generator",
     "Speaker",
     "SpokenVideo",
+    "usable_device",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,58 +13,170 @@ import typer
 
 from ..errors import one_line
 from ..files import read_json
+from ..metrics.registry import SUMMARY, TILES
 from ..models import DEFAULT_MODEL, find_model, weight_files
 from .messages import CommandError, reporting
+from .options import ModelOption, complete_model
+
+
+@dataclass(frozen=True)
+class Result:
+    """A measured result in a model card: `metric` is its key in results.json, `value` as measured (a rate, not %)."""
+
+    metric: str
+    name: str
+    value: float | str
+    dataset: str
+    split: str
+
+    @property
+    def shown(self) -> str:
+        """The value as tables show it, with its unit."""
+        number = SUMMARY.get(self.metric)
+        if isinstance(self.value, str):
+            return self.value
+        if number is None:
+            return f"{self.value:g}"
+        unit = number.unit if number.unit in ("%", "dB", "ms") else ""
+        return f"{number.show(self.value)} {unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """
+    What `lip2wav info --json` prints of a model.
+
+    Attributes:
+        parameters (`int`): how many numbers the weights are.
+        weights (`list[str]`): types that they are saved in, such as `"F16"`.
+        bytes (`int`): size of the weights.
+        sampling_rate (`int`): in Hz.
+        frame_rate (`float`): in frames/s.
+        crop_width, crop_height (`int`): of the mouth crops, in pixels.
+        results (`list[Result]`): of the model card.
+        remark (`str`): why there are no results; empty if there are.
+    """
+
+    model: str
+    folder: str
+    architecture: str
+    decoder_type: str
+    parameters: int
+    weights: list[str]
+    bytes: int
+    sampling_rate: int
+    frame_rate: float
+    crop_width: int
+    crop_height: int
+    vocabulary: list[str]
+    results: list[Result]
+    remark: str
 
 
 @reporting
 def info(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="A bundled model, a folder, or a repository on the Hugging Face Hub."),
-    ] = DEFAULT_MODEL,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
-):
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="As --model.", show_default=False, autocompletion=complete_model),
+    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    all_results: Annotated[bool, typer.Option("--all", help="Print all results of the model card.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object, with all results.")] = False,
+) -> None:
     """
     Describe a model.
 
-    Architecture, size, rates, vocabulary, and the measured results of its model card.
+    Architecture, size, rates, vocabulary, and the main results of its model card.
 
     \b
     Examples:
       lip2wav info
-      lip2wav info runs/my-voice/best --json
+      lip2wav info --model runs/my-voice/best --all
     """
-    facts = describe_model(find_model(model))
-    if as_json:
-        print(json.dumps(facts))
-        return
+    if name is not None and model not in (DEFAULT_MODEL, name):
+        raise CommandError(f"two models are named, {name} and {model}. Name one.")
+    facts = describe_model(find_model(name or model))
+    print(json.dumps(asdict(facts)) if as_json else report(facts, all_results))
+
+
+def report(facts: ModelFacts, all_results: bool = False) -> str:
+    """The facts for people."""
     lines = {
-        "model": [f"{facts['model']} ({facts['folder']})"],
-        "architecture": [f"{facts['architecture']}, decoder {facts['decoder_type']}"],
-        "parameters": [f"{facts['parameters'] / 1e6:.2f} million ({', '.join(facts['weights'])})"],
-        "size": [f"{facts['bytes'] / 1e6:.1f} MB"],
-        "sampling rate": [f"{facts['sampling_rate']} Hz"],
-        "frame rate": [f"{facts['frame_rate']:g} frames/s"],
-        "mouth crops": [f"{facts['crop_width']} x {facts['crop_height']} pixels"],
-        "vocabulary": textwrap.wrap(f"{len(facts['vocabulary'])} words: {', '.join(facts['vocabulary'])}", 76),
-        "results": facts["results"] or ["(the model card has none)"],
+        "model": [f"{facts.model} ({facts.folder})"],
+        "architecture": [f"{facts.architecture}, decoder {facts.decoder_type}"],
+        "parameters": [f"{facts.parameters / 1e6:.2f} million ({', '.join(facts.weights)})"],
+        "size": [f"{facts.bytes / 1e6:.1f} MB"],
+        "sampling rate": [f"{facts.sampling_rate} Hz"],
+        "frame rate": [f"{facts.frame_rate:g} frames/s"],
+        "mouth crops": [f"{facts.crop_width} x {facts.crop_height} pixels"],
+        "vocabulary": textwrap.wrap(f"{len(facts.vocabulary)} words: {', '.join(facts.vocabulary)}", 64),
+        "results": [facts.remark] if facts.remark else _table(facts.results, all_results),
     }
-    for name, values in lines.items():
-        for index, value in enumerate(values):
-            print(f"{'' if index else name:<15} {value}")
+    return "\n".join(
+        f"{title if index == 0 else '':<15} {value}"
+        for title, values in lines.items()
+        for index, value in enumerate(values)
+    )
 
 
-def describe_model(folder: Path) -> dict:
-    """The facts that `lip2wav info` prints, read from the files alone: no network is made of them."""
-    from safetensors import SafetensorError, safe_open
+def _table(results: list[Result], all_results: bool) -> list[str]:
+    """A line for each metric, a column for each split: the main metrics, or all."""
+    shown = [result for result in results if all_results or result.metric in TILES] or results
+    datasets = list(dict.fromkeys(result.dataset for result in shown))
+    rows: dict[str, dict[str, str]] = {}
+    columns: dict[str, int] = {}
+    for result in shown:
+        column = result.split if len(datasets) == 1 else f"{result.dataset} {result.split}"
+        rows.setdefault(result.name, {})[column] = result.shown
+        columns[column] = max(columns.get(column, len(column)), len(result.shown))
+    head = datasets[0] if len(datasets) == 1 else ""
+    widest = max(map(len, [head, *rows]))
+    lines = ["  ".join([f"{head:<{widest}}", *(f"{column:>{width}}" for column, width in columns.items())])]
+    for name, values in rows.items():
+        cells = (f"{values.get(column, ''):>{width}}" for column, width in columns.items())
+        lines.append("  ".join([f"{name:<{widest}}", *cells]))
+    if len(shown) < len(results):
+        lines.append(f"(the main ones of {len(results)}; --all prints the others)")
+    return lines
 
+
+def describe_model(folder: Path) -> ModelFacts:
+    """
+    The facts that `lip2wav info` prints, read from the files alone: no network is made of them.
+
+    Raises:
+        CommandError: if a file of the model is damaged.
+    """
     from ..configuration_lip2wav import Lip2WavConfig
 
     try:
         config = Lip2WavConfig(**read_json(folder / "config.json", CommandError))
     except Exception as error:
         raise CommandError(f"{folder / 'config.json'}: {one_line(error)} Save the model again.") from error
+    parameters, types = _count_weights(folder)
+    results, remark = _card_results(folder)
+    return ModelFacts(
+        model=folder.name,
+        folder=str(folder),
+        architecture="Lip2WavModel",
+        decoder_type=config.decoder_type,
+        parameters=parameters,
+        weights=types,
+        bytes=sum(path.stat().st_size for path in weight_files(folder)),
+        sampling_rate=config.sampling_rate,
+        frame_rate=config.frame_rate,
+        crop_width=config.image_width,
+        crop_height=config.image_height,
+        vocabulary=list(config.vocabulary),
+        results=results,
+        remark=remark,
+    )
+
+
+def _count_weights(folder: Path) -> tuple[int, list[str]]:
+    """How many numbers the weights are, and the types that they are saved in."""
+    from safetensors import SafetensorError, safe_open
+
     parameters, types = 0, set()
     for path in weight_files(folder):
         try:
@@ -77,38 +190,31 @@ def describe_model(folder: Path) -> dict:
             raise CommandError(
                 f"{path}: the weights cannot be read ({one_line(error)}). Save the model again."
             ) from error
-    return {
-        "model": folder.name,
-        "folder": str(folder),
-        "architecture": "Lip2WavModel",
-        "decoder_type": config.decoder_type,
-        "parameters": parameters,
-        "weights": sorted(types),
-        "bytes": sum(path.stat().st_size for path in weight_files(folder)),
-        "sampling_rate": config.sampling_rate,
-        "frame_rate": config.frame_rate,
-        "crop_width": config.image_width,
-        "crop_height": config.image_height,
-        "vocabulary": list(config.vocabulary),
-        "results": _card_results(folder),
-    }
+    return parameters, sorted(types)
 
 
-def _card_results(folder: Path) -> list[str]:
-    """The measured results in the model card's metadata, one line each."""
+def _card_results(folder: Path) -> tuple[list[Result], str]:
+    """The measured results in the model card's metadata; without any, a remark on why."""
     from huggingface_hub import ModelCard
 
     card_file = folder / "README.md"
     if not card_file.is_file():
-        return []
+        return [], "(there is no model card)"
     try:
-        results = ModelCard.load(card_file).data.eval_results or []
+        found = ModelCard.load(card_file).data.eval_results or []
     except Exception as error:
-        return [f"(the model card cannot be read: {one_line(error)})"]
-    lines = []
-    for result in results:
-        value = result.metric_value
-        shown = f"{value:g}" if isinstance(value, (int, float)) else str(value)
-        where = " ".join(filter(None, (result.dataset_name, result.dataset_split)))
-        lines.append(f"{result.metric_name or result.metric_type} {shown} ({where})")
-    return lines
+        return [], f"(the model card cannot be read: {one_line(error)})"
+    results = [
+        Result(
+            metric=each.metric_type,
+            name=each.metric_name or each.metric_type,
+            value=each.metric_value if isinstance(each.metric_value, (int, float)) else str(each.metric_value),
+            dataset=each.dataset_name or "",
+            split=each.dataset_split or "",
+        )
+        for each in found
+    ]
+    return results, "" if results else "(the model card has none)"
+
+
+__all__ = ["ModelFacts", "Result", "describe_model", "info", "report"]

@@ -1,0 +1,212 @@
+"""The files that `lip2wav speak` makes: which, of which video, under which name, and what is in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..corpora.clips import VIDEO_SUFFIXES
+from ..files import write_text
+from .messages import CommandError
+
+
+if TYPE_CHECKING:
+    from ..generator import Word
+    from ..speaking import SpokenVideo
+
+
+SOUND_SUFFIXES = (".wav", ".flac")
+SPEAKING_VIDEO_SUFFIX = ".mp4"
+SUBTITLE_SUFFIXES = (".srt", ".vtt")
+OUTPUT_SUFFIXES = (*SOUND_SUFFIXES, SPEAKING_VIDEO_SUFFIX, *SUBTITLE_SUFFIXES)
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+
+LONGEST_CUE = 42  # characters of a subtitle
+LONGEST_PAUSE = 0.7  # seconds between two words of a subtitle
+
+
+@dataclass
+class Job:
+    """One video, and the files to make of it."""
+
+    video: str
+    outputs: list[Path] = field(default_factory=list)
+    plot: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """All files to write."""
+        return [*self.outputs, *filter(None, [self.plot])]
+
+
+def find_videos(named: Sequence[str]) -> list[str]:
+    """
+    The videos that are meant: a folder stands for the video files in it, sorted by name.
+
+    Raises:
+        CommandError: if a folder holds none.
+    """
+    videos = []
+    for name in named:
+        if not os.path.isdir(name):
+            videos.append(name)
+            continue
+        inside = sorted(path for path in Path(name).iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+        if not inside:
+            raise CommandError(f"{name}: there is no video in this folder ({', '.join(VIDEO_SUFFIXES)}).")
+        videos += map(str, inside)
+    return videos
+
+
+def plan_jobs(videos: Sequence[str], outputs: Sequence[Path] = (), plot: Path | None = None) -> list[Job]:
+    """
+    Which files to write for which video.
+
+    Args:
+        videos (sequence of `str`): files or URLs.
+        outputs (sequence of `Path`, *optional*): files, of one video; or folders, for NAME.wav of each video. The
+            current folder by default.
+        plot (`Path`, *optional*): a picture, or a folder.
+
+    Raises:
+        CommandError: where a target does not fit: several videos for one file, an unknown suffix, a folder that cannot
+            be written, the same video twice.
+    """
+    for video in videos:
+        if videos.count(video) > 1:
+            raise CommandError(f"{video}: this video is given more than once. Name it once.")
+    names = _distinct_names(videos)
+    jobs = [Job(video) for video in videos]
+    for target in dict.fromkeys(outputs or [Path()]):
+        for job, path in zip(jobs, _targets(target, names, OUTPUT_SUFFIXES, ".wav", "-o"), strict=True):
+            job.outputs.append(path)
+    if plot is not None:
+        for job, path in zip(jobs, _targets(plot, names, PLOT_SUFFIXES, ".png", "--plot"), strict=True):
+            job.plot = path
+    for job in jobs:
+        for path in job.outputs:
+            if os.path.exists(job.video) and path.exists() and os.path.samefile(job.video, path):
+                raise CommandError(f"{path}: this would overwrite the video itself. Choose another name.")
+    return jobs
+
+
+def _targets(
+    target: Path, names: list[str], suffixes: tuple[str, ...], default_suffix: str, option: str
+) -> list[Path]:
+    """One file for each video: the target itself, or files in it if it is a folder."""
+    is_file = target.suffix.lower() in suffixes
+    if is_file and target.is_dir():
+        raise CommandError(f"{option} {target}: this is a folder. Name a file in it, or give the folder another name.")
+    if is_file and len(names) > 1:
+        raise CommandError(f"{option} {target}: one file cannot hold {len(names)} videos. Name a folder instead.")
+    if not is_file and target.suffix and not target.is_dir():
+        raise CommandError(
+            f"{option} {target}: files of the kind {target.suffix!r} are not written. Use {', '.join(suffixes)} or a"
+            " folder."
+        )
+    _check_writable(target if not is_file else target.parent, f"{option} {target}")
+    return [target] if is_file else [target / f"{name}{default_suffix}" for name in names]
+
+
+def _check_writable(folder: Path, what: str) -> None:
+    """Whether the folder, or the nearest one above it that exists, takes new files: known before the work is done."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise CommandError(f"{what}: {folder} is a file, not a folder. Choose another place.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CommandError(f"{what}: no permission to write into {folder}. Choose another place.")
+
+
+def _distinct_names(videos: Sequence[str]) -> list[str]:
+    """
+    File names without suffix. Where they would be the same, the folder comes first, and if that does not help, the
+    suffix last: `s1/a.mpg s2/a.mpg` -> `s1-a s2-a`.
+    """
+    paths = []
+    for video in videos:
+        is_url = re.match(r"(file|https?):", video, re.IGNORECASE)
+        paths.append(Path(urllib.parse.unquote(urllib.parse.urlsplit(video).path) if is_url else video).absolute())
+    candidates = (
+        [path.stem for path in paths],
+        [f"{path.parent.name}-{path.stem}" for path in paths],
+        [f"{path.parent.name}-{path.stem}-{path.suffix[1:]}" for path in paths],
+    )
+    names = list(candidates[0])
+    for longer in candidates[1:]:
+        clashing = {name for name in names if names.count(name) > 1}
+        names = [long if name in clashing else name for name, long in zip(names, longer, strict=True)]
+    for name, video in zip(names, videos, strict=True):
+        if names.count(name) > 1:
+            raise CommandError(
+                f"{video}: another video would have the same output name, {name}. Do them one at a time."
+            )
+    return names
+
+
+def write_outputs(job: Job, result: SpokenVideo, frame_rate: float) -> None:
+    """
+    Write the files of a job; makes their folders.
+
+    Args:
+        job ([`Job`]): which.
+        result ([`SpokenVideo`]): what was said in the video; with crops where a picture is wanted.
+        frame_rate (`float`): of the crops, in frames/s.
+    """
+    from ..audio import mux_audio, write_audio
+
+    for path in job.outputs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        suffix = path.suffix.lower()
+        if suffix == SPEAKING_VIDEO_SUFFIX:
+            mux_audio(job.video, result["audio"], result["sampling_rate"], path)
+        elif suffix in SUBTITLE_SUFFIXES:
+            write_text(path, subtitles(result["words"], suffix))
+        else:
+            write_audio(path, result["audio"], result["sampling_rate"])
+    if job.plot is not None:
+        from ..plotting import plot_speech
+
+        job.plot.parent.mkdir(parents=True, exist_ok=True)
+        title = f'{os.path.basename(job.video)}: "{result["text"]}"'
+        plot_speech(
+            job.plot, result["audio"], result["sampling_rate"], result["words"], result["crops"], frame_rate, title
+        )
+
+
+def subtitles(words: Sequence[Word], suffix: str = ".srt") -> str:
+    """
+    Words as subtitles. One ends where a pause of 0.7 s follows, or where it would grow beyond 42 characters.
+
+    Args:
+        words (sequence of [`Word`]): with times in seconds.
+        suffix (`str`, *optional*, defaults to `".srt"`): `".srt"` for SubRip or `".vtt"` for WebVTT.
+    """
+    cues: list[list[Word]] = []
+    for word in words:
+        if cues and word["start"] - cues[-1][-1]["end"] < LONGEST_PAUSE:
+            if len(" ".join(each["word"] for each in [*cues[-1], word])) <= LONGEST_CUE:
+                cues[-1].append(word)
+                continue
+        cues.append([word])
+    separator = "," if suffix == ".srt" else "."
+    blocks = [] if suffix == ".srt" else ["WEBVTT\n"]
+    for number, cue in enumerate(cues, 1):
+        start, end = (_clock(seconds, separator) for seconds in (cue[0]["start"], cue[-1]["end"]))
+        blocks.append(f"{number}\n{start} --> {end}\n{' '.join(word['word'] for word in cue)}\n")
+    return "\n".join(blocks)
+
+
+def _clock(seconds: float, separator: str) -> str:
+    """`HH:MM:SS,mmm`."""
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{separator}{rest % 1000:03}"
+
+
+__all__ = ["Job", "find_videos", "plan_jobs", "subtitles", "write_outputs"]

@@ -1,0 +1,50 @@
+import pytest
+
+from lip2wav_hf.commands.messages import CommandError
+from lip2wav_hf.commands.outputs import find_videos, plan_jobs, subtitles
+
+
+@pytest.mark.parametrize(
+    "videos, names",
+    [
+        (["a.mpg", "b.mp4"], ["a", "b"]),
+        (["s1/a.mpg", "s2/a.mpg", "s2/b.mpg"], ["s1-a", "s2-a", "b"]),
+        (["s1/a.mpg", "s1/a.mp4"], ["s1-a-mpg", "s1-a-mp4"]),
+        (["https://example.org/clips/my%20clip.mp4?size=large", "file:///s/b.mp4"], ["my clip", "b"]),
+    ],
+)
+def test_names_in_a_folder_are_distinct(tmp_path, videos, names):
+    jobs = plan_jobs(videos, [tmp_path])
+    assert [job.outputs for job in jobs] == [[tmp_path / f"{name}.wav"] for name in names]
+
+
+def test_names_that_cannot_be_told_apart(tmp_path):
+    with pytest.raises(CommandError, match="same output name"):
+        plan_jobs(["1/s/a.mpg", "2/s/a.mpg"], [tmp_path])
+
+
+def test_a_folder_without_videos(tmp_path):
+    (tmp_path / "notes.txt").write_text("no video")
+    with pytest.raises(CommandError, match="no video in this folder"):
+        find_videos([str(tmp_path)])
+
+
+def test_by_default_names_lie_in_the_current_folder():
+    assert [str(job.outputs[0]) for job in plan_jobs(["s1/a.mpg", "s2/a.mpg"])] == ["s1-a.wav", "s2-a.wav"]
+
+
+def word(text, start, end):
+    return {"word": text, "start": start, "end": end, "confidence": 1.0}
+
+
+def test_subtitles_end_at_pauses_and_before_they_grow_long():
+    words = [word("bin", 0.5, 0.75), word("blue", 0.75, 1.0), word("now", 3661.9996, 3662.25)]
+    assert subtitles(words) == (
+        "1\n00:00:00,500 --> 00:00:01,000\nbin blue\n\n2\n01:01:02,000 --> 01:01:02,250\nnow\n"
+    )
+    assert subtitles(words, ".vtt").startswith("WEBVTT\n\n1\n00:00:00.500 --> 00:00:01.000\nbin blue\n")
+    long = [word("seven", 0.3 * i, 0.3 * i + 0.3) for i in range(20)]
+    lines = [line for line in subtitles(long).splitlines() if "seven" in line]
+    assert len(lines) == 3 and max(map(len, lines)) <= 42
+    assert " ".join(lines).count("seven") == 20
+    assert subtitles([]) == ""

@@ -1,0 +1,278 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from commands.command_line import damaged, error_line, errors, lip2wav
+
+
+def is_h264_with_sound(path):
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        return video.codec_context.name == "h264" and audio.codec_context.name == "aac"
+
+
+def test_one_pass_makes_sound_video_and_picture(tmp_path, talking_video, tiny_model_dir):
+    out = tmp_path / "out"
+    result = lip2wav(
+        *("speak", talking_video, "-o", out / "speech.wav", "-o", out / "speech.mp4", "--plot", out / "speech.png"),
+        *("--model", tiny_model_dir, "--device", "cpu"),
+    )
+    assert result.returncode == 0, result.stderr
+    with wave.open(str(out / "speech.wav")) as sound:
+        assert (sound.getframerate(), sound.getnchannels(), sound.getnframes()) == (16000, 1, 48000)
+    assert is_h264_with_sound(out / "speech.mp4")
+    assert (out / "speech.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in out.iterdir()) == ["speech.mp4", "speech.png", "speech.wav"]
+    for word in ("text", "duration  3.00 s", "took", "speech.wav"):
+        assert word in result.stdout
+    # Random weights are not sure of their words: one warning, and nothing else on stderr.
+    assert result.stderr.count("\n") == 1 and result.stderr.startswith(f"warning: {talking_video}: "), result.stderr
+
+
+def test_a_bad_file_among_good_ones(tmp_path, talking_video, tiny_model_dir):
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video at all")
+    out = tmp_path / "out"
+    result = lip2wav("speak", bad, talking_video, "-o", out, "--json", "--model", tiny_model_dir, "--device", "cpu")
+    assert result.returncode == 2
+    failed, done = map(json.loads, result.stdout.splitlines())
+    assert failed["file"] == str(bad) and set(failed) == {"file", "error"}
+    assert done["file"] == str(talking_video) and done["output"] == str(out / "bbaf2n.wav")
+    assert done["outputs"] == [done["output"]]
+    assert done["duration"] == 3.0 and done["sampling_rate"] == 16000
+    assert done["real_time_factor"] == pytest.approx(done["seconds"] / 3, rel=1e-3) and done["seconds"] > 0
+    assert done["face_coverage"] > 0.95
+    assert done["text"] == " ".join(word["word"] for word in done["words"])
+    assert len(done["warnings"]) == 1
+    assert len(errors(result.stderr)) == 1 and str(bad) in errors(result.stderr)[0]
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in out.iterdir()] == ["bbaf2n.wav"]
+
+
+def test_without_any_request_even_where_the_hub_is_allowed(tmp_path, talking_video, tiny_model_dir):
+    guard = tmp_path / "sitecustomize.py"
+    guard.write_text(
+        "import socket, os\n"
+        "def refuse(self, address):\n"
+        "    os.write(2, f'CONNECTION to {address}\\n'.encode())\n"
+        "    raise OSError('no network')\n"
+        "socket.socket.connect = socket.socket.connect_ex = refuse\n"
+        "socket.getaddrinfo = lambda host, *rest, **options: refuse(None, host)\n"
+    )
+    arguments = ("speak", talking_video, "-o", tmp_path / "a.wav", "--model", tiny_model_dir, "--device", "cpu")
+    python_path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    result = lip2wav(*arguments, HF_HUB_OFFLINE="0", PYTHONPATH=python_path)
+    assert result.returncode == 0, result.stderr
+    assert "CONNECTION" not in result.stderr
+
+
+def test_help(run):
+    status, out, err = run("speak", "--help", model=None)
+    assert (status, err) == (0, "")
+    for word in ("Examples:", "--model", "--plot", "--json", "Exit status", "51 words"):
+        assert word in out
+
+
+def test_flac_and_quiet(run, tmp_path, talking_video):
+    status, out, err = run("speak", talking_video, "-o", tmp_path / "a.flac", "--quiet")
+    assert (status, out) == (0, "")
+    assert err.startswith("warning: ")
+    assert (tmp_path / "a.flac").read_bytes().startswith(b"fLaC")
+
+
+def test_a_batch_with_a_bad_file_does_the_others(run, tmp_path, talking_video):
+    copies = [tmp_path / f"{name}.mp4" for name in "abc"]
+    for copy in copies:
+        shutil.copy(talking_video, copy)
+    copies[1].write_bytes(b"")
+    out = tmp_path / "out"
+    status, stdout, err = run("speak", *copies, "-o", out, "--plot", out, "--batch-size", 3, "--json")
+    assert status == 2
+    assert [json.loads(line)["file"] for line in stdout.splitlines()] == list(map(str, copies))
+    assert sorted(path.name for path in out.iterdir()) == ["a.png", "a.wav", "c.png", "c.wav"]
+    assert len(errors(err)) == 1 and "b.mp4" in err
+
+
+def test_a_batch_of_good_files_equals_single_ones(run, tmp_path, talking_video):
+    copies = [tmp_path / f"{name}.mp4" for name in "ab"]
+    for copy in copies:
+        shutil.copy(talking_video, copy)
+    assert run("speak", *copies, "-o", tmp_path / "batch", "--batch-size", 2, "--quiet")[0] == 0
+    assert run("speak", copies[0], "-o", tmp_path / "one.wav", "--quiet")[0] == 0
+    alone, *batched = (
+        np.frombuffer(wave.open(str(path)).readframes(48000), np.int16).astype(int)
+        for path in (tmp_path / "one.wav", tmp_path / "batch" / "a.wav", tmp_path / "batch" / "b.wav")
+    )
+    for samples in batched:
+        assert np.abs(samples - alone).max() <= 1
+
+
+def test_bfloat16(run, tmp_path, talking_video):
+    assert run("speak", talking_video, "-o", tmp_path / "a.wav", "--dtype", "bfloat16", "--quiet")[0] == 0
+    with wave.open(str(tmp_path / "a.wav")) as sound:
+        assert sound.getnframes() == 48000
+
+
+def test_no_face_leaves_nothing_behind(run, tmp_path):
+    path = tmp_path / "grey.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((120, 160, 3), 90, np.uint8))))
+        container.mux(stream.encode(None))
+    line = error_line(run("speak", path, "-o", tmp_path / "out" / "a.wav"))
+    assert "grey.mp4" in line and "face" in line
+    assert sorted(os.listdir(tmp_path)) == ["grey.mp4"]
+
+
+@pytest.mark.parametrize(
+    "arguments, named, remedy",
+    [
+        ([], "VIDEO", "--help"),
+        (["-o", "a.wav"], "VIDEO", "--help"),
+        (["x.mp4"], "x.mp4", "no such file"),
+        (["x.mp4", "-o", "a.wav", "--plto", "a.png"], "--plto", "--plot"),
+        (["x.mp4", "-o", "a.wav", "--dtype", "int8"], "int8", "bfloat16"),
+        (["x.mp4", "-o", "a.mp3"], "a.mp3", ".flac"),
+        (["x.mp4", "-o", "a.wav", "--plot", "a.bmp"], "a.bmp", ".png"),
+        (["x.mp4", "y.mp4", "-o", "a.wav"], "a.wav", "folder"),
+        (["x.mp4", "x.mp4", "-o", "out"], "x.mp4", "once"),
+        (["x.mp4", "-o", "folder.wav"], "folder.wav", "folder"),
+        (["x.mp4", "-o", "file.txt/a.wav"], "file.txt", "another place"),
+        (["there.mp4", "-o", "./there.mp4"], "there.mp4", "another name"),
+        (["x.mp4", "-o", "a.wav"], "x.mp4", "no such file"),
+        (["folder.wav", "-o", "a.wav"], "folder.wav", "folder"),
+        (["file.txt", "-o", "a.wav"], "file.txt", "Pass a video file"),
+        (["x.mp4", "-o", "a.wav", "--device", "abacus"], "abacus", "--device cpu"),
+    ],
+)
+def test_unusable_arguments(run, tmp_path, monkeypatch, arguments, named, remedy):
+    monkeypatch.chdir(tmp_path)
+    Path("folder.wav").mkdir()
+    Path("file.txt").write_text("some text\n" * 50)
+    Path("there.mp4").write_bytes(b"1")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    line = error_line(run("speak", *arguments))
+    assert named in line and remedy in line
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_folder(run, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "locked" in error_line(run("speak", "x.mp4", "-o", tmp_path / "locked" / "a.wav"))
+
+
+@pytest.mark.parametrize(
+    "kind, named",
+    [
+        ("no weights", "model.safetensors"),
+        ("no preprocessor", "preprocessor_config.json"),
+        ("cut weights", "cannot be loaded"),
+        ("missing weight", "text_head.weight"),
+        ("other shape", ""),
+        ("other type", "bert"),
+        ("no json", "config.json"),
+    ],
+)
+def test_unusable_models(run, tmp_path, tiny_model_dir, kind, named):
+    folder = damaged(Path(shutil.copytree(tiny_model_dir, tmp_path / "model")), kind)
+    line = error_line(run("speak", "x.mp4", "-o", tmp_path / "a.wav", model=folder))
+    assert str(folder) in line and named in line
+
+
+@pytest.mark.parametrize("model", ["./nowhere", "/nowhere/at/all", "nowhere", "nobody/nothing"])
+def test_models_that_are_not_there(run, tmp_path, model):
+    line = error_line(run("speak", "x.mp4", "-o", tmp_path / "a.wav", model=model))
+    assert model in line and "bundled model" in line
+
+
+def test_an_unforeseen_fault_is_one_line_too(run, tmp_path, talking_video, monkeypatch):
+    from lip2wav_hf.generator import SpeechGenerator
+
+    def fail(self, *args, **kwargs):
+        raise RuntimeError("out of\nmemory")
+
+    monkeypatch.setattr(SpeechGenerator, "forward", fail)
+    line = error_line(run("speak", talking_video, "-o", tmp_path / "a.wav"))
+    assert f"{talking_video}: RuntimeError: out of memory" in line and "LIP2WAV_DEBUG" in line
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# what is made where
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_without_an_output_the_sound_goes_into_the_current_folder(run, tmp_path, talking_video, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = run("speak", talking_video)
+    assert status == 0 and "output    bbaf2n.wav" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["bbaf2n.wav"]
+
+
+def test_a_folder_stands_for_its_videos(run, tmp_path, talking_video):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in ("b.mp4", "a.MP4"):
+        shutil.copy(talking_video, folder / name)
+    (folder / "notes.txt").write_text("no video")
+    status, out, _ = run("speak", folder, "-o", tmp_path / "out", "--json")
+    assert status == 0
+    assert [Path(json.loads(line)["file"]).name for line in out.splitlines()] == ["a.MP4", "b.mp4"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.wav", "b.wav"]
+
+
+def test_words_as_subtitles(run, tmp_path, talking_video):
+    status, out, _ = run("speak", talking_video, "-o", tmp_path / "a.srt", "-o", tmp_path / "a.vtt", "--json")
+    assert status == 0
+    text = json.loads(out)["text"]
+    for name, start in (("a.srt", "1\n00:00:0"), ("a.vtt", "WEBVTT\n\n1\n00:00:0")):
+        subtitles = (tmp_path / name).read_text()
+        assert subtitles.startswith(start)
+        lines = [line for line in subtitles.splitlines() if line and not line.isdigit() and "-->" not in line]
+        assert " ".join(lines).removeprefix("WEBVTT").split() == text.split()
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# what it costs
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_warm_up_is_not_called_speed(run, tmp_path, talking_video):
+    """The first video takes longer than the later ones: only of those a real-time factor is reported."""
+    for name in "ab":
+        shutil.copy(talking_video, tmp_path / f"{name}.mp4")
+    status, out, _ = run("speak", tmp_path / "a.mp4", tmp_path / "b.mp4", "-o", tmp_path / "out")
+    assert status == 0
+    first, second = (line for line in out.splitlines() if "took" in line)
+    assert "warm-up" in first and "real-time factor" not in first
+    assert "real-time factor" in second
+
+
+def test_speaking_imports_only_what_it_uses(tmp_path, talking_video, tiny_model_dir):
+    """transformers' models and pipelines take seconds and 200 MB; the drawing of pictures is not asked for."""
+    arguments = ["speak", str(talking_video), "-o", str(tmp_path / "a.wav"), "--model", str(tiny_model_dir)]
+    unwanted = ["transformers.modeling_utils", "transformers.pipelines", "transformers.models.auto.modeling_auto"]
+    unwanted += ["torch._dynamo", "sympy", "scipy", "matplotlib", "accelerate", "datasets"]
+    code = f"""
+import sys
+from lip2wav_hf.commands.main import main
+try:
+    main({arguments + ["--device", "cpu"]})
+except SystemExit as end:
+    assert not end.code, end.code
+found = [name for name in {unwanted} if name in sys.modules]
+assert not found, found
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "a.wav").is_file()

@@ -1,0 +1,93 @@
+"""How the name of a model becomes a folder."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lip2wav_hf.models import CHECKPOINTS, NETWORKS, ModelError, bundled_models, find_model, locate_model
+
+
+@pytest.fixture
+def saved(tmp_path, tiny_model_dir, monkeypatch):
+    """Saves the tiny model under a name in the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def save(name):
+        return Path(shutil.copytree(tiny_model_dir, tmp_path / name))
+
+    return save
+
+
+def test_a_bundled_model_by_its_name():
+    assert find_model("grid-s1") == CHECKPOINTS / "grid-s1"
+    assert bundled_models()[0] == "grid-s1"
+
+
+@pytest.mark.parametrize("name", ["./grid-s1", "grid-s1", "grid-s1/"])
+def test_what_lies_in_the_current_folder_comes_before_the_bundled_model(saved, name):
+    folder = saved("grid-s1")
+    assert find_model(name).resolve() == folder
+
+
+@pytest.mark.parametrize("name", ["./grid-s1", "../grid-s1", "/nowhere/grid-s1"])
+def test_a_path_is_never_a_bundled_model(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="no such folder"):
+        find_model(name)
+
+
+def test_advice_names_only_models_that_can_do_it():
+    with pytest.raises(ModelError, match="lip2wav_syncnet") as error:
+        find_model("grid-sync")
+    advice = str(error.value).partition("bundled model:")[2]
+    assert "grid-s1" in advice and "grid-sync" not in advice
+    with pytest.raises(ModelError) as error:
+        find_model("grid-s1", "lip2wav_syncnet")
+    assert "grid-sync" in str(error.value).partition("bundled model:")[2]
+
+
+def test_the_folder_of_a_run_says_what_lies_in_it(saved):
+    saved("runs/grid_s1/best"), saved("runs/grid_s1/final")
+    with pytest.raises(ModelError, match="best, final") as error:
+        find_model("runs/grid_s1")
+    assert "runs/grid_s1/best" in str(error.value)
+    assert find_model("runs/grid_s1/best").is_dir()
+
+
+def test_a_checkpoint_of_the_training_is_no_model(saved, tmp_path):
+    saved("runs/grid_s1/best")
+    checkpoint = tmp_path / "runs/grid_s1/checkpoint-22"
+    checkpoint.mkdir()
+    (checkpoint / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="training") as error:
+        find_model("runs/grid_s1/checkpoint-22")
+    assert "runs/grid_s1/best" in str(error.value)
+
+
+def test_names_of_the_hub_are_left_to_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert locate_model("somebody/something") == "somebody/something"
+    with pytest.raises(ModelError, match="no such folder"):
+        locate_model("something")
+
+
+def test_a_file_is_no_model(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"")
+    with pytest.raises(ModelError, match="Name the folder"):
+        find_model(path)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+def test_records_of_networks_are_those_of_the_classes(network):
+    assert network.model_class.config_class is network.config_class
+    assert network.config_class.model_type == network.model_type
+
+
+def test_a_model_whose_configuration_is_no_dictionary(saved):
+    folder = saved("model")
+    (folder / "config.json").write_text(json.dumps(["lip2wav"]))
+    with pytest.raises(ModelError, match="type None"):
+        find_model(folder)
