@@ -377,7 +377,7 @@ class LogMelSpectrogram(nn.Module):
     third_octaves: torch.Tensor
 
     def __init__(self, config: Lip2WavSoundConfig):
-        from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz  # speaking needs none
+        from transformers.audio_utils import hertz_to_mel, mel_filter_bank, mel_to_hertz  # noqa: PLC0415  not for speaking
 
         super().__init__()
         self.config = config
