@@ -49,6 +49,7 @@ def published_files(hub):
 OPTIONS = ("--hub_model_id", "alice/voice", "--hub_license", "cc-by-4.0")
 
 
+@pytest.mark.slow
 def test_a_training_ends_on_the_hub(recipe, tmp_path):
     with HubStub() as hub:
         options = ["--hub_model_id", "alice/voice", "--hub_license", "cc-by-4.0", "--output_dir", tmp_path / "run"]
@@ -62,36 +63,41 @@ def test_a_training_ends_on_the_hub(recipe, tmp_path):
     assert "name: corpus\n" in card and "name: GRID" not in card and "--data GRID" not in card
     assert "No clip of `validation` was trained on." in card
     assert " core-hours, on 1 x " in card and "emissions:" in card
+    known = yaml.safe_load((tmp_path / "run" / "card.yaml").read_text(encoding="utf-8"))  # for `lip2wav card`
+    assert known["trained_on"] == ["corpus/train"] and "gpu_hours" not in known and "license" not in known
 
 
+@pytest.fixture
+def packed(recipe, tmp_path) -> Path:
+    """The same corpus, its videos in an archive."""
+    corpus = Path(yaml.safe_load(recipe.read_text())["data_dir"][0])
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    shutil.copy(corpus / "splits.json", folder)
+    shutil.copytree(corpus / "alignments", folder / "alignments")
+    with zipfile.ZipFile(folder / "synthetic1.zip", "w") as archive:
+        for path in (corpus / "video" / "synthetic1").iterdir():
+            archive.write(path, f"synthetic1/{path.name}")
+    return folder
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("tracking", ["false", "true"])
-def test_several_processes_publish_once(recipe, tmp_path, tracking):
-    """The main process measures and publishes alone, after the process group has gone or while the others wait."""
+def test_several_processes_publish_archives_once(recipe, packed, tmp_path, tracking):
+    """
+    The main process measures and publishes alone, after the process group has gone (which happens with tracking) or
+    while it waits for others that have left; and it reads videos that lie in archives, as the training does.
+    """
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    options = [*OPTIONS, "--data_dir", packed, "--batch_size", "1", "--with_tracking", tracking]
     with HubStub() as hub:
-        options = [*OPTIONS, "--batch_size", "1", "--with_tracking", tracking, "--output_dir", tmp_path / "run"]
-        done = train(recipe, hub.environment(tmp_path / "home"), *options, launcher=launcher)
+        environment = hub.environment(tmp_path / "home")
+        done = train(recipe, environment, *options, "--output_dir", tmp_path / "run", launcher=launcher)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count("published: ") == 1
         files = published_files(hub)
     assert b"2 steps, each of 2 batch(es) of 1 clips" in files["README.md"]
-    assert json.loads(files["results/validation.json"])["clips"] == 1
-
-
-def test_a_corpus_of_archives_is_measured_too(recipe, tmp_path):
-    corpus = Path(yaml.safe_load(recipe.read_text())["data_dir"][0])
-    packed = tmp_path / "packed"
-    packed.mkdir()
-    shutil.copy(corpus / "splits.json", packed)
-    shutil.copytree(corpus / "alignments", packed / "alignments")
-    with zipfile.ZipFile(packed / "synthetic1.zip", "w") as archive:
-        for path in (corpus / "video" / "synthetic1").iterdir():
-            archive.write(path, f"synthetic1/{path.name}")
-    with HubStub() as hub:
-        options = [*OPTIONS, "--data_dir", packed, "--output_dir", tmp_path / "run"]
-        done = train(recipe, hub.environment(tmp_path / "home"), *options)
-        assert done.returncode == 0, done.stderr[-3000:]
-        results = json.loads(published_files(hub)["results/validation.json"])
+    results = json.loads(files["results/validation.json"])
     assert results["clips"] == 1 and results["data"] == "packed" and not results["failures"]
 
 
@@ -112,6 +118,7 @@ def test_options_are_checked_without_a_network(recipe):
                 check_publishing(optimization, models.network)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "token", "complaint"),
     [

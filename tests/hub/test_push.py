@@ -423,6 +423,7 @@ def hub_environment(request, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_a_session_on_the_hub(hub_environment, measured_model, tmp_path):
     """Publish, publish again, tag, branch, load, and clean up, as a user does."""
     prefix = "" if "127.0.0.1" in hub_environment["HF_ENDPOINT"] else f"lip2wav-test-{uuid.uuid4().hex[:8]}-"

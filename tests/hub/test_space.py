@@ -112,6 +112,7 @@ def space_python(tmp_path_factory) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.mark.slow
 def test_the_demo_starts_from_these_files(space_python, tmp_path, talking_video):
     """In a clean folder, without the package: the page is up, and speaks a video."""
     space = write_files(plan_space(DEMO).files, tmp_path / "space")

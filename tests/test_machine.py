@@ -1,0 +1,25 @@
+"""The machine: what nvidia-smi says of a GPU's power."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lip2wav_hf.machine import gpu_power_limit
+
+
+@pytest.mark.parametrize(("answer", "watts"), [("echo 700.00", 700.0), ("echo '[N/A]'", None), ("exit 6", None)])
+def test_the_power_limit_of_a_gpu(tmp_path, monkeypatch, answer, watts):
+    """A stand-in for nvidia-smi, where there is no GPU; it must be asked for the GPU by its UUID, not by a number."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f'#!/bin/sh\n[ "$1" = "--id=GPU-1234" ] || exit 1\n{answer}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="1234"))
+    assert gpu_power_limit() == watts
+
+
+def test_without_a_gpu_there_is_no_limit(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu_power_limit() is None
