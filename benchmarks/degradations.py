@@ -1,4 +1,4 @@
-"""How every metric answers to what is done to real clips: the table of docs/metrics.md.
+"""How every metric responds to damage done to real clips: the table of docs/metrics.md.
 
     python benchmarks/degradations.py --data GRID --split validation --clips 20
 
@@ -58,7 +58,7 @@ def with_noise(waveform: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray
 
 
 def delayed(waveform: np.ndarray, frames: int) -> np.ndarray:
-    """A waveform that starts later by so many video frames, of the same length."""
+    """A waveform of the same length, delayed by a number of video frames."""
     return np.pad(waveform, (frames * FRAME, 0))[: len(waveform)]
 
 
@@ -211,7 +211,7 @@ def markdown(table: dict[str, dict[str, float]], seconds: dict[str, float]) -> s
         if key in table:
             values = [f"{table[key][degradation]:.{digits}f}".replace("nan", "none") for degradation in DEGRADATIONS]
             lines.append(f"| {label} | " + " | ".join(values) + " |")
-    lines += ["", "| module | seconds of one core, a clip |", "|---|---|"]
+    lines += ["", "| module | seconds of one core per clip |", "|---|---|"]
     lines += [f"| `{metric}` | {value:.3f} |" for metric, value in seconds.items()]
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
     python benchmarks/pipeline_speed.py [VIDEO] [--minutes 10] [--repeats 20]
 
 Prints a Markdown table: time from `import` to a loaded pipeline, time and real-time factor of VIDEO (the bundled
-sample by default) once loaded, and the peak memory of a process that speaks a video of so many minutes, made by
+sample by default) once loaded, and the peak memory of a process that speaks a video of some minutes, made by
 repeating VIDEO.
 """
 
@@ -43,7 +43,7 @@ def measure_short(video: str, repeats: int) -> dict:
 
 
 def measure_long(video: str, minutes: float) -> dict:
-    """Peak resident memory, in bytes, of this process after speaking a video file of so many minutes."""
+    """Peak resident memory, in bytes, of this process after speaking a video file of that many minutes."""
     from transformers import pipeline
 
     import lip2wav_hf  # noqa: F401, registers the task
@@ -58,7 +58,7 @@ def measure_long(video: str, minutes: float) -> dict:
 
 
 def write_repeated(video: str, minutes: float, path: Path):
-    """The pictures of a video over and over, as an MPEG-1 file of so many minutes."""
+    """The pictures of a video over and over, as an MPEG-1 file of that many minutes."""
     import av
 
     with av.open(video) as container:

@@ -28,7 +28,7 @@ FRAME = 640  # samples
 
 
 def measure_clip(clip: Clip, model: Lip2WavModel, extractor: Lip2WavFeatureExtractor) -> tuple[float, ...]:
-    """Offsets of a clip, of its first and of its second half, and what the generator's speech tells, in seconds."""
+    """Offsets in seconds: of a clip, of its first and second half, and as found from the generator's speech."""
     regions = extractor.extract(str(clip.video)).regions
     sound = read_audio(clip.video, SAMPLING_RATE)
     half = len(regions) // 2

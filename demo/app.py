@@ -1,6 +1,6 @@
 """A page on which to try video-to-speech: `python demo/app.py`, and the app of a Gradio Space on the Hub.
 
-It listens on 127.0.0.1 unless told otherwise, asks no other machine for anything, and leaves no file behind.
+It listens on 127.0.0.1 by default, asks no other machine for anything, and leaves no file behind.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # Gradio is imported late
     import gradio as gr
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# A page loads nothing from elsewhere: the browser itself is told to refuse it.
+# A page loads nothing from elsewhere: the browser itself refuses it.
 CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:;"
@@ -94,7 +94,7 @@ def serve(options: argparse.Namespace, folder: str) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    logging.set_verbosity_error()  # doubts are told on the page; names of people's files belong into no log
+    logging.set_verbosity_error()  # the page shows doubts; names of people's files do not belong in a log
     start = time.perf_counter()
     checkpoints = load_checkpoints(options.checkpoint, options.device)
     metric_functions()

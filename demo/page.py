@@ -35,11 +35,11 @@ CSS = """
   padding: .35rem .75rem .35rem 0 !important; text-align: left; }
 .waiting { opacity: .6; }
 #video button[aria-label="Trim video to selection"] { display: none; }
-#video.no-preview::after { content: "This browser cannot show the format. It is read all the same."; display: block;
+#video.no-preview::after { content: "This browser cannot show the format. It can still be read."; display: block;
   padding: .7rem 1rem; opacity: .75; }
 """
 
-# A format that the browser cannot preview is no error: it is read on the server all the same. And Gradio's player
+# A format that the browser cannot preview is no error: the server still reads it. And Gradio's player
 # fetches 31 MB of ffmpeg for a button that cuts videos, which is no use to a phone: neither is wanted here.
 HEAD = """<script>
 document.addEventListener("error", (event) => {
@@ -198,7 +198,7 @@ class Page:
                 f"Your video stays on this server for {KEEP_SECONDS // 60} minutes at most and is given to nobody"
                 " else.\n\n"
                 "If the preview stays empty, your browser does not play this format (GRID's own MPEG-1 is one of"
-                " them). It is read all the same."
+                " them). It can still be read."
             )
 
     def _inputs(self) -> tuple[gr.Video, gr.Dropdown, gr.Dropdown, gr.Button]:
@@ -286,7 +286,7 @@ class Page:
 
 
 def remove_old_folders(cache: Path, seconds: float) -> None:
-    """Remove answers older than so many seconds, and the empty folders that Gradio leaves of old files."""
+    """Remove answers older than this many seconds, and the empty folders that Gradio leaves of old files."""
     oldest = time.time() - seconds
     for folder in (*cache.glob("answers/*"), *cache.glob("*")):
         with contextlib.suppress(OSError):  # not empty, or another request has been here

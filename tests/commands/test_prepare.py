@@ -186,7 +186,7 @@ def test_ctrl_c_ends_prepare_with_one_line(corpus, tmp_path, capfd):
 
     threading.Thread(target=interrupt, daemon=True).start()
     assert run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1) == 130
-    assert capfd.readouterr().err == "error: interrupted. Run the same command again: it goes on where it was.\n"
+    assert capfd.readouterr().err == "error: interrupted. Run the same command again: it continues where it was.\n"
     assert run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1) == 0
     assert "5 usable" in capfd.readouterr().out
 

@@ -185,7 +185,7 @@ def test_a_server_that_ignores_ranges(server, tmp_path):
 
 def test_a_server_that_never_recovers_ends_in_an_error_and_the_part_stays(server, tmp_path):
     server.faults["s1.zip"] = ["drop", *[503] * 10]
-    with pytest.raises(DownloadError, match="503.*it goes on from here"):
+    with pytest.raises(DownloadError, match="503.*it continues from here"):
         download(server, tmp_path)
     have = (tmp_path / "s1.zip.part").stat().st_size
     assert len(server.files["s1.zip"]) // 2 - BLOCK < have <= len(server.files["s1.zip"]) // 2
@@ -196,7 +196,7 @@ def test_a_server_that_never_recovers_ends_in_an_error_and_the_part_stays(server
 
 def test_a_server_that_ignores_ranges_and_always_drops_ends_in_an_error(server, tmp_path):
     server.never_whole = "s1.zip"
-    with pytest.raises(DownloadError, match="it goes on from here"):
+    with pytest.raises(DownloadError, match="it continues from here"):
         download(server, tmp_path)
     assert len(requests_for(server, "s1.zip")) == 4  # the first one brought something
 

@@ -15,7 +15,7 @@ from ..grid.splits import SPLIT_SCHEMES
 from .messages import CommandError
 
 
-AGAIN = "Run the same command again: it goes on where it was."
+AGAIN = "Run the same command again: it continues where it was."
 """What to do after Ctrl-C."""
 
 Scheme = enum.Enum("Scheme", {scheme: scheme for scheme in SPLIT_SCHEMES}, type=str)
@@ -70,13 +70,13 @@ def split_names(values: list[str] | None) -> tuple[str, ...] | None:
 
 
 def show_progress() -> bool:
-    """Whether somebody looks at the terminal."""
+    """Whether stderr is a terminal."""
     return sys.stderr.isatty()
 
 
 @contextlib.contextmanager
 def lost_workers() -> Generator[None, None, None]:
-    """Let the loss of a worker process be an error of the command.
+    """Turn the loss of a worker process into an error of the command.
 
     Raises:
         CommandError: if a worker process was ended from outside.
@@ -87,8 +87,8 @@ def lost_workers() -> Generator[None, None, None]:
         yield
     except BrokenProcessPool:
         raise CommandError(
-            "a worker process was ended from outside, perhaps for want of memory. Run the same command again, with"
-            " fewer --workers: it goes on where it was."
+            "a worker process was ended from outside, perhaps because memory ran out. Run the same command again, with"
+            " fewer --workers: it continues where it was."
         ) from None
 
 

@@ -22,9 +22,7 @@ def download(
     speakers: SpeakersOption = None,
     audio: Annotated[
         bool,
-        typer.Option(
-            "--audio", help="Also audio_25k.zip, the sound of all speakers by itself. The videos have their sound."
-        ),
+        typer.Option("--audio", help="Also audio_25k.zip, the sound of all speakers. The videos have sound anyway."),
     ] = False,
     unpack: Annotated[
         bool, typer.Option("--unpack", help="Unpack the archives beside them. Most commands need that.")
@@ -36,7 +34,7 @@ def download(
 ) -> None:
     """Download GRID from Zenodo, record 3625687 (CC BY 4.0).
 
-    A download that was stopped goes on where it was: run the same command again. Every file is checked.
+    Run the same command again to continue a stopped download. Every file is checked.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""What every command says on stderr: errors and warnings, one line each, and the exit status that goes with them."""
+"""The messages of all commands on stderr: errors and warnings, one line each, and the exit status."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class CommandError(Lip2WavError):
-    """A command that cannot be carried out; the message names what is wrong and what to do."""
+    """A command that cannot be run; the message says what is wrong and what to do."""
 
 
 def reporting(function: Function | None = None, *, interrupted: str = "") -> Any:
@@ -37,8 +37,8 @@ def reporting(function: Function | None = None, *, interrupted: str = "") -> Any
 
     Args:
         function (callable): the command, a function that typer understands.
-        interrupted (`str`, *optional*): what to do after Ctrl-C, such as "Run the same command again: it goes on where
-            it was."
+        interrupted (`str`, *optional*): what to do after Ctrl-C, such as "Run the same command again: it continues
+            where it was."
     """
     if function is None:
         return functools.partial(reporting, interrupted=interrupted)

@@ -124,8 +124,8 @@ def prepare(
 ) -> None:
     """Cache the mouth crops and the sound of GRID's clips, as training reads them.
 
-    A run that was stopped goes on where it was. Damaged or short clips, and clips whose alignment contradicts the file
-    name, are left out, counted and listed. Archives (s1.zip, alignments.zip) are read as they are.
+    Run the same command again to continue a stopped run. Damaged or short clips, and clips whose alignment contradicts
+    the file name, are left out, counted and listed. Archives (s1.zip, alignments.zip) are read as they are.
 
     \b
     Examples:
@@ -159,7 +159,7 @@ def prepare_grid(
             preparing.
 
     Raises:
-        GridError: if the folder, a split, a speaker or the feature extractor cannot be had.
+        GridError: if the folder, a split, a speaker or the feature extractor cannot be loaded.
     """
     from ..grid.defects import Defect, GridReport, find_clips
     from ..training.clips import cached_files, prepare_clips
@@ -239,7 +239,7 @@ def _load_extractor(source: str | None) -> Lip2WavFeatureExtractor:
 
 
 def _remove_stale(cache: Path) -> None:
-    """Remove what runs that were killed had begun to write."""
+    """Remove files that killed runs left unfinished."""
     for path in (*cache.glob("*/*/*.tmp"), *cache.glob("*/*/.*")):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE_SECONDS:

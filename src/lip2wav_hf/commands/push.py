@@ -26,14 +26,18 @@ def push_command(
     repo_type: Annotated[
         str | None,
         typer.Option(
-            "--type", metavar="TYPE", help="model, space or dataset (its card alone). By default seen by the folder."
+            "--type",
+            metavar="TYPE",
+            help="model, space or dataset (its card alone). By default inferred from the folder.",
         ),
     ] = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Model that a Space offers; may be repeated.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and list what would go. No network.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check, and list what would be uploaded. No network.")
+    ] = False,
     branch: Annotated[str, typer.Option(help="Where the commit goes; made if missing.")] = "main",
     token: Annotated[str | None, typer.Option(help="Access token. [default: that of `hf auth login`]")] = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="Of the commit.")] = None,
@@ -72,7 +76,7 @@ def push_command(
 
 
 def _find(folder: str) -> Path:
-    """What exists on disk under that name, else a bundled model; a repository of the Hub is nothing to upload."""
+    """What exists on disk under that name, else a bundled model; a repository on the Hub cannot be uploaded."""
     path = Path(folder).expanduser()
     if path.exists():
         return path

@@ -1,4 +1,4 @@
-"""The record of one clip, which all corpora share, and the files that it may lie in."""
+"""The record of one clip, which all corpora share, and the files that may hold it."""
 
 from __future__ import annotations
 

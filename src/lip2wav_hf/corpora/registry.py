@@ -1,4 +1,4 @@
-"""The corpora that can be read: find out which one lies in a folder, and load its clips."""
+"""The corpora that can be read: find out which one is in a folder, and load its clips."""
 
 from __future__ import annotations
 

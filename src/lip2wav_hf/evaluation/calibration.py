@@ -73,7 +73,7 @@ def reliability(confidences: ArrayLike, correct: ArrayLike, bins: int = BINS) ->
 
 
 def expected_calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
-    """Mean gap between confidence and accuracy of the bins of [`reliability`], weighed by their words.
+    """Mean gap between confidence and accuracy of the bins of [`reliability`], weighted by their words.
 
     Args:
         confidences (array, shape `(words,)`): between 0 and 1.
@@ -92,7 +92,7 @@ def expected_calibration_error(confidences: ArrayLike, correct: ArrayLike, bins:
 
 
 def selective_wer(errors: ArrayLike, words: ArrayLike, confidences: ArrayLike, coverage: float) -> float:
-    """Word error rate of the clips that a reader would keep who drops the least confident ones.
+    """Word error rate of the clips that are left when the least confident ones are dropped.
 
     Args:
         errors (array, shape `(clips,)`): word errors of each clip.
@@ -135,7 +135,7 @@ def apply_temperature(confidences: ArrayLike, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(confidences: ArrayLike, correct: ArrayLike) -> float:
-    """The temperature under which the confidences explain best which words are right (log-likelihood).
+    """The temperature at which the confidences best explain which words are right (log-likelihood).
 
     Fit it on clips that nothing else is reported for.
 

@@ -18,7 +18,7 @@ Key = tuple[str, str]
 NO_SPEAKER = "all"  # whose the files are that lie in no folder
 
 HEARD = {"judge": "transcript", "floor": "floor_transcript", "text": "text"}
-"""Who recognises words, and the column with what was recognised: the judge, the judge in the original, the text head.
+"""The recognisers and the columns with their words: the judge, the judge on the original, the text head.
 The column with the errors is `NAME_errors`."""
 
 TEXT_COLUMNS = tuple(column for metric in METRICS.values() for column in metric.text_columns)
@@ -55,13 +55,13 @@ class Clip:
 
 
 def clip_label(key: Key) -> str:
-    """What messages and reports call a clip: `SPEAKER/NAME`, or the name alone where files lie in no folder."""
+    """The name of a clip in messages and reports: `SPEAKER/NAME`, or the name alone for files without a folder."""
     speaker, name = key
     return name if speaker == NO_SPEAKER else f"{speaker}/{name}"
 
 
 def spoken_file(output_dir: Path, key: Key) -> Path:
-    """Where a model's speech of a clip lies in its output folder."""
+    """Path of a model's speech for a clip, inside its output folder."""
     speaker, name = key
     return output_dir / "wav" / speaker / f"{name}.wav"
 
@@ -78,7 +78,7 @@ class ClipRow:
             there is no text head.
         word_confidences (`tuple[float, ...]`): one for each word of `text`; `text_confidence` is their mean.
         face_coverage (`float`, *optional*): share of the frames with a face.
-        shift_seconds (`float`, *optional*): by how much the generated sound is late, as its envelope tells.
+        shift_seconds (`float`, *optional*): delay of the generated sound, estimated from the energy envelopes.
         generated_seconds, original_seconds, cut_seconds (`float`, *optional*): durations, and their difference.
         process_seconds (`float`, *optional*): time the pipeline took.
         texts (mapping): the metrics' columns of texts.
@@ -131,7 +131,7 @@ class ClipRow:
         return max(self.generated_seconds or 0.0, self.original_seconds or 0.0)
 
     def value(self, column: str) -> float:
-        """A column of numbers; NaN where it has no value."""
+        """A numeric column; NaN where it has no value."""
         value = getattr(self, column) if column in FIELDS else self.numbers.get(column)
         return math.nan if value is None else float(value)
 

@@ -1,4 +1,4 @@
-"""From a model to a table: run the whole pipeline on a split of GRID, score what it says, and write the numbers down.
+"""Run the whole pipeline on a split of GRID, score its speech, and write the results.
 
 `evaluate_model` starts from the video files of a split; `evaluate_folders` scores two folders of sound files, so that
 other people's systems can be measured the same way. Both write `results.json`, `clips.csv`, `report.md` and
@@ -50,10 +50,10 @@ def evaluate_model(
     progress: bool = True,
     share: Share | None = None,
 ) -> dict[str, Any]:
-    """Run the whole pipeline on the video files of a split, and score what it says.
+    """Run the whole pipeline on the video files of a split, and score its speech.
 
     The generated speech is kept as `output_dir/wav/SPEAKER/NAME.wav` and scored from there. A run that was stopped
-    goes on where it was when it is started again: finished clips are taken from `output_dir/clips.csv`.
+    continues when it is started again: finished clips are taken from `output_dir/clips.csv`.
 
     Args:
         model (`str`, *optional*): a folder, a bundled model, such as `"grid-s1"`, a Hub repository, or a
@@ -73,7 +73,7 @@ def evaluate_model(
             default.
         batch_size (`int`, *optional*, defaults to 8): clips that go through the pipeline together.
         limit (`int`, *optional*): only the first N clips.
-        workers (`int`, *optional*, defaults to 1): processes that score while the pipeline goes on.
+        workers (`int`, *optional*, defaults to 1): processes that score while the pipeline runs.
         overwrite (`bool`, *optional*, defaults to `False`): start again where `output_dir` holds an evaluation.
         report (`bool`, *optional*, defaults to `True`): write `report.html`, which takes some seconds.
         progress (`bool`, *optional*, defaults to `True`): say on stderr what is being done, with a progress bar.
@@ -143,7 +143,7 @@ def _clip(clip: CorpusClip, output_dir: Path) -> Clip:
 
 
 def _video(clip: CorpusClip, output_dir: Path) -> Path:
-    """The file of a clip's video; one that lies in an archive is copied to `output_dir/originals`."""
+    """The video file of a clip; one inside an archive is copied to `output_dir/originals`."""
     if isinstance(clip.video, Path):
         return clip.video
     path = output_dir / "originals" / clip.speaker / clip.video.name
@@ -184,7 +184,7 @@ def evaluate_folders(
         generated (`str` or `os.PathLike`): folder of `.wav` or `.flac` files, subfolders included.
         reference (`str` or `os.PathLike`): folder of the originals: sound files, or videos with sound.
         output_dir (`str` or `os.PathLike`, *optional*): where `results.json`, `clips.csv`, `report.md` and
-            `report.html` are written; a run that was stopped goes on from there.
+            `report.html` are written; a stopped run continues from there.
         baselines (sequence of `str` or `os.PathLike`, *optional*): other folders with the same clips, or the
             `results.json` of earlier evaluations of them.
         metrics (sequence of `str`, *optional*): keys of `metrics.registry.METRICS`; by default all that these files

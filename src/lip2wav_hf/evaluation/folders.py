@@ -38,7 +38,7 @@ class Pairs:
     without_original: tuple[str, ...] = ()
 
     def remarks(self) -> list[str]:
-        """What is left out, a sentence each."""
+        """One sentence for each thing that is left out."""
         return [
             remark
             for remark in (
@@ -127,7 +127,7 @@ def left_out(clips: list[Clip], metrics: tuple[str, ...]) -> dict[str, str]:
 
 def run_folder(name: str, clips: list[Clip], options: EvaluationOptions, share: Share) -> Measured:
     """
-    Score sound files that are there.
+    Score existing sound files.
 
     Args:
         name (`str`): what the report calls them.

@@ -1,4 +1,4 @@
-"""What an evaluation is asked for: which clips, how they are scored, and the command that asks for the same."""
+"""The options of an evaluation: which clips, how they are scored, and the command line for the same."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ClipSelection:
 @dataclass(frozen=True)
 class EvaluationOptions:
     """
-    How clips are scored, and what is written of it.
+    How clips are scored, and what is written.
 
     Attributes:
         output_dir (`Path`): where everything is written.

@@ -1,4 +1,4 @@
-"""Results on GRID as others have published them: on other splits and with other recognisers, for orientation only.
+"""Results on GRID published by others, on other splits and with other recognisers: for orientation only.
 
 Only what was read in a primary source, or in a later paper's account of one, stands here.
 """

@@ -12,7 +12,7 @@ from .statistics import verdict
 
 
 SLOT_NAMES = {"judge": "judge, generated", "floor": "judge, original", "text": "text head"}
-VERDICTS = {"better": "better", "worse": "worse", "open": "not told apart"}
+VERDICTS = {"better": "better", "worse": "worse", "open": "no clear difference"}
 NO_VALUE = "–"
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -20,7 +20,7 @@ Table = tuple[Sequence[str], list[Sequence[str]]]
 
 
 def markdown_table(results: dict[str, Any]) -> str:
-    """The numbers of `results.json` as Markdown tables, with what must be known to read them.
+    """The numbers of `results.json` as Markdown tables, with notes on how to read them.
 
     Args:
         results (`dict`): as `evaluate_model` and `evaluate_folders` return it.
@@ -137,12 +137,12 @@ def _slot_table(results: dict[str, Any]) -> list[str]:
 
 
 def percent(share: float | None) -> str:
-    """A share as percentage, with one decimal place; a dash where there is none."""
+    """A fraction as a percentage with one decimal place; a dash for `None`."""
     return NO_VALUE if share is None else f"{100 * share:.1f}"
 
 
 def calibration_sentence(calibration: dict[str, Any]) -> str:
-    """What the calibration says, in words."""
+    """The calibration in words."""
     ece, temperature = calibration["ece"], calibration["temperature"]
     leaning = "too sure of itself" if temperature > 1 else "less sure than it could be"
     return (
@@ -181,7 +181,7 @@ def reliability_table(calibration: dict[str, Any]) -> Table:
 
 
 def notes(results: dict[str, Any]) -> list[str]:
-    """What must be known to read the numbers, a sentence or two each."""
+    """Notes on how to read the numbers, one or two sentences each."""
     found = []
     if "judge" in results:
         found.append(

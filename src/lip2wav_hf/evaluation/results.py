@@ -30,7 +30,7 @@ def build_results(
     system: Measured, compared: Sequence[Measured] = (), more: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """
-    What `results.json` holds. Rates are fractions, times are in seconds.
+    The contents of `results.json`. Rates are fractions, times are in seconds.
 
     Args:
         system ([`Measured`]): the system under test.

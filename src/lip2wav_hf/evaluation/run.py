@@ -1,4 +1,4 @@
-"""A resumable run over clips, by one process or by several: what is done, what is to do, and who does it."""
+"""A resumable run over clips, in one process or several: what is done, what is left, and which process does it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Share:
 
     @classmethod
     def of_this_process(cls, device: str | int | None = None) -> Share:
-        """As `accelerate launch` or `torchrun` has set it up; the whole, where neither has."""
+        """As set by `accelerate launch` or `torchrun`; everything without them."""
         if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
             return cls()
         require_packages("evaluate", "an evaluation by several processes", "accelerate")
@@ -56,7 +56,7 @@ class Share:
         return self.index == 0
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait until all processes have reached this point."""
         if self.state is not None:
             self.state.wait_for_everyone()
 
@@ -81,7 +81,7 @@ class Scorer:
             self.executor.shutdown(cancel_futures=True)
 
     def load(self, clips: list[Clip]) -> None:
-        """Load what the metrics of some clips need, which takes some seconds, and say so."""
+        """Load what the metrics need, with a message: it takes some seconds."""
         self.options.say(f"loading the metrics: {', '.join(self.options.metrics)} …")
         with_video = any(clip.original.suffix.lower() in VIDEO_SUFFIXES for clip in clips)
         if self.executor is None:
@@ -95,7 +95,7 @@ class Scorer:
             collect(future)
 
     def submit(self, clip: Clip) -> Future:
-        """The scores of a clip, once they are there; see [`collect`]."""
+        """The scores of a clip, when they are ready; see [`collect`]."""
         arguments = (clip.generated, clip.original, clip.sentence, self.options.metrics, self.options.compat)
         if self.executor:
             return self.executor.submit(score_files, *arguments)
@@ -108,11 +108,11 @@ class Scorer:
 
 
 class WorkerError(EvaluationError):
-    """A process that computes metrics has gone."""
+    """A process that computes metrics has died."""
 
 
 def collect(future: Future) -> Any:
-    """What a [`Scorer`] has promised: the scores of a clip by column.
+    """The result of [`Scorer.submit`]: the scores of a clip by column.
 
     Raises:
         WorkerError: if the process that should compute them has gone.
@@ -142,7 +142,7 @@ class Failure:
 
     @classmethod
     def of(cls, clip: Clip, error: Exception) -> Failure:
-        """What an error says of a clip."""
+        """From the exception that a clip raised."""
         return cls(str(clip), f"{clip}: {error}")
 
 

@@ -133,7 +133,7 @@ def energy_envelope(waveform: np.ndarray) -> np.ndarray:
 
 
 def find_shift(prediction: np.ndarray, reference: np.ndarray, max_seconds: float = MAX_SHIFT_SECONDS) -> float:
-    """By how much a generated waveform is late, as its energy envelope tells.
+    """Estimate the delay of a generated waveform from the energy envelopes.
 
     The shift within ±`max_seconds` at which the two envelopes correlate best (Pearson, over what overlaps), to 2.5 ms.
 
@@ -203,7 +203,7 @@ def score_files(
 
 
 def _score(name: str, pair: SoundPair, shift: float) -> dict[str, Any]:
-    """A metric's columns of a clip, those after alignment included."""
+    """A metric's columns for a clip, including those after alignment."""
     metric = METRICS[name]
     score = metric.score_function()
     scores = score(pair)

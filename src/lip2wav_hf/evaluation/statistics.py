@@ -36,7 +36,7 @@ def column(rows: Sequence[ClipRow], name: str) -> np.ndarray:
 
 def fractions(rows: Sequence[ClipRow], number: Number) -> tuple[np.ndarray, np.ndarray]:
     """
-    Numerators and denominators of a number, of which it is the ratio of the sums.
+    Numerators and denominators of a number, which is the ratio of their sums.
 
     Returns:
         `tuple[np.ndarray, np.ndarray]`: float64, both of shape `(clips,)`; NaN where a clip has no value.

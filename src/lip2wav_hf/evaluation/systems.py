@@ -1,4 +1,4 @@
-"""A model as the system under test: load it, let it speak the clips of a split, and have what it says scored."""
+"""A model as the system under test: load it, let it speak the clips of a split, and score the speech."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def model_name(model: Any) -> str:
 
 def load_pipeline(model: Any, device: str | int | None, dtype: str | None) -> tuple[Any, float]:
     """
-    The pipeline of a model, and how long it took to load, in seconds; 0 for what is a pipeline already.
+    The pipeline of a model, and the seconds it took to load; 0 if it is a pipeline already.
 
     Raises:
         ModelError: if there is no such model; see `models.find_model`.

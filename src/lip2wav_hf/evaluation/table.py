@@ -1,4 +1,4 @@
-"""The file `clips.csv`: one row per clip, appended to while an evaluation runs, read again when it goes on."""
+"""The file `clips.csv`: one row per clip, appended to while an evaluation runs, read again when it is resumed."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class GridConfig(datasets.BuilderConfig):
     minimum_frames: int = MINIMUM_FRAMES
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None) -> str:
-        """As the base class, and another one whenever a file of the corpus has changed: a cache is never stale."""
+        """As in the base class, but new whenever a file of the corpus has changed: a cache is never stale."""
         if self.data_dir is not None:
             speakers = self.speakers or scheme_speakers(self.split_scheme)
             config_kwargs = config_kwargs | {"fingerprint": GridFolder(self.data_dir).fingerprint(speakers)}

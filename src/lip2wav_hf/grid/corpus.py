@@ -186,7 +186,7 @@ class GridAlignment:
 
 
 def clip_of_file(video: str | os.PathLike) -> Clip:
-    """The clip that a video file by itself is: `…/SPEAKER/NAME.mpg`, with the alignment that lies beside, if any does.
+    """The clip of a single video file `…/SPEAKER/NAME.mpg`, with the alignment beside it, if there is one.
 
     Args:
         video (`str` or `os.PathLike`): the file, such as `video/s1/bbaf2n.mpg`.
@@ -211,7 +211,7 @@ def _alignment_beside(video: Path, speaker: str, name: str) -> Path | None:
 
 
 class GridFolder:
-    """What a folder has of GRID, in any of its layouts, unpacked or in Zenodo's archives.
+    """The part of GRID that a folder holds, in any of its layouts, unpacked or in Zenodo's archives.
 
     Listings are read when they are first asked for, and kept.
 
@@ -335,7 +335,7 @@ class GridFolder:
         return listing
 
     def _add(self, listing: dict[str, ClipFile], files: Iterable[ClipFile], kind: str) -> None:
-        """Add the files of a kind; between two of a clip in one place, the first suffix wins."""
+        """Add the files of a kind; of two files of a clip in one place, the first suffix wins."""
         suffixes = _PLACES[kind][2]
         chosen = [file for file in files if file.suffix.lower() in suffixes and not file.name.startswith(".")]
         for file in sorted(chosen, key=lambda file: (suffixes.index(file.suffix.lower()), str(file))):

@@ -1,6 +1,6 @@
 """Clips of GRID that cannot be used as they are: found, counted and reported.
 
-Some clips of the published corpus are damaged or short, and some of Zenodo's alignments tell other words than the file
+Some clips of the published corpus are damaged or short, and some of Zenodo's alignments hold other words than the file
 names do. A [`GridReport`] says which.
 """
 
@@ -25,7 +25,7 @@ from .splits import missing_speakers, read_splits
 
 MINIMUM_FRAMES = 70  # of GRID's 75: some good clips have 74 or 71
 CHECKS = ("none", "fast", "full")
-POOL_CLIPS = 200  # from so many clips on, starting processes to check them pays
+POOL_CLIPS = 200  # from this many clips on, it pays to start processes for the checks
 
 KINDS = {
     "missing_video": "listed in the split, but there is no video file",
@@ -42,7 +42,7 @@ KINDS = {
 """What can be wrong, and what it means."""
 
 HARMLESS = ("no_alignment",)
-"""Defects with which a clip is used all the same."""
+"""Defects with which a clip is still used."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Defect:
 
     @property
     def used(self) -> bool:
-        """Whether the clip is used all the same."""
+        """Whether the clip is still used."""
         return self.kind in HARMLESS
 
 
@@ -134,7 +134,7 @@ class GridReport:
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """How clips are looked at.
+    """How clips are checked.
 
     Attributes:
         check (`str`, *optional*, defaults to `"fast"`): `"none"` reads the alignment only; `"fast"` also opens the
@@ -181,7 +181,7 @@ def count_frames(video: str | bytes, decode: bool = False) -> tuple[int, bool]:
 
 
 def check_clip(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:
-    """What is wrong with a clip.
+    """Find what is wrong with a clip.
 
     Args:
         clip ([`Clip`]): the clip.
@@ -217,7 +217,7 @@ def _check_video(clip: Clip, decode: bool, minimum_frames: int) -> list[Defect]:
 
 
 def check_clips(clips: Iterable[Clip], options: CheckOptions = CheckOptions()) -> tuple[list[Clip], GridReport]:
-    """The usable ones of some clips, and a report on all.
+    """Check clips; return the usable ones and a report on all.
 
     Args:
         clips (`Iterable[Clip]`): the clips.

@@ -72,7 +72,7 @@ class Patience:
         tries (`int`): attempts without a single new byte before giving up.
         first_wait (`float`): seconds before the second attempt; each further wait is twice as long.
         timeout (`float`): seconds without an answer after which a connection counts as lost.
-        report (callable): is told each problem and when the next attempt comes, one line; by default it goes to the
+        report (callable): called with one line about each problem and the next attempt; by default it goes to the
             log.
     """
 
@@ -116,7 +116,7 @@ def read_record(
     """The files of the Zenodo record, by name.
 
     Raises:
-        DownloadError: if the record cannot be had or is not understood.
+        DownloadError: if the record cannot be downloaded or is not understood.
     """
     url = f"{base_url.rstrip('/')}/records/{RECORD}"
     with _get(session, url, {}, patience) as answer:
@@ -149,7 +149,9 @@ def _get(session: requests.Session, url: str, headers: dict[str, str], patience:
             problem = _reason(error)
         if failures < patience.tries:
             patience.wait(f"{host}: {problem}", failures, answer)
-    raise DownloadError(f"{url}: {problem}, {patience.tries} times. Run the same command later: it goes on from here.")
+    raise DownloadError(
+        f"{url}: {problem}, {patience.tries} times. Run the same command later: it continues from here."
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -168,20 +170,20 @@ def download_grid(
     patience: Patience = Patience(),
     progress: bool = True,
 ) -> list[Path]:
-    """Download GRID's archives into a folder. What is there already, checked or half done, is not fetched again.
+    """Download GRID's archives into a folder. Complete files are kept, partial ones resumed.
 
     Args:
         folder (`str` or `os.PathLike`): made if missing.
         speakers (`Sequence[str]`, *optional*), audio (`bool`, *optional*): as for [`grid_files`].
         base_url (`str`, *optional*): of an API like Zenodo's.
-        patience ([`Patience`], *optional*): timeouts, tries, and who is told of them.
+        patience ([`Patience`], *optional*): timeouts, tries, and where they are reported.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.
 
     Returns:
         `list[Path]`: the files.
 
     Raises:
-        DownloadError: if a file cannot be had whole and right, or the disk is full. `.part` files stay for next time.
+        DownloadError: if a file cannot be downloaded whole and correct, or the disk is full. `.part` files are kept.
     """
     names = grid_files(speakers, audio)
     folder = Path(folder)
@@ -206,7 +208,7 @@ def download_grid(
 
 
 def _check_space(folder: Path, files: list[RemoteFile]) -> None:
-    """Refuse to start what cannot end."""
+    """Raise if the disk is too full for the download."""
     needed = 0
     for file in files:
         path = folder / file.name
@@ -228,10 +230,10 @@ def _part(path: Path) -> Path:
 def download_file(
     session: requests.Session, file: RemoteFile, path: Path, patience: Patience = Patience(), bar: tqdm | None = None
 ) -> Path:
-    """Download one file, going on with its `.part` file if there is one. It has its name only once it is right.
+    """Download one file, resuming from its `.part` file if there is one. It gets its name only once it is correct.
 
     Raises:
-        DownloadError: if it cannot be had, is wrong twice, or the disk is full; or if another file has its name.
+        DownloadError: if it cannot be downloaded, is wrong twice, or the disk is full; or if its name is taken.
     """
     bar = bar if bar is not None else tqdm(disable=True)
     if path.exists():
@@ -281,7 +283,7 @@ def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Pa
             if failures >= patience.tries:
                 raise DownloadError(
                     f"{file.url}: {problem}, {failures} times, after {have} of {file.size} bytes. Run the same command"
-                    " later: it goes on from here."
+                    " later: it continues from here."
                 )
             patience.wait(f"{file.name}: {problem} after {have} of {file.size} bytes", failures)
 
@@ -319,7 +321,7 @@ def _append(
         missing = (file.size - part.stat().st_size) / 1e9
         raise DownloadError(
             f"{part}: the disk is full; {missing:.2f} GB of {file.name} are missing. Make room and run the same"
-            " command again: it goes on from here."
+            " command again: it continues from here."
         ) from None
     return part.stat().st_size - have, problem
 

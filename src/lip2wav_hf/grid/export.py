@@ -97,7 +97,7 @@ def export_grid(
     Write the usable clips of a corpus as a dataset that `datasets.load_dataset` reads and the Hub shows.
 
     Beside the videos come `splits.json` (which repeats the split elsewhere, as the scheme `"custom"`) and
-    `defects.json` (what was left out). An export that was stopped goes on where it was.
+    `defects.json` (what was left out). A stopped export can be resumed.
 
     Args:
         data_dir (`str` or `os.PathLike`): folder of GRID.
@@ -141,7 +141,7 @@ def export_grid(
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Make the folder this export's, or go on with it if it is."""
+    """Mark the folder as this export's, or resume if it is already."""
     path = output / SETTINGS_FILE
     if path.is_file():
         if read_json(path, ExportError) != settings:
@@ -161,7 +161,7 @@ def _by_speaker(clips: Iterable[Clip]) -> dict[str, list[str]]:
 
 
 def _for_each(job: Callable[[Any], None], items: list[Any], unit: str, checks: CheckOptions) -> None:
-    """Do a job for each item, in processes if more than one is asked for."""
+    """Run a job for each item, in several processes if asked for."""
     with worker_processes(min(checks.num_workers, len(items))) as map_:
         for _ in tqdm(map_(job, items), "exporting", len(items), unit=unit, disable=not checks.progress):
             pass
@@ -191,7 +191,7 @@ def _is_converted(clip: Clip, mp4: bool) -> bool:
 
 
 def metadata_of(clip: Clip) -> dict[str, Any]:
-    """What is written of a clip besides its video."""
+    """What is written for a clip besides its video."""
     timed = clip.timed_words()
     words = timed or [(UNKNOWN_TIME, UNKNOWN_TIME, word) for word in clip.words or ()]
     return {

@@ -1,4 +1,4 @@
-"""`load_grid`: the GRID corpus as a dataset, for those who have the library `datasets`."""
+"""`load_grid`: the GRID corpus as a dataset of the library `datasets`."""
 
 from __future__ import annotations
 

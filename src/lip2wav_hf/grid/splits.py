@@ -149,7 +149,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def missing_speakers(folder: GridFolder, split_scheme: str) -> list[str]:
-    """Speakers of a scheme of which the folder has no video: its splits are smaller than the published ones."""
+    """Speakers of a scheme without any video in the folder: its splits are smaller than the published ones."""
     return [speaker for speaker in scheme_speakers(split_scheme) or () if not folder.videos(speaker)]
 
 

@@ -63,7 +63,7 @@ class Measurement:
 
     @property
     def limit(self) -> int | None:
-        """Number of clips, of a run that took only the first ones."""
+        """Number of clips of a run with `--limit`."""
         return self.results.get("limit")
 
     @property
@@ -177,7 +177,7 @@ def limited(measured: Iterable[Measurement]) -> list[str]:
 
 
 def stored_measurements(folder: str | os.PathLike) -> list[Measurement]:
-    """The results that lie with a model, in the order of its card."""
+    """The results stored with a model, in the order of its card."""
     return _with_stored(Path(folder), [])
 
 
@@ -220,7 +220,7 @@ def _load_sha256(folder: str | os.PathLike) -> str:
 
 
 def _with_stored(folder: Path, given: Sequence[Measurement]) -> list[Measurement]:
-    """These measurements and those that lie in the folder, in the order of the card."""
+    """These measurements and those stored in the folder, in the order of the card."""
     fresh = {each.split for each in given}
     stored = {path.stem: path for path in (folder / "results").glob("*.json") if path.stem not in fresh}
     measured = [*given, *read_measurements(folder, stored)]

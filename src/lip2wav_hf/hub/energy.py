@@ -1,7 +1,7 @@
 """
 The energy that a training took, estimated from measured hours and the power of what it ran on.
 
-The hours are measured, the power is an assumption. Where there is none to be had, nothing is estimated.
+The hours are measured, the power is an assumption. If the power is not known, nothing is estimated.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def describe_energy(energy: TrainingEnergy, hardware: str, note: str = "") -> st
 
 
 def _about(value: float) -> str:
-    """Two digits of a small number, all digits before the point of a large one."""
+    """A small number with two digits, a large one without decimals."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 

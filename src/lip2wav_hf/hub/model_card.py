@@ -34,7 +34,7 @@ RUNTIME = ("transformers", "torch", "av", "opencv-python-headless", "ai-edge-lit
 @dataclass
 class MadeCard:
     """
-    What [`make_model_card`] has done.
+    The result of [`make_model_card`].
 
     Attributes:
         card (`Path`): README.md.

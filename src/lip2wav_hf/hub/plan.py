@@ -56,7 +56,7 @@ class HubError(Lip2WavError):
 @dataclass
 class Upload:
     """
-    What goes to the Hub.
+    What is uploaded to the Hub.
 
     Attributes:
         repo_type (`str`): `"model"`, `"space"` or `"dataset"`.
@@ -219,7 +219,7 @@ def _plan_card(folder: Path, weights: str) -> Files:
     for result in data.eval_results:
         value = result.metric_value
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise HubError(f"{path}: its value of {result.metric_type} is no number but {value!r}. {steps}")
+            raise HubError(f"{path}: its value of {result.metric_type} is {value!r}, not a number. {steps}")
     if not data.license:
         raise HubError(f"{path}: its metadata have no `license:`. Name the licence of the weights.")
     try:

@@ -134,7 +134,7 @@ def push_dataset_card(card: str | os.PathLike, repo_id: str, **options: Any) -> 
 def check_name(repo_id: str) -> None:
     """
     Raises:
-        HubError: if this is no name that the Hub takes for a repository.
+        HubError: if the Hub does not accept this as the name of a repository.
     """
     try:
         validate_repo_id(repo_id)

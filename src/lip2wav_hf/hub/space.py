@@ -61,7 +61,7 @@ def package_files(sources: Iterable[Path], checkpoints: Sequence[str] = ()) -> d
 
 def requirements(lines: Sequence[str]) -> list[str] | None:
     """
-    The requirements of a Space beside which the package lies: in place of the package, what that needs itself.
+    The requirements of a Space that holds the package: the package's own requirements in place of the package.
 
     Args:
         lines (sequence of `str`): of requirements.txt.
@@ -91,7 +91,7 @@ def _all_files(folder: Path) -> Iterator[Path]:
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
-    """What it takes to run a model: not its results, nor the networks that trained it."""
+    """The files needed to run a model: not its results, nor the networks that trained it."""
     return (path for pattern in DOWNLOADED for path in folder.glob(pattern))
 
 

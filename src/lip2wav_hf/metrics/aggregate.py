@@ -11,7 +11,7 @@ def summarize_clips(clips: list[dict], keys: Iterable[str]) -> dict:
     """What an `evaluate` module returns for the scores of its clips.
 
     Args:
-        clips (`list[dict]`): one a clip, with a float for each of `keys`, `outcome`, and perhaps `cut_samples` and
+        clips (`list[dict]`): one per clip, with a float for each of `keys`, `outcome`, and perhaps `cut_samples` and
             `clipped_samples`.
         keys (iterable of `str`): the scores; those that the clips lack are left out.
 

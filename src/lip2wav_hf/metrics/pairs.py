@@ -1,4 +1,4 @@
-"""What a metric is given of one clip: the generated sound, the original, the sentence and the video."""
+"""The input of a metric for one clip: the generated sound, the original, the sentence and the video."""
 
 from __future__ import annotations
 

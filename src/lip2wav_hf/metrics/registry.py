@@ -138,7 +138,7 @@ class Metric:
 
     def columns(self, compat: bool = False) -> tuple[str, ...]:
         """
-        Its columns of numbers, but for those after alignment.
+        Its numeric columns, except those after alignment.
 
         Args:
             compat (`bool`, *optional*, defaults to `False`): with the lineage's forms.

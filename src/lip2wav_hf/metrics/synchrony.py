@@ -1,9 +1,9 @@
-"""By how much the sound of a clip is late against the mouth, in fractions of a video frame.
+"""Estimate the audio-video offset of a clip, to a fraction of a video frame.
 
-GRID's own sound is early or late, by another amount in each clip (Niu & Mak 2023, "On the Audio-visual Synchronization
-for Lip-to-Speech Synthesis"): for the speaker s1 with a standard deviation of some 20 ms. No lip reader can foresee
-that, so a generator that learns from such sounds learns to blur, or to know the clips by heart; moved to where the
-mouth says they belong, they can be learnt sharply.
+In GRID the sound is early or late by a different amount in each clip (Niu & Mak 2023, "On the Audio-visual
+Synchronization for Lip-to-Speech Synthesis"), with a standard deviation of some 20 ms for the speaker s1. That cannot
+be predicted from the picture, so a generator trained on such clips learns to blur, or memorises them. With the sound
+moved to where the mouth says it belongs, it can learn sharp speech.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def load_sync_network(
     sync_network: str | Path = SYNC_CHECKPOINT,
 ) -> tuple[Lip2WavSyncNet, LogMelSpectrogram, Lip2WavFeatureExtractor]:
     """The sync network of a folder or Hub repo (the bundled one by default), its log-mel spectrogram and its feature
-    extractor: loaded once a process."""
+    extractor: loaded once per process."""
     network = Lip2WavSyncNet.from_pretrained(sync_network, dtype=torch.float32).eval()
     return network, LogMelSpectrogram(network.config), Lip2WavFeatureExtractor.from_pretrained(sync_network)
 
@@ -56,7 +56,7 @@ def find_sound_offset(
     regions: np.ndarray, waveform: np.ndarray, sync_network: str | Path = SYNC_CHECKPOINT
 ) -> tuple[float, float]:
     """
-    By how much a sound is late, as a sync network finds.
+    Estimate by how much a sound is late, with a sync network.
 
     The sound is moved in steps of 5 ms; a parabola through the mean distances around the smallest gives what lies
     between the steps.

@@ -1,4 +1,4 @@
-"""What every metric does to its waveforms first: check them, resample them, cut them to one length."""
+"""Prepare waveforms for a metric: check them, resample them, cut them to one length."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class WordAlignment:
 
     @property
     def insertions(self) -> int:
-        """Words recognised that nothing spoken belongs to."""
+        """Words recognised that correspond to no spoken word."""
         return len(self.recognised) - sum(self.correct) - self.substitutions
 
     @property
@@ -106,7 +106,7 @@ def count_slots(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     Returns:
         `dict`: `slot_wer`, `{slot: share of wrong words}`, NaN for a slot that no sentence has; `confusions`, `{slot:
         {word: {word recognised or "": clips}}}`, errors only; `counts`, `{slot: {word: clips}}`, how often each word
-        was spoken; `empty` (`int`), clips of which nothing was recognised.
+        was spoken; `empty` (`int`), clips in which nothing was recognised.
     """
     counts: dict[str, dict[str, int]] = {slot: {} for slot in GRAMMAR}
     confusions: dict[str, dict[str, dict[str, int]]] = {slot: {} for slot in GRAMMAR}

@@ -10,7 +10,7 @@ from .speakers import SPEAKERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m lip2wav_hf.synthetic`: exit status 0, or 2 with one line on stderr if the request cannot be met."""
+    """`python -m lip2wav_hf.synthetic`: exit status 0, or 2 with one line on stderr on failure."""
     options = _parser().parse_args(arguments)
     from .corpus import write_clip, write_corpus  # noqa: PLC0415  after --help
 

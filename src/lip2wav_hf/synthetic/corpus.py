@@ -112,7 +112,7 @@ def sample_sentences(count: int, seed: int = 0, exclude: Iterable[str] = ()) -> 
         exclude (`Iterable[str]`, *optional*): names never to return.
 
     Raises:
-        SyntheticError: if the count is negative or above what can be told apart (10 000).
+        SyntheticError: if the count is negative or above the number of distinct sentences (10 000).
     """
     if not 0 <= count <= 10_000:
         raise SyntheticError(f"{count} sentences: ask for 0 to 10000.")

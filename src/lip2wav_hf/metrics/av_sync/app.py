@@ -30,7 +30,7 @@ def measure(video: str | None, sound: str | None) -> tuple[float | None, float, 
     except ValueError as error:
         raise gr.Error(str(error)) from error
     if result["outcome"] != "scored":
-        return None, 0.0, f"No offset can be told: {result['outcome']}."
+        return None, 0.0, f"No offset can be measured: {result['outcome']}."
     offset = int(result["offset"])
     when = (
         "in time"

@@ -1,4 +1,4 @@
-"""Audio-visual synchrony: by how many frames a sound is late against the mouth, and how sure that is.
+"""Audio-visual synchrony: by how many frames a sound is late against the mouth, and with what confidence.
 
 Offset and confidence are defined as by Chung & Zisserman (2016, "Out of time: automated lip sync in the wild"); the
 network behind them is our own (`checkpoints/grid-sync`), so confidences are not those of the published SyncNet.

@@ -29,7 +29,7 @@ SAMPLES_PER_FRAME = SAMPLING_RATE // 25
 
 
 def put_off(waveform: np.ndarray, frames: int) -> np.ndarray:
-    """A sound that comes `frames` video frames later (or earlier, if negative), with silence where it lacks."""
+    """A sound that comes `frames` video frames later (or earlier, if negative), padded with silence."""
     samples = abs(frames) * SAMPLES_PER_FRAME
     if frames >= 0:
         return np.pad(waveform, (samples, 0))[: len(waveform)]

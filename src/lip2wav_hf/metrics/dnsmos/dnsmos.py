@@ -1,4 +1,4 @@
-"""DNSMOS, the quality of speech without a reference: what listeners would say of its signal, background and whole.
+"""DNSMOS, the quality of speech without a reference: predicted opinions on signal, background and whole.
 
 The networks and their maths are the `speechmos` package's (Microsoft; ITU-T P.835: signal, background, overall; and
 P.808: overall), at 16 kHz. They are loaded at the first clip, once a process, and run on one thread.

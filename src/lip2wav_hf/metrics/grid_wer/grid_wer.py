@@ -1,7 +1,7 @@
 """Word error rate of spoken GRID sentences, heard by an independent recogniser that knows GRID's grammar.
 
 The recogniser is pocketsphinx with its US English acoustic model and a JSGF grammar of the six slots of a GRID
-sentence. Two things of GRID are told to it: the letter A is pronounced as its name, and Z may be the British "zed".
+sentence. It is given two facts about GRID: the letter A is pronounced as its name, and Z may be the British "zed".
 Each clip is heard whole and afresh, so that a transcript does not depend on the clips before it.
 """
 

@@ -69,7 +69,7 @@ _CITATION = """\
 
 
 def overflowing_int16(waveform: np.ndarray) -> np.ndarray:
-    """`round(x * 2**16)` as the 16-bit integer that is left of it: beyond half of full scale it wraps around."""
+    """`round(x * 2**16)` stored as a 16-bit integer: beyond half of full scale it wraps around."""
     return np.round(waveform * 2**16).astype(np.int64).astype(np.int16)
 
 
@@ -146,7 +146,7 @@ def score_clip(pair: SoundPair) -> dict[str, Any]:
 
 
 def _original_offset(video: Path, original: np.ndarray) -> float | None:
-    """By how many seconds an original is late against its own video; 0 where no offset stands out."""
+    """Seconds by which an original is late against its own video; 0 if no offset stands out."""
     # Late, because it brings torch and transformers, which a pair of sounds does not need.
     from lip2wav_hf.metrics.synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset, mouth_regions
 
