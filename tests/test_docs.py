@@ -27,7 +27,7 @@ PACKAGE = REPOSITORY / "src" / "lip2wav_hf"
 PAGES = sorted([REPOSITORY / "README.md", *DOCS.rglob("*.md")])
 PROSE = [
     *(REPOSITORY / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "demo/README.md")),
-    *(page for page in PAGES if page.name != "train.md"),
+    *PAGES,
 ]
 FENCE = re.compile(
     r"^(?P<comment><!-- needs .*? -->\n)?```(?P<language>[\w.-]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

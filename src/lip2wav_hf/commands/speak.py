@@ -117,7 +117,7 @@ def speak(
     duration (s), sampling_rate (Hz), seconds (time taken), real_time_factor (time taken / duration;
     the first video takes longer), face_coverage (0 to 1), warnings; for a video that failed: file, error.
 
-    Exit status: 0; 2 when something could not be read or written (the other videos are done all the same).
+    Exit status: 0; 2 when something could not be read or written (the other videos are still done).
     """
     jobs = plan_jobs(find_videos(videos), output or (), plot)
     folder = find_model(model)
@@ -147,7 +147,7 @@ def load_speaker(folder: Path, device: str | None = None, dtype: str = "auto") -
 def _speak_all(
     speaker: Speaker, jobs: list[Job], batch_size: int, messages: list[str], json_lines: bool, quiet: bool
 ) -> int:
-    """Do the jobs, and print a report or a JSON object for each; the exit status."""
+    """Run the jobs, and print a report or a JSON object for each; returns the exit status."""
     from tqdm import tqdm
 
     status = 0
