@@ -52,7 +52,7 @@ def test_a_part_lies_at_the_top_of_a_folder_or_in_one_of_its_kind(tmp_path):
         (["--pretrained", "grid-s2"], "--pretrained: model grid-s2: there is no such folder.*grid-s1"),
         (["--pretrained", "grid-sync"], "a model of the type 'lip2wav_syncnet', not 'lip2wav'"),
         (["--speech_encoder", "nowhere"], "--speech_encoder nowhere: no speech encoder can be loaded.*Train it first"),
-        (["--speech_encoder", "grid-sync"], "--speech_encoder grid-sync: no speech encoder can be loaded from there"),
+        (["--speech_encoder", "grid-sync"], r"'lip2wav_syncnet', without a folder speech_encoder/"),
         (["--speech_encoder", "grid-s1", "--config", "{bins}"], r"its `num_mel_bins` is not .* \(80 and 20\)"),
         (["--speech_encoder", "grid-s1", "--config", "{words}"], "its `vocabulary` is not that of the generator"),
         (["--adversarial", 1, "--critic_pretrained", "nowhere"], "--critic_pretrained nowhere: no critic can be"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from transformers import PreTrainedConfig
 
 from ..configuration_lip2wav import (
     Lip2WavConfig,
@@ -110,12 +111,11 @@ def _load_part(source: str, config_class: Any) -> Any:
     """A network of a folder, Hub repo or bundled model, where it lies at the top or in the folder of its kind."""
     network = BY_TYPE[config_class.model_type]
     place = locate_model(source, network.model_type)
-    try:
-        return network.model_class.from_pretrained(place, dtype=torch.float32)
-    except (OSError, ValueError):
-        if isinstance(place, Path) and not (place / network.folder / "config.json").is_file():
-            raise
-        return network.model_class.from_pretrained(place, subfolder=network.folder, dtype=torch.float32)
+    found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
+    subfolder = "" if found == network.model_type else network.folder
+    if subfolder and isinstance(place, Path) and not (place / subfolder / "config.json").is_file():
+        raise ModelError(f"it is a model of the type {found!r}, without a folder {subfolder}/")
+    return network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
 
 
 def load_speech_encoder(source: str) -> Lip2WavSpeechEncoder:
