@@ -153,7 +153,7 @@ def _register_pipeline(theirs: ModuleType, network: Network) -> None:
 
 
 def _is_not_about_our_default(record: logging.LogRecord) -> bool:
-    """transformers advises to name a model and its revision; the default one comes with this package's version."""
+    """False for transformers' advice to name a revision: the default model belongs to this package's version."""
     return not record.getMessage().startswith(f"No model was supplied, defaulted to {DEFAULT_CHECKPOINT} ")
 
 

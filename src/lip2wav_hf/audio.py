@@ -229,7 +229,7 @@ class _AudioTrack:
             self.container.mux(self.stream.encode(resampled))
 
     def close(self) -> None:
-        """Encode what is still waiting."""
+        """Encode what is left."""
         for resampled in self.resampler.resample(None):
             self.container.mux(self.stream.encode(resampled))
         self.container.mux(self.stream.encode(None))
@@ -315,7 +315,7 @@ def _can_copy(container: InputContainer, stream: av.VideoStream, first: av.Video
 
 
 def _copied(container: InputContainer, stream: av.VideoStream, output: OutputContainer, start: Fraction) -> Packets:
-    """The packets of the source, their times counted from the first picture."""
+    """The packets of the source, with times counted from the first picture."""
     copy = output.add_stream_from_template(stream)
     shift, end = round(start / cast(Fraction, stream.time_base)), Fraction(0)
     yield [], end

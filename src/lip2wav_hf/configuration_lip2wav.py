@@ -1,4 +1,4 @@
-"""Configuration of the generator: what it sees, what it says, and how it is built.
+"""Configurations of the networks: what they see and hear, and how they are built.
 
 Of Vougioukas et al. (2019) only the outline is known. Every field is our choice, except 25 frames/s of video and,
 in `configs/vougioukas2019.json`, sound at 50 kHz.
@@ -13,7 +13,7 @@ from .grammar import VOCABULARY
 
 
 class Lip2WavPreTrainedConfig(PreTrainedConfig):
-    """What the package's configurations share: a file that describes another type of model is refused."""
+    """Base of the package's configurations: refuses a file that describes another type of model."""
 
     _auto_class = "AutoConfig"
 
@@ -36,7 +36,7 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
 
 @strict
 class Lip2WavSoundConfig(Lip2WavPreTrainedConfig):
-    """What the configurations of all networks share: the sound and its mel spectrogram, see [`Lip2WavConfig`]."""
+    """Base of the configurations of all networks: the sound and its mel spectrogram, see [`Lip2WavConfig`]."""
 
     sampling_rate: int = 16000
     num_mel_bins: int = 80
@@ -50,7 +50,7 @@ class Lip2WavSoundConfig(Lip2WavPreTrainedConfig):
 
 @strict
 class Lip2WavVideoConfig(Lip2WavSoundConfig):
-    """What the configurations of networks share that run at the frame rate of a video, see [`Lip2WavConfig`]."""
+    """Base of the configurations of networks that run at a video's frame rate, see [`Lip2WavConfig`]."""
 
     frame_rate: float | int = 25.0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Lip2WavError(ValueError):
-    """What this package raises for input that it cannot use: the message says what is wrong and what to do."""
+    """Base of this package's errors, raised for unusable input: the message says what is wrong and what to do."""
 
 
 class MissingExtraError(Lip2WavError):
@@ -16,7 +16,7 @@ class MissingExtraError(Lip2WavError):
 
 
 def install_extra(extra: str) -> str:
-    """How to install an extra of this package, to be put into a message."""
+    """How to install an extra of this package, for a message."""
     return f"pip install '.[{extra}]' in a checkout of lip2wav_hf"
 
 
@@ -36,7 +36,7 @@ def missing_extra(extra: str, package: str, purpose: str, otherwise: str = "") -
 
 def require_packages(extra: str, purpose: str, *packages: str) -> None:
     """
-    Look whether packages are installed, without importing them.
+    Check that packages are installed, without importing them.
 
     Args:
         extra (`str`): the extra that brings them.

@@ -1,4 +1,4 @@
-"""From any video to what the generator sees: gray pictures of the mouth, aligned, cropped and normalised.
+"""From any video to the input of the generator: gray pictures of the mouth, aligned, cropped and normalised.
 
 `Lip2WavFeatureExtractor` decodes a video once, follows the largest face, turns and scales each frame so that the eyes
 and the nose come to rest where a mean face has them, and cuts out the *region* from nose base to chin, 48 x 72 pixels.
@@ -349,7 +349,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
 
     def center_crop(self, regions: np.ndarray) -> np.ndarray:
         """
-        Cut the middle, which the generator sees, out of mouth regions.
+        Cut the crops, which the generator sees, out of the middle of mouth regions.
 
         Args:
             regions (`np.ndarray` of shape `(..., roi_height, roi_width)`): as `extract` returns them.
@@ -619,7 +619,7 @@ def _window_sums(values: np.ndarray, starts: np.ndarray, window: int) -> np.ndar
 
 
 def _match(frames: Iterable[np.ndarray], count: int | None, what: str, name: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Enumerate frames, of which there must be `count`."""
+    """Enumerate frames; raises if there are not `count` of them."""
     number = 0
     for number, frame in enumerate(frames, start=1):
         if count is not None and number > count:

@@ -71,7 +71,7 @@ def read_json(path: str | os.PathLike, error: type[Lip2WavError] = FileError) ->
 
 def replace_folder(temporary: str | os.PathLike, folder: str | os.PathLike) -> None:
     """
-    Let a finished folder take the place of another, if there is one; there is never half a folder under that name.
+    Replace a folder, if there is one, by a finished one; there is never half a folder under that name.
 
     Args:
         temporary (`str` or `os.PathLike`): the finished folder, on the same file system.

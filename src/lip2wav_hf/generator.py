@@ -1,4 +1,4 @@
-"""The generator in plain torch: its layers, most of which other networks use too, and how they work together.
+"""The generator in plain torch: its layers, many of them shared by other networks, and how they work together.
 
 Two decoders share one class. "istft" is ours: a light residual encoder, a temporal encoder of finite reach, a mel
 spectrogram as the meeting point, and ConvNeXt blocks with an inverse-STFT head. "frame" reconstructs Vougioukas et
@@ -506,7 +506,7 @@ def decode_words(text_logits: torch.Tensor, frame_mask: torch.Tensor | None, con
 
 class SpeechGenerator:
     """
-    From mouth crops to a waveform, and to the words that it thinks it says: the layers, and how they work together.
+    From mouth crops to a waveform and to words: the layers, and how they work together.
 
     A torch module becomes a generator by this mixin. Two do: [`Generator`], which is light to import, and
     [`Lip2WavModel`], which is a `PreTrainedModel` too.

@@ -1,4 +1,4 @@
-"""The machine: its cores, worker processes on them, and what is said of it in `results.json`."""
+"""The machine: its cores, worker processes on them, and its description in `results.json`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def available_cores() -> int:
 
 def gpu_power_limit(index: int = 0) -> float | None:
     """
-    The limit that the driver sets to a GPU's power, as nvidia-smi reports it.
+    The driver's power limit of a GPU, as nvidia-smi reports it.
 
     Args:
         index (`int`, *optional*, defaults to 0): of the GPU, as torch counts.
@@ -119,7 +119,7 @@ def _start_worker() -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that make the numbers, where they are installed."""
+    """Versions of the packages that the numbers depend on, if installed."""
     found = {}
     packages = ("lip2wav_hf", "transformers", "pesq", "pystoi", "pocketsphinx", "speechmos", "Resemblyzer", "jiwer")
     for package in (*packages, "scipy", "numpy"):

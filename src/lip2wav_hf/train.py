@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped before the first step; there is nothing to go on from.", file=sys.stderr)
+        print("stopped before the first step; there is nothing to resume from.", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -201,7 +201,7 @@ def check_rate(value: Any, what: str, name: str) -> Fraction:
 
 
 def check_array(array: np.ndarray, fps: float | None) -> str:
-    """The name of an array of pictures in messages; raises `VideoError` if it is none."""
+    """The name of an array of pictures in messages; raises `VideoError` if it is not one."""
     name = f"array of shape {array.shape}"
     if array.dtype != np.uint8:
         raise VideoError(f"{name}: its dtype is {array.dtype}, but pictures are uint8 (0 to 255). Convert it.")
@@ -259,7 +259,7 @@ def decode(container: InputContainer, stream: Stream, name: str) -> Iterator[Any
 
 
 def has_presentation_times(container: InputContainer) -> bool:
-    """Not so in AVI, which has only the order of decoding, and a clock for that."""
+    """False for AVI, which stores only the order of decoding and its clock."""
     return container.format.name != "avi"
 
 
@@ -290,7 +290,7 @@ def timed_frames(
 
 
 def timed_array(array: np.ndarray, rate: Fraction) -> Iterator[TimedPicture]:
-    """As [`timed_frames`], of an array with so many pictures per second."""
+    """As [`timed_frames`], of an array with a given number of pictures per second."""
     return ((picture, k / rate, 1 / rate) for k, picture in enumerate(array))
 
 
@@ -437,7 +437,7 @@ class VideoReader:
 
 
 def nothing_decoded(name: str) -> VideoError:
-    """The error for a video stream of which no frame can be decoded."""
+    """The error for a video stream without any frame that can be decoded."""
     return VideoError(f"{name}: not one picture in it can be decoded; it is damaged or not finished. Get it again.")
 
 

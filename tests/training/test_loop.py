@@ -39,7 +39,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(run_arguments, tmp_pa
 
 
 def test_a_validation_that_a_stop_prevented_is_made_up_for(run_arguments, tmp_path, monkeypatch):
-    """Every so many steps, in mid-epoch and at the end of one: the same results as without a stop."""
+    """Every N steps, in mid-epoch and at the end of one: the same results as without a stop."""
     options = ["--validation_steps", 1, "--save_steps", 4, "--validation_clips", 0]
     run(run_arguments, tmp_path / "whole", *options)
     step = loop.train_step

@@ -65,13 +65,13 @@ def test_a_stop_says_how_to_go_on(run_arguments, tmp_path, capsys, monkeypatch):
     assert main(words) == 0
     text = shown(capsys)
     assert (
-        f"stopped at step 3; {tmp_path}/checkpoint-3 is written. Go on with the same command and --resume lat" in text
+        f"stopped at step 3; {tmp_path}/checkpoint-3 is written. Resume with the same command and --resume lat" in text
     )
     assert "done:" not in text
     assert known_facts(tmp_path)["training"].startswith("3 steps")
     assert main([*words, "--resume", "latest", "--validation_clips", "0"]) == 0
     text = shown(capsys)
-    assert f"resumed from {tmp_path}/checkpoint-3" in text and "going on after step 3" in text and "done:" in text
+    assert f"resumed from {tmp_path}/checkpoint-3" in text and "resuming after step 3" in text and "done:" in text
 
 
 def test_ctrl_c_before_the_first_step_is_no_crash(run_arguments, tmp_path, capsys, monkeypatch):

@@ -134,7 +134,7 @@ class LossArguments:
         default=1.0, metadata={"help": "L1 of the speech encoder's features, where there is one (--speech_encoder)."}
     )
     heard_words: Annotated[float, ENCODER] = field(
-        default=0.2, metadata={"help": "Cross-entropy of the words that the speech encoder hears in each frame."}
+        default=0.2, metadata={"help": "Cross-entropy of the words that the speech encoder recognises in each frame."}
     )
     decoder_windows: Annotated[int, ISTFT] = field(
         default=8, metadata={"help": "Windows of predicted and of real mel the decoder learns from, each."}
@@ -197,15 +197,15 @@ class CriticArguments:
         field(default=None, metadata={"help": "JSON file of the critic's config; the default if not given."})
     )
     critic_pretrained: Annotated[str | None, CRITIC] = field(
-        default=None, metadata={"help": "Critic to go on with: a folder, a Hub repo or a bundled model with one."}
+        default=None, metadata={"help": "Critic to continue with: a folder, a Hub repo or a bundled model with one."}
     )
     critic_start: Annotated[int, CRITIC] = field(
         default=0, metadata={"help": "Step at which the critic begins to learn."}
     )
     critic_warmup: Annotated[int, CRITIC] = field(
-        default=100, metadata={"help": "Steps that it learns alone before the generator listens to it."}
+        default=100, metadata={"help": "Steps for which it learns alone, before the generator's loss includes it."}
     )
-    critic_steps: Annotated[int, CRITIC] = field(default=1, metadata={"help": "Its updates for each batch."})
+    critic_steps: Annotated[int, CRITIC] = field(default=1, metadata={"help": "Its updates per batch."})
     critic_learning_rate: Annotated[float, CRITIC] = field(
         default=1e-4, metadata={"help": "Its learning rate (Adam)."}
     )
@@ -223,8 +223,8 @@ class OptimizationArguments:
         default="runs/lip2wav", metadata={"help": "Checkpoints, logs and the final model go here."}
     )
     max_steps: int = field(default=4500, metadata={"help": "Optimiser steps in all."})
-    batch_size: int = field(default=16, metadata={"help": "Clips of a batch, in each process."})
-    gradient_accumulation_steps: int = field(default=1, metadata={"help": "Batches for each optimiser step."})
+    batch_size: int = field(default=16, metadata={"help": "Clips per batch, in each process."})
+    gradient_accumulation_steps: int = field(default=1, metadata={"help": "Batches per optimiser step."})
     learning_rate: float = field(default=1.5e-3, metadata={"help": "Highest learning rate (AdamW)."})
     schedule: str = field(
         default="one_cycle",
@@ -243,34 +243,30 @@ class OptimizationArguments:
         default=0.999, metadata={"help": "Decay of the averaged weights, which are what is saved and validated."}
     )
     mixed_precision: str = field(default="bf16", metadata={"help": "'no', 'bf16' or 'fp16'."})
-    seed: int = field(default=0, metadata={"help": "Of everything random."})
+    seed: int = field(default=0, metadata={"help": "Seed of all random numbers."})
     validation_epochs: int | None = field(
         default=None,
-        metadata={"help": "Validate every so many epochs; by default every epoch, but at least 50 steps apart."},
+        metadata={"help": "Validate every N epochs; by default every epoch, but at least 50 steps apart."},
     )
-    validation_steps: int | None = field(
-        default=None, metadata={"help": "Validate every so many steps, instead of epochs."}
-    )
+    validation_steps: int | None = field(default=None, metadata={"help": "Validate every N steps, instead of epochs."})
     validation_clips: Annotated[int, GENERATOR] = field(
         default=8, metadata={"help": "Validation clips that are spoken and scored (STOI, ESTOI, PESQ) each time."}
     )
     save_epochs: int | None = field(
         default=None,
-        metadata={
-            "help": "Write a checkpoint every so many epochs; by default every epoch, but at least 50 steps apart."
-        },
+        metadata={"help": "Write a checkpoint every N epochs; by default every epoch, but at least 50 steps apart."},
     )
     save_steps: int | None = field(
-        default=None, metadata={"help": "Write a checkpoint every so many steps, instead of epochs."}
+        default=None, metadata={"help": "Write a checkpoint every N steps, instead of epochs."}
     )
-    logging_steps: int = field(default=10, metadata={"help": "Show and log the losses every so many steps."})
+    logging_steps: int = field(default=10, metadata={"help": "Show and log the losses every N steps."})
     save_dtype: str = field(
         default="float16",
-        metadata={"help": "Type of the weights in best/ and final/, which load as float32 all the same."},
+        metadata={"help": "Type of the weights in best/ and final/, which always load as float32."},
     )
     save_total_limit: int = field(default=2, metadata={"help": "Checkpoints kept."})
     resume: str | None = field(
-        default=None, metadata={"help": "'latest' or the folder of a checkpoint to go on from."}
+        default=None, metadata={"help": "'latest' or the folder of a checkpoint to resume from."}
     )
     with_tracking: bool = field(default=True, metadata={"help": "Log to TensorBoard in output_dir/logs."})
     push_to_hub: Annotated[bool, GENERATOR] = field(

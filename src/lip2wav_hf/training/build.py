@@ -1,4 +1,4 @@
-"""How a run begins: data, networks and optimisers from its arguments."""
+"""Build the state of a run from its arguments: data, networks and optimisers."""
 
 from __future__ import annotations
 

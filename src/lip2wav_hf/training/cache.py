@@ -24,7 +24,7 @@ class ClipCacheError(Lip2WavError):
 @dataclass(frozen=True)
 class CachedClip:
     """
-    What is cached of a clip; read-only where it was read from a file.
+    The cached contents of a clip; read-only if read from a file.
 
     Attributes:
         regions (`np.ndarray`): uint8 `(frames, roi_height, roi_width)`, gray.
@@ -56,7 +56,7 @@ def write_cached_clip(path: str | os.PathLike, clip: CachedClip) -> None:
 
 def read_cached_clip(path: str | os.PathLike) -> CachedClip:
     """
-    Map a cached clip into memory: only what is then looked at is read from the disk, and processes share it.
+    Map a cached clip into memory: only what is used is read from the disk, and processes share it.
 
     Args:
         path (`str` or `os.PathLike`): a file that [`write_cached_clip`] wrote.

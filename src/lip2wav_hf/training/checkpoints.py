@@ -1,4 +1,4 @@
-"""What a run leaves on disk: checkpoints to go on from, and models ready for `from_pretrained`."""
+"""What a run leaves on disk: checkpoints to resume from, and models ready for `from_pretrained`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _save_network(state: State, network: Lip2WavPreTrainedModel, folder: Path) -
 
 
 def resume(state: State) -> None:
-    """Go on from the checkpoint that the arguments name."""
+    """Resume from the checkpoint that the arguments name."""
     wanted = state.arguments.resume
     if wanted is None:
         return

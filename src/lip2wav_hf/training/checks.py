@@ -1,4 +1,4 @@
-"""What is wrong with the options of a training, found before any work is done."""
+"""Check the options of a training before any work is done."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEDULES = ("one_cycle", "constant")
 
 def check_arguments(run: TrainingArguments) -> Network:
     """
-    Check what can be told from the options alone.
+    Check what the options alone determine.
 
     Returns:
         [`Network`]: what is to be trained.
@@ -48,7 +48,7 @@ def check_arguments(run: TrainingArguments) -> Network:
 
 def check_effects(run: TrainingArguments, decoder_type: str | None) -> None:
     """
-    Refuse options that are set, but have no effect in this run. One that turns something off (0) is none of them.
+    Refuse options that are set, but have no effect in this run. Options that turn something off (0) are allowed.
 
     Args:
         run ([`TrainingArguments`]): the options.
@@ -125,7 +125,7 @@ def _warn_of_late_critic(run: TrainingArguments) -> None:
 
 def warn_of_idle_cores(device: torch.device, processes: int) -> None:
     """
-    Say so where a process computes on one core of several, unless that was wanted.
+    Warn if a process computes on one core of several, unless that was chosen.
 
     Args:
         device (`torch.device`): what this process computes on.
@@ -144,9 +144,9 @@ def warn_of_idle_cores(device: torch.device, processes: int) -> None:
 
 def threads_were_chosen(parent: Path | None = None) -> bool:
     """
-    Whether it was a person who set the number of threads, and not `accelerate launch`, which sets it to 1 by itself.
+    Whether a person set the number of threads, and not `accelerate launch`, which always sets it to 1.
 
-    What the launcher itself was started with tells; where that cannot be read, the answer is no.
+    Decided from how the launcher itself was started; if that cannot be read, the answer is no.
 
     Args:
         parent (`Path`, *optional*): the folder in `/proc` of the process that started this one.

@@ -108,7 +108,7 @@ def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: in
 def _prepare_clip(
     clip: Clip, path: Path, feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int
 ) -> str | None:
-    """Write one clip's file; returns what is wrong with a clip that cannot be used."""
+    """Write one clip's file; returns the reason if the clip cannot be used."""
     try:
         video = clip.source
         regions = feature_extractor.extract(video).regions

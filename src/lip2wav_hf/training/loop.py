@@ -20,7 +20,7 @@ from .validation import missing_scores, speaks, validate
 
 @dataclass
 class _Run:
-    """What the loop works with besides the state: when to do what, and who asks it to stop."""
+    """What the loop needs besides the state: when to do what, and requests to stop."""
 
     state: State
     schedule: Schedule
@@ -73,7 +73,7 @@ def _train(run: _Run) -> None:
 
 
 def _validate_and_save(run: _Run) -> None:
-    """What is due at this step and has not been done at it."""
+    """Validate and save, if due at this step and not done yet."""
     progress = run.state.progress
     if run.schedule.validation.is_due(progress) and progress.validated_step < progress.step:
         validate(run.state)

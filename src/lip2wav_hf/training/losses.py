@@ -97,7 +97,7 @@ def spoken_envelope_loss(
     prediction: torch.Tensor, target: torch.Tensor, pooling: torch.Tensor, window: int = 410, hop_length: int = 205
 ) -> torch.Tensor:
     """
-    [`envelope_correlation_loss`] of waveforms, analysed as STOI does: 25.6 ms windows, half overlapping, 30 a segment.
+    [`envelope_correlation_loss`] of waveforms, analysed as in STOI: 25.6 ms windows, half overlapping, 30 per segment.
 
     Clips 30 dB or more below the loudest of the batch hold no speech and do not count.
 

@@ -1,4 +1,4 @@
-"""The networks of a run: what they are configured as, found out first, and made or loaded when the data are there."""
+"""The networks of a run: planned first, from the options, and built or loaded when the data are ready."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .state import State, TrainingError
 @dataclass(frozen=True)
 class NetworkPlan:
     """
-    What the networks of a run will be. Whatever can be refused has been.
+    The networks that a run will have; all checks have passed.
 
     Attributes:
         network ([`Network`]): what is trained.
@@ -96,7 +96,7 @@ def _load_configs(
 
 
 def _config_from_file(config_class: Any, path: str) -> Any:
-    """A configuration from a JSON file, which is refused if it says that it is of another network."""
+    """A configuration from a JSON file, which is refused if it names another network."""
     return config_class.from_dict(read_json(path, TrainingError))
 
 
@@ -215,7 +215,7 @@ def measure_mel(dataset: SpeechClips, config: Lip2WavVideoConfig, clips: int = 2
 
 
 def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedModel:
-    """The network that is trained; a new one is told the mean and standard deviation of the training clips' sound."""
+    """The network that is trained; a new one gets the mean and standard deviation of the training sound."""
     if plan.pretrained is not None:
         return plan.network.model_class.from_pretrained(plan.pretrained, dtype=torch.float32)
     plan.config.mel_mean, plan.config.mel_std = measure_mel(dataset, plan.config)

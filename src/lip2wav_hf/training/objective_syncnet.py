@@ -1,4 +1,4 @@
-"""What the sync network minimises: contrastive losses over shifts in time within a clip, and over other clips."""
+"""The losses of the sync network, contrastive: over shifts in time within a clip, and over other clips."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .objectives import Objective, ObjectiveOutput, stretch_frames
 
 FRAME_TEMPERATURE = 0.07  # of cosines between single frames, whose rivals are the other frames of the clip
 CLIP_TEMPERATURE = 0.03  # of mean distances over a clip, whose rivals are the other shifts and the other clips
-EDGE_FRAMES = 16  # training windows of the two streams start up to so many frames apart
+EDGE_FRAMES = 16  # training windows of the two streams start up to this many frames apart
 
 
 class SyncNetObjective(Objective):
     """
-    The sync network learns to tell the right shift from the wrong ones.
+    Trains the sync network to distinguish the right shift from wrong ones.
 
     Every rival within a clip has the same speaker, so that the speaker is no help. In training, pictures and sound are
     cut at different places, or the network would learn to match the ends of the clip instead of what it shows.
@@ -63,7 +63,7 @@ class SyncNetObjective(Objective):
 
     @torch.no_grad()
     def find_offsets(self, batch: Batch) -> torch.Tensor:
-        """By how many video frames the sound of each clip is late, `(batch,)`, as the network finds."""
+        """Estimate by how many video frames the sound of each clip is late, `(batch,)`."""
         with torch.autocast(batch["waveform"].device.type, enabled=False):
             mel = self.log_mel.standardised(batch["waveform"])
             return self.model(batch["pixel_values_videos"], mel, batch["frame_mask"]).offset

@@ -1,4 +1,4 @@
-"""What is minimised: the networks with their losses."""
+"""The training objectives: networks with their losses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Windows(NamedTuple):
 
 class ObjectiveOutput(NamedTuple):
     """
-    What an objective makes of a batch. A tuple, in which `DistributedDataParallel` finds all through which gradients
+    The losses of a batch, and more. A tuple, in which `DistributedDataParallel` finds all through which gradients
     may come back.
 
     Attributes:

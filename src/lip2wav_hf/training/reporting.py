@@ -1,4 +1,4 @@
-"""What a run says on the screen, without breaking its progress bar."""
+"""Messages of a run on the screen, without breaking its progress bar."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _LinesAboveTheBar(logging.Handler):
 
 @contextmanager
 def own_messages_only() -> Generator[None]:
-    """This package says what matters; of other libraries only warnings are shown, and none of their progress bars."""
+    """Show this package's messages; of other libraries only warnings, and no progress bars."""
     own, root, handler = logging.getLogger("lip2wav_hf"), logging.getLogger(), _LinesAboveTheBar()
     level, bars = own.level, transformers_logging.is_progress_bar_enabled()
     own.setLevel(logging.INFO)
@@ -50,7 +50,7 @@ def own_messages_only() -> Generator[None]:
 
 
 def report_start(state: State, schedule: Schedule) -> None:
-    """What is going to be trained, on what, for how long, and where it goes."""
+    """Say what is trained, on what, for how long, and where the results are written."""
     for line in _summary(state, schedule):
         say(state, line)
 
@@ -65,7 +65,7 @@ def _summary(state: State, schedule: Schedule) -> Iterator[str]:
     )
     clips = arguments.batch_size * arguments.gradient_accumulation_steps * state.accelerator.num_processes
     epochs = arguments.max_steps / schedule.steps_in_epoch
-    start = f", going on after step {progress.step}" if progress.step else ""
+    start = f", resuming after step {progress.step}" if progress.step else ""
     yield (
         f"{arguments.max_steps} steps of {clips} clips{start}: {epochs:.4g} epochs of {schedule.steps_in_epoch:g}"
         f" steps; {arguments.mixed_precision} precision on {_device(state)}"
@@ -83,7 +83,7 @@ def _critic(state: State) -> str:
     if state.critic is None:
         return ""
     heard = state.critic_arguments.critic_start + state.critic_arguments.critic_warmup
-    return f", and a critic with {_parameters(state.critic)} that it listens to from step {heard} on"
+    return f", and a critic with {_parameters(state.critic)} that counts from step {heard} on"
 
 
 def _listed(names: list[str], shown: int = 8) -> str:
@@ -117,17 +117,17 @@ def _advice(schedule: Schedule) -> str:
 
 
 def report_stop(state: State) -> None:
-    """Where a run has stopped, and how it goes on."""
+    """Say where a run has stopped, and how to resume it."""
     step, folder = state.progress.step, Path(state.arguments.output_dir)
     say(
         state,
-        f"stopped at step {step}; {folder / f'checkpoint-{step}'} is written. Go on with the same command and"
+        f"stopped at step {step}; {folder / f'checkpoint-{step}'} is written. Resume with the same command and"
         " --resume latest",
     )
 
 
 def report_end(state: State, data: DataArguments) -> None:
-    """What a finished run has made, and what to do with it."""
+    """Say what a finished run has written, and what to do with it."""
     final = Path(state.arguments.output_dir) / "final"
     say(state, f"done: {final}")
     if state.model.config.model_type != "lip2wav":

@@ -1,4 +1,4 @@
-"""When a run validates and when it writes a checkpoint: every so many epochs, or every so many steps."""
+"""When a run validates and when it writes a checkpoint: every N epochs, or every N steps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Interval:
     How often something happens. It always happens after the last step too.
 
     Attributes:
-        epochs (`int`, *optional*): at the end of every so many epochs.
-        steps (`int`, *optional*): after every so many optimiser steps, wherever in an epoch; exactly one of the two.
+        epochs (`int`, *optional*): at the end of every N epochs.
+        steps (`int`, *optional*): after every N optimiser steps, anywhere in an epoch; exactly one of the two.
         stretched (`bool`, *optional*, defaults to `False`): whether short epochs made it longer than one epoch.
     """
 
@@ -27,7 +27,7 @@ class Interval:
     stretched: bool = False
 
     def is_due(self, progress: Progress) -> bool:
-        """Whether the run has just reached such a place."""
+        """Whether it happens now."""
         if not progress.step:
             return False
         if self.steps is not None:

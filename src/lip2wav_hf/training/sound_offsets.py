@@ -30,7 +30,7 @@ def find_sound_offsets(
     sync_network: str | os.PathLike = SYNC_CHECKPOINT,
 ) -> dict[str, float]:
     """
-    By how much the sound of each clip is late; found once and kept beside the cached clips.
+    Find by how much the sound of each clip is late, once: results are kept beside the cached clips.
 
     Args:
         clips (`list[Clip]`): the clips. They are prepared for the sync network, where they are not yet.

@@ -1,4 +1,4 @@
-"""What a run works with, and what is kept of it in checkpoints."""
+"""The state of a run, and the part of it that checkpoints keep."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class AveragedWeights(AveragedModel):
 
 @dataclass
 class Progress:
-    """Where a run is: kept in checkpoints."""
+    """The position of a run; kept in checkpoints."""
 
     step: int = 0
     epoch: int = 0
@@ -95,7 +95,7 @@ class CriticLearner:
 @dataclass(kw_only=True)
 class State:
     """
-    All that a run works with.
+    Everything that a run works with.
 
     Attributes:
         accelerator (`Accelerator`): device, processes, precision, checkpoints and trackers.

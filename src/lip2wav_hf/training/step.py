@@ -69,12 +69,12 @@ def _total(state: State, output: ObjectiveOutput, judged: Losses) -> torch.Tenso
 
 
 def _check_losses(state: State, values: dict[str, float]) -> None:
-    """Stop a run that has gone wrong before it can harm the weights; its last checkpoint is still good."""
+    """Stop a run that has gone wrong before the weights are harmed; the last checkpoint stays good."""
     progress, factor = state.progress, state.arguments.explosion_factor
     total = sum(values.values())
     advice = (
-        f"({', '.join(f'{name} {value:.3g}' for name, value in values.items())}): lower --learning_rate, or go on from"
-        " the last checkpoint with --resume latest and another --seed. No checkpoint was written since."
+        f"({', '.join(f'{name} {value:.3g}' for name, value in values.items())}): lower --learning_rate, or resume"
+        " from the last checkpoint with --resume latest and another --seed. No checkpoint was written since."
     )
     if not math.isfinite(total):
         raise TrainingError(f"the loss is {total} at step {progress.step} {advice}")
@@ -89,7 +89,7 @@ def _check_losses(state: State, values: dict[str, float]) -> None:
 def _check_critic(state: State, values: dict[str, float]) -> None:
     if not all(map(math.isfinite, values.values())):
         raise TrainingError(
-            f"the critic's loss is no number at step {state.progress.step}: lower --critic_learning_rate, or go on"
+            f"the critic's loss is not a number at step {state.progress.step}: lower --critic_learning_rate, or resume"
             " from the last checkpoint with --resume latest and another --seed."
         )
 

@@ -42,7 +42,7 @@ class StopRequests:
 
 @contextmanager
 def stop_requests() -> Generator[StopRequests]:
-    """SIGTERM and Ctrl-C are noted in what this gives, until the block ends; only in the main thread."""
+    """Record SIGTERM and Ctrl-C in the object that this yields, until the block ends; only in the main thread."""
     requests = StopRequests()
     handlers = {}
     if threading.current_thread() is threading.main_thread():
@@ -56,10 +56,10 @@ def stop_requests() -> Generator[StopRequests]:
 
 def watch_launcher() -> bool:
     """
-    Let this process get SIGTERM as soon as the launcher that started it is gone.
+    Have SIGTERM sent to this process as soon as the launcher that started it is gone.
 
     A shell that ends does not count: only `accelerate launch` and `torchrun`, known by the variables that they set,
-    and where `/proc` tells it, by their command line.
+    and, where there is `/proc`, by their command line.
 
     Returns:
         `bool`: whether there is a launcher to watch.

@@ -1,4 +1,4 @@
-"""How well a run does while it trains: losses and words of validation clips, and the sound of a few of them."""
+"""Validation during training: losses and words of validation clips, and the sound of a few of them."""
 
 from __future__ import annotations
 

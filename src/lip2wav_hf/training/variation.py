@@ -13,7 +13,7 @@ from .arguments import AugmentationArguments
 
 class ClipContent(NamedTuple):
     """
-    What a clip holds.
+    The contents of a clip.
 
     Attributes:
         words (`tuple[str, ...]`): what is said.
