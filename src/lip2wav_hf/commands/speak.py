@@ -76,11 +76,11 @@ def speak(
     device: Annotated[
         str | None,
         typer.Option(
-            help="Where to calculate: cpu, cuda, cuda:1, mps... By default a GPU, if there is one.", show_default=False
+            help="Where to compute: cpu, cuda, cuda:1, mps... By default a GPU, if there is one.", show_default=False
         ),
     ] = None,
     dtype: Annotated[
-        Dtype, typer.Option(help="What to calculate in; auto is what the model was saved for.")
+        Dtype, typer.Option(help="Type of the model's numbers; auto takes the type that it was saved with.")
     ] = Dtype.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos that go through the generator together.")] = 1,
     plot: Annotated[
