@@ -117,13 +117,14 @@ def _targets(module: Module, node: ast.Import | ast.ImportFrom) -> Iterator[str]
         yield inner if inner in modules() else base
 
 
-def closure(names: set[str], *, late: bool) -> dict[str, list[str]]:
+def closure(names: set[str], *, late: bool, without: frozenset[tuple[str, str]] = frozenset()) -> dict[str, list[str]]:
     """
     What is imported by modules of the package, and by what those import.
 
     Args:
         names (`set[str]`): modules to begin with.
         late (`bool`): whether imports inside functions count; for the modules reached from there, they never do.
+        without (`frozenset` of pairs, *optional*): imports to pass over, as (module that imports, module).
 
     Returns:
         `dict[str, list[str]]`: for each module that is reached, ours and others, the way to it.
@@ -133,7 +134,7 @@ def closure(names: set[str], *, late: bool) -> dict[str, list[str]]:
     while waiting:
         name, with_late = waiting.pop()
         for each in imports_of(name):
-            if each.optional or each.typing or (each.late and not with_late):
+            if each.optional or each.typing or (each.late and not with_late) or (name, each.target) in without:
                 continue
             for target in _with_packages(each.target) if each.ours else [each.target]:
                 if target not in reached:

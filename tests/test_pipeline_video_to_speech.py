@@ -1,12 +1,10 @@
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import pipeline
 
-import lip2wav_hf
 from conftest import TINY_CONFIG
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -290,23 +288,3 @@ def test_real_clips_in_every_form(grid_dir):
         assert result["face_coverage"] > 0.95
     with open(clips[0], "rb") as file:
         np.testing.assert_allclose(pipe(file)["audio"], results[0]["audio"], atol=1e-5)
-
-
-def test_the_bundled_model_does_not_grow_by_being_saved(tmp_path):
-    """Its weights are in half precision, and calculate in float32; saved by the pipeline they are so again."""
-    pipe = pipeline("video-to-speech", device="cpu")
-    assert pipe.dtype == torch.float32
-    pipe.save_pretrained(tmp_path)
-    original, saved = (Path(folder) / "model.safetensors" for folder in (lip2wav_hf.DEFAULT_CHECKPOINT, tmp_path))
-    assert saved.stat().st_size == pytest.approx(original.stat().st_size, rel=0.01)
-    config = saved.with_name("config.json")
-    assert saved.stat().st_mode == config.stat().st_mode, "whoever may read the configuration may read the weights"
-    again = VideoToSpeechPipeline(
-        model=Lip2WavModel.from_pretrained(tmp_path),
-        feature_extractor=Lip2WavFeatureExtractor.from_pretrained(tmp_path),
-        device="cpu",
-    )
-    video = noise(5)
-    np.testing.assert_array_equal(
-        again(video, fps=25, mouth_boxes=BOX)["audio"], pipe(video, fps=25, mouth_boxes=BOX)["audio"]
-    )

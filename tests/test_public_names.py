@@ -85,7 +85,7 @@ def test_every_network_is_known_to_auto_classes():
 
 
 def test_the_default_model_is_taken_without_a_word():
-    """transformers advises to name a model and a revision; for the model that comes with the package that is wrong."""
+    """Transformers advises to name a model and a revision; for the model that comes with the package that is wrong."""
     _, complaints = python(f"{OURS}\n{PIPELINE}\npipeline('video-to-speech', device='cpu')")
     assert "No model was supplied" not in complaints
     assert "not recommended" not in complaints

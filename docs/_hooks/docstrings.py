@@ -14,7 +14,7 @@ REFERENCE = re.compile(r"\[`(~?)([\w.]+)`\]")  # [`Lip2WavModel`], [`~Lip2WavMod
 class Docstrings(griffe.Extension):
     """Types of arguments lose their Markdown, and the names of described objects become links."""
 
-    def on_package(self, *, pkg: griffe.Module, **_) -> None:
+    def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
         objects = list(_walk(pkg))
         places: dict[str, str] = {}
         for each in objects:

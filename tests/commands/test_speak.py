@@ -259,7 +259,7 @@ def test_the_warm_up_is_not_called_speed(run, tmp_path, talking_video):
 
 
 def test_speaking_imports_only_what_it_uses(tmp_path, talking_video, tiny_model_dir):
-    """transformers' models and pipelines take seconds and 200 MB; the drawing of pictures is not asked for."""
+    """Transformers' models and pipelines take seconds and 200 MB; the drawing of pictures is not asked for."""
     arguments = ["speak", str(talking_video), "-o", str(tmp_path / "a.wav"), "--model", str(tiny_model_dir)]
     unwanted = ["transformers.modeling_utils", "transformers.pipelines", "transformers.models.auto.modeling_auto"]
     unwanted += ["torch._dynamo", "sympy", "scipy", "matplotlib", "accelerate", "datasets"]

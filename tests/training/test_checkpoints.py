@@ -34,7 +34,7 @@ def test_checkpoints_rotate_and_the_model_can_be_used(run_arguments, tmp_path):
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
 def test_whoever_may_read_a_file_can_read_weights(run_arguments, tmp_path, umask, mode):
-    """safetensors writes files for their owner alone."""
+    """Safetensors writes files for their owner alone."""
     before = os.umask(umask)
     try:
         run(run_arguments, tmp_path / "run", "--max_steps", 1, "--validation_clips", 0)

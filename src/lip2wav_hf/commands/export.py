@@ -50,10 +50,7 @@ def export(
     check: CheckOption = Check.FAST,
     min_frames: FramesOption = 70,
     mp4: Annotated[
-        bool,
-        typer.Option(
-            "--mp4", help="Convert to H.264 and AAC, which browsers play; by default videos are copied as they are."
-        ),
+        bool, typer.Option("--mp4", help="Convert to H.264 and AAC, which browsers play; else copy as it is.")
     ] = False,
     clips_per_shard: Annotated[int, typer.Option(min=1, help="Of a webdataset.")] = 500,
     workers: WorkersOption = None,

@@ -170,7 +170,7 @@ def _leave(status: int) -> NoReturn:
     Else Python would take half a second to free every object of torch, and the destructors of cuBLAS would read 110 MB
     of its file.
     """
-    threading._shutdown()  # type: ignore[attr-defined]  # waits for other threads, as the interpreter does
+    threading._shutdown()  # ty: ignore[missing-attribute]  # waits for other threads, as the interpreter does
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

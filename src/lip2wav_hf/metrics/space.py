@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,9 @@ def as_waveform(sound: Sound, name: str) -> tuple[np.ndarray, int]:
     return np.mean([check_waveform(channel, name) for channel in channels], axis=0), int(sampling_rate)
 
 
-def score_sounds(score: Callable, generated: Sound, original: Sound = None, pair: bool = True, **options) -> dict:
+def score_sounds(
+    score: Callable, generated: Sound, original: Sound = None, pair: bool = True, **options: Any
+) -> dict[str, Any]:
     """Scores of what a page's audio fields hold, the original resampled to the rate of the generated.
 
     Args:
@@ -70,7 +72,7 @@ def score_sounds(score: Callable, generated: Sound, original: Sound = None, pair
     }
 
 
-def sound_page(title: str, description: str, score: Callable, pair: bool = True, **options) -> gradio.Interface:
+def sound_page(title: str, description: str, score: Callable, pair: bool = True, **options: Any) -> gradio.Interface:
     """A page that scores sound files.
 
     Args:
@@ -85,7 +87,7 @@ def sound_page(title: str, description: str, score: Callable, pair: bool = True,
     """
     import gradio as gr
 
-    def measure(generated, original=None):
+    def measure(generated: Sound, original: Sound = None) -> dict[str, Any]:
         try:
             return score_sounds(score, generated, original, pair, **options)
         except ValueError as error:

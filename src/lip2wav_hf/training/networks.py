@@ -158,13 +158,13 @@ def check_sync_network(data: DataArguments) -> None:
     if data.sync_network is None:
         return
     if not data.synchronize:
-        raise TrainingError("--sync_network: name the speakers whose sounds it moves: --synchronize.")
+        raise TrainingError("--sync_network: say with --synchronize whose sounds it is to move.")
     try:
         load_sync_network(sync_network_of(data))
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"--sync_network {data.sync_network}: no sync network can be loaded from there ({one_line(error)}). Train"
-            " it first, with configs/syncnet.yaml, or leave the option out: then the bundled one is used."
+            " it first, with configs/syncnet.yaml, or leave the option out: then the bundled one serves."
         ) from error
 
 

@@ -1,7 +1,15 @@
 """The Space of the metric `dnsmos`: a sound file to DNSMOS."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from lip2wav_hf.metrics.dnsmos.dnsmos import dnsmos_clip
 from lip2wav_hf.metrics.space import launch, sound_page
+
+
+if TYPE_CHECKING:
+    import gradio
 
 
 DESCRIPTION = (
@@ -10,7 +18,7 @@ DESCRIPTION = (
 )
 
 
-def build_page():
+def build_page() -> gradio.Interface:
     """The page, a `gradio.Interface`."""
     return sound_page("DNSMOS", DESCRIPTION, dnsmos_clip, pair=False)
 

@@ -1,6 +1,9 @@
 """The Space of the metric `grid_wer`: a sentence of GRID, and speech or a transcript, to words heard and errors."""
 
+from __future__ import annotations
+
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from lip2wav_hf.metrics.grid_wer.grid_wer import (
     CHANCE_WER,
@@ -9,7 +12,11 @@ from lip2wav_hf.metrics.grid_wer.grid_wer import (
     drop_silences,
     score_transcripts,
 )
-from lip2wav_hf.metrics.space import as_waveform, launch
+from lip2wav_hf.metrics.space import Sound, as_waveform, launch
+
+
+if TYPE_CHECKING:
+    import gradio
 
 
 DESCRIPTION = (
@@ -20,7 +27,7 @@ DESCRIPTION = (
 recognizer = cache(GridRecognizer)
 
 
-def measure(sound, transcript: str, sentence: str) -> dict:
+def measure(sound: Sound, transcript: str, sentence: str) -> dict[str, Any]:
     """Words heard, errors, and the chance level.
 
     Args:
@@ -48,11 +55,11 @@ def measure(sound, transcript: str, sentence: str) -> dict:
     }
 
 
-def build_page():
+def build_page() -> gradio.Interface:
     """The page, a `gradio.Interface`."""
     import gradio as gr
 
-    def measure_or_tell(sound, transcript, sentence):
+    def measure_or_tell(sound: Sound, transcript: str, sentence: str) -> dict[str, Any]:
         try:
             return measure(sound, transcript, sentence)
         except ValueError as error:

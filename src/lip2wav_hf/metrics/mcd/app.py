@@ -1,7 +1,15 @@
 """The Space of the metric `mcd`: two sound files to mel-cepstral distortion."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from lip2wav_hf.metrics.mcd.mcd import mcd_pair
 from lip2wav_hf.metrics.space import launch, sound_page
+
+
+if TYPE_CHECKING:
+    import gradio
 
 
 DESCRIPTION = (
@@ -10,7 +18,7 @@ DESCRIPTION = (
 )
 
 
-def build_page():
+def build_page() -> gradio.Interface:
     """The page, a `gradio.Interface`."""
     return sound_page("Mel-cepstral distortion", DESCRIPTION, mcd_pair, dtw=True)
 

@@ -2,7 +2,7 @@
 
 The cosine of the speaker embeddings of the `resemblyzer` package (an LSTM trained for speaker verification with the
 generalised end-to-end loss), at 16 kHz, after its own level and silence treatment. The network's weights are a file of
-that package, read by `torch.load` with `weights_only`; it is loaded at the first clip, once per process.
+that package, read by `torch.load` with `weights_only`; it is loaded at the first clip, once a process.
 """
 
 import importlib.metadata
@@ -56,7 +56,7 @@ _CITATION = """\
 
 
 @cache
-def _resemblyzer():
+def _resemblyzer() -> tuple[Any, Any]:
     """The package and its network, on the CPU."""
     needs_stand_in = importlib.util.find_spec("pkg_resources") is None
     if needs_stand_in:
