@@ -1,4 +1,4 @@
-"""Steps a second, memory and where the time goes, of each training configuration.
+"""Steps per second, memory and where the time goes, of each training configuration.
 
     python benchmarks/training_speed.py --data path/to/grid configs/grid_s1.yaml …
 

@@ -151,7 +151,7 @@ def test_another_sync_network_has_offsets_of_its_own(corpus, tmp_path):
     ("options", "message"),
     [
         (["--synchronize", "synthetic1", "--sync_network", "nowhere"], "nowhere: no sync network can be loaded"),
-        (["--sync_network", "nowhere"], "--sync_network: say with --synchronize"),
+        (["--sync_network", "nowhere"], "--sync_network: name the speakers whose sounds it moves"),
     ],
 )
 def test_a_sync_network_that_cannot_be_used_is_named(corpus, options, message):
