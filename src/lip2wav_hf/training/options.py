@@ -7,9 +7,7 @@ import dataclasses
 import difflib
 import textwrap
 import typing
-from typing import Any, NoReturn, cast
-
-from transformers import HfArgumentParser
+from typing import Any, NoReturn
 
 from .arguments import (
     AugmentationArguments,
@@ -62,17 +60,16 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return f"{action.help} [%(default)s]"
 
 
-class TrainingParser(HfArgumentParser):
+class TrainingParser(argparse.ArgumentParser):
     """
     The parser of all training options, whose errors are [`TrainingError`]s.
 
     An option may be written with `-` in place of `_`, and an option that is on can be turned off by `--no_` before its
-    name; the help shows each once.
+    name; the help shows each once. transformers' `HfArgumentParser` takes the same words, but half a second to import.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            cast(Any, SECTIONS),
             prog="lip2wav train",
             usage="lip2wav train RECIPE [--option value ...]\n"
             "       lip2wav train --list\n"
@@ -81,22 +78,11 @@ class TrainingParser(HfArgumentParser):
             formatter_class=_Formatter,
             allow_abbrev=False,
         )
-
-    def _add_dataclass_arguments(self, dtype: Any) -> None:
-        group = self.add_argument_group(
-            next(name for name, section in GROUPS.items() if section is dtype), " ".join((dtype.__doc__ or "").split())
-        )
-        types = typing.get_type_hints(dtype)
-        for field in dataclasses.fields(dtype):
-            field.type = types[field.name]
-            before = len(group._group_actions)
-            self._parse_dataclass_field(cast(argparse.ArgumentParser, group), field)  # it adds arguments to it only
-            for number, action in enumerate(group._group_actions[before:]):
-                # Further spellings are still understood: argparse keeps them elsewhere.
-                action.option_strings = action.option_strings[:1]
-                action.metavar = METAVARS.get(_scalar(field.type)) if action.nargs != 0 else None
-                if number:
-                    action.help = argparse.SUPPRESS
+        for name, section in GROUPS.items():
+            group = self.add_argument_group(name, " ".join((section.__doc__ or "").split()))
+            types = typing.get_type_hints(section)
+            for field in dataclasses.fields(section):
+                _add_option(group, field, types[field.name])
 
     def format_help(self) -> str:
         recipes = list_recipes()
@@ -111,6 +97,36 @@ class TrainingParser(HfArgumentParser):
     def names(self) -> list[str]:
         """All options, as in a recipe."""
         return [field.name for section in SECTIONS for field in dataclasses.fields(section)]
+
+
+def _add_option(group: argparse._ArgumentGroup, field: dataclasses.Field, annotation: Any) -> None:
+    """The option of a field. Further spellings are understood too: only the first of each action is in its help."""
+    scalar, dashed = _scalar(annotation), field.name.replace("_", "-")
+    settings: dict[str, Any] = {**field.metadata, "dest": field.name, "metavar": METAVARS[scalar]}
+    if field.default is dataclasses.MISSING:
+        settings["required"] = True
+    else:
+        settings["default"] = field.default
+    if "list" in str(annotation):
+        settings["nargs"] = "+"
+    if scalar is bool:
+        settings |= {"nargs": "?", "const": True}
+    spellings = dict.fromkeys((f"--{field.name}", f"--{dashed}"))
+    action = group.add_argument(*spellings, type=_truth if scalar is bool else scalar, **settings)
+    action.option_strings = action.option_strings[:1]
+    if scalar is bool and field.default is True:
+        group.add_argument(
+            f"--no_{field.name}", f"--no-{dashed}", dest=field.name, action="store_false", help=argparse.SUPPRESS
+        )
+
+
+def _truth(word: str) -> bool:
+    """`true` or `false`, in the spellings that YAML and people use."""
+    spellings = {"true": True, "yes": True, "t": True, "y": True, "1": True}
+    spellings |= {"false": False, "no": False, "f": False, "n": False, "0": False}
+    if word.lower() not in spellings:
+        raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false")
+    return spellings[word.lower()]
 
 
 def _scalar(annotation: Any) -> Any:
@@ -132,10 +148,11 @@ def parse_arguments(arguments: list[str]) -> TrainingArguments:
     parser = TrainingParser()
     if arguments and not arguments[0].startswith("-"):
         arguments = _words(arguments[0], parser) + arguments[1:]
-    parsed: tuple[Any, ...] = parser.parse_args_into_dataclasses(
-        arguments, return_remaining_strings=True, look_for_args_file=False
-    )
-    *sections, rest = parsed
+    found, rest = parser.parse_known_args(arguments)
+    sections: list[Any] = [
+        section(**{field.name: getattr(found, field.name) for field in dataclasses.fields(section)})
+        for section in SECTIONS
+    ]
     if rest:
         raise TrainingError(_unknown(rest[0].partition("=")[0], parser.names))
     for section in sections:
