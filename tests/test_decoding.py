@@ -1,0 +1,112 @@
+"""Decoding with a grammar, against an enumeration of all paths."""
+
+import numpy as np
+import pytest
+
+from lip2wav_hf.grammar import GRAMMAR, VOCABULARY, DecodingOptions, Grammar, GrammarDecoder, GrammarError
+
+
+CLASSES = {"a": 1, "b": 2, "c": 3}
+OPTIONS = DecodingOptions(change_penalty=0.7, sentence_penalty=2.0)
+
+
+def all_paths(grammar: Grammar, scores: np.ndarray) -> list[tuple[float, list[int]]]:
+    """Score and classes of every path through the frames, by the definition: edges and pauses, with penalties."""
+    edges, finals, paths = grammar.edges, grammar.finals, []
+
+    def followers(kind, number):
+        yield kind, number, 0.0
+        if kind == "edge":
+            target = edges[number][2]
+            yield "pause", target, OPTIONS.change_penalty
+            yield from (("edge", k, OPTIONS.change_penalty) for k, edge in enumerate(edges) if edge[0] == target)
+        else:
+            yield from (("edge", k, OPTIONS.change_penalty) for k, edge in enumerate(edges) if edge[0] == number)
+            if number in finals:
+                cost = OPTIONS.change_penalty + OPTIONS.sentence_penalty
+                yield from (("edge", k, cost) for k, edge in enumerate(edges) if edge[0] == 0)
+
+    def walk(frame, kind, number, score, classes):
+        label = CLASSES[edges[number][1]] if kind == "edge" else 0
+        score, classes = score + scores[frame, label], [*classes, label]
+        if frame + 1 < len(scores):
+            for next_kind, next_number, cost in followers(kind, number):
+                walk(frame + 1, next_kind, next_number, score - cost, classes)
+        elif (edges[number][2] if kind == "edge" else number) in finals:
+            paths.append((score, classes))
+
+    walk(0, "pause", 0, 0.0, [])
+    for number, edge in enumerate(edges):
+        if edge[0] == 0:
+            walk(0, "edge", number, 0.0, [])
+    return paths
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("frames", [2, 5])
+def test_best_path_and_posteriors_equal_an_enumeration(seed, frames):
+    grammar = Grammar.of(["a b", "b", "a a c"])
+    scores = np.log(np.random.default_rng(seed).dirichlet(np.ones(4), frames))
+    paths = all_paths(grammar, scores)
+    decoder = GrammarDecoder(grammar, CLASSES, OPTIONS)
+    best_score, best_classes = max(paths)
+    decoded = decoder.decode(scores)
+    assert decoded.score == pytest.approx(best_score) and decoded.classes.tolist() == best_classes
+    total = np.logaddexp.reduce([score for score, _ in paths])
+    expected = np.zeros((frames, 4))
+    for score, classes in paths:
+        expected[np.arange(frames), classes] += np.exp(score - total)
+    np.testing.assert_allclose(decoder.posteriors(scores), expected, atol=1e-12)
+
+
+def frames_of(text: str, noise: float = 0.02) -> np.ndarray:
+    """Log probabilities `(frames, 52)`, four frames a word and two of a pause between them."""
+    classes = [0, 0]
+    for word in text.split():
+        classes += [VOCABULARY.index(word) + 1] * 4 + [0, 0]
+    probabilities = np.full((len(classes), 52), noise / 51)
+    probabilities[np.arange(len(classes)), classes] = 1 - noise
+    return np.log(probabilities)
+
+
+@pytest.fixture
+def grid() -> GrammarDecoder:
+    return GrammarDecoder(Grammar.from_slots(GRAMMAR), {word: i + 1 for i, word in enumerate(VOCABULARY)})
+
+
+def test_words_have_their_frames(grid):
+    decoded = grid.decode(frames_of("bin blue at f two now"))
+    assert decoded.words[:2] == [("bin", 2, 6), ("blue", 8, 12)] and len(decoded.words) == 6
+
+
+def test_a_word_in_the_wrong_slot_is_put_right(grid):
+    scores = frames_of("bin blue at f two now")
+    scores[8:12] = np.log(0.5 / 50)
+    scores[8:12, VOCABULARY.index("please") + 1] = np.log(0.5)  # an adverb where a colour belongs
+    scores[8:12, VOCABULARY.index("green") + 1] = np.log(0.3)
+    assert [word for word, _, _ in grid.decode(scores).words] == "bin green at f two now".split()
+
+
+def test_several_sentences_in_one_video(grid):
+    two = np.concatenate([frames_of("bin blue at f two now"), frames_of("set red by z zero again")])
+    assert [word for word, _, _ in grid.decode(two).words] == "bin blue at f two now set red by z zero again".split()
+
+
+def test_too_short_for_a_sentence(grid):
+    scores = np.log(np.full((3, 52), 1 / 52))
+    decoded = grid.decode(scores)
+    assert (decoded.words, decoded.score, decoded.classes.tolist()) == ([], -np.inf, [0, 0, 0])
+    np.testing.assert_allclose(grid.posteriors(scores), np.exp(scores))
+    assert grid.decode(scores[:0]).words == [] and grid.posteriors(scores[:0]).shape == (0, 52)
+
+
+def test_posteriors_are_probabilities(grid):
+    scores = np.log(np.random.default_rng(0).dirichlet(np.ones(52), 75))
+    posteriors = grid.posteriors(scores)
+    assert posteriors.shape == (75, 52) and (posteriors >= 0).all()
+    np.testing.assert_allclose(posteriors.sum(1), 1)
+
+
+def test_unknown_words_are_named():
+    with pytest.raises(GrammarError, match="1 word.*'hello'.*knows 3"):
+        GrammarDecoder(Grammar.of(["a hello"]), CLASSES)
