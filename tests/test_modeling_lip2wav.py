@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel
-from lip2wav_hf.generator import best_path
+from lip2wav_hf.grammar import Grammar, GrammarDecoder, best_path
 
 
 TINY = {
@@ -210,7 +211,7 @@ def test_decode_text_merges_frames_and_drops_blanks():
 
 
 def test_best_path_weighs_flicker_against_the_penalty():
-    scores = torch.log(torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]]))
+    scores = np.log([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]])
     assert best_path(scores, 0.0).tolist() == [0, 1, 0, 1, 1]
     # Staying costs log(0.6 / 0.4) = 0.41 once, changing there and back twice the penalty.
     assert best_path(scores, 0.2).tolist() == [0, 1, 0, 1, 1]
@@ -284,3 +285,64 @@ def test_weights_are_saved_as_small_as_they_are_exact(tmp_path, dtype):
     assert again.dtype == torch.float32
     for name, weights in model.state_dict().items():
         assert torch.equal(weights, again.state_dict()[name]), name
+
+
+PLAIN = CONFIGS["istft"] | {"mirror_average": False, "griffin_lim_iterations": 0}
+
+
+@pytest.fixture
+def told():
+    """A generator whose decoder is told the words, and a clip."""
+    model = build(Lip2WavConfig(**PLAIN, word_conditioning=True)).eval()
+    torch.nn.init.normal_(model.word_projection.weight)  # as if trained: words make a difference
+    height, width = model.config.image_height, model.config.image_width
+    return model, torch.randn(1, 30, 1, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def test_the_decoder_says_the_words_that_it_is_told(told):
+    model, clip = told
+    as_read = model(clip)
+    probabilities = as_read.text_logits.softmax(-1)
+    same = model(clip, word_probabilities=probabilities)
+    assert torch.allclose(as_read.waveform, same.waveform, atol=1e-6)
+    other = model(clip, word_probabilities=probabilities.roll(1, -1))
+    assert (other.waveform - as_read.waveform).abs().max() > 1e-4
+    assert torch.equal(other.text_logits, as_read.text_logits)  # what is read does not depend on what is said
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("chunk_frames", [250, 7])
+def test_a_grammar_is_said_in_chunks_too(told, chunk_frames):
+    model, clip = told
+    decoder = GrammarDecoder(Grammar.of(["one two", "three"]), {"one": 1, "two": 2, "three": 3})
+    spoken = model.synthesize(clip, chunk_frames=chunk_frames, grammar=decoder)
+    posteriors = torch.from_numpy(decoder.posteriors(model(clip).text_logits[0].log_softmax(-1).numpy())).float()
+    expected = model(clip, word_probabilities=posteriors[None]).waveform
+    inner = slice(2 * model.config.samples_per_frame, -2 * model.config.samples_per_frame)
+    assert torch.allclose(spoken.waveform[:, inner], expected[:, inner], atol=1e-4)
+    plain = model.synthesize(clip, chunk_frames=chunk_frames)
+    assert (plain.waveform - spoken.waveform).abs().max() > 1e-4
+
+
+def test_without_conditioning_a_grammar_changes_the_words_alone():
+    model = build(Lip2WavConfig(**CONFIGS["istft"])).eval()
+    clip = torch.randn(1, 20, 1, model.config.image_height, model.config.image_width)
+    decoder = GrammarDecoder(Grammar.of(["one two", "three"]), {"one": 1, "two": 2, "three": 3})
+    plain, spoken = model.synthesize(clip), model.synthesize(clip, grammar=decoder)
+    assert torch.equal(plain.waveform, spoken.waveform)
+    words = " ".join(word["word"] for word in model.decode_text(plain.text_logits, grammar=decoder)[0])
+    assert words in ("one two", "three")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"word_conditioning": True, "decoder_type": "frame"}, "word_conditioning"),
+        ({"grammar": "public <s> = one four;", "vocabulary": ["one"]}, "not in `vocabulary`: four"),
+        ({"grammar": "one two"}, "JSGF grammar"),
+    ],
+)
+def test_a_grammar_must_suit_the_model(fields, message):
+    with pytest.raises(Exception, match=message):
+        Lip2WavConfig(**fields)

@@ -9,7 +9,7 @@ from typing import Any, Self
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .grammar import VOCABULARY
+from .grammar import VOCABULARY, Grammar
 
 
 class Lip2WavPreTrainedConfig(PreTrainedConfig):
@@ -87,6 +87,11 @@ class Lip2WavConfig(Lip2WavVideoConfig):
             Words of the text head. Class 0 is the CTC blank, word `i` of the list is class `i + 1`.
         word_change_penalty (`float`, *optional*, defaults to 1.0):
             What each change of word costs when words are read off the text head, in nats: less flicker. Our choice.
+        grammar (`str`, *optional*):
+            The sentences that are read and said unless a call says otherwise, in JSGF; any words by default.
+        word_conditioning (`bool`, *optional*, defaults to `False`):
+            Whether the decoder is told, frame by frame, which words are said, so that speech and text agree. "istft"
+            only; our choice.
         speaker_embedding_size (`int`, *optional*, defaults to 0):
             Length of the speaker embedding that may be given to the model; 0 for a model without one.
         hidden_size (`int`, *optional*, defaults to 256):
@@ -157,6 +162,8 @@ class Lip2WavConfig(Lip2WavVideoConfig):
     image_width: int = 64
     vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
     word_change_penalty: float | int = 1.0
+    grammar: str | None = None
+    word_conditioning: bool = False
     speaker_embedding_size: int = 0
     hidden_size: int = 256
     dropout: float | int = 0.2
@@ -209,6 +216,9 @@ class Lip2WavConfig(Lip2WavVideoConfig):
             )
         if self.stem_frames % 2 == 0 or self.kernel_size % 2 == 0:
             raise ValueError("`stem_frames` and `kernel_size` must be odd, so that windows have a centre.")
+        if self.word_conditioning and self.decoder_type != "istft":
+            raise ValueError('`word_conditioning` is of the "istft" decoder; the "frame" decoder has none.')
+        self._validate_grammar()
         if self.decoder_type == "istft":
             self._validate_istft()
         elif (2 * self.samples_per_frame) % self._total_stride:
@@ -216,6 +226,13 @@ class Lip2WavConfig(Lip2WavVideoConfig):
                 f"the product of `decoder_strides` ({self._total_stride}) must divide the"
                 f" {2 * self.samples_per_frame} samples of an audio frame (twice the samples of a video frame)."
             )
+
+    def _validate_grammar(self) -> None:
+        if self.grammar is None:
+            return
+        unknown = set(Grammar.from_jsgf(self.grammar, "`grammar`").words) - set(self.vocabulary)
+        if unknown:
+            raise ValueError(f"`grammar` has words that are not in `vocabulary`: {', '.join(sorted(unknown)[:5])}.")
 
     @property
     def _total_stride(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +19,7 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavSoundConfig, Lip2WavSyncNetConfig
-
-
-class Word(TypedDict):
-    """A recognised word: `start` and `end` in seconds from the first frame, `confidence` from 0 to 1."""
-
-    word: str
-    start: float
-    end: float
-    confidence: float
+from .grammar import GrammarDecoder, Word, read_words
 
 
 @dataclass
@@ -441,67 +433,24 @@ def third_octave_pooling(centres: np.ndarray, lowest: float = 150.0, bands: int 
     return pooling[:, pooling.any(0)]
 
 
-def best_path(scores: torch.Tensor, change_penalty: float) -> torch.Tensor:
-    """
-    The classes of the frames with the highest sum of scores, each change of class costing a penalty (Viterbi 1967).
-
-    Args:
-        scores (`torch.Tensor` of shape `(frames, classes)`): log probabilities.
-        change_penalty (`float`): taken off where the class differs from the frame before; with 0 each frame has its
-            best class.
-
-    Returns:
-        `torch.LongTensor` of shape `(frames,)`, on the CPU.
-    """
-    scores = scores.detach().float().cpu().numpy()
-    total, previous = scores[:1].sum(0), []
-    for frame in scores[1:]:
-        best = total.argmax()
-        changes = total[best] - change_penalty > total
-        previous.append(np.where(changes, best, np.arange(len(total))))
-        total = np.where(changes, total[best] - change_penalty, total) + frame
-    path = [total.argmax()] if len(scores) else []
-    for origin in reversed(previous):
-        path.append(origin[path[-1]])
-    return torch.from_numpy(np.array(path[::-1], dtype=np.int64))
+def decode_words(
+    text_logits: torch.Tensor,
+    frame_mask: torch.Tensor | None,
+    config: Any,
+    grammar: GrammarDecoder | None = None,
+) -> list[list[Word]]:
+    """Words with their times, see [`Lip2WavPreTrainedModel.decode_text`]; `config` gives vocabulary and rates."""
+    return [
+        read_words(scores, config.vocabulary, config.frame_rate, config.word_change_penalty, grammar)
+        for scores in clip_scores(text_logits, frame_mask)
+    ]
 
 
-def decode_words(text_logits: torch.Tensor, frame_mask: torch.Tensor | None, config: Any) -> list[list[Word]]:
-    """
-    Words with their times: the likeliest classes of the frames, where each change of class costs
-    `config.word_change_penalty`, with repeats merged and blanks dropped.
-
-    Args:
-        text_logits (`torch.FloatTensor` of shape `(batch, frames, classes)`): as the model returns them.
-        frame_mask (`torch.Tensor` of shape `(batch, frames)`, *optional*): 1 for frames of the clip; all by default.
-        config (a configuration): gives `vocabulary`, `frame_rate` and `word_change_penalty`.
-
-    Returns:
-        `list[list[Word]]`: the words of each clip; the confidence is the mean probability over a word's frames.
-    """
-    probabilities = text_logits.float().softmax(-1)
-    lengths = [text_logits.shape[1]] * len(text_logits) if frame_mask is None else frame_mask.sum(1).tolist()
-    clips: list[list[Word]] = []
-    for scores, length in zip(probabilities, map(int, lengths), strict=True):
-        path = best_path(scores[:length].log(), config.word_change_penalty)
-        confidence = scores[:length].gather(1, path.to(scores.device)[:, None])[:, 0].tolist()
-        best, start = path.tolist(), 0
-        words: list[Word] = []
-        for frame in range(1, length + 1):
-            if frame < length and best[frame] == best[start]:
-                continue
-            if best[start] != 0:
-                words.append(
-                    {
-                        "word": config.vocabulary[best[start] - 1],
-                        "start": start / config.frame_rate,
-                        "end": frame / config.frame_rate,
-                        "confidence": sum(confidence[start:frame]) / (frame - start),
-                    }
-                )
-            start = frame
-        clips.append(words)
-    return clips
+def clip_scores(text_logits: torch.Tensor, frame_mask: torch.Tensor | None) -> list[np.ndarray]:
+    """Log probabilities `(frames, classes)` of each clip of a batch, without its padding."""
+    scores = text_logits.detach().float().log_softmax(-1).cpu().numpy()
+    lengths = [scores.shape[1]] * len(scores) if frame_mask is None else frame_mask.sum(1).int().tolist()
+    return [clip[:length] for clip, length in zip(scores, lengths, strict=True)]
 
 
 class SpeechGenerator:
@@ -531,6 +480,8 @@ class SpeechGenerator:
         self.text_head = nn.Linear(size, config.num_classes)
         embedding = config.speaker_embedding_size
         self.speaker_projection = nn.Linear(embedding, size) if embedding else None
+        # Without a bias: what no word is likely to be leaves the hidden states as they are.
+        self.word_projection = nn.Linear(config.num_classes, size, bias=False) if config.word_conditioning else None
 
     def encode(
         self,
@@ -588,8 +539,28 @@ class SpeechGenerator:
                 f"`speaker_embedding` must have shape (batch, {size}); got {tuple(speaker_embedding.shape)}."
             )
 
+    def add_words(
+        self, hidden: torch.Tensor, text_logits: torch.Tensor, words: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """
+        Hidden states that tell the decoder which words are said, where `config.word_conditioning` is set.
+
+        Args:
+            hidden (`torch.FloatTensor` of shape `(batch, frames, hidden_size)`), text_logits (`torch.FloatTensor` of
+                shape `(batch, frames, classes)`): as from `encode`.
+            words (`torch.FloatTensor` of shape `(batch, frames, classes)`, *optional*): probabilities; those of the
+                text head by default.
+        """
+        if self.word_projection is None:
+            return hidden
+        words = text_logits.float().softmax(-1) if words is None else words
+        return hidden + self.word_projection(words.to(hidden.dtype))
+
     def predict_mel(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Standardised log-mel `(batch, mel_frames, num_mel_bins)` and the mask at its frame rate ("istft" only)."""
+        """
+        Standardised log-mel `(batch, mel_frames, num_mel_bins)` and the mask at its frame rate ("istft" only), from
+        hidden states with the words added.
+        """
         mel_mask = mask.repeat_interleave(self.mel_decoder.factor, dim=1)
         return self.mel_decoder(hidden, mel_mask), mel_mask
 
@@ -598,6 +569,7 @@ class SpeechGenerator:
         pixel_values_videos: torch.Tensor,
         frame_mask: torch.Tensor | None = None,
         speaker_embedding: torch.Tensor | None = None,
+        word_probabilities: torch.Tensor | None = None,
     ) -> Lip2WavOutput:
         """
         Args:
@@ -607,6 +579,8 @@ class SpeechGenerator:
                 1 for frames of the clip, 0 for padding behind its end. All frames count by default.
             speaker_embedding (`torch.FloatTensor` of shape `(batch, speaker_embedding_size)`, *optional*):
                 Whose voice to speak with; needed exactly when the config has `speaker_embedding_size`.
+            word_probabilities (`torch.FloatTensor` of shape `(batch, frames, classes)`, *optional*):
+                Which words to say, with `config.word_conditioning`; by default those that the text head reads.
 
         Returns:
             [`Lip2WavOutput`]
@@ -619,9 +593,10 @@ class SpeechGenerator:
         if self.config.decoder_type == "frame":
             waveform = self.decoder(hidden, mask)
         else:
-            mel, mel_mask = self.predict_mel(hidden, mask)
+            mel, mel_mask = self.predict_mel(self.add_words(hidden, text_logits, word_probabilities), mask)
             if self.config.mirror_average and not self.training:
                 mirrored, mirrored_logits, _ = self.encode(pixel_values_videos.flip(-1), frame_mask, speaker_embedding)
+                mirrored = self.add_words(mirrored, mirrored_logits, word_probabilities)
                 mel = (mel + self.predict_mel(mirrored, mask)[0]) / 2
                 text_logits = (text_logits.log_softmax(-1) + mirrored_logits.log_softmax(-1)) / 2
             waveform = self.decoder(mel, mel_mask, 0 if self.training else self.config.griffin_lim_iterations)
@@ -642,6 +617,7 @@ class SpeechGenerator:
         speaker_embedding: torch.Tensor | None = None,
         chunk_frames: int = 250,
         progress: Callable[[int], object] | None = None,
+        grammar: GrammarDecoder | None = None,
     ) -> Lip2WavOutput:
         """
         Speak videos of any length with bounded memory: chunks with the receptive field's context, seams blended over
@@ -651,6 +627,8 @@ class SpeechGenerator:
             pixel_values_videos, frame_mask, speaker_embedding: as for `forward`.
             chunk_frames (`int`, *optional*, defaults to 250): video frames spoken at a time, context not counted.
             progress (`Callable`, *optional*): called with the number of frames done after each chunk.
+            grammar ([`GrammarDecoder`], *optional*): with `config.word_conditioning`, the sentences that are said. The
+                lips are read twice then: once for the words, once to say them.
 
         Returns:
             [`Lip2WavOutput`] without `mel`.
@@ -662,12 +640,16 @@ class SpeechGenerator:
         if frame_mask is None:
             frame_mask = torch.ones(pixel_values_videos.shape[:2], dtype=torch.long, device=pixel_values_videos.device)
         waveform = torch.zeros(len(pixel_values_videos), frames * samples, device=pixel_values_videos.device)
+        words = None
+        if grammar is not None and self.word_projection is not None:
+            words = self._grammatical_words(pixel_values_videos, frame_mask, chunk_frames, grammar)
         logits = []
         fade = torch.linspace(0, 1, samples, device=waveform.device)
         for start in range(0, frames, chunk_frames):
             end = min(start + chunk_frames, frames)
             low, high = max(start - context, 0), min(end + context, frames)
-            part = self(pixel_values_videos[:, low:high], frame_mask[:, low:high], speaker_embedding)
+            said = None if words is None else words[:, low:high]
+            part = self(pixel_values_videos[:, low:high], frame_mask[:, low:high], speaker_embedding, said)
             logits.append(part.text_logits[:, start - low : end - low])
             # One frame beyond the end is kept too: the next chunk is faded in over it.
             kept = part.waveform[:, (start - low) * samples : (min(end + 1, frames) - low) * samples].float()
@@ -680,9 +662,33 @@ class SpeechGenerator:
         lengths = frame_mask.sum(1).long() * samples
         return Lip2WavOutput(waveform=waveform, waveform_lengths=lengths, text_logits=torch.cat(logits, 1))
 
-    def decode_text(self, text_logits: torch.Tensor, frame_mask: torch.Tensor | None = None) -> list[list[Word]]:
+    def _grammatical_words(
+        self, videos: torch.Tensor, frame_mask: torch.Tensor, chunk_frames: int, grammar: GrammarDecoder
+    ) -> torch.Tensor:
+        """How likely each word is in each frame, `(batch, frames, classes)`, given the grammar."""
+        frames, context = videos.shape[1], self.config.context_frames + 1
+        pieces = []
+        for start in range(0, frames, chunk_frames):
+            low, end = max(start - context, 0), min(start + chunk_frames, frames)
+            high = min(end + context, frames)
+            hidden = self.visual_encoder(videos[:, low:high])
+            mask = frame_mask[:, low:high, None].to(hidden.dtype)
+            logits = self.text_head(self.temporal_encoder(hidden * mask, mask))
+            pieces.append(logits[:, start - low : end - low])
+        logits = torch.cat(pieces, 1)
+        words = torch.zeros_like(logits, dtype=torch.float32)
+        for clip, scores in enumerate(clip_scores(logits, frame_mask)):
+            words[clip, : len(scores)] = torch.from_numpy(grammar.posteriors(scores)).to(words)
+        return words
+
+    def decode_text(
+        self,
+        text_logits: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        grammar: GrammarDecoder | None = None,
+    ) -> list[list[Word]]:
         """Words with their times, see [`decode_words`]."""
-        return decode_words(text_logits, frame_mask, self.config)
+        return decode_words(text_logits, frame_mask, self.config, grammar)
 
 
 __all__ = ["Lip2WavOutput", "LogMelSpectrogram", "SpeechGenerator", "Word"]

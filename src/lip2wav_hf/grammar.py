@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -556,6 +558,78 @@ class GrammarDecoder:
         return edges, pauses
 
 
+class Word(TypedDict):
+    """A recognised word: `start` and `end` in seconds from the first frame, `confidence` from 0 to 1."""
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
+def best_path(scores: np.ndarray, change_penalty: float) -> np.ndarray:
+    """
+    The classes of the frames with the highest sum of scores, each change of class costing a penalty (Viterbi 1967).
+
+    Args:
+        scores (`np.ndarray` of shape `(frames, classes)`): log probabilities.
+        change_penalty (`float`): taken off where the class differs from the frame before; with 0 each frame has its
+            best class.
+
+    Returns:
+        `np.ndarray` of shape `(frames,)`: int64.
+    """
+    total, previous = scores[:1].sum(0), []
+    for frame in scores[1:]:
+        best = total.argmax()
+        changes = total[best] - change_penalty > total
+        previous.append(np.where(changes, best, np.arange(len(total))))
+        total = np.where(changes, total[best] - change_penalty, total) + frame
+    path = [total.argmax()] if len(scores) else []
+    for origin in reversed(previous):
+        path.append(origin[path[-1]])
+    return np.array(path[::-1], dtype=np.int64)
+
+
+def read_words(
+    log_probabilities: np.ndarray,
+    vocabulary: Sequence[str],
+    frame_rate: float,
+    change_penalty: float,
+    decoder: GrammarDecoder | None = None,
+) -> list[Word]:
+    """
+    The words of a clip with their times.
+
+    Args:
+        log_probabilities (`np.ndarray` of shape `(frames, classes)`): of the text head.
+        vocabulary (`Sequence[str]`): word `i` is class `i + 1`; class 0 is none.
+        frame_rate (`float`): in frames/s.
+        change_penalty (`float`): see [`best_path`], which is taken where there is no grammar.
+        decoder ([`GrammarDecoder`], *optional*): finds the best sentence of a grammar instead.
+
+    Returns:
+        `list[Word]`: the confidence is the text head's own mean probability over a word's frames, with a grammar too.
+    """
+    if decoder is not None:
+        decoded = decoder.decode(log_probabilities)
+        path, pieces = decoded.classes, [(start, end) for _, start, end in decoded.words]
+    else:
+        path = best_path(log_probabilities, change_penalty)
+        edges = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
+        pieces = [(start, end) for start, end in pairwise(edges) if start < end and path[start] != 0]
+    probabilities = np.exp(log_probabilities[np.arange(len(path)), path])
+    return [
+        {
+            "word": vocabulary[path[start] - 1],
+            "start": start / frame_rate,
+            "end": end / frame_rate,
+            "confidence": float(probabilities[start:end].mean()),
+        }
+        for start, end in pieces
+    ]
+
+
 __all__ = [
     "GRAMMAR",
     "VOCABULARY",
@@ -564,4 +638,7 @@ __all__ = [
     "Grammar",
     "GrammarDecoder",
     "GrammarError",
+    "Word",
+    "best_path",
+    "read_words",
 ]

@@ -15,7 +15,8 @@ from transformers import initialization as init
 from .configuration_lip2wav import Lip2WavConfig
 from .errors import WeightsError, check_fit
 from .files import follow_umask
-from .generator import ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator, Word, decode_words
+from .generator import ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator, decode_words
+from .grammar import GrammarDecoder, Word
 
 
 class Lip2WavPreTrainedModel(PreTrainedModel):
@@ -103,20 +104,26 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         elif isinstance(module, InverseSTFTDecoder):
             init.copy_(module.window, torch.hann_window(module.n_fft))
 
-    def decode_text(self, text_logits: torch.Tensor, frame_mask: torch.Tensor | None = None) -> list[list[Word]]:
+    def decode_text(
+        self,
+        text_logits: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        grammar: GrammarDecoder | None = None,
+    ) -> list[list[Word]]:
         """
-        Words with their times: the likeliest classes of the frames, where each change of class costs
-        `config.word_change_penalty`, with repeats merged and blanks dropped.
+        Words with their times: the best sentence of a grammar; or, without one, the likeliest classes of the frames,
+        where each change of class costs `config.word_change_penalty`, with repeats merged and blanks dropped.
 
         Args:
             text_logits (`torch.FloatTensor` of shape `(batch, frames, classes)`): as the model returns them.
             frame_mask (`torch.Tensor` of shape `(batch, frames)`, *optional*): as for `forward`.
+            grammar ([`GrammarDecoder`], *optional*): which sentences there are.
 
         Returns:
             `list[list[Word]]`: for each clip, words as `{"word", "start", "end", "confidence"}`: times in seconds,
             and the mean probability of the word over its frames.
         """
-        return decode_words(text_logits, frame_mask, self.config)
+        return decode_words(text_logits, frame_mask, self.config, grammar)
 
 
 def _smallest(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

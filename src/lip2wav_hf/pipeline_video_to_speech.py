@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
 from transformers import AutoModel, Pipeline
 
-from .generator import Word
-from .speaking import CHUNK_SECONDS, LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, Speaker, SpokenVideo
+from .grammar import Grammar, GrammarError, Word
+from .speaking import (
+    CHUNK_SECONDS,
+    LOW_FACE_COVERAGE,
+    LOW_TEXT_CONFIDENCE,
+    AnyGrammar,
+    GrammarChoice,
+    Speaker,
+    SpokenVideo,
+)
 from .video import VideoError
 
 
@@ -89,6 +98,8 @@ class VideoToSpeechPipeline(Pipeline):
         chunk_length_s: float | None = None,
         low_text_confidence: float | None = None,
         low_face_coverage: float | None = None,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
+        phrases: Sequence[str] | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preprocess_params = _given(
             fps=fps,
@@ -102,6 +113,13 @@ class VideoToSpeechPipeline(Pipeline):
             self._speaker.chunk_frames(chunk_length_s)
         forward_params = _given(chunk_length_s=chunk_length_s, progress=progress)
         postprocess_params = _given(low_text_confidence=low_text_confidence, low_face_coverage=low_face_coverage)
+        if phrases is not None:
+            if grammar is not GrammarChoice.OF_MODEL:
+                raise GrammarError("phrases= and grammar= both say which sentences there are: give one of them.")
+            grammar = Grammar.from_phrases(phrases)
+        if grammar is not GrammarChoice.OF_MODEL:
+            decoder = self._speaker.grammar_decoder(grammar)
+            forward_params["grammar"] = postprocess_params["grammar"] = decoder
         return preprocess_params, forward_params, postprocess_params
 
     def __call__(self, inputs: Any, **kwargs: Any) -> SpokenVideo | list[SpokenVideo]:
@@ -133,6 +151,10 @@ class VideoToSpeechPipeline(Pipeline):
                 Warn about a video whose words have a lower mean confidence.
             low_face_coverage (`float`, *optional*, defaults to 0.8):
                 Warn about a video in which a smaller share of the frames shows a face.
+            grammar (*optional*):
+                Which sentences may be said: a list of them, JSGF (its text or a `.jsgf` file), or a text file with one
+                on each line. `None` for the model's words in any order; by default `model.config.grammar`.
+            phrases (`list[str]`, *optional*): A list of sentences, as `grammar` takes it too.
             batch_size, num_workers (`int`, *optional*): As for any pipeline.
 
         Returns:
@@ -152,17 +174,22 @@ class VideoToSpeechPipeline(Pipeline):
         return self._speaker.prepare(video, **parameters)
 
     def _forward(
-        self, model_inputs: dict[str, Any], chunk_length_s: float = CHUNK_SECONDS, progress: bool = False
+        self,
+        model_inputs: dict[str, Any],
+        chunk_length_s: float = CHUNK_SECONDS,
+        progress: bool = False,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
     ) -> dict[str, Any]:
-        return self._speaker.generate(model_inputs, chunk_length_s, progress)
+        return self._speaker.generate(model_inputs, chunk_length_s, progress, grammar)
 
     def postprocess(
         self,
         model_outputs: dict[str, Any],
         low_text_confidence: float = LOW_TEXT_CONFIDENCE,
         low_face_coverage: float = LOW_FACE_COVERAGE,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
     ) -> SpokenVideo:
-        return self._speaker.finish(model_outputs, low_text_confidence, low_face_coverage)
+        return self._speaker.finish(model_outputs, low_text_confidence, low_face_coverage, grammar)
 
 
 def _given(**parameters: Any) -> dict[str, Any]:

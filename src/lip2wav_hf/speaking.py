@@ -7,9 +7,10 @@ without them.
 
 from __future__ import annotations
 
+import enum
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -23,8 +24,8 @@ from tqdm.auto import tqdm
 from .configuration_lip2wav import Lip2WavConfig
 from .errors import Lip2WavError, WeightsError, check_fit, one_line
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from .generator import SpeechGenerator, Word
-from .grammar import VOCABULARY
+from .generator import SpeechGenerator
+from .grammar import VOCABULARY, DecodingOptions, Grammar, GrammarDecoder, Word
 from .video import VideoError
 
 
@@ -33,6 +34,16 @@ logger = logging.getLogger(__name__)
 # Below these, a warning says that the result is probably wrong.
 LOW_TEXT_CONFIDENCE = 0.8
 LOW_FACE_COVERAGE = 0.8
+
+
+class GrammarChoice(enum.Enum):
+    """Which sentences may be read, where a call names no grammar."""
+
+    OF_MODEL = "of the model"
+
+
+AnyGrammar = Grammar | GrammarChoice | str | os.PathLike | Sequence[str] | Mapping[str, Sequence[str]] | None
+"""A grammar in any form that [`Grammar.of`] takes; `None` for any words, or the model's own."""
 
 CHUNK_SECONDS = 10.0  # long videos go through the generator in chunks of this length
 
@@ -141,6 +152,30 @@ class Speaker:
     def __init__(self, model: Any, feature_extractor: Lip2WavFeatureExtractor) -> None:
         self.model = model
         self.feature_extractor = feature_extractor
+        self._own_decoder: GrammarDecoder | None = None
+
+    def grammar_decoder(self, grammar: AnyGrammar = GrammarChoice.OF_MODEL) -> GrammarDecoder | None:
+        """
+        What reads the sentences of a grammar off this model's text head.
+
+        Args:
+            grammar: a list of sentences, JSGF, a file of either, or a [`Grammar`]; `None` for any words in any order;
+                the model's own by default.
+
+        Raises:
+            GrammarError: if it is no grammar, or has words that the model does not know.
+        """
+        config = self.model.config
+        if grammar is GrammarChoice.OF_MODEL:
+            if config.grammar is None:
+                return None
+            if self._own_decoder is None:
+                self._own_decoder = self.grammar_decoder(Grammar.from_jsgf(config.grammar))
+            return self._own_decoder
+        if grammar is None or isinstance(grammar, GrammarDecoder):
+            return grammar
+        classes = {word: number for number, word in enumerate(config.vocabulary, 1)}
+        return GrammarDecoder(Grammar.of(grammar), classes, DecodingOptions(config.word_change_penalty))
 
     @classmethod
     def from_folder(
@@ -170,13 +205,14 @@ class Speaker:
         return_crops: bool = False,
         progress: bool = False,
         chunk_length_s: float = CHUNK_SECONDS,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
     ) -> list[SpokenVideo]:
         """
         Speak videos that go through the generator together.
 
         Args:
             videos (sequence of videos): each as for `VideoToSpeechPipeline`.
-            return_crops, progress, chunk_length_s: as for `VideoToSpeechPipeline`.
+            return_crops, progress, chunk_length_s, grammar: as for `VideoToSpeechPipeline`.
 
         Returns:
             `list[SpokenVideo]`: one for each video.
@@ -185,8 +221,9 @@ class Speaker:
             ValueError: for a video that cannot be read or shows no face.
         """
         prepared = [self.prepare(video, return_crops=return_crops, progress=progress) for video in videos]
-        outputs = self.generate(_batch(prepared), chunk_length_s, progress)
-        return [self.finish(_clip_of(outputs, index)) for index in range(len(prepared))]
+        decoder = self.grammar_decoder(grammar)
+        outputs = self.generate(_batch(prepared), chunk_length_s, progress, decoder)
+        return [self.finish(_clip_of(outputs, index), grammar=decoder) for index in range(len(prepared))]
 
     def prepare(
         self,
@@ -244,7 +281,11 @@ class Speaker:
         return frames
 
     def generate(
-        self, inputs: dict[str, Any], chunk_length_s: float = CHUNK_SECONDS, progress: bool = False
+        self,
+        inputs: dict[str, Any],
+        chunk_length_s: float = CHUNK_SECONDS,
+        progress: bool = False,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
     ) -> dict[str, Any]:
         """The generator's output for a batch of inputs, and what came with them."""
         inputs = dict(inputs)
@@ -252,7 +293,9 @@ class Speaker:
         tensors = {name: value.to(self.model.device) for name, value in inputs.items()}
         frames, chunk_frames = tensors["pixel_values_videos"].shape[1], self.chunk_frames(chunk_length_s)
         with tqdm(desc="speaking", total=frames, unit="frame", disable=not progress, leave=False) as bar:
-            outputs = self.model.synthesize(**tensors, chunk_frames=chunk_frames, progress=bar.update)
+            outputs = self.model.synthesize(
+                **tensors, chunk_frames=chunk_frames, progress=bar.update, grammar=self.grammar_decoder(grammar)
+            )
         return {**outputs, **rest}
 
     def finish(
@@ -260,6 +303,7 @@ class Speaker:
         outputs: dict[str, Any],
         low_text_confidence: float = LOW_TEXT_CONFIDENCE,
         low_face_coverage: float = LOW_FACE_COVERAGE,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
     ) -> SpokenVideo:
         """
         What was said in one video, from outputs with a batch of one. Warns at most once if it is doubtful.
@@ -269,10 +313,12 @@ class Speaker:
             low_text_confidence (`float`, *optional*, defaults to 0.8): warn where the words' mean confidence is lower.
             low_face_coverage (`float`, *optional*, defaults to 0.8): warn where a smaller share of the frames shows a
                 face.
+            grammar: as for [`grammar_decoder`], and the same as for [`generate`].
         """
         clip = outputs["clip"]
         samples = int(outputs["waveform_lengths"][0])
-        words = self.model.decode_text(outputs["text_logits"], outputs["frame_mask"])[0]
+        decoder = self.grammar_decoder(grammar)
+        words = self.model.decode_text(outputs["text_logits"], outputs["frame_mask"], decoder)[0]
         result = SpokenVideo(
             audio=outputs["waveform"][0, :samples].float().cpu().numpy(),
             sampling_rate=self.model.config.sampling_rate,
@@ -381,9 +427,11 @@ def _name(video: Any) -> str:
 
 
 __all__ = [
+    "AnyGrammar",
     "LOW_FACE_COVERAGE",
     "LOW_TEXT_CONFIDENCE",
     "Generator",
+    "GrammarChoice",
     "Speaker",
     "SpokenVideo",
     "usable_device",

@@ -136,6 +136,10 @@ class LossArguments:
     heard_words: Annotated[float, ENCODER] = field(
         default=0.2, metadata={"help": "Cross-entropy of the words that the speech encoder recognises in each frame."}
     )
+    true_words: Annotated[float, ISTFT] = field(
+        default=0.5,
+        metadata={"help": "Share of clips whose decoder is told the true words, of a network with word_conditioning."},
+    )
     decoder_windows: Annotated[int, ISTFT] = field(
         default=8, metadata={"help": "Windows of predicted and of real mel the decoder learns from, each."}
     )

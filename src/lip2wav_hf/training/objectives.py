@@ -184,8 +184,18 @@ class GeneratorObjective(TextObjective):
         if model.config.decoder_type == "frame":
             output = self._of_waveform(model.decoder(hidden, mask), batch)
         else:
+            hidden = model.add_words(hidden, text_logits.detach(), self._true_words(text_logits, batch))
             output = self._of_spectrogram(hidden, mask, batch)
         return output._replace(losses=losses | output.losses, text_logits=text_logits.detach())
+
+    def _true_words(self, text_logits: torch.Tensor, batch: Batch) -> torch.Tensor | None:
+        """In training, the words that the decoder is told: of some clips the true ones, of the others those read."""
+        if not self.training or self.model.word_projection is None:
+            return None
+        words, classes = text_logits.detach().float().softmax(-1), batch["frame_classes"]
+        told = (classes >= 0).all(1) & (torch.rand(len(classes), device=classes.device) < self.weights.true_words)
+        true = F.one_hot(classes.clamp(min=0), words.shape[-1]).to(words.dtype)
+        return torch.where(told[:, None, None], true, words)
 
     def _of_waveform(self, prediction: torch.Tensor, batch: Batch) -> ObjectiveOutput:
         """What the "frame" decoder's sound `(batch, samples)` gives."""
