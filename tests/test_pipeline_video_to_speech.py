@@ -288,3 +288,53 @@ def test_real_clips_in_every_form(grid_dir):
         assert result["face_coverage"] > 0.95
     with open(clips[0], "rb") as file:
         np.testing.assert_allclose(pipe(file)["audio"], results[0]["audio"], atol=1e-5)
+
+
+PHRASES = ["set red by a one again", "bin blue at f two now", "place white"]
+
+
+def test_phrases_are_all_that_is_said(pipe):
+    video = noise(40)
+    free = pipe(video, grammar=None)
+    said = pipe(video, phrases=PHRASES)
+    assert said["text"] in PHRASES and free["text"] not in PHRASES
+    assert pipe(video, grammar=PHRASES)["text"] == said["text"]
+    several = pipe([video, noise(30, 2)], phrases=PHRASES, batch_size=2)
+    assert [result["text"] in PHRASES for result in several] == [True, True]
+    assert pipe(video)["text"] == free["text"]  # this model has no grammar of its own
+
+
+def test_a_grammar_of_the_model_is_the_default_and_can_be_left_out(tmp_path):
+    own = make_pipeline(model_options={"grammar": "public <s> = place white now;"})
+    own.save_pretrained(tmp_path)
+    loaded = VideoToSpeechPipeline(
+        task="video-to-speech",
+        model=Lip2WavModel.from_pretrained(tmp_path),
+        feature_extractor=Lip2WavFeatureExtractor(),
+        fps=25,
+        mouth_boxes=BOX,
+    )
+    assert own(noise(30))["text"] == loaded(noise(30))["text"] == "place white now"
+    assert loaded(noise(30), grammar=None)["text"] != "place white now"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"phrases": ["hello world"]}, "2 word.*'hello'"),
+        ({"phrases": []}, "no sentence"),
+        ({"phrases": ["place white"], "grammar": None}, "give one of them"),
+        ({"grammar": "missing.jsgf"}, "missing.jsgf.*cannot be read"),
+        ({"grammar": 7}, "7 is no grammar"),
+    ],
+)
+def test_unusable_grammars_are_refused_before_any_work(pipe, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        pipe("no such video.mp4", **parameters)
+
+
+def test_the_bundled_checkpoint_chooses_among_phrases(talking_video, tmp_path):
+    speak = pipeline("video-to-speech")
+    assert speak(str(talking_video), phrases=PHRASES)["text"] == "bin blue at f two now"
+    (tmp_path / "phrases.txt").write_text("\n".join(PHRASES))
+    assert speak(str(talking_video), grammar=tmp_path / "phrases.txt")["text"] == "bin blue at f two now"

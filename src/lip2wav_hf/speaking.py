@@ -8,6 +8,7 @@ without them.
 from __future__ import annotations
 
 import enum
+import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -147,12 +148,15 @@ class Speaker:
     Args:
         model ([`Generator`] or [`Lip2WavModel`]): the generator, in evaluation mode.
         feature_extractor ([`Lip2WavFeatureExtractor`]): from a video to mouth crops.
+
+    Attributes:
+        grammar: the sentences that may be said where a call names none, see [`grammar_decoder`]; the model's own.
     """
 
     def __init__(self, model: Any, feature_extractor: Lip2WavFeatureExtractor) -> None:
         self.model = model
         self.feature_extractor = feature_extractor
-        self._own_decoder: GrammarDecoder | None = None
+        self.grammar: AnyGrammar = GrammarChoice.OF_MODEL
 
     def grammar_decoder(self, grammar: AnyGrammar = GrammarChoice.OF_MODEL) -> GrammarDecoder | None:
         """
@@ -166,16 +170,12 @@ class Speaker:
             GrammarError: if it is no grammar, or has words that the model does not know.
         """
         config = self.model.config
+        grammar = self.grammar if grammar is GrammarChoice.OF_MODEL else grammar
         if grammar is GrammarChoice.OF_MODEL:
-            if config.grammar is None:
-                return None
-            if self._own_decoder is None:
-                self._own_decoder = self.grammar_decoder(Grammar.from_jsgf(config.grammar))
-            return self._own_decoder
+            grammar = None if config.grammar is None else _own_grammar(config.grammar)
         if grammar is None or isinstance(grammar, GrammarDecoder):
             return grammar
-        classes = {word: number for number, word in enumerate(config.vocabulary, 1)}
-        return GrammarDecoder(Grammar.of(grammar), classes, DecodingOptions(config.word_change_penalty))
+        return _decoder(Grammar.of(grammar), tuple(config.vocabulary), config.word_change_penalty)
 
     @classmethod
     def from_folder(
@@ -375,6 +375,17 @@ def usable_device(device: str | torch.device | None = None) -> torch.device:
     except Exception as error:
         cause = one_line(error).split(". ")[0]
         raise Lip2WavError(f"--device {device}: it cannot be used here ({cause}). Use --device cpu.") from error
+
+
+@functools.lru_cache(maxsize=4)
+def _own_grammar(text: str) -> Grammar:
+    return Grammar.from_jsgf(text)
+
+
+@functools.lru_cache(maxsize=4)
+def _decoder(grammar: Grammar, vocabulary: tuple[str, ...], change_penalty: float) -> GrammarDecoder:
+    classes = {word: number for number, word in enumerate(vocabulary, 1)}
+    return GrammarDecoder(grammar, classes, DecodingOptions(change_penalty))
 
 
 def _batch(prepared: list[dict[str, Any]]) -> dict[str, Any]:

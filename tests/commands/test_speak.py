@@ -276,3 +276,18 @@ assert not found, found
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "a.wav").is_file()
+
+
+def test_a_grammar_on_the_command_line(run, tmp_path, talking_video):
+    (tmp_path / "phrases.txt").write_text("set red by a one again\nbin blue at f two now\n")
+    (tmp_path / "one.jsgf").write_text("#JSGF V1.0;\ngrammar g;\npublic <s> = place white [soon];\n")
+    texts = {}
+    for grammar in ("phrases.txt", "one.jsgf"):
+        status, output, _ = run(
+            "speak", talking_video, "-o", tmp_path / "a.wav", "--json", "--grammar", tmp_path / grammar
+        )
+        texts[grammar] = json.loads(output)["text"]
+        assert status == 0
+    assert texts["phrases.txt"] == "bin blue at f two now" and texts["one.jsgf"] in ("place white", "place white soon")
+    status, _, errors = run("speak", talking_video, "-o", tmp_path / "b.wav", "--grammar", tmp_path / "none.txt")
+    assert status == 2 and "none.txt: it cannot be read" in errors and not (tmp_path / "b.wav").exists()

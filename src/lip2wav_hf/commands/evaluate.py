@@ -12,6 +12,7 @@ import typer
 from ..machine import available_cores
 from ..metrics.registry import METRICS
 from .messages import BAD_INPUT, CommandError, print_error, reporting
+from .options import GrammarOption
 
 
 @reporting(interrupted="Start the same command again: what is done is kept.")
@@ -61,6 +62,7 @@ def evaluate(
     ] = False,
     device: Annotated[str | None, typer.Option(help="Where the model runs, such as cpu or cuda:0.")] = None,
     dtype: Annotated[str | None, typer.Option(help="What the model calculates in, such as bfloat16.")] = None,
+    grammar: GrammarOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips that go through the model together.")] = 8,
     workers: Annotated[
         int | None,
@@ -98,6 +100,7 @@ def evaluate(
         "report": report,
     }
     own: dict[str, Any] = {"splits_file": splits_file, "limit": limit, "device": device, "dtype": dtype}
+    own["grammar"] = grammar
     if (generated is None) != (reference is None):
         raise CommandError("--generated and --reference belong together: give both.")
     if generated is not None and (model is not None or data is not None):

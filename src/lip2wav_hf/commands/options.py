@@ -24,5 +24,21 @@ ModelOption = Annotated[
     ),
 ]
 
+GrammarOption = Annotated[
+    str | None,
+    typer.Option(
+        "--grammar",
+        metavar="FILE",
+        help="The sentences that may be said: a JSGF grammar (.jsgf), or a text file with one on each line; 'none' for"
+        " the model's words in any order. By default the model's own grammar, if it has one.",
+        show_default=False,
+    ),
+]
 
-__all__ = ["ModelOption", "complete_model"]
+
+def chosen_grammar(grammar: str) -> str | None:
+    """The argument `grammar=` of pipelines for the value of the option `--grammar`."""
+    return None if grammar == "none" else grammar
+
+
+__all__ = ["GrammarOption", "ModelOption", "chosen_grammar", "complete_model"]

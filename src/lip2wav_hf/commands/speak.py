@@ -17,7 +17,7 @@ import typer
 from ..errors import one_line
 from ..models import DEFAULT_MODEL, find_model
 from .messages import BAD_INPUT, CommandError, only_our_messages, report_error, reporting
-from .options import ModelOption
+from .options import GrammarOption, ModelOption, chosen_grammar
 from .outputs import Job, find_videos, plan_jobs, write_outputs
 
 
@@ -83,6 +83,7 @@ def speak(
         Dtype, typer.Option(help="What to calculate in; auto is what the model was saved for.")
     ] = Dtype.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos that go through the generator together.")] = 1,
+    grammar: GrammarOption = None,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -107,6 +108,7 @@ def speak(
       lip2wav speak clip.mpg -o clip.mp4                 the video with its speech
       lip2wav speak clip.mpg -o a.wav -o a.srt --plot a.png
       lip2wav speak videos -o out/ --batch-size 8        out/NAME.wav for each video in videos/
+      lip2wav speak clip.mpg --grammar phrases.txt       one of the sentences in that file
       lip2wav speak s1/*.mpg -o out/ --plot out/ --json > out.jsonl
 
     The bundled model was trained on the GRID corpus: it knows 51 words, as in "bin blue at f two now", from a frontal
@@ -123,6 +125,8 @@ def speak(
     folder = find_model(model)
     with only_our_messages() as messages:
         speaker = load_speaker(folder, device, dtype.value)
+        if grammar is not None:
+            speaker.grammar = speaker.grammar_decoder(chosen_grammar(grammar))
         status = _speak_all(speaker, jobs, batch_size, messages, json_lines, quiet)
     if status:
         raise typer.Exit(status)

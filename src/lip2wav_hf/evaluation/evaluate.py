@@ -42,6 +42,7 @@ def evaluate_model(
     splits_file: str | os.PathLike | None = None,
     device: str | int | None = None,
     dtype: str | None = None,
+    grammar: str | os.PathLike | None = None,
     batch_size: int = 8,
     limit: int | None = None,
     workers: int = 1,
@@ -71,6 +72,8 @@ def evaluate_model(
         device (`str` or `int`, *optional*): where the model runs.
         dtype (`str`, *optional*): what the model calculates in, such as `"bfloat16"`; as the checkpoint says by
             default.
+        grammar (`str` or `os.PathLike`, *optional*): file of the sentences that the model may say, see
+            `VideoToSpeechPipeline`; `"none"` for its words in any order; its own grammar by default.
         batch_size (`int`, *optional*, defaults to 8): clips that go through the pipeline together.
         limit (`int`, *optional*): only the first N clips.
         workers (`int`, *optional*, defaults to 1): processes that score while the pipeline runs.
@@ -99,6 +102,7 @@ def evaluate_model(
         baselines=tuple(os.fspath(baseline) for baseline in baselines),
         device=device,
         dtype=dtype,
+        grammar=os.fspath(grammar) if grammar is not None else None,
         batch_size=batch_size,
         workers=workers,
         overwrite=overwrite,

@@ -63,6 +63,8 @@ class EvaluationOptions:
         baselines (`tuple[str, ...]`): what the same clips are compared with.
         device (`str` or `int`, *optional*): where a model runs.
         dtype (`str`, *optional*): what a model calculates in; as the checkpoint says by default.
+        grammar (`str`, *optional*): file of the sentences that a model may say, or `"none"` for any; the model's own
+            by default.
         batch_size (`int`): clips that go through a pipeline together.
         workers (`int`): processes that score.
         overwrite (`bool`): start again where `output_dir` holds an evaluation.
@@ -76,6 +78,7 @@ class EvaluationOptions:
     baselines: tuple[str, ...] = ()
     device: str | int | None = None
     dtype: str | None = None
+    grammar: str | None = None
     batch_size: int = 8
     workers: int = 1
     overwrite: bool = False
@@ -99,6 +102,7 @@ class EvaluationOptions:
             arguments += ["--metrics", ",".join(self.metrics)]
         arguments += ["--compat"] * self.compat
         arguments += ["--dtype", self.dtype] if self.dtype else []
+        arguments += ["--grammar", self.grammar] if self.grammar else []
         return [*arguments, "-o", os.fspath(self.output_dir)]
 
 

@@ -71,7 +71,7 @@ def model_name(model: Any) -> str:
     return path.parent.name if path.name in FOLDERS_OF_A_RUN and path.parent.name else path.name
 
 
-def load_pipeline(model: Any, device: str | int | None, dtype: str | None) -> tuple[Any, float]:
+def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptions) -> tuple[Any, float]:
     """
     The pipeline of a model, and the seconds it took to load; 0 if it is a pipeline already.
 
@@ -85,9 +85,12 @@ def load_pipeline(model: Any, device: str | int | None, dtype: str | None) -> tu
     start = time.perf_counter()
     from transformers import pipeline
 
-    options: dict[str, Any] = {"task": "video-to-speech", "model": str(folder), "device": device, "dtype": dtype}
+    chosen: dict[str, Any] = {"device": device, "dtype": options.dtype}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    if options.grammar is not None:
+        chosen["grammar"] = None if options.grammar == "none" else options.grammar
     try:
-        pipe = pipeline(**{key: value for key, value in options.items() if value is not None})
+        pipe = pipeline("video-to-speech", model=str(folder), **chosen)
     except (OSError, KeyError, RuntimeError) as error:
         raise EvaluationError(f"the model {model} cannot be loaded: {error}") from error
     return pipe, time.perf_counter() - start
@@ -127,7 +130,7 @@ def run_model(
     device = options.device
     if device is None and share.state is not None:
         device = str(share.state.device)
-    pipe, load_seconds = load_pipeline(model, device, options.dtype)
+    pipe, load_seconds = load_pipeline(model, device, options)
     name = model_name(model)
     settings = {
         "title": f"{name} on {selection.data}, split {selection.split}",
@@ -139,6 +142,8 @@ def run_model(
         "metrics": list(options.metrics),
         "compat": options.compat,
     }
+    if options.grammar is not None:
+        settings["grammar"] = options.grammar
     clips = [dataclasses.replace(clip, generated=spoken_file(options.output_dir, clip.key)) for clip in clips]
     columns = clip_columns(options.metrics, options.compat)
     run = Run(clips, options.output_dir, settings, columns, share, options.overwrite)
