@@ -43,7 +43,9 @@ class GrammarChoice(enum.Enum):
     OF_MODEL = "of the model"
 
 
-AnyGrammar = Grammar | GrammarChoice | str | os.PathLike | Sequence[str] | Mapping[str, Sequence[str]] | None
+AnyGrammar = (
+    Grammar | GrammarDecoder | GrammarChoice | str | os.PathLike | Sequence[str] | Mapping[str, Sequence[str]] | None
+)
 """A grammar in any form that [`Grammar.of`] takes; `None` for any words, or the model's own."""
 
 CHUNK_SECONDS = 10.0  # long videos go through the generator in chunks of this length

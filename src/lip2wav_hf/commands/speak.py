@@ -176,7 +176,7 @@ def _speak_batch(
     speaker: Speaker, jobs: list[Job], show_progress: bool, warm: bool
 ) -> Iterator[tuple[Job, Spoken | Exception]]:
     """Yields each job with what was said, or with the exception that stopped it."""
-    parameters = {"return_crops": any(job.plot for job in jobs), "progress": show_progress}
+    parameters: dict[str, Any] = {"return_crops": any(job.plot for job in jobs), "progress": show_progress}
     if len(jobs) > 1:
         start = time.perf_counter()
         with contextlib.suppress(Exception):  # one bad video stops a batch: then each goes on its own, below

@@ -89,8 +89,9 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
     chosen = {key: value for key, value in chosen.items() if value is not None}
     if options.grammar is not None:
         chosen["grammar"] = None if options.grammar == "none" else options.grammar
+    chosen |= {"task": "video-to-speech", "model": str(folder)}
     try:
-        pipe = pipeline("video-to-speech", model=str(folder), **chosen)
+        pipe = pipeline(**chosen)
     except (OSError, KeyError, RuntimeError) as error:
         raise EvaluationError(f"the model {model} cannot be loaded: {error}") from error
     return pipe, time.perf_counter() - start
