@@ -108,7 +108,7 @@ def test_a_good_video_passes(answers, talking_video):
     answers.check_video(str(talking_video), answers.Limits())
 
 
-@pytest.mark.parametrize("content", [b"no video at all\n", b"", os.urandom(3000)])
+@pytest.mark.parametrize("content", [b"no video at all\n", b"", os.urandom(3000)], ids=["text", "empty", "noise"])
 def test_what_is_no_video_is_refused_by_its_name(answers, tmp_path, content):
     path = tmp_path / "letter.mp4"
     path.write_bytes(content)
