@@ -19,6 +19,7 @@ from transformers import HfArgumentParser
 
 import lip2wav_hf
 from conftest import REPOSITORY
+from greek_corpus import write_greek_corpus
 from lip2wav_hf.training.recipes import find_recipe
 
 
@@ -94,6 +95,7 @@ def reader_folder(tmp_path_factory, talking_video):
     for colour in "bgrw":
         for letter in "abcdef":
             (speaker / f"b{colour}a{letter}2n.mpg").write_bytes(clip)
+    write_greek_corpus(folder / "my-videos", talking_video, faults=False)
     return folder
 
 

@@ -48,6 +48,7 @@ _MODULES = {
     "SpokenVideo": "speaking",
     "VOCABULARY": "grammar",
     "VideoError": "video",
+    "VideoPart": "video",
     "VideoReader": "video",
     "VideoToSpeechPipeline": "pipeline_video_to_speech",
     "Word": "generator",
@@ -56,6 +57,7 @@ _MODULES = {
     "evaluate_model": "evaluation.evaluate",
     "find_model": "models",
     "find_sound_offset": "metrics.synchrony",
+    "load_clips": "corpora.load",
     "load_grid": "grid.load",
     "load_split": "corpora.registry",
     "metric_folder": "metrics",
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from .configuration_lip2wav import Lip2WavSpeechEncoderConfig as Lip2WavSpeechEncoderConfig
     from .configuration_lip2wav import Lip2WavSyncNetConfig as Lip2WavSyncNetConfig
     from .corpora.clips import Clip as Clip
+    from .corpora.load import load_clips as load_clips
     from .corpora.registry import load_split as load_split
     from .errors import Lip2WavError as Lip2WavError
     from .evaluation.evaluate import evaluate_folders as evaluate_folders
@@ -106,6 +109,7 @@ if TYPE_CHECKING:
     from .plotting import plot_speech as plot_speech
     from .speaking import SpokenVideo as SpokenVideo
     from .video import VideoError as VideoError
+    from .video import VideoPart as VideoPart
     from .video import VideoReader as VideoReader
 
 

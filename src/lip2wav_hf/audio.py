@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -13,7 +14,6 @@ from typing import Any, TypeAlias, cast
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition
 
 from . import files
 from .video import (
@@ -24,12 +24,20 @@ from .video import (
     TimedPicture,
     VideoError,
     VideoInput,
+    VideoPart,
+    can_seek,
     check_array,
     check_rate,
     decode,
+    first_frame,
     has_presentation_times,
     nothing_decoded,
+    nothing_there,
+    open_part,
     quarter_turns,
+    seek_before,
+    split_part,
+    start_time,
     timed_array,
     timed_frames,
     to_rgb,
@@ -39,6 +47,7 @@ from .video import (
 
 _CODECS = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac")}
 _AAC_RATE = 48000
+_TAIL = Fraction(1, 10)  # seconds of sound that are read beyond the end of a part, for the resampling
 _COPYABLE_FORMATS = re.compile(r"mov,mp4|matroska")  # their packets all have true presentation and decoding times
 
 Packets: TypeAlias = Iterator[tuple[list[av.Packet], Fraction]]  # with the seconds that they end at
@@ -49,22 +58,8 @@ Packets: TypeAlias = Iterator[tuple[list[av.Packet], Fraction]]  # with the seco
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _first_frame(source: Source) -> av.VideoFrame | None:
-    """The first frame that can be decoded, or `None` if there is no video stream."""
-    with source.open() as container:
-        if not [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]:
-            return None
-        return next(decode(container, video_stream(container, source.name), source.name), None)
-
-
-def _start_time(frame: av.VideoFrame | av.AudioFrame | None) -> Fraction | None:
-    if frame is None or frame.pts is None or frame.time_base is None:
-        return None
-    return frame.pts * frame.time_base
-
-
 def read_audio(
-    video: VideoInput,
+    video: VideoInput | VideoPart,
     sampling_rate: int = 16000,
     *,
     timeout: float = DOWNLOAD_TIMEOUT,
@@ -74,36 +69,69 @@ def read_audio(
     The sound of a video (or of a sound file), mono: the mean of its channels.
 
     Args:
-        video (`str`, `os.PathLike`, `bytes` or binary file object): As for [`VideoReader`].
+        video (`str`, `os.PathLike`, `bytes`, binary file object or [`VideoPart`]): As for [`VideoReader`].
         sampling_rate (`int`, *optional*, defaults to 16000): In Hz.
         timeout (`float`, *optional*, defaults to 30.0): Seconds to wait for a server.
         max_bytes (`int`, *optional*, defaults to 4 GiB): Size in bytes above which a download is refused.
 
     Returns:
-        `np.ndarray` of float32 `(samples,)`, in -1 to 1, whose sample 0 sounds with the first picture; `None` if there
-        is no sound.
+        `np.ndarray` of float32 `(samples,)`, in -1 to 1, whose sample 0 sounds with the first picture, of the part if
+        it is one; `None` if there is no sound.
 
     Raises:
         VideoError: the file cannot be read.
     """
+    video, start, end = split_part(video)
     if isinstance(video, np.ndarray):
         return None
     with contextlib.closing(Source(video, timeout, max_bytes)) as source:
-        first = _first_frame(source)
-        with source.open() as container:
-            video_start = _start_time(first) if has_presentation_times(container) else Fraction(0)
-            if not container.streams.audio:
-                return None
-            stream = container.streams.audio[0]
-            stream.codec_context.thread_type = "AUTO"
-            audio_start, blocks = _resampled_blocks(decode(container, stream, source.name), sampling_rate)
-    if not blocks:
+        first = first_frame(source)
+        sound = _read_sound(source, first, sampling_rate, start, end, start > 0)
+        if start and sound is not None and (sound[1] is None or sound[1] > sound[0]):  # sought too far, if at all
+            sound = _read_sound(source, first, sampling_rate, start, end, False)
+    if sound is None or not sound[2]:
         return None
+    begin, audio_start, blocks = sound
     waveform = np.concatenate(blocks)
-    if video_start is None or audio_start is None:
-        return waveform
-    lead = round((audio_start - video_start) * sampling_rate)
-    return np.pad(waveform, (lead, 0)) if lead > 0 else waveform[-lead:]
+    if audio_start is not None:
+        lead = round((audio_start - begin) * sampling_rate)
+        waveform = np.pad(waveform, (lead, 0)) if lead > 0 else waveform[-lead:]
+    return waveform if end is None else waveform[: round((end - start) * sampling_rate)]
+
+
+def _read_sound(
+    source: Source,
+    first: av.VideoFrame | None,
+    sampling_rate: int,
+    start: Fraction,
+    end: Fraction | None,
+    seek: bool,
+) -> tuple[Fraction, Fraction | None, list[np.ndarray]] | None:
+    """The times of the part's beginning and of the first sample, by the file's clock, and blocks of sound that reach
+    to the end or beyond; `None` if there is no sound track."""
+    with source.open() as container:
+        if not container.streams.audio:
+            return None
+        video_start = start_time(first) if has_presentation_times(container) else Fraction(0)
+        stream = container.streams.audio[0]
+        stream.codec_context.thread_type = "AUTO"
+        begin = (video_start or Fraction(0)) + start
+        if seek and can_seek(container, start):
+            seek_before(container, begin)
+        until = None if end is None else begin - start + end + _TAIL
+        frames = _until(decode(container, stream, source.name), until)
+        audio_start, blocks = _resampled_blocks(frames, sampling_rate)
+    if video_start is None and not start:
+        audio_start = None  # nothing says where the sound belongs
+    return begin, audio_start, blocks
+
+
+def _until(frames: Iterable[av.AudioFrame], until: Fraction | None) -> Iterator[av.AudioFrame]:
+    for frame in frames:
+        time = start_time(frame)
+        if until is not None and time is not None and time > until:
+            return
+        yield frame
 
 
 def _resampled_blocks(frames: Iterable[av.AudioFrame], sampling_rate: int) -> tuple[Fraction | None, list[np.ndarray]]:
@@ -111,7 +139,7 @@ def _resampled_blocks(frames: Iterable[av.AudioFrame], sampling_rate: int) -> tu
     start, blocks, resampler, layout = None, [], None, None
     for frame in frames:
         if start is None:
-            start = _start_time(frame)
+            start = start_time(frame)
         if layout != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change in the middle of a stream
             blocks += _blocks(resampler, None)
             layout = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -241,7 +269,7 @@ class _AudioTrack:
 
 
 def mux_audio(
-    video: VideoInput,
+    video: VideoInput | VideoPart,
     waveform: np.ndarray,
     sampling_rate: int,
     path: str | os.PathLike[str],
@@ -271,12 +299,14 @@ def mux_audio(
     """
     _suffix(path, (".mp4",))
     waveform = _check_waveform(waveform, sampling_rate, path)
+    video, start, end = split_part(video)
     with contextlib.ExitStack() as stack:
         if isinstance(video, np.ndarray):
             write_pictures = _open_array(video, fps)
         else:
             source = stack.enter_context(contextlib.closing(Source(video, timeout, max_bytes)))
-            write_pictures = _open_source(stack, source, fps)
+            cut = start or end is not None
+            write_pictures = _open_part(stack, source, start, end) if cut else _open_source(stack, source, fps)
         temporary = stack.enter_context(_replacing(path))
         output = stack.enter_context(av.open(temporary, "w", format="mp4", options={"movflags": "+faststart"}))
         _mux(write_pictures(output), output, waveform, sampling_rate)
@@ -292,17 +322,41 @@ def _open_source(
     stack: contextlib.ExitStack, source: Source, fps: float | None
 ) -> Callable[[OutputContainer], Packets]:
     """As [`_open_array`], of a file, which is closed with the stack."""
-    first = _first_frame(source)
+    first = first_frame(source)
     rate = None if fps is None else check_rate(fps, "fps", source.name)
     container = stack.enter_context(source.open())
     stream = video_stream(container, source.name)
     if first is None:
         raise nothing_decoded(source.name)
-    start = _start_time(first)
+    start = start_time(first)
     if rate is None and start is not None and _can_copy(container, stream, first):
         return lambda output: _copied(container, stream, output, start)
     timed = timed_frames(container, stream, source.name, rate)
     return lambda output: _encoded(timed, output, rate or stream.average_rate, stream)
+
+
+def _open_part(
+    stack: contextlib.ExitStack, source: Source, start: Fraction, end: Fraction | None
+) -> Callable[[OutputContainer], Packets]:
+    """As [`_open_source`], of a part, whose pictures are encoded again."""
+    container, stream, timed = open_part(source, start)
+    stack.enter_context(container)
+    cut = _cut(timed, start, end)
+    first = next(cut, None)
+    if first is None:
+        raise nothing_there(source.name, start)
+    return lambda output: _encoded(itertools.chain([first], cut), output, stream.average_rate, stream)
+
+
+def _cut(timed: Iterator[TimedPicture], start: Fraction, end: Fraction | None) -> Iterator[TimedPicture]:
+    """The pictures that are seen in a part, with their times in it."""
+    tolerance = Fraction(1, 500)  # by which clocks of 1 ms round
+    for picture, time, duration in timed:
+        if end is not None and time >= end - tolerance:
+            return
+        if time + duration > start + tolerance:
+            begin = max(time - start, Fraction(0))
+            yield picture, begin, time + duration - start - begin
 
 
 def _can_copy(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> bool:

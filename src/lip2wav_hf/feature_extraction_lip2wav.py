@@ -35,7 +35,7 @@ from .face_tracking import (
     is_jump,
     models_available,
 )
-from .video import VideoInput, VideoReader
+from .video import VideoInput, VideoPart, VideoReader
 
 
 # The mouth region, in units of the mean face (1 = distance between the outer eye corners) and in fractions of its
@@ -226,7 +226,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
 
     def extract(
         self,
-        video: VideoInput,
+        video: VideoInput | VideoPart,
         fps: float | None = None,
         landmarks: np.ndarray | None = None,
         mouth_boxes: np.ndarray | None = None,
@@ -672,7 +672,8 @@ def _check_video(video: Any) -> None:
             f"a list holds videos, but one entry looks like a single picture of shape {video.shape}: join the frames "
             "of a clip with `np.stack` to the shape (frames, height, width, 3)"
         )
-    if not isinstance(video, (str, bytes, bytearray, os.PathLike, np.ndarray)) and not hasattr(video, "read"):
+    kinds = (str, bytes, bytearray, os.PathLike, np.ndarray, VideoPart)
+    if not isinstance(video, kinds) and not hasattr(video, "read"):
         raise ValueError(
             f"a video must be a path, URL, bytes, a binary file object or an array of frames, not "
             f"{type(video).__name__}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import math
 import os
@@ -17,6 +18,7 @@ import urllib.parse
 import urllib.request
 import weakref
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, BinaryIO, TypeAlias
@@ -36,6 +38,8 @@ DOWNLOAD_LIMIT = 4 << 30  # bytes
 
 _PICTURE_FORMATS = re.compile(r"image2|tty|.*_pipe|bin|xbin|adf|idf")  # demuxers of still pictures and of text art
 _REORDERING = 1  # second: timestamps that go back by less are jitter, by more a new beginning
+_SEEKABLE = re.compile(r"mov,mp4|matroska")  # their seeking leads to a key picture before the time that is asked for
+_LEAD = 1  # second before the beginning of a part at which decoding begins
 _DISCONTINUITY = 60  # seconds: a longer jump of the timestamps is a fault of the file, not a long picture
 
 VideoInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray
@@ -47,6 +51,53 @@ TimedPicture: TypeAlias = tuple[Picture, Fraction, Fraction]  # with time and du
 
 class VideoError(Lip2WavError):
     """A video or sound that cannot be read or written; the message names it, the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class VideoPart:
+    """
+    A part of a video, which stands for a video wherever one is read: of a long one, only this is decoded.
+
+    Args:
+        video (`str`, `os.PathLike`, `bytes`, binary file object or `np.ndarray`): as for [`VideoReader`].
+        start (`float`, *optional*, defaults to 0.0): where the part begins, in seconds after the first picture.
+        end (`float`, *optional*): where it ends; with the video by default.
+
+    Raises:
+        VideoError: if it does not end after its start.
+    """
+
+    video: Any
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < (math.inf if self.end is None else self.end):
+            raise VideoError(
+                f"{self}: a part must begin at 0 s or later, and end after that. Check its start and end."
+            )
+
+    @property
+    def suffix(self) -> str:
+        """Of the file, with its dot; empty for what is no path."""
+        return os.path.splitext(self.video)[1] if isinstance(self.video, (str, os.PathLike)) else ""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self)
+
+    def __str__(self) -> str:
+        video = self.video if isinstance(self.video, (str, os.PathLike)) else type(self.video).__name__
+        return f"{video} ({self.start:g} to {'its end' if self.end is None else f'{self.end:g} s'})"
+
+
+def split_part(video: Any) -> tuple[Any, Fraction, Fraction | None]:
+    """A video or a part of one as the video, the part's beginning and its end, in seconds."""
+    if not isinstance(video, VideoPart):
+        return video, Fraction(0), None
+    end = None if video.end is None else Fraction(video.end).limit_denominator(1_000_000)
+    return video.video, Fraction(video.start).limit_denominator(1_000_000), end
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -264,12 +315,17 @@ def has_presentation_times(container: InputContainer) -> bool:
 
 
 def timed_frames(
-    container: InputContainer, stream: av.VideoStream, name: str, fps: Fraction | None = None
+    container: InputContainer,
+    stream: av.VideoStream,
+    name: str,
+    fps: Fraction | None = None,
+    origin: Fraction | None = None,
 ) -> Iterator[TimedPicture]:
-    """(frame, time, duration) in seconds after the first frame; frames without timestamps follow the one before."""
+    """(frame, time, duration) in seconds after the first frame, which begins at `origin` if that is given; frames
+    without timestamps follow the one before."""
     clock = "pts" if has_presentation_times(container) else "dts"
     period = 1 / (fps or stream.guessed_rate or stream.average_rate or Fraction(25))
-    origin, end, last, jumps = None, Fraction(0), None, 0
+    end, last, jumps = Fraction(0), None, 0
     for frame in decode(container, stream, name):
         duration = frame.duration * stream.time_base if frame.duration and fps is None else period
         time = end
@@ -289,24 +345,87 @@ def timed_frames(
         yield frame, time, duration
 
 
+def first_frame(source: Source) -> av.VideoFrame | None:
+    """The first frame that can be decoded, or `None` if there is no video stream."""
+    with source.open() as container:
+        if not [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]:
+            return None
+        return next(decode(container, video_stream(container, source.name), source.name), None)
+
+
+def start_time(frame: av.VideoFrame | av.AudioFrame | None) -> Fraction | None:
+    """When a frame is shown or sounds, in seconds of its file's clock; `None` if nothing says so."""
+    if frame is None or frame.pts is None or frame.time_base is None:
+        return None
+    return frame.pts * frame.time_base
+
+
+def can_seek(container: InputContainer, start: Fraction) -> bool:
+    """Whether decoding may begin a little before a time, in seconds after the first frame."""
+    return start > _LEAD and _SEEKABLE.match(container.format.name) is not None
+
+
+def seek_before(container: InputContainer, time: Fraction) -> bool:
+    """Let decoding begin a little before a time of the file's clock, in seconds; whether the file allows it."""
+    try:
+        container.seek(int((time - _LEAD) * av.time_base))
+    except (av.FFmpegError, OSError):
+        return False
+    return True
+
+
+def open_part(
+    source: Source, start: Fraction, fps: Fraction | None = None
+) -> tuple[InputContainer, av.VideoStream, Iterator[TimedPicture]]:
+    """
+    A container, its pictures' stream, and the timed frames from some time before `start` on.
+
+    Times count from the first frame of the whole video. Where the file allows it, nothing before the last key picture
+    is decoded.
+    """
+    first = start_time(first_frame(source)) if start > _LEAD and fps is None else None  # before it is opened again
+    container = source.open()
+    stream = video_stream(container, source.name)
+    if first is not None and can_seek(container, start):
+        if seek_before(container, first + start):
+            timed = timed_frames(container, stream, source.name, origin=first)
+            early = next(timed, None)
+            if early is not None and early[1] <= start:
+                return container, stream, itertools.chain([early], timed)
+        container.close()
+        container = source.open()
+        stream = video_stream(container, source.name)
+    return container, stream, timed_frames(container, stream, source.name, fps)
+
+
 def timed_array(array: np.ndarray, rate: Fraction) -> Iterator[TimedPicture]:
     """As [`timed_frames`], of an array with a given number of pictures per second."""
     return ((picture, k / rate, 1 / rate) for k, picture in enumerate(array))
 
 
-def _resample(timed: Iterable[TimedPicture], rate: Fraction, tolerance: Fraction) -> Iterator[tuple[Picture, int]]:
-    """(item, repeats): how often each item is shown when it is sampled at k / rate for k = 0, 1, …"""
+def _resample(
+    timed: Iterable[TimedPicture],
+    rate: Fraction,
+    tolerance: Fraction,
+    start: Fraction = Fraction(0),
+    stop: Fraction | None = None,
+) -> Iterator[tuple[Picture, int]]:
+    """(item, repeats): how often each item is shown when it is sampled at start + k / rate for k = 0, 1, …"""
     shown, previous, end = 0, None, Fraction(0)
+    most = None if stop is None else max(round((stop - start) * rate), 1)
 
     def repeats(until: Fraction) -> int:
-        return max(math.ceil((until - tolerance) * rate) - shown, 0)
+        wanted = math.ceil((until - start - tolerance) * rate)
+        return max((wanted if most is None else min(wanted, most)) - shown, 0)
 
     for item, time, duration in timed:
         if previous is not None and (count := repeats(time)):
             yield previous, count
             shown += count
+        if shown == most:
+            return
         previous, end = item, time + duration
-    if previous is not None and (count := max(repeats(end), not shown)):
+    if previous is not None and (count := max(repeats(end), not shown and not start)):
         yield previous, count
 
 
@@ -338,9 +457,10 @@ class VideoReader:
     that began by then. A video that has this frame rate already gives its own frames. Rotation metadata is applied.
 
     Args:
-        video (`str`, `os.PathLike`, `bytes`, binary file object or `np.ndarray`):
+        video (`str`, `os.PathLike`, `bytes`, binary file object, `np.ndarray` or [`VideoPart`]):
             A path, a `file:` or `http(s):` URL, the content of a video file, a file object (read from its beginning),
-            or uint8 pictures `(frames, height, width, 3)` in RGB or `(frames, height, width)` in gray.
+            or uint8 pictures `(frames, height, width, 3)` in RGB or `(frames, height, width)` in gray. Of a part, the
+            pictures are those at `start + k / frame_rate` seconds.
         frame_rate (`float`, *optional*, defaults to 25.0): Pictures per second to return.
         fps (`float`, *optional*):
             Frames per second of `video`. Required for an array; for a file it replaces the timestamps of the file.
@@ -349,6 +469,10 @@ class VideoReader:
 
     Raises:
         VideoError: the video cannot be opened; or, on the first picture, nothing in it can be decoded.
+
+    Attributes:
+        expected_frames (`int`, *optional*): how many pictures will come, as far as the file says so.
+        has_sound (`bool`): whether the file has a sound track.
 
     Example:
 
@@ -361,7 +485,7 @@ class VideoReader:
 
     def __init__(
         self,
-        video: VideoInput,
+        video: VideoInput | VideoPart,
         frame_rate: float = 25.0,
         fps: float | None = None,
         *,
@@ -370,11 +494,14 @@ class VideoReader:
     ):
         self._source: Source | None = None
         self._container: InputContainer | None = None
+        video, self._start, self._stop = split_part(video)
         if isinstance(video, np.ndarray):
             self.name = check_array(video, fps)
             rate, own_rate = check_rate(frame_rate, "frame_rate", self.name), check_rate(fps, "fps", self.name)
-            self.expected_frames: int | None = math.ceil(len(video) / own_rate * rate)
-            resampled = _resample(timed_array(video, own_rate), rate, Fraction(0))
+            self.has_sound = False
+            self.expected_frames: int | None = self._of_part(math.ceil(len(video) / own_rate * rate), rate)
+            timed = timed_array(video, own_rate)
+            resampled = _resample(timed, rate, Fraction(0), self._start, self._stop)
         else:
             self._source = Source(video, timeout, max_bytes)
             self.name = self._source.name
@@ -388,23 +515,32 @@ class VideoReader:
     def _open(self, source: Source, frame_rate: float, fps: float | None) -> Iterator[tuple[Picture, int]]:
         rate = check_rate(frame_rate, "frame_rate", self.name)
         own_rate = None if fps is None else check_rate(fps, "fps", self.name)
-        self._container = source.open()
-        stream = video_stream(self._container, self.name)
-        self.expected_frames = _expected_frames(self._container, stream, rate, own_rate)
+        self._container, stream, timed = open_part(source, self._start, own_rate)
+        self.has_sound = bool(self._container.streams.audio)
+        self.expected_frames = self._of_part(_expected_frames(self._container, stream, rate, own_rate), rate)
         tolerance = Fraction(0) if own_rate else _tolerance(stream.time_base, rate)
-        return _resample(timed_frames(self._container, stream, self.name, own_rate), rate, tolerance)
+        return _resample(timed, rate, tolerance, self._start, self._stop)
+
+    def _of_part(self, frames: int | None, rate: Fraction) -> int | None:
+        """How many of the video's pictures are expected in the part that is read."""
+        rest = None if frames is None else max(frames - round(self._start * rate), 0)
+        wanted = None if self._stop is None else round((self._stop - self._start) * rate)
+        return min((count for count in (rest, wanted) if count is not None), default=None)
 
     def _iterate(self, resampled: Iterator[tuple[Picture, int]]) -> Generator[np.ndarray, None, None]:
-        size = None
+        size, read = None, False
         try:
             for frame, repeats in resampled:
+                read = True
                 size = size or (None if isinstance(frame, np.ndarray) else (frame.width, frame.height))
                 picture = to_rgb(frame, size)
                 yield picture
                 for _ in range(repeats - 1):
                     yield picture.copy()
                 del picture
-            if self._source is not None and size is None:
+            if not read and self._start:
+                raise nothing_there(self.name, self._start)
+            if self._source is not None and not read:
                 raise nothing_decoded(self.name)
         finally:
             self._release()
@@ -441,6 +577,11 @@ def nothing_decoded(name: str) -> VideoError:
     return VideoError(f"{name}: not one picture in it can be decoded; it is damaged or not finished. Get it again.")
 
 
+def nothing_there(name: str, start: Fraction) -> VideoError:
+    """The error for a part that begins after the end of its video."""
+    return VideoError(f"{name}: it is over before {float(start):g} s, where the part begins. Check the start.")
+
+
 def _expected_frames(
     container: InputContainer, stream: av.VideoStream, rate: Fraction, fps: Fraction | None = None
 ) -> int | None:
@@ -456,4 +597,4 @@ def _expected_frames(
     return math.ceil(seconds * rate - Fraction(1, 100)) if seconds else None
 
 
-__all__ = ["VideoError", "VideoReader"]
+__all__ = ["VideoError", "VideoPart", "VideoReader"]

@@ -102,7 +102,7 @@ def test_names_that_spell_no_sentence_are_said_to_be_so(tmp_path, talking_video,
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinity")
 def test_processes_are_as_many_as_cores_that_may_be_used(corpus, tmp_path, monkeypatch):
-    from lip2wav_hf.grid import export
+    from lip2wav_hf.corpora import export
     from lip2wav_hf.machine import worker_processes
     from lip2wav_hf.training import clips
 

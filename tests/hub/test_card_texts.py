@@ -222,7 +222,7 @@ def test_other_cards_go_to_a_file_or_the_terminal(kind, tmp_path, capsys):
 def test_the_templates_lie_where_the_repository_shows_them():
     assert TEMPLATES.resolve() == REPOSITORY / "hub_cards"
     names = {path.name for path in TEMPLATES.iterdir()}
-    assert names == {f"{kind}_card.md.jinja" for kind in ("model", "dataset", "space", "organization")}
+    assert names == {f"{kind}_card.md.jinja" for kind in ("model", "dataset", "corpus", "space", "organization")}
 
 
 def test_the_templates_travel_in_the_wheel(tmp_path):

@@ -11,7 +11,7 @@ import torch
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.training.arguments import AugmentationArguments
-from lip2wav_hf.training.cache import read_cached_clip
+from lip2wav_hf.training.cache import read_cached_clip, write_cached_clip
 from lip2wav_hf.training.dataset import collate_clips
 
 from .runs import clips_of
@@ -80,3 +80,18 @@ def test_collate_pads_ragged_clips(cached_clip):
     assert batch["frame_mask"].sum(1).tolist() == [75, 30]
     assert batch["label_lengths"].tolist() == [6, 2]
     assert (batch["frame_classes"][1, 30:] == -100).all()
+
+
+def test_a_clip_without_word_times_stays_whole(cached_clip):
+    """A window of it would have the labels of all its words: nobody knows which ones it shows."""
+    (path,) = cached_clip.files.values()
+    cached = read_cached_clip(path)
+    write_cached_clip(path, replace(cached, frame_words=np.full(75, -2, np.int8)))
+    for stretch in (0.0, 1.0):
+        choices = AugmentationArguments(window_frames=40, stretch_probability=stretch)
+        for seed in range(5):
+            item = clips_of(cached_clip, choices, seed)[0]
+            assert len(item["labels"]) == 6 and (item["frame_classes"] == -100).all()
+            assert len(item["waveform"]) == 48_000  # all of the sound
+            shown = len(item["pixel_values_videos"])
+            assert shown * item["stretch"] == pytest.approx(75, abs=item["stretch"])

@@ -102,3 +102,15 @@ def test_text_objectives_measure_the_word_error_rate(cached_clip):
     losses, clips = objective.validate(collate_clips([clips_of(cached_clip)[0]]))
     assert set(losses) == {"ctc", "words"} and len(clips) == 1 and clips[0][0] == "bin blue at f two now"
     assert objective.measures([("bin blue", "bin blue"), ("at f", "at")]) == {"text_wer": 0.25}
+
+
+def test_the_decoder_learns_from_clips_of_every_length():
+    """Clips that were not cut differ in length; windows lie inside of each."""
+    objective = GeneratorObjective(Lip2WavModel(Lip2WavConfig(**TINY_MODEL)), LossArguments())
+    mask = torch.zeros(3, 100)
+    for clip, frames in enumerate((100, 40, 10)):  # the last is shorter than a window of 64 spectrogram frames
+        mask[clip, :frames] = 1
+    places = objective._window_places({"frame_mask": mask, "stretch": torch.ones(3)}, 400, 200)
+    assert {clip for clip, _ in places} == {0, 1}
+    assert max(start for clip, start in places if clip == 1) in range(80, 160 - 64 + 1)
+    assert max(start for clip, start in places if clip == 0) in range(300, 400 - 64 + 1)

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from ..corpora.clips import CorpusError, Selection
+from ..corpora.registry import Corpus, open_corpus
 from ..grid.splits import SPLIT_SCHEMES
 from .messages import CommandError
 
@@ -33,7 +35,8 @@ SchemeOption = Annotated[
     Scheme,
     typer.Option(
         "--scheme",
-        help="Which clips go where: custom reads a JSON file; seen4, unseen33 and overlap33 are the published splits.",
+        help="Which clips go where: custom reads a JSON file, what a folder of videos says, or makes splits;"
+        " seen4, unseen33 and overlap33 are GRID's published ones.",
     ),
 ]
 SplitsFileOption = Annotated[
@@ -51,16 +54,46 @@ CheckOption = Annotated[
     typer.Option(help="How to look for damaged videos: fast opens each and counts its pictures; full decodes it all."),
 ]
 FramesOption = Annotated[
-    int, typer.Option("--min-frames", min=1, help="Shorter clips are left out; GRID's have 75 frames.")
+    int | None,
+    typer.Option(
+        "--min-frames",
+        min=1,
+        help="Shorter clips are left out: by default those below 70 frames of GRID, whose clips have 75, and below 25"
+        " of others.",
+        show_default=False,
+    ),
 ]
 DataArgument = Annotated[
-    Path, typer.Argument(metavar="DATA", help="Folder of GRID: s1/*.mpg, video/s1/*.mkv, s1.zip …", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="Folder of videos with metadata.csv or with transcripts beside them; or of GRID: s1/*.mpg, s1.zip …",
+        show_default=False,
+    ),
 ]
 WorkersOption = Annotated[
     int | None,
     typer.Option(min=1, help="Processes; one for each core that may be used by default.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the summary.")]
+
+
+def corpus_in(data: Path, selection: Selection) -> Corpus:
+    """The corpus in a folder. What is no corpus, but has splits of GRID's form, is read as GRID, whose report says
+    what is wrong with the names.
+
+    Raises:
+        CorpusError: if there is no corpus.
+    """
+    from ..grid.reader import GridCorpus
+
+    try:
+        return open_corpus(data)
+    except CorpusError:
+        splits_file = selection.splits_file or data / "splits.json"
+        if selection.scheme == "custom" and not Path(splits_file).is_file():
+            raise
+        return GridCorpus(data)
 
 
 def split_names(values: list[str] | None) -> tuple[str, ...] | None:
@@ -104,6 +137,7 @@ __all__ = [
     "SpeakersOption",
     "SplitsFileOption",
     "WorkersOption",
+    "corpus_in",
     "lost_workers",
     "show_progress",
     "split_names",

@@ -22,9 +22,9 @@ def evaluate(
         typer.Option("--model", "-m", help="A folder, a bundled model or a Hub repository; grid-s1 by default."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="GRID folder: splits.json and video/SPEAKER/NAME.mkv.")
+        Path | None, typer.Option("--data", "-d", help="Folder of videos with transcripts, or of GRID.")
     ] = None,
-    split: Annotated[str, typer.Option("--split", "-s", help="A key of splits.json.")] = "validation",
+    split: Annotated[str, typer.Option("--split", "-s", help="A split of the corpus.")] = "validation",
     speaker: Annotated[
         list[str] | None, typer.Option("--speaker", help="Only this speaker, such as s1; may be repeated.")
     ] = None,
@@ -77,7 +77,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the table.")] = False,
 ) -> None:
     """
-    Measure a model on a split of GRID, from the video files: words, sound, sync, speed. Or score folders of sound.
+    Measure a model on a split of a corpus, from the video files: words, sound, sync, speed. Or score folders of sound.
 
     \b
     Examples:

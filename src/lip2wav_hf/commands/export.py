@@ -1,4 +1,4 @@
-"""`lip2wav export`: GRID as a dataset for the Hugging Face Hub."""
+"""`lip2wav export`: a corpus as a dataset for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from .corpus_options import (
     SpeakersOption,
     SplitsFileOption,
     WorkersOption,
+    corpus_in,
     lost_workers,
     show_progress,
     split_names,
@@ -48,7 +49,7 @@ def export(
     splits_file: SplitsFileOption = None,
     speakers: SpeakersOption = None,
     check: CheckOption = Check.FAST,
-    min_frames: FramesOption = 70,
+    min_frames: FramesOption = None,
     mp4: Annotated[
         bool, typer.Option("--mp4", help="Convert to H.264 and AAC, which browsers play; else copy as it is.")
     ] = False,
@@ -56,25 +57,27 @@ def export(
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write GRID as a dataset that `datasets.load_dataset` reads, ready for the Hugging Face Hub.
+    """Write a corpus as a dataset that `datasets.load_dataset` reads, ready for the Hugging Face Hub.
 
     \b
     Examples:
+      lip2wav export my-videos out/mine
       lip2wav export data/grid out/grid
       lip2wav export data/grid out/grid --format webdataset --scheme unseen33 --mp4
       hf upload me/grid out/grid --repo-type dataset
     """
+    from ..corpora.defects import CheckOptions
+    from ..corpora.export import ExportOptions, export_corpus
     from ..files import write_text
-    from ..grid.defects import CheckOptions
-    from ..grid.export import ExportOptions, export_grid
     from ..hub.card_texts import render_dataset_card
 
+    selection = Selection(scheme.value, splits_file, split_names(speakers))
     with lost_workers():
-        done = export_grid(
-            data,
+        done = export_corpus(
+            corpus_in(data, selection),
             output,
             ExportOptions(format.value, mp4, clips_per_shard),
-            Selection(scheme.value, splits_file, split_names(speakers)),
+            selection,
             CheckOptions(check.value, min_frames, workers or available_cores(), show_progress()),
         )
     write_text(output / "README.md", render_dataset_card(export=done))
@@ -84,6 +87,8 @@ def export(
         typer.echo(json.dumps(facts | {"counts": report.counts(), "output": str(output)}, indent=2))
         return
     typer.echo(report.summary())
+    if report.notes:
+        typer.echo(f"splits: {output / 'splits.json'}")
     typer.echo(f'written: {output}   load: datasets.load_dataset("{output}")')
     typer.echo(f"publish: hf upload USER/NAME {output} --repo-type dataset")
 

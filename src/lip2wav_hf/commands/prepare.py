@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ..corpora.clips import Clip, Selection
+from ..corpora.clips import Clip, CorpusError, Selection
 from ..errors import one_line
-from ..grid.corpus import GridError
 from ..machine import available_cores
 from .corpus_options import (
     AGAIN,
@@ -29,6 +28,7 @@ from .corpus_options import (
     SpeakersOption,
     SplitsFileOption,
     WorkersOption,
+    corpus_in,
     lost_workers,
     show_progress,
     split_names,
@@ -37,8 +37,10 @@ from .messages import reporting
 
 
 if TYPE_CHECKING:
+    from ..corpora.defects import CheckOptions, CorpusReport, Defect
+    from ..corpora.registry import Corpus
     from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-    from ..grid.defects import CheckOptions, GridReport
+    from ..training.clips import PreparedClips
 
 STALE_SECONDS = 3600  # age at which a temporary file in a cache is of a run that was killed
 
@@ -108,7 +110,7 @@ def prepare(
     splits_file: SplitsFileOption = None,
     speakers: SpeakersOption = None,
     check: CheckOption = Check.FAST,
-    min_frames: FramesOption = 70,
+    min_frames: FramesOption = None,
     feature_extractor: Annotated[
         str | None,
         typer.Option(
@@ -122,20 +124,22 @@ def prepare(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cache the mouth crops and the sound of GRID's clips, as training reads them.
+    """Cache the mouth crops and the sound of a corpus, as training reads them.
 
-    Run the same command again to continue a stopped run. Damaged or short clips, and clips whose alignment contradicts
-    the file name, are left out, counted and listed. Archives (s1.zip, alignments.zip) are read as they are.
+    Run the same command again to continue a stopped run. Clips that are damaged or short, without sound, face or
+    transcript, and clips of GRID whose alignment contradicts the file name, are left out, counted and listed. GRID's
+    archives (s1.zip, alignments.zip) are read as they are.
 
     \b
     Examples:
+      lip2wav prepare my-videos
       lip2wav prepare data/grid --cache runs/cache --workers 8
       lip2wav prepare data/grid --scheme seen4 --split train --split validation
     """
-    from ..grid.defects import CheckOptions
+    from ..corpora.defects import CheckOptions
 
     with lost_workers():
-        done = prepare_grid(
+        done = prepare_corpus(
             data,
             cache,
             CacheOptions(tuple(split or ()) or None, feature_extractor, sampling_rate, report),
@@ -145,13 +149,13 @@ def prepare(
     typer.echo(json.dumps(asdict(done), indent=2) if as_json else done.describe())
 
 
-def prepare_grid(
+def prepare_corpus(
     data: Path, cache: Path, options: CacheOptions, selection: Selection, checks: CheckOptions
 ) -> Prepared:
     """What `lip2wav prepare` does.
 
     Args:
-        data (`Path`): folder of GRID.
+        data (`Path`): folder of the corpus.
         cache (`Path`): the cache_dir that training will use.
         options ([`CacheOptions`]): what is cached.
         selection ([`Selection`]): the split scheme, its file, the speakers.
@@ -159,29 +163,24 @@ def prepare_grid(
             preparing.
 
     Raises:
-        GridError: if the folder, a split, a speaker or the feature extractor cannot be loaded.
+        CorpusError: if the folder, a split, a speaker or the feature extractor cannot be had.
     """
-    from ..grid.defects import Defect, GridReport, find_clips
     from ..training.clips import cached_files, prepare_clips
 
     extractor = _load_extractor(options.feature_extractor)
-    found, report = find_clips(data, selection)
-    if options.splits:
-        unknown = [name for name in options.splits if name not in found]
-        if unknown:
-            raise GridError(f"{data}: no split {', '.join(unknown)}; there are {', '.join(found)}.")
-        found = {name: clips for name, clips in found.items() if name in options.splits}
-        report = GridReport(missing_speakers=report.missing_speakers)
+    corpus = corpus_in(data, selection)
+    found, report = _find_clips(corpus, selection, options.splits)
+    _write_splits(corpus, selection, cache, report)
     report.check = checks.check
     clips = list({clip.key: clip for each in found.values() for clip in each}.values())
     files = cached_files(clips, extractor, cache, options.sampling_rate)
     _remove_stale(cache)
-    usable, before = _check_all(clips, files, report, checks)
+    usable, before = _check_all(corpus, clips, files, report, checks)
     start = time.perf_counter()
     with _without_warnings():
         prepared = prepare_clips(usable, extractor, cache, options.sampling_rate, checks.num_workers, checks.progress)
     seconds = time.perf_counter() - start
-    report.defects += [Defect(key, "unprepared", reason) for key, reason in prepared.problems.items()]
+    report.defects += _problems(prepared, report)
     path = options.report_file or cache / "defects.json"
     report.save(path)
     return Prepared(
@@ -199,27 +198,58 @@ def prepare_grid(
     )
 
 
+def _find_clips(
+    corpus: Corpus, selection: Selection, splits: tuple[str, ...] | None
+) -> tuple[dict[str, list[Clip]], CorpusReport]:
+    found, report = corpus.find_clips(selection)
+    if splits:
+        unknown = [name for name in splits if name not in found]
+        if unknown:
+            raise CorpusError(f"{corpus.path}: no split {', '.join(unknown)}; there are {', '.join(found)}.")
+        found = {name: clips for name, clips in found.items() if name in splits}
+        report = type(report)(missing_speakers=report.missing_speakers, notes=report.notes)
+    return found, report
+
+
+def _write_splits(corpus: Corpus, selection: Selection, cache: Path, report: CorpusReport) -> None:
+    """Write splits that were made into the cache, and say so in the report."""
+    from ..corpora.registry import write_made_splits
+
+    note = write_made_splits(corpus, selection, cache / f"splits-{corpus.path.resolve().name}.json")
+    if note:
+        report.notes[:] = [note]
+
+
+def _problems(prepared: PreparedClips, report: CorpusReport) -> list[Defect]:
+    from ..corpora.defects import Defect
+
+    return [
+        Defect(key, "no_face" if key in prepared.faceless and "no_face" in report.kinds else "unprepared", reason)
+        for key, reason in prepared.problems.items()
+    ]
+
+
 def _check_all(
-    clips: list[Clip], files: dict[str, Path], report: GridReport, checks: CheckOptions
+    corpus: Corpus, clips: list[Clip], files: dict[str, Path], report: CorpusReport, checks: CheckOptions
 ) -> tuple[list[Clip], int]:
     """Usable clips, and how many of them are cached. Those in the cache are known to decode: less is to be checked."""
     from dataclasses import replace
 
-    from ..grid.defects import check_clips
     from ..training.cache import ClipCacheError, read_cached_clip
 
+    needed = corpus.minimum_frames if checks.minimum_frames is None else checks.minimum_frames
     cached = []
     for clip in clips:
         if files[clip.key].is_file():
             try:
-                if len(read_cached_clip(files[clip.key]).regions) >= checks.minimum_frames:
+                if len(read_cached_clip(files[clip.key]).regions) >= needed:
                     cached.append(clip)
             except ClipCacheError:
                 files[clip.key].unlink()  # cut off, e.g. by a power failure: to be prepared again
     keys = {clip.key for clip in cached}
-    good, findings = check_clips(cached, replace(checks, check="none", num_workers=1, progress=False))
+    good, findings = corpus.check_clips(cached, replace(checks, check="none", num_workers=1, progress=False))
     report.merge(findings)
-    more, findings = check_clips([clip for clip in clips if clip.key not in keys], checks)
+    more, findings = corpus.check_clips([clip for clip in clips if clip.key not in keys], checks)
     report.merge(findings)
     return good + more, len(good)
 
@@ -235,7 +265,7 @@ def _load_extractor(source: str | None) -> Lip2WavFeatureExtractor:
         return Lip2WavFeatureExtractor.from_pretrained(source)
     except (OSError, ValueError, TypeError) as error:
         reason = one_line(error)[:200]
-        raise GridError(f"--feature-extractor {source}: no feature extractor can be loaded ({reason}).") from None
+        raise CorpusError(f"--feature-extractor {source}: no feature extractor can be loaded ({reason}).") from None
 
 
 def _remove_stale(cache: Path) -> None:
@@ -259,4 +289,4 @@ def _without_warnings() -> Generator[None, None, None]:
         clips.logger.setLevel(level)
 
 
-__all__ = ["CacheOptions", "Prepared", "prepare", "prepare_grid"]
+__all__ = ["CacheOptions", "Prepared", "prepare", "prepare_corpus"]

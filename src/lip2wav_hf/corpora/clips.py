@@ -8,9 +8,13 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import Lip2WavError
+
+
+if TYPE_CHECKING:
+    from ..video import VideoPart
 
 
 VIDEO_SUFFIXES = (".mpg", ".mkv", ".mp4", ".mov", ".avi", ".webm")
@@ -90,8 +94,57 @@ class ZippedFile:
             raise CorpusError(f"{self}: this file in the archive cannot be read ({error}).") from None
 
 
-ClipFile = Path | ZippedFile
-"""A file of a clip, by itself or in an archive."""
+@dataclass(frozen=True)
+class StoredVideo:
+    """A video that lies in a table of the library `datasets`, read when it is needed.
+
+    Attributes:
+        name (`str`): of the file that it was.
+        content (`bytes`, *optional*): the file itself, where the table was streamed.
+        table (`datasets.Dataset`, *optional*): the table, where it was not.
+        column (`str`), row (`int`): where in the table.
+        location (`str`, *optional*): an address that `fsspec` opens, for what the table only points to.
+    """
+
+    name: str
+    content: bytes | None = field(default=None, repr=False)
+    table: Any = field(default=None, repr=False, compare=False)
+    column: str = "video"
+    row: int = 0
+    location: str | None = None
+
+    def __str__(self) -> str:
+        return self.location or self.name
+
+    @property
+    def suffix(self) -> str:
+        """With its dot, as of a `Path`."""
+        return Path(self.name).suffix
+
+    def read_bytes(self) -> bytes:
+        """The contents.
+
+        Raises:
+            CorpusError: if there are none.
+        """
+        if self.content is not None:
+            return self.content
+        if self.location is not None:
+            import fsspec  # noqa: PLC0415  comes with `datasets`, which made this
+
+            try:
+                with fsspec.open(self.location, "rb") as file:
+                    return file.read()
+            except (OSError, ValueError) as error:
+                raise CorpusError(f"{self}: this video cannot be fetched ({error}).") from None
+        content = None if self.table is None else self.table[self.row][self.column]["bytes"]
+        if content is None:
+            raise CorpusError(f"{self}: the table holds no video in row {self.row}.")
+        return content
+
+
+ClipFile = Path | ZippedFile | StoredVideo
+"""A file of a clip, by itself, in an archive or in a table."""
 
 
 class WordTimes(Protocol):
@@ -112,10 +165,15 @@ class Clip:
     Attributes:
         speaker (`str`): such as `"s1"`.
         name (`str`): of the clip, unique for a speaker, such as `"bbaf2n"`.
-        video (`Path` or [`ZippedFile`]): the video file, usually with its sound.
+        video (`Path`, [`ZippedFile`] or [`StoredVideo`]): the video file, usually with its sound.
         words (`tuple[str, ...]`, *optional*): what is said, in lower case; `None` where nobody wrote it down.
         audio (`Path` or [`ZippedFile`], *optional*): a sound file apart from the video.
-        times (`tuple[TimedWord, ...]` or [`WordTimes`], *optional*): when each word is said, or where that is written.
+        times (`tuple[TimedWord, ...]` or [`WordTimes`], *optional*): when each word is said, or where that is written;
+            in seconds from the beginning of the clip, which is that of the part where it is one.
+        text (`str`, *optional*): what is said, as it was written down.
+        start (`float`), end (`float`, *optional*): the part of the video, in seconds; all of it by default.
+        version (`str`): changes when the video, the part or its words do; empty where a name never stands for
+            another recording, as in GRID. Caches keep clips under it.
         split (`str`, *optional*): the split that it was loaded from. Two clips that differ in it alone are equal.
     """
 
@@ -125,6 +183,10 @@ class Clip:
     words: tuple[str, ...] | None = None
     audio: ClipFile | None = None
     times: tuple[TimedWord, ...] | WordTimes | None = None
+    text: str | None = None
+    start: float = 0.0
+    end: float | None = None
+    version: str = field(default="", compare=False)
     split: str | None = field(default=None, compare=False)
 
     @property
@@ -133,9 +195,20 @@ class Clip:
         return f"{self.speaker}/{self.name}"
 
     @property
-    def source(self) -> str | bytes:
-        """What decoders take: the path of the video, or its bytes where it lies in an archive."""
-        return self.video.read_bytes() if isinstance(self.video, ZippedFile) else str(self.video)
+    def is_part(self) -> bool:
+        """Whether it is less than the whole video."""
+        return self.start > 0 or self.end is not None
+
+    @property
+    def source(self) -> str | bytes | VideoPart:
+        """What decoders take: the path of the video, or its bytes where it lies in an archive or a table; or a part of
+        either."""
+        video = str(self.video) if isinstance(self.video, Path) else self.video.read_bytes()
+        if not self.is_part:
+            return video
+        from ..video import VideoPart  # noqa: PLC0415  brings PyAV, and commands read this module for their options
+
+        return VideoPart(video, self.start, self.end)
 
     def timed_words(self) -> list[TimedWord] | None:
         """Start and end (s) of each word without silences, or `None` for a clip without word times.
@@ -173,6 +246,7 @@ __all__ = [
     "CorpusError",
     "Selection",
     "Splits",
+    "StoredVideo",
     "TimedWord",
     "WordTimes",
     "ZippedFile",

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from ..files import write_json
 from .clips import Clip, CorpusError, Selection, Splits
 
 
-READERS = {"grid": "lip2wav_hf.grid.splits:GridCorpus"}
+if TYPE_CHECKING:
+    from .defects import CheckOptions, CorpusReport
+    from .made_splits import MadeSplits
+
+READERS = {
+    "grid": "lip2wav_hf.grid.reader:GridCorpus",
+    "videos": "lip2wav_hf.corpora.video_folder:VideoFolder",
+}
 """Name of a corpus -> `module:class` of its reader, a [`Corpus`]. The first without an objection to a folder reads it.
 A reader is imported when a folder is opened: the readers build on this package, not the other way around."""
 
@@ -21,10 +30,12 @@ class Corpus(Protocol):
     Attributes:
         name (`str`): of the corpus, such as `"grid"`.
         path (`Path`): the folder.
+        minimum_frames (`int`): of a clip that is whole, unless somebody says otherwise.
     """
 
     name: str
     path: Path
+    minimum_frames: int
 
     def __init__(self, folder: str | os.PathLike) -> None: ...
 
@@ -38,6 +49,19 @@ class Corpus(Protocol):
         Raises:
             CorpusError: if the scheme, the splits file or a speaker is missing.
         """
+
+    def made_splits(self, selection: Selection = Selection()) -> MadeSplits | None:
+        """How splits were made, where the corpus gives none; they are what [`read_splits`] reads."""
+
+    def find_clips(self, selection: Selection = Selection()) -> tuple[dict[str, list[Clip]], CorpusReport]:
+        """Clips of every split, and a report on what is listed but absent. The clips themselves are not checked yet.
+
+        Raises:
+            CorpusError: as [`read_splits`], and if no split has a clip.
+        """
+
+    def check_clips(self, clips: Iterable[Clip], options: CheckOptions = ...) -> tuple[list[Clip], CorpusReport]:
+        """The usable ones of some clips, and a report on all."""
 
     def load_split(self, split: str, selection: Selection = Selection(), zipped: bool = False) -> list[Clip]:
         """Clips of one split, see [`load_split`].
@@ -107,4 +131,22 @@ def load_split(
     return corpus.load_split(split, Selection(split_scheme, splits_file, tuple(speakers or ()) or None), zipped)
 
 
-__all__ = ["READERS", "Corpus", "load_split", "open_corpus"]
+def write_made_splits(corpus: Corpus, selection: Selection, path: Path) -> str | None:
+    """Write the splits of a corpus that gives none to a JSON file, which a later command can be given.
+
+    Args:
+        corpus ([`Corpus`]): the corpus. Nothing is written into its folder.
+        selection ([`Selection`]): as it is read.
+        path (`Path`): the file.
+
+    Returns:
+        `str`, *optional*: how they were made, and where they are; `None` where the splits were given.
+    """
+    made = corpus.made_splits(selection)
+    if made is None:
+        return None
+    write_json(path, made.splits, indent=1)
+    return f"{made.describe()}; written to {path}"
+
+
+__all__ = ["READERS", "Corpus", "load_split", "open_corpus", "write_made_splits"]

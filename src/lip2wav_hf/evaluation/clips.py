@@ -7,9 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..metrics.registry import METRICS
+
+
+if TYPE_CHECKING:
+    from ..video import VideoPart
 
 
 Key = tuple[str, str]
@@ -34,14 +38,14 @@ class Clip:
     Attributes:
         speaker (`str`): whose it is; `"all"` where files lie in no folder.
         name (`str`): its name, unique for a speaker.
-        original (`Path`): sound file or video with the original speech.
+        original (`Path` or `VideoPart`): sound file or video with the original speech, or the part of a video.
         generated (`Path`): sound file of the generated speech; a model writes it, in a folder it is there.
-        sentence (`str`, *optional*): the GRID sentence spoken.
+        sentence (`str`, *optional*): the words spoken.
     """
 
     speaker: str
     name: str
-    original: Path
+    original: Path | VideoPart
     generated: Path
     sentence: str | None = None
 
@@ -49,6 +53,11 @@ class Clip:
     def key(self) -> Key:
         """Speaker and name."""
         return self.speaker, self.name
+
+    @property
+    def original_file(self) -> Path:
+        """The file that the original lies in."""
+        return self.original if isinstance(self.original, Path) else Path(self.original.video)
 
     def __str__(self) -> str:
         return clip_label(self.key)
@@ -73,7 +82,7 @@ class ClipRow:
 
     Attributes:
         speaker, name (`str`): of the clip.
-        sentence (`str`, *optional*): the GRID sentence spoken, and `words` (`int`), how many it has.
+        sentence (`str`, *optional*): the words spoken, and `words` (`int`), how many it has.
         text (`str`): what the system's text head recognised; `text_errors` (`int`), its word errors, are `None` where
             there is no text head.
         word_confidences (`tuple[float, ...]`): one for each word of `text`; `text_confidence` is their mean.

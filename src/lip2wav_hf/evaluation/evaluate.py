@@ -13,20 +13,25 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..corpora.clips import Clip as CorpusClip
-from ..corpora.registry import load_split
+from ..corpora.clips import Selection
+from ..corpora.registry import load_split, open_corpus, write_made_splits
 from ..errors import require_packages
 from ..files import replacing
 from ..metrics.registry import EXTRA, check_names, check_packages
 from .baselines import baseline_kinds, run_baselines
 from .clips import Clip, spoken_file
-from .folders import left_out, pair_folders, run_folder
+from .folders import NOT_GRID, left_out, pair_folders, run_folder
 from .options import ClipSelection, EvaluationError, EvaluationOptions, folders_command, model_command
 from .results import build_results, json_ready, publish
 from .run import Share
 from .systems import run_model
+
+
+if TYPE_CHECKING:
+    from ..video import VideoPart
 
 
 def evaluate_model(
@@ -59,9 +64,10 @@ def evaluate_model(
     Args:
         model (`str`, *optional*): a folder, a bundled model, such as `"grid-s1"`, a Hub repository, or a
             `video-to-speech` pipeline; the bundled default if none is given.
-        data_dir (`str` or `os.PathLike`): GRID folder with `splits.json` and `video/SPEAKER/NAME.mkv` (or `.mpg`, …),
-            or with archives such as `s1.zip`, whose videos are copied to `output_dir/originals`.
-        split (`str`, *optional*, defaults to `"validation"`): a key of `splits.json`.
+        data_dir (`str` or `os.PathLike`): folder of videos with transcripts, or GRID folder with `splits.json` and
+            `video/SPEAKER/NAME.mkv` (or `.mpg`, …), or with archives such as `s1.zip`, whose videos are copied to
+            `output_dir/originals`.
+        split (`str`, *optional*, defaults to `"validation"`): of the corpus, such as a key of `splits.json`.
         speakers (sequence of `str`, *optional*): only these; all of the split by default.
         output_dir (`str` or `os.PathLike`): where everything is written.
         baselines (sequence of `str` or `os.PathLike`, *optional*): what the same clips are compared with: other
@@ -116,25 +122,38 @@ def evaluate_model(
         splits_file=Path(splits_file) if splits_file else None,
         limit=limit,
     )
-    return _evaluate_model(model, selection, options, share)
+    return _evaluate_model(model, selection, options, share, wanted=metrics is not None)
 
 
 def _evaluate_model(
-    model: Any, selection: ClipSelection, options: EvaluationOptions, share: Share | None
+    model: Any, selection: ClipSelection, options: EvaluationOptions, share: Share | None, wanted: bool
 ) -> dict[str, Any]:
-    clips = _clips(selection, options.output_dir)
+    clips = _clips(selection, options)
+    command = model_command(model, selection, options)
+    reasons = left_out(clips, options.metrics, NOT_GRID)
+    if wanted and reasons:
+        raise EvaluationError("; ".join(f"the metric {name} is not available: {why}" for name, why in reasons.items()))
+    options = replace(options, metrics=tuple(name for name in options.metrics if name not in reasons))
     kinds = baseline_kinds(options.baselines)
     _check_installed(options)
     share = share or Share.of_this_process(options.device)
+    for name, why in reasons.items() if share.is_main else ():
+        options.say(f"not measured: {name}: {why}")
     system = run_model(model, clips, selection, options, share)
     compared = run_baselines(kinds, clips, selection, options, share)
-    more = {"limit": selection.limit, "command": model_command(model, selection, options)}
+    more: dict[str, Any] = {"limit": selection.limit, "command": command}
+    if reasons:
+        more["left_out"] = reasons
     return publish(system, build_results(system, compared, more), clips, compared, options, share)
 
 
-def _clips(selection: ClipSelection, output_dir: Path) -> list[Clip]:
+def _clips(selection: ClipSelection, options: EvaluationOptions) -> list[Clip]:
+    corpus, output_dir = open_corpus(selection.data_dir), options.output_dir
     speakers = list(selection.speakers) if selection.speakers else None
-    found = load_split(selection.data_dir, selection.split, speakers, selection.splits_file, zipped=True)
+    found = load_split(corpus, selection.split, speakers, selection.splits_file, zipped=True)
+    note = write_made_splits(corpus, Selection(splits_file=selection.splits_file), output_dir / "splits.json")
+    if note:
+        options.say(f"{selection.data_dir}: {note}")
     if not found:
         raise EvaluationError(f"{selection.data_dir}: the split {selection.split!r} holds no clip.")
     return [_clip(clip, output_dir) for clip in found[: selection.limit]]
@@ -146,16 +165,21 @@ def _clip(clip: CorpusClip, output_dir: Path) -> Clip:
     return Clip(clip.speaker, clip.name, _video(clip, output_dir), spoken, sentence)
 
 
-def _video(clip: CorpusClip, output_dir: Path) -> Path:
-    """The video file of a clip; one inside an archive is copied to `output_dir/originals`."""
-    if isinstance(clip.video, Path):
-        return clip.video
-    path = output_dir / "originals" / clip.speaker / clip.video.name
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_bytes(clip.video.read_bytes())
-    return path
+def _video(clip: CorpusClip, output_dir: Path) -> Path | VideoPart:
+    """The file of a clip's video, or the part of it; one that lies in an archive is copied to
+    `output_dir/originals`."""
+    path = clip.video
+    if not isinstance(path, Path):
+        path = output_dir / "originals" / clip.speaker / clip.video.name
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_bytes(clip.video.read_bytes())
+    if not clip.is_part:
+        return path
+    from ..video import VideoPart  # brings PyAV
+
+    return VideoPart(path, clip.start, clip.end)
 
 
 def _check_installed(options: EvaluationOptions) -> None:

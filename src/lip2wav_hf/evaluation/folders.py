@@ -11,6 +11,7 @@ from typing import Any
 from ..corpora.clips import VIDEO_SUFFIXES
 from ..grid.corpus import GridError, sentence_words
 from ..metrics.registry import METRICS
+from ..metrics.words import is_grid_sentence
 from .clips import NO_SPEAKER, Clip, ClipRow
 from .options import EvaluationError, EvaluationOptions
 from .run import FINGERPRINT, Failure, Run, Scorer, Share, WorkerError, collect
@@ -113,13 +114,17 @@ def _sentence(key: str) -> str | None:
         return None
 
 
-def left_out(clips: list[Clip], metrics: tuple[str, ...]) -> dict[str, str]:
-    """Metrics that some clips do not allow, with the reason."""
+NOT_NAMED = "the files are not all named as GRID sentences, such as bbaf2n, so the words are unknown."
+NOT_GRID = "the judge recognises GRID's grammar only, and these clips say something else."
+
+
+def left_out(clips: list[Clip], metrics: tuple[str, ...], why_no_judge: str = NOT_NAMED) -> dict[str, str]:
+    """Metrics that some clips do not allow, with the reason; `why_no_judge` is that of the judge of words."""
     reasons = {}
     for name in metrics:
         needs = METRICS[name].needs
-        if needs == "sentence" and clips[0].sentence is None:
-            reasons[name] = "the files are not all named as GRID sentences, such as bbaf2n, so the words are unknown."
+        if needs == "grid_sentence" and not all(is_grid_sentence(clip.sentence) for clip in clips):
+            reasons[name] = why_no_judge
         if needs == "video" and any(clip.original.suffix.lower() not in VIDEO_SUFFIXES for clip in clips):
             reasons[name] = "the originals are not videos, so there are no lips to look at."
     return reasons
@@ -168,10 +173,10 @@ def _files_sha256(clips: list[Clip]) -> str:
     """SHA-256 of names, sizes and times of the files, so that a changed folder is scored again."""
     digest = hashlib.sha256()
     for clip in clips:
-        for path in (clip.generated, clip.original):
+        for path in (clip.generated, clip.original_file):
             status = path.stat()
             digest.update(f"{clip}|{path.name}|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-__all__ = ["AUDIO_SUFFIXES", "Pairs", "left_out", "pair_folders", "run_folder", "sound_files"]
+__all__ = ["AUDIO_SUFFIXES", "NOT_GRID", "Pairs", "left_out", "pair_folders", "run_folder", "sound_files"]

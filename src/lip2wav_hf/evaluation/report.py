@@ -188,7 +188,7 @@ def notes(results: dict[str, Any]) -> list[str]:
             f"Judge: {results['judge']}; reference: the sentence; corpus-level WER. "
             f"Chance (guessing from the grammar): {100 * results['chance_wer']:.0f} %."
         )
-    found += _shift_notes(results["overall"])
+    found += _shift_notes(results["overall"], is_grid(results))
     found += results.get("remarks", [])
     for name, reason in results.get("left_out", {}).items():
         found.append(f"Not measured: {name}: {reason}")
@@ -215,12 +215,15 @@ def notes(results: dict[str, Any]) -> list[str]:
     return found
 
 
-def _shift_notes(overall: Mapping[str, Any]) -> list[str]:
+def _shift_notes(overall: Mapping[str, Any], of_grid: bool) -> list[str]:
     found = []
     if any(SUMMARY[key].group == "in_sync" for key in overall if key in SUMMARY):
-        found.append(
+        grid = (
             "GRID's own sound is early or late by a video frame and more, by another amount in each clip: even it"
-            " would score low where its mouth says it belongs. For the numbers in sync each original was moved there"
+            " would score low where its mouth says it belongs. "
+        )
+        found.append(
+            f"{grid if of_grid else ''}For the numbers in sync each original was moved there"
             " by the sync network, which never hears the generated sound."
         )
     if any(key.startswith(ALIGNED) for key in overall):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..files import read_json, write_json, write_text
 from ..machine import machine, versions
-from ..metrics.words import CHANCE_WER
+from ..metrics.words import CHANCE_WER, is_grid_sentence
 from .baselines import compare
 from .calibration import calibrate
 from .clips import Clip, ClipRow, Key
@@ -22,6 +21,9 @@ from .scoring import SAMPLING_RATE
 from .statistics import INTERVAL, by_speaker, column, slot_errors, summarize
 from .systems import Measured
 
+
+Sounds = dict[Key, dict[str, Any]]
+"""Sound files, or parts of videos, of each clip by what they are."""
 
 JUDGE = "pocketsphinx with the GRID grammar and British 'zed'"
 
@@ -54,7 +56,7 @@ def build_results(
         "silent_predictions": sum("silent prediction" in outcome for outcome in outcomes),
         "unscorable": sum("unscorable" in outcome for outcome in outcomes),
         "longest_cut_seconds": max((row.cut_seconds or 0.0 for row in rows), default=0.0),
-        "grid_sentences": bool(rows) and all(row.sentence is not None for row in rows),
+        "grid_sentences": bool(rows) and all(is_grid_sentence(row.sentence) for row in rows),
         "confidence_interval": INTERVAL,
         "sampling_rate": SAMPLING_RATE,
         "machine": machine(),
@@ -116,9 +118,9 @@ def publish(
     return read_json(folder / RESULTS, EvaluationError)
 
 
-def _sounds(system: Measured, clips: Sequence[Clip], compared: Sequence[Measured]) -> dict[Key, dict[str, Path]]:
+def _sounds(system: Measured, clips: Sequence[Clip], compared: Sequence[Measured]) -> Sounds:
     """Sound files of each clip by what they are."""
-    sounds = {clip.key: {"generated": system.sounds[clip.key], "original": clip.original} for clip in clips}
+    sounds: Sounds = {clip.key: {"generated": system.sounds[clip.key], "original": clip.original} for clip in clips}
     for other in compared:
         for key in sounds.keys() & other.sounds.keys():
             sounds[key][other.name] = other.sounds[key]

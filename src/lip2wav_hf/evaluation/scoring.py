@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ..metrics.pairs import SAMPLING_RATE, SoundPair, align
 from ..metrics.registry import ALIGNED, METRICS
 from .options import EvaluationError
 
+
+if TYPE_CHECKING:
+    from ..video import VideoPart
 
 MAX_SHIFT_SECONDS = 0.04  # one video frame: GRID's own sound is early or late by as much
 ENVELOPE_HOP = 40  # samples: shifts are found to 2.5 ms
@@ -79,11 +82,11 @@ def load_metrics(metrics: Iterable[str], with_video: bool = False) -> None:
         load_sync_network()
 
 
-def read_sound(path: str | os.PathLike) -> np.ndarray:
+def read_sound(path: str | os.PathLike | VideoPart) -> np.ndarray:
     """Sound of a file at 16 kHz; a `.wav` is resampled through scipy's polyphase filter.
 
     Args:
-        path (`str` or `os.PathLike`): a sound file, or a video with sound.
+        path (`str`, `os.PathLike` or [`VideoPart`]): a sound file, a video with sound, or a part of one.
 
     Returns:
         `np.ndarray`: float64, shape `(samples,)`, the mean of the channels.
@@ -96,10 +99,10 @@ def read_sound(path: str | os.PathLike) -> np.ndarray:
     from ..audio import read_audio
     from ..metrics.waveforms import check_waveform, resample
 
-    path = Path(path)
-    if not path.is_file():
+    path = Path(path) if isinstance(path, (str, os.PathLike)) else path
+    if isinstance(path, Path) and not path.is_file():
         raise EvaluationError(f"{path}: no such sound file.")
-    if path.suffix.lower() == ".wav":
+    if isinstance(path, Path) and path.suffix.lower() == ".wav":
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no sound
@@ -163,7 +166,7 @@ def find_shift(prediction: np.ndarray, reference: np.ndarray, max_seconds: float
 
 def score_files(
     generated: str | os.PathLike,
-    original: str | os.PathLike,
+    original: str | os.PathLike | VideoPart,
     sentence: str | None = None,
     metrics: Iterable[str] = tuple(METRICS),
     compat: bool = False,
@@ -172,8 +175,9 @@ def score_files(
 
     Args:
         generated (`str` or `os.PathLike`): sound file of the generated speech.
-        original (`str` or `os.PathLike`): sound file or video with the original speech.
-        sentence (`str`, *optional*): the GRID sentence spoken; without it no words are judged.
+        original (`str`, `os.PathLike` or [`VideoPart`]): sound file or video with the original speech, or the part of
+            a video.
+        sentence (`str`, *optional*): the words spoken; they are judged if they are a sentence of GRID.
         metrics (iterable of `str`, *optional*): keys of `METRICS`; all by default.
         compat (`bool`, *optional*, defaults to `False`): compute the lineage's forms too.
 
@@ -184,7 +188,8 @@ def score_files(
         ValueError: if a file cannot be read, or is too short or too broken to be scored.
     """
     prediction, reference = read_sound(generated), read_sound(original)
-    video = Path(original) if Path(original).suffix.lower() in VIDEO_SUFFIXES else None
+    source = Path(original) if isinstance(original, (str, os.PathLike)) else original
+    video = source if source.suffix.lower() in VIDEO_SUFFIXES else None
     pair = SoundPair(prediction, reference, sentence, video, compat)
     shift = find_shift(prediction, reference)
     columns: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..metrics.registry import SUMMARY, Number
-from ..metrics.words import count_slots
+from ..metrics.words import count_slots, is_grid_sentence
 from .clips import HEARD, ClipRow
 
 
@@ -160,12 +160,13 @@ def slot_errors(rows: Sequence[ClipRow]) -> dict[str, dict[str, Any]]:
     Word errors by slot of the sentence, of the judge, of its floor and of the text head.
 
     Args:
-        rows (sequence of [`ClipRow`]): clips; those without a sentence do not count.
+        rows (sequence of [`ClipRow`]): clips; those that say no sentence of GRID have no slots and do not count.
 
     Returns:
         `dict`: for each key of `HEARD` that there is what `words.count_slots` gives.
     """
     result = {}
+    rows = [row for row in rows if is_grid_sentence(row.sentence)]
     for judge in HEARD:
         pairs = [(row.sentence or "", row.heard_by(judge) or "") for row in heard_rows(rows, judge)]
         if pairs:

@@ -196,7 +196,8 @@ def _speak(
     start = time.perf_counter()
     try:
         with _quiet(pipe):
-            results = pipe([str(clip.original) for clip in clips], batch_size=len(clips))
+            videos = [str(clip.original) if isinstance(clip.original, Path) else clip.original for clip in clips]
+            results = pipe(videos, batch_size=len(clips))
     except (ValueError, OSError) as error:
         if len(clips) == 1:
             failures.append(Failure.of(clips[0], error))

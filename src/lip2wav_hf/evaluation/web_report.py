@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
@@ -35,6 +35,10 @@ from .report_plots import data_uri, draw_boxes, draw_calibration, draw_confusion
 from .scoring import MAX_SHIFT_SECONDS, SAMPLING_RATE, read_sound
 
 
+if TYPE_CHECKING:
+    from ..video import VideoPart
+
+
 TEMPLATE = "report.html.jinja"
 SHOWN_CLIPS = 3  # best, median and worst each
 RANKED_BY = ("estoi", "stoi", "pesq_wb", "pesq_nb", "corr2d")  # the first that there is
@@ -43,7 +47,7 @@ HEARD_TITLES = {"judge": "judge hears", "floor": "judge hears in the original", 
 NO_BREAK, JOINER = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
 ARROWS = {"lower": "↓", "higher": "↑"}
 
-Sounds = Mapping[Key, Mapping[str, Path]]
+Sounds = Mapping[Key, Mapping[str, Any]]
 
 
 def html_report(rows: Sequence[ClipRow], results: dict[str, Any], sounds: Sounds) -> str:
@@ -53,7 +57,8 @@ def html_report(rows: Sequence[ClipRow], results: dict[str, Any], sounds: Sounds
     Args:
         rows (sequence of [`ClipRow`]): the clips.
         results (`dict`): what `results.json` holds.
-        sounds (mapping): for each clip the sound files by what they are: `"generated"`, `"original"`, and a baseline's
+        sounds (mapping): for each clip the sound files, or parts of videos, by what they are: `"generated"`,
+            `"original"`, and a baseline's
             name; of files that are missing the page says so.
 
     Returns:
@@ -241,8 +246,8 @@ def marked_words(sentence: str | None, text: str) -> list[tuple[str, bool]]:
     return list(zip(text.split(), correct_words(sentence or "", text), strict=True))
 
 
-def _sound(kind: str, path: Path, seconds: float, name: str) -> dict[str, Any]:
-    if not path.is_file():
+def _sound(kind: str, path: Path | VideoPart, seconds: float, name: str) -> dict[str, Any]:
+    if isinstance(path, Path) and not path.is_file():
         return {"kind": kind, "missing": path.name}
     sound = read_sound(path)
     return {

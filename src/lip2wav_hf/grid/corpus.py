@@ -24,6 +24,7 @@ from ..corpora.clips import (
     ZippedFile,
     open_archive,
 )
+from ..corpora.video_folder import metadata_files
 from ..grammar import GRAMMAR
 
 
@@ -253,6 +254,9 @@ class GridFolder:
 
     def objection(self) -> str | None:
         """Why the folder is not one of GRID, as a sentence; `None` if a video or an archive in it can be."""
+        metadata = metadata_files(self.path)
+        if metadata:
+            return f"{metadata[0]} says what is in it."
         stray = None
         for template in VIDEO_FOLDERS:
             for place in self.root.glob(template.format(speaker=self._only or "*")):

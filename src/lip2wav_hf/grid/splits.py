@@ -1,15 +1,14 @@
-"""GRID's splits, the published ones and those of a JSON file, and GRID as a [`Corpus`] that training can read."""
+"""GRID's splits, the published ones and those of a JSON file."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..corpora.clips import Clip, Selection, Splits, ZippedFile
+from ..corpora.clips import Splits
+from ..corpora.made_splits import shuffled
 from .corpus import VIDEO_ARCHIVES, VIDEO_FOLDERS, GridError, GridFolder
 
 
@@ -21,11 +20,6 @@ UNSEEN33_SPEAKERS = {
     "test": tuple(f"s{number}" for number in (2, 4, 11, 13, 15, 18, 19, 25, 31, 33)),
 }
 OVERLAP33_TEST_CLIPS = 255  # of each speaker
-
-
-def shuffled(speaker: str, names: Iterable[str]) -> list[str]:
-    """Names in an order that looks random but depends on nothing else: by the SHA-256 of `speaker/name`."""
-    return sorted(names, key=lambda name: hashlib.sha256(f"{speaker}/{name}".encode()).digest())
 
 
 def _seen4(folder: GridFolder, speakers: Sequence[str]) -> Splits:
@@ -101,13 +95,13 @@ def read_splits(
     if split_scheme not in SPLIT_SCHEMES:
         raise GridError(f"no split scheme {split_scheme!r}; there are {', '.join(SPLIT_SCHEMES)}.")
     if split_scheme == "custom":
-        return _custom_splits(_splits_path(folder, splits_file), speakers)
+        return _custom_splits(splits_path(folder, splits_file), speakers)
     if splits_file is not None:
         raise GridError(f"a splits file goes with the split scheme 'custom', not with {split_scheme!r}.")
     return _scheme_splits(folder, split_scheme, speakers)
 
 
-def _splits_path(folder: GridFolder, splits_file: str | os.PathLike | None) -> Path:
+def splits_path(folder: GridFolder, splits_file: str | os.PathLike | None) -> Path:
     return Path(splits_file) if splits_file is not None else folder.path / "splits.json"
 
 
@@ -177,79 +171,8 @@ def _read_splits_file(path: Path) -> Splits:
     return splits
 
 
-class GridCorpus:
-    """GRID in a folder, as training and evaluation read any corpus.
-
-    Args:
-        folder (`str` or `os.PathLike`): in any of GRID's layouts, unpacked or in Zenodo's archives.
-
-    Raises:
-        GridError: if there is no such folder.
-    """
-
-    name = "grid"
-
-    def __init__(self, folder: str | os.PathLike) -> None:
-        self.folder = GridFolder(folder)
-        self.path = self.folder.path
-
-    @classmethod
-    def objection(cls, folder: Path) -> str | None:
-        """Why an existing folder is not one of GRID, as a sentence; `None` if it is."""
-        return GridFolder(folder).objection()
-
-    def read_splits(self, selection: Selection = Selection()) -> Splits:
-        """Names of the clips of each split, as [`read_splits`]."""
-        return read_splits(self.folder, selection.scheme, selection.splits_file, selection.speakers)
-
-    def load_split(self, split: str, selection: Selection = Selection(), zipped: bool = False) -> list[Clip]:
-        """Clips of one split, by speaker, in the order of the file or of the names.
-
-        Args:
-            split (`str`): such as `"train"`.
-            selection ([`Selection`], *optional*): the split scheme, its file, the speakers.
-            zipped (`bool`, *optional*, defaults to `False`): whether the caller can read videos inside archives.
-
-        Raises:
-            GridError: if the split, a speaker or a clip is missing, or a video lies in an archive and `zipped` is not
-                set.
-        """
-        folder, scheme = self.folder, selection.scheme
-        splits = read_splits(folder, scheme, selection.splits_file)
-        where = _splits_path(folder, selection.splits_file) if scheme == "custom" else scheme
-        if split not in splits:
-            raise GridError(f"{where}: no split {split!r}; it has {', '.join(splits)}.")
-        chosen = splits[split]
-        unknown = sorted(set(selection.speakers or ()) - set(chosen))
-        if unknown:
-            raise GridError(
-                f"{where}: split {split!r} has no speaker {', '.join(unknown)}; it has {', '.join(chosen)}."
-            )
-        clips = [
-            replace(folder.clip(speaker, name), split=split)
-            for speaker, names in chosen.items()
-            if not selection.speakers or speaker in selection.speakers
-            for name in names
-        ]
-        if not zipped:
-            _refuse_archives(folder, clips)
-        if not clips and scheme != "custom":
-            raise GridError(f"{folder.path}: no videos of a speaker of split {split!r} of {scheme!r}.")
-        return clips
-
-
-def _refuse_archives(folder: GridFolder, clips: Iterable[Clip]) -> None:
-    packed = next((clip.video for clip in clips if isinstance(clip.video, ZippedFile)), None)
-    if packed is not None:
-        raise GridError(
-            f"{packed.archive}: the videos are still packed, and this needs files. Unpack them:"
-            f" unzip {packed.archive} -d {folder.root}"
-        )
-
-
 __all__ = [
     "SPLIT_SCHEMES",
-    "GridCorpus",
     "missing_speakers",
     "read_splits",
     "scheme_speakers",

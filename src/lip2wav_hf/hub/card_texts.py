@@ -17,13 +17,13 @@ from huggingface_hub import CardData, DatasetCardData, SpaceCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from transformers.utils import logging as transformers_logging
 
+from ..corpora.defects import CorpusReport
+from ..corpora.export import Export
 from ..errors import install_extra
 from ..files import read_json
 from ..grammar import GRAMMAR, VOCABULARY
 from ..grid.corpus import ALIGNMENT_RATE, SILENCES
 from ..grid.defects import KINDS as DEFECTS
-from ..grid.defects import GridReport
-from ..grid.export import Export
 from .facts import CardError
 
 
@@ -72,13 +72,13 @@ def render_card(template: str, metadata: CardData, **values: Any) -> str:
 
 def render_dataset_card(report: str | os.PathLike | None = None, export: Export | None = None) -> str:
     """
-    The card of the GRID corpus, or of clips of it that were exported.
+    The card of the GRID corpus, or of clips of it or of another corpus that were exported.
 
     Args:
         report (`str` or `os.PathLike`, *optional*): defects.json, as the dataset builder writes it, whose counts
             the card then gives.
-        export ([`~grid.export.Export`], *optional*): what `export_grid` wrote. The card then describes these clips,
-            their splits and columns, and its metadata say which files belong to which split.
+        export ([`~corpora.export.Export`], *optional*): what `export_corpus` wrote. The card then describes these
+            clips, their splits and columns, and its metadata say which files belong to which split.
 
     Raises:
         CardError: if the report cannot be read.
@@ -86,6 +86,8 @@ def render_dataset_card(report: str | os.PathLike | None = None, export: Export 
     files: dict[str, Any] = (
         {} if export is None else {"configs": [{"config_name": "default", "data_files": export.data_files()}]}
     )
+    if export is not None and export.corpus != "grid":
+        return _render_corpus_card(export, files)
     metadata = DatasetCardData(
         language=["en"],
         license="cc-by-4.0",
@@ -113,6 +115,26 @@ def render_dataset_card(report: str | os.PathLike | None = None, export: Export 
     )
 
 
+def _render_corpus_card(export: Export, files: dict[str, Any]) -> str:
+    """The card of an exported corpus of which nothing is known but its clips: a person adds licence and consent."""
+    metadata = DatasetCardData(
+        license="unknown",
+        pretty_name=export.title,
+        task_categories=["automatic-speech-recognition", "other"],
+        tags=["video-to-speech", "lip-reading", "audiovisual"],
+        **files,
+    )
+    return render_card(
+        "corpus_card",
+        metadata,
+        title=export.title,
+        kinds=export.report.kinds,
+        report=_counts(export.report),
+        notes=export.report.notes,
+        export=_export_values(export),
+    )
+
+
 def _export_values(export: Export) -> dict[str, Any]:
     return {
         "clips": sum(export.counts().values()),
@@ -127,7 +149,7 @@ def _export_values(export: Export) -> dict[str, Any]:
     }
 
 
-def _counts(report: GridReport) -> dict[str, Any]:
+def _counts(report: CorpusReport) -> dict[str, Any]:
     return {
         "checked": report.checked,
         "check": report.check,

@@ -79,7 +79,7 @@ def publish(state: State, data: DataArguments, models: ModelArguments) -> Upload
     """
     output = Path(state.arguments.output_dir)
     folder, split = output / "final", data.validation_split
-    splits_file = None
+    splits_file: Path | str | None = data.splits_file
     if data.split_scheme != "custom":
         splits_file = output / "splits.json"
         write_json(splits_file, open_corpus(data.data_dir[0]).read_splits(Selection(data.split_scheme)))

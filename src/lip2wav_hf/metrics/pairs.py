@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lip2wav_hf.metrics.words import is_grid_sentence
+
+
+if TYPE_CHECKING:
+    from lip2wav_hf.video import VideoPart
 
 SAMPLING_RATE = 16000  # Hz, at which everything is scored
 
@@ -19,16 +25,22 @@ class SoundPair:
     Attributes:
         prediction (`np.ndarray`, shape `(samples,)`): the generated speech, 16 kHz.
         reference (`np.ndarray`, shape `(samples,)`): the original speech, 16 kHz.
-        sentence (`str`, *optional*): the GRID sentence spoken.
-        video (`Path`, *optional*): the video file, for the metrics that look at the lips.
+        sentence (`str`, *optional*): the words spoken.
+        video (`Path` or `VideoPart`, *optional*): the video file, or the part of it, for the metrics that look
+            at the lips.
         compat (`bool`): whether the lineage's forms are computed too.
     """
 
     prediction: np.ndarray
     reference: np.ndarray
     sentence: str | None = None
-    video: Path | None = None
+    video: Path | VideoPart | None = None
     compat: bool = False
+
+    @property
+    def grid_sentence(self) -> str | None:
+        """The sentence, if it is one of GRID's grammar."""
+        return self.sentence if is_grid_sentence(self.sentence) else None
 
     @property
     def sampling_rate(self) -> int:

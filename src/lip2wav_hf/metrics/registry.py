@@ -121,7 +121,7 @@ class Metric:
         text_columns (`tuple[str, ...]`): its columns of texts.
         more_columns (`tuple[str, ...]`): columns of numbers that no table shows.
         packages (`tuple[str, ...]`): modules it needs that the package does not depend on.
-        needs (`str`, *optional*): what it needs of a clip: `"sentence"` or `"video"`.
+        needs (`str`, *optional*): what it needs of a clip: `"grid_sentence"` or `"video"`.
     """
 
     name: str
@@ -255,7 +255,7 @@ _RECORDS = (
         ),
         text_columns=("transcript", "floor_transcript"),
         packages=(*_EVALUATE, "jiwer", "pocketsphinx"),
-        needs="sentence",
+        needs="grid_sentence",
     ),
     Metric(
         "dnsmos",

@@ -19,6 +19,7 @@ from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..generator import LogMelSpectrogram
 from ..modeling_syncnet import Lip2WavSyncNet, distances_over_shifts
+from ..video import VideoPart
 
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def load_sync_network(
 
 
 @lru_cache(maxsize=1)
-def mouth_regions(video: str | Path) -> np.ndarray | None:
+def mouth_regions(video: str | Path | VideoPart) -> np.ndarray | None:
     """Gray mouth regions of a video as the bundled sync network sees them; `None` where there is no face. The last
     answer is kept."""
     try:

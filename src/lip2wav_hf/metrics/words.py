@@ -81,6 +81,14 @@ def _chunks(spoken: list[str], recognised: list[str]) -> list[Any]:
     return jiwer.process_words(" ".join(spoken), " ".join(recognised)).alignments[0]
 
 
+def is_grid_sentence(sentence: str | None) -> bool:
+    """Whether a sentence is one of GRID's grammar: a word of each slot, such as "bin blue at f two now"."""
+    words = (sentence or "").split()
+    return len(words) == len(GRAMMAR) and all(
+        word in choices for word, choices in zip(words, GRAMMAR.values(), strict=True)
+    )
+
+
 def word_errors(sentence: str, text: str) -> int:
     """Substituted, deleted and inserted words of a text, see [`align_words`]."""
     return align_words(sentence, text).errors
@@ -129,4 +137,13 @@ def count_slots(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-__all__ = ["CHANCE_WER", "WordAlignment", "align_words", "correct_words", "count_slots", "heard_as", "word_errors"]
+__all__ = [
+    "CHANCE_WER",
+    "WordAlignment",
+    "align_words",
+    "correct_words",
+    "count_slots",
+    "heard_as",
+    "is_grid_sentence",
+    "word_errors",
+]

@@ -43,13 +43,18 @@ HUB = Use(("generator",), needs="push_to_hub")
 class DataArguments:
     """Which clips to train on."""
 
-    data_dir: list[str] = field(metadata={"help": "Folders of GRID in any of its layouts, or laid out like it."})
+    data_dir: list[str] = field(
+        metadata={"help": "Folders of videos with transcripts, or of GRID in any of its layouts."}
+    )
     cache_dir: str = field(default="runs/cache", metadata={"help": "Where mouth crops and sound are cached, once."})
     split_scheme: str = field(
         default="custom",
         metadata={
             "help": "Which clips are in which split: 'custom' (splits.json), 'seen4', 'unseen33' or 'overlap33'."
         },
+    )
+    splits_file: str | None = field(
+        default=None, metadata={"help": "JSON file of the splits; splits.json in each data_dir by default."}
     )
     train_split: str = field(default="train", metadata={"help": "Split to train on."})
     validation_split: str = field(default="validation", metadata={"help": "Split to validate on."})

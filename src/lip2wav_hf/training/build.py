@@ -6,6 +6,7 @@ import logging
 import math
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -13,7 +14,8 @@ from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwa
 from torch.utils.data import DataLoader
 
 from ..configuration_lip2wav import Lip2WavPreTrainedConfig
-from ..corpora.registry import load_split, open_corpus
+from ..corpora.clips import Clip, Selection
+from ..corpora.registry import Corpus, load_split, open_corpus, write_made_splits
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import VOCABULARY
 from ..modeling_critic import Lip2WavCritic
@@ -33,6 +35,7 @@ from .networks import (
 from .objectives import CriticObjective, Objective
 from .sound_offsets import find_sound_offsets
 from .state import AveragedWeights, CriticLearner, State, TrainingError
+from .vocabulary import without_unknown_words, words_of
 
 
 logger = logging.getLogger(__name__)
@@ -48,7 +51,8 @@ def build_state(run: TrainingArguments) -> State:
     accelerator = build_accelerator(run.optimization)
     warn_of_idle_cores(accelerator.device, accelerator.num_processes)
     set_seed(run.optimization.seed)
-    plan = plan_networks(run)
+    corpora: list[Corpus] = []
+    plan = plan_networks(run, lambda: words_of(_clips_of(corpora, run.data, run.data.train_split)))
     with accelerator.main_process_first():
         datasets = build_datasets(
             run.data,
@@ -57,7 +61,10 @@ def build_state(run: TrainingArguments) -> State:
             run.augmentation,
             run.optimization.seed,
             accelerator.is_main_process,
+            corpora,
         )
+    if accelerator.is_main_process:
+        _write_made_splits(corpora, run.data, Path(run.optimization.output_dir))
     check_batch_size(datasets[0], run.optimization)
     model = build_model(plan, datasets[0])
     critic = build_critic(plan)
@@ -93,6 +100,7 @@ def build_datasets(
     augmentation: AugmentationArguments | None,
     seed: int,
     progress: bool,
+    corpora: list[Corpus] | None = None,
 ) -> tuple[SpeechClips, SpeechClips]:
     """
     Training and validation clips of the folders, their crops cached.
@@ -101,15 +109,12 @@ def build_datasets(
         TrainingError: if a split has no usable clip.
         CorpusError: if a folder, a split or a clip is missing.
     """
-    datasets = []
-    corpora = [open_corpus(folder) for folder in data.data_dir]
+    datasets, corpora = [], [] if corpora is None else corpora
     vocabulary = getattr(config, "vocabulary", VOCABULARY)  # the sync network has no words of its own
     for split, variation in ((data.train_split, augmentation), (data.validation_split, None)):
-        clips = [
-            clip
-            for corpus in corpora
-            for clip in load_split(corpus, split, data.speakers, split_scheme=data.split_scheme, zipped=True)
-        ]
+        clips = _clips_of(corpora, data, split)
+        if datasets:
+            clips = without_unknown_words(clips, vocabulary)
         prepared = prepare_clips(
             clips, feature_extractor, data.cache_dir, config.sampling_rate, data.preprocessing_workers, progress
         )
@@ -125,6 +130,44 @@ def build_datasets(
     if data.synchronize:
         _warn_of_absent_speakers(data.synchronize, {name for dataset in datasets for name in dataset.by_speaker})
     return datasets[0], datasets[1]
+
+
+def _clips_of(corpora: list[Corpus], data: DataArguments, split: str) -> list[Clip]:
+    """Clips of a split whose words are known, of all folders; `corpora`, if empty, is filled with their readers."""
+    corpora.extend(open_corpus(folder) for folder in data.data_dir[len(corpora) :])
+    clips = [
+        clip
+        for corpus in corpora
+        for clip in load_split(
+            corpus, split, data.speakers, data.splits_file, split_scheme=data.split_scheme, zipped=True
+        )
+    ]
+    videos = {clip.key: clip.video for clip in clips}
+    shared = next((clip for clip in clips if clip.video != videos[clip.key]), None)
+    if shared is not None:
+        raise TrainingError(
+            f"{shared.video} and {videos[shared.key]} have the same speaker and name, {shared.key}. Give the speakers"
+            " of one folder other names."
+        )
+    silent = [clip for clip in clips if not clip.words]
+    if silent:
+        logger.warning(
+            "%d of %d clips of split %r have no transcript and are left out: %s …",
+            len(silent),
+            len(clips),
+            split,
+            silent[0].key,
+        )
+    return [clip for clip in clips if clip.words]
+
+
+def _write_made_splits(corpora: list[Corpus], data: DataArguments, folder: Path) -> None:
+    for corpus in corpora:
+        selection = Selection(data.split_scheme, data.splits_file)
+        name = "splits.json" if len(corpora) == 1 else f"splits-{corpus.path.resolve().name}.json"
+        note = write_made_splits(corpus, selection, folder / name)
+        if note:
+            logger.info("%s: %s", corpus.path, note)
 
 
 def _warn_of_absent_speakers(synchronize: list[str], speakers: set[str]) -> None:

@@ -16,14 +16,17 @@ from tqdm.auto import tqdm
 
 from ..audio import read_audio
 from ..corpora.clips import Clip, CorpusError
+from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..machine import worker_processes
 from .cache import SUFFIX, CachedClip, write_cached_clip
+from .variation import UNKNOWN_TIMES
 
 
 logger = logging.getLogger(__name__)
 
 MINIMUM_FRAMES = 25
+MOST_WORDS = 127  # of a clip whose word times are kept: a byte numbers them
 MISSING_FRAMES = 5  # that a clip may lack at the end of its last word
 
 
@@ -36,6 +39,7 @@ class PreparedClips:
         clips (`list[Clip]`): those that can be used, in the order in which they were given.
         files (`dict[str, Path]`): the cached file of each, by `clip.key`.
         problems (`dict[str, str]`, *optional*): why each of the others cannot be used, by `clip.key`.
+        faceless (`frozenset[str]`, *optional*): those of the problems that are for want of a face, by `clip.key`.
         sound_offsets (`dict[str, float]`, *optional*): by how many seconds the sound of a clip is late, by `clip.key`;
             it is to be moved to where it belongs, and its words with it.
     """
@@ -43,6 +47,7 @@ class PreparedClips:
     clips: list[Clip]
     files: dict[str, Path]
     problems: dict[str, str] = field(default_factory=dict)
+    faceless: frozenset[str] = frozenset()
     sound_offsets: dict[str, float] = field(default_factory=dict)
 
 
@@ -71,7 +76,7 @@ def prepare_clips(
     """
     files = cached_files(clips, feature_extractor, cache_dir, sampling_rate)
     missing = [clip for clip in clips if not files[clip.key].is_file()]
-    problems: dict[str, str] = {}
+    problems: dict[str, ValueError] = {}
     if missing:
         job = partial(_prepare_clip, feature_extractor=feature_extractor, sampling_rate=sampling_rate)
         with worker_processes(num_workers, chunksize=4) as map_:
@@ -80,10 +85,12 @@ def prepare_clips(
             problems = {clip.key: problem for clip, problem in zip(missing, results, strict=True) if problem}
     for key, problem in problems.items():
         logger.warning("not used: %s: %s", key, problem)
+    faceless = frozenset(key for key, problem in problems.items() if isinstance(problem, FaceTrackingError))
     if problems:
         logger.warning("%d of %d clips cannot be used.", len(problems), len(clips))
     usable = [clip for clip in clips if files[clip.key].is_file()]
-    return PreparedClips(usable, {clip.key: files[clip.key] for clip in usable}, problems)
+    reasons = {key: str(problem) for key, problem in problems.items()}
+    return PreparedClips(usable, {clip.key: files[clip.key] for clip in usable}, reasons, faceless)
 
 
 def cached_files(
@@ -94,7 +101,12 @@ def cached_files(
 ) -> dict[str, Path]:
     """Where [`prepare_clips`], called with the same arguments, keeps each clip, by `clip.key`; there or not."""
     folder = Path(cache_dir, _settings_name(feature_extractor, sampling_rate))
-    return {clip.key: folder / clip.speaker / f"{clip.name}{SUFFIX}" for clip in clips}
+    return {clip.key: folder / clip.speaker / f"{cached_name(clip)}{SUFFIX}" for clip in clips}
+
+
+def cached_name(clip: Clip) -> str:
+    """What caches call a clip of a speaker: a recording that was replaced does not go by the name of the old one."""
+    return f"{clip.name}-{clip.version}" if clip.version else clip.name
 
 
 def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int) -> str:
@@ -107,8 +119,8 @@ def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: in
 
 def _prepare_clip(
     clip: Clip, path: Path, feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int
-) -> str | None:
-    """Write one clip's file; returns the reason if the clip cannot be used."""
+) -> ValueError | None:
+    """Write one clip's file; returns what is wrong with a clip that cannot be used."""
     try:
         video = clip.source
         regions = feature_extractor.extract(video).regions
@@ -123,16 +135,16 @@ def _prepare_clip(
         waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
         words = _frame_words(clip, frames, feature_extractor.frame_rate)
     except ValueError as error:
-        return str(error)
+        return error
     write_cached_clip(path, CachedClip(regions[:frames], (np.clip(waveform, -1, 1) * 32767).astype(np.int16), words))
     return None
 
 
 def _frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
-    """Number of the word spoken in each frame: -1 for silence, -2 everywhere for a clip without an alignment."""
+    """Number of the word spoken in each frame: -1 for silence, -2 everywhere for a clip without word times."""
     entries = clip.timed_words()
-    if entries is None:
-        return np.full(frames, -2, np.int8)
+    if not entries or len(entries) > MOST_WORDS:
+        return np.full(frames, UNKNOWN_TIMES, np.int8)
     if entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
         raise CorpusError(f"it breaks off: {frames} frames, but its last word ends at {entries[-1][1]:.2f} s.")
     words = np.full(frames, -1, np.int8)
@@ -141,4 +153,4 @@ def _frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     return words
 
 
-__all__ = ["MINIMUM_FRAMES", "PreparedClips", "cached_files", "prepare_clips"]
+__all__ = ["MINIMUM_FRAMES", "PreparedClips", "cached_files", "cached_name", "prepare_clips"]

@@ -14,7 +14,7 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .arguments import AugmentationArguments, TrainingError
 from .cache import read_cached_clip
 from .clips import PreparedClips
-from .variation import ClipContent, ClipVariation
+from .variation import UNKNOWN_TIMES, ClipContent, ClipVariation
 
 
 UNKNOWN_CLASS = -100  # of frames without an alignment, as `torch.nn.functional.cross_entropy` ignores it
@@ -113,7 +113,7 @@ class SpeechClips(Dataset):
     def _targets(self, clip: ClipContent) -> tuple[torch.Tensor, torch.Tensor]:
         """Class of each frame, and the classes of the words that have frames here."""
         classes, frame_words = np.array([self.classes[word] for word in clip.words]), clip.frame_words
-        if (frame_words == -2).any():
+        if (frame_words == UNKNOWN_TIMES).any():
             return torch.full((len(frame_words),), UNKNOWN_CLASS), torch.from_numpy(classes)
         frame_classes = np.where(frame_words >= 0, classes[np.maximum(frame_words, 0)], 0)
         return torch.from_numpy(frame_classes), torch.from_numpy(classes[np.unique(frame_words[frame_words >= 0])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +32,7 @@ from .checks import check_arguments, check_effects
 from .dataset import SpeechClips
 from .objectives import Objective, check_critic_windows
 from .state import State, TrainingError
+from .vocabulary import fit_vocabulary
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,14 @@ class NetworkPlan:
     critic: Lip2WavCritic | Lip2WavCriticConfig | None = None
 
 
-def plan_networks(run: TrainingArguments) -> NetworkPlan:
+def plan_networks(run: TrainingArguments, training_words: Callable[[], set[str]] | None = None) -> NetworkPlan:
     """
     Check all options of a run, and load what its networks are made of.
+
+    Args:
+        run ([`TrainingArguments`]): the options.
+        training_words (`Callable`, *optional*): gives the words of the training clips, which a new network gets for
+            its vocabulary; called when the options have been found to fit. See [`fit_vocabulary`].
 
     Raises:
         TrainingError: if options contradict each other or have no effect, or a network cannot be loaded.
@@ -67,6 +74,8 @@ def plan_networks(run: TrainingArguments) -> NetworkPlan:
     check_sync_network(run.data)
     config, feature_extractor, pretrained = _load_configs(run.models, network)
     check_effects(run, getattr(config, "decoder_type", None))
+    if training_words is not None and hasattr(config, "vocabulary"):
+        fit_vocabulary(config, run.models, training_words())
     speech_encoder = None
     if run.models.speech_encoder is not None:
         speech_encoder = load_speech_encoder(run.models.speech_encoder)

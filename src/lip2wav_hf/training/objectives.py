@@ -300,14 +300,18 @@ class GeneratorObjective(TextObjective):
         )
 
     def _window_places(self, batch: Batch, mel_frames: int, count: int) -> list[tuple[int, int]]:
-        """Clip and first spectrogram frame of random windows; none where no clip is whole and of unchanged speed."""
-        whole = batch["frame_mask"].sum(1) == batch["frame_mask"].shape[1]
-        unchanged = ((batch["stretch"] == 1) & whole).nonzero()[:, 0]
-        available = mel_frames - self.weights.decoder_window_frames
-        if len(unchanged) == 0 or available < 0:
+        """Clip and first spectrogram frame of random windows; none where no clip of unchanged speed is long enough."""
+        frames = batch["frame_mask"].sum(1)
+        available = frames * mel_frames // batch["frame_mask"].shape[1] - self.weights.decoder_window_frames
+        usable = ((batch["stretch"] == 1) & (available >= 0)).nonzero()[:, 0]
+        if len(usable) == 0:
             return []
-        clips = unchanged[torch.randint(len(unchanged), (count,))]
-        return list(zip(clips.tolist(), torch.randint(available + 1, (count,)).tolist(), strict=True))
+        clips = usable[torch.randint(len(usable), (count,))]
+        if (frames == frames.max()).all():
+            starts = torch.randint(int(available[0]) + 1, (count,))
+        else:  # clips of different lengths, which were not cut
+            starts = (torch.rand(count) * (available[clips].cpu() + 1)).long()
+        return list(zip(clips.tolist(), starts.tolist(), strict=True))
 
     def _cut(self, frames: torch.Tensor, start: int) -> torch.Tensor:
         return frames[start : start + self.weights.decoder_window_frames]

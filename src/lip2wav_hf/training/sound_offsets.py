@@ -16,7 +16,7 @@ from ..files import read_json, write_json
 from ..machine import worker_processes
 from ..metrics.synchrony import MIN_CONFIDENCE, SYNC_CHECKPOINT, find_sound_offset, load_sync_network
 from .cache import read_cached_clip
-from .clips import prepare_clips
+from .clips import cached_name, prepare_clips
 
 
 logger = logging.getLogger(__name__)
@@ -49,22 +49,27 @@ def find_sound_offsets(
     weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in network.state_dict().values()))
     path = Path(cache_dir, f"sound_offsets-{weights.hexdigest()[:12]}.json")
     known: dict[str, float] = read_json(path) if path.is_file() else {}
-    missing = [clip for clip in clips if clip.key not in known]
+    missing = [clip for clip in clips if _key(clip) not in known]
     if missing:
         rate = network.config.sampling_rate
         files = prepare_clips(missing, extractor, cache_dir, rate, num_workers, progress).files
         with worker_processes(num_workers, chunksize=4) as map_:
             offsets = map_(partial(_cached_offset, sync_network=os.fspath(sync_network)), files.values())
             found = tqdm(offsets, "sound offsets", len(files), disable=not progress)
-            known |= dict(zip(files, found, strict=True))
+            keys = {clip.key: _key(clip) for clip in missing}
+            known |= {keys[key]: offset for key, offset in zip(files, found, strict=True)}
         write_json(path, known, indent=0, sort_keys=True)
-    offsets = {clip.key: known[clip.key] for clip in clips if clip.key in known}
+    offsets = {clip.key: known[_key(clip)] for clip in clips if _key(clip) in known}
     if offsets:
         spread = 1000 * float(np.std(list(offsets.values())))
         logger.info("the sound of %d clips is moved to their mouths (offsets: std %.1f ms).", len(offsets), spread)
     else:
         logger.warning("no sound is moved: none of the %d clips to synchronize can be used.", len(clips))
     return offsets
+
+
+def _key(clip: Clip) -> str:
+    return f"{clip.speaker}/{cached_name(clip)}"
 
 
 def _cached_offset(path: Path, sync_network: str) -> float:

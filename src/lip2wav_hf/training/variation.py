@@ -11,6 +11,9 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .arguments import AugmentationArguments
 
 
+UNKNOWN_TIMES = -2  # the word number of all frames of a clip whose words have no times
+
+
 class ClipContent(NamedTuple):
     """
     The contents of a clip.
@@ -63,10 +66,13 @@ class ClipVariation:
         )
 
     def cut(self, clip: ClipContent, rng: np.random.Generator) -> tuple[ClipContent, float]:
-        """A random window of a clip, played at a random speed, and that speed."""
+        """A random window of a clip, played at a random speed, and that speed. A clip without word times stays whole:
+        nobody knows which of its words a window has."""
         frames, samples = len(clip.regions), self.samples_per_frame
-        start, length, stretch = self._window(frames, rng)
-        positions = start + np.arange(min(self.choices.window_frames or frames, frames)) * stretch
+        whole = bool((clip.frame_words == UNKNOWN_TIMES).any())
+        start, length, stretch = self._window(frames, rng, whole)
+        shown = int(frames / stretch) if whole else min(self.choices.window_frames or frames, frames)
+        positions = start + np.arange(shown) * stretch
         positions = np.minimum(positions, frames - 1)
         window = ClipContent(
             clip.words,
@@ -76,13 +82,13 @@ class ClipVariation:
         )
         return window, stretch
 
-    def _window(self, frames: int, rng: np.random.Generator) -> tuple[int, int, float]:
+    def _window(self, frames: int, rng: np.random.Generator, whole: bool) -> tuple[int, int, float]:
         """First frame, number of frames and speed of a random window."""
         wanted = self.choices.window_frames or frames
         stretch = 1.0
         if rng.random() < self.choices.stretch_probability:
             stretch = 1 + rng.uniform(-self.choices.stretch, self.choices.stretch)
-        length = min(int(np.ceil(wanted * stretch)), frames)
+        length = frames if whole else min(int(np.ceil(wanted * stretch)), frames)
         return int(rng.integers(frames - length + 1)), length, stretch
 
     def warp(self, regions: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -5,7 +5,6 @@ handling of silence and of unequal lengths, and the form of an `evaluate` module
 """
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,8 +144,8 @@ def score_clip(pair: SoundPair) -> dict[str, Any]:
     }
 
 
-def _original_offset(video: Path, original: np.ndarray) -> float | None:
-    """Seconds by which an original is late against its own video; 0 if no offset stands out."""
+def _original_offset(video: Any, original: np.ndarray) -> float | None:
+    """By how many seconds an original is late against its own video; 0 where no offset stands out."""
     # Late, because it brings torch and transformers, which a pair of sounds does not need.
     from lip2wav_hf.metrics.synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset, mouth_regions
 

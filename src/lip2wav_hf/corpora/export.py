@@ -1,4 +1,4 @@
-"""GRID as a dataset for the Hugging Face Hub: a VideoFolder, or WebDataset shards."""
+"""A corpus as a dataset for the Hugging Face Hub: a VideoFolder, or WebDataset shards."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ..audio import mux_audio, read_audio
-from ..corpora.clips import Clip, Selection, Splits, ZippedFile
 from ..files import read_json, replacing, write_json, write_text
 from ..machine import worker_processes
-from .corpus import GridError
-from .defects import CheckOptions, GridReport, check_clips, find_clips
-from .splits import shuffled
+from .clips import Clip, CorpusError, Selection, Splits
+from .defects import CheckOptions, CorpusReport
+from .made_splits import shuffled
+from .registry import Corpus, open_corpus
 
 
 FORMATS = ("videofolder", "webdataset")
@@ -35,7 +35,7 @@ UNKNOWN_TIME = -1.0
 MP4_SAMPLING_RATE = 44_100  # Hz, that of GRID's own videos
 
 
-class ExportError(GridError):
+class ExportError(CorpusError):
     """A corpus that cannot be exported as asked."""
 
 
@@ -66,7 +66,9 @@ class Export:
         splits (`dict[str, dict[str, list[str]]]`): split, speaker, names of the clips written.
         suffix (`str`): of the videos, such as `".mp4"`; that of the first clip where they are of several kinds.
         converted (`bool`): whether any video was converted.
-        report ([`GridReport`]): what was looked at and left out.
+        report ([`CorpusReport`]): what was looked at and left out.
+        corpus (`str`): the name of the corpus's reader, such as `"grid"`.
+        title (`str`): the name of its folder.
     """
 
     options: ExportOptions
@@ -74,7 +76,9 @@ class Export:
     splits: Splits
     suffix: str
     converted: bool
-    report: GridReport
+    report: CorpusReport
+    corpus: str = "grid"
+    title: str = ""
 
     def counts(self) -> dict[str, int]:
         """Clips of each split."""
@@ -86,8 +90,8 @@ class Export:
         return [{"split": split, "path": f"{split}/**" if folder else f"data/{split}-*.tar"} for split in self.splits]
 
 
-def export_grid(
-    data_dir: str | os.PathLike,
+def export_corpus(
+    data_dir: str | os.PathLike | Corpus,
     output_dir: str | os.PathLike,
     options: ExportOptions = ExportOptions(),
     selection: Selection = Selection(),
@@ -100,7 +104,7 @@ def export_grid(
     `defects.json` (what was left out). A stopped export can be resumed.
 
     Args:
-        data_dir (`str` or `os.PathLike`): folder of GRID.
+        data_dir (`str`, `os.PathLike` or [`Corpus`]): folder of the corpus, or its reader.
         output_dir (`str` or `os.PathLike`): a new or empty folder, or one of the same export that was stopped.
         options ([`ExportOptions`], *optional*): format and kind of the videos.
         selection ([`Selection`], *optional*): the split scheme, its file, the speakers.
@@ -109,11 +113,12 @@ def export_grid(
 
     Raises:
         ExportError: if the folder is in use, or videos of this kind have to be converted.
-        GridError: as for `read_splits`.
+        CorpusError: as for [`Corpus.find_clips`].
     """
     if options.format not in FORMATS:
         raise ExportError(f"no format {options.format!r}; there are {', '.join(FORMATS)}.")
-    found, report = find_clips(data_dir, selection)
+    corpus = open_corpus(data_dir) if isinstance(data_dir, (str, os.PathLike)) else data_dir
+    found, report = corpus.find_clips(selection)
     report.check = checks.check
     output = Path(output_dir)
     _claim(
@@ -123,12 +128,12 @@ def export_grid(
     )
     usable: dict[str, list[Clip]] = {}
     for split, clips in found.items():
-        good, findings = check_clips(clips, checks)
+        good, findings = corpus.check_clips(clips, checks)
         report.merge(findings)
         if good:
             usable[split] = good
     if not usable:
-        raise ExportError(f"{data_dir}: no usable clip. {report.summary()}")
+        raise ExportError(f"{corpus.path}: no usable clip. {report.summary()}")
     clips = [clip for each in usable.values() for clip in each]
     suffixes = [target_suffix(clip, options.mp4) for clip in clips]  # refuses what cannot be copied
     write = _write_videofolder if options.format == "videofolder" else _write_webdataset
@@ -137,7 +142,8 @@ def export_grid(
     write_json(output / "splits.json", splits, indent=1)
     report.save(output / "defects.json")
     converted = any(_is_converted(clip, options.mp4) for clip in clips)
-    return Export(options, selection.scheme, splits, suffixes[0], converted, report)
+    title = corpus.path.resolve().name
+    return Export(options, selection.scheme, splits, suffixes[0], converted, report, corpus.name, title)
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:
@@ -179,7 +185,7 @@ def target_suffix(clip: Clip, mp4: bool) -> str:
         ExportError: if a video of this kind has to be converted, and `mp4` is not set.
     """
     suffix = clip.video.suffix.lower()
-    if mp4:
+    if mp4 or clip.is_part:
         return ".mp4"
     if suffix not in SUFFIXES:
         raise ExportError(f"{clip.video}: `datasets` does not take {suffix} for a video. Use --mp4 to convert it.")
@@ -187,7 +193,7 @@ def target_suffix(clip: Clip, mp4: bool) -> str:
 
 
 def _is_converted(clip: Clip, mp4: bool) -> bool:
-    return mp4 and clip.video.suffix.lower() != ".mp4"
+    return clip.is_part or (mp4 and clip.video.suffix.lower() != ".mp4")
 
 
 def metadata_of(clip: Clip) -> dict[str, Any]:
@@ -198,6 +204,7 @@ def metadata_of(clip: Clip) -> dict[str, Any]:
         "id": clip.key,
         "speaker": clip.speaker,
         "name": clip.name,
+        **({} if clip.text is None else {"transcription": clip.text}),
         "sentence": " ".join(clip.words or ()),
         "words": [{"word": word, "start": start, "end": end} for start, end, word in words],
         "aligned": timed is not None,
@@ -205,7 +212,7 @@ def metadata_of(clip: Clip) -> dict[str, Any]:
 
 
 def _copy_video(clip: Clip, path: Path, mp4: bool) -> None:
-    """Write the video of a clip, converted to MP4 if it is not one and `mp4` is set."""
+    """Write the video of a clip, converted to MP4 if it is a part, or is no MP4 and `mp4` is set."""
     if _is_converted(clip, mp4):
         # Browsers and torchcodec play MP4; they do not play GRID's MPEG-1.
         source = clip.source
@@ -213,10 +220,10 @@ def _copy_video(clip: Clip, path: Path, mp4: bool) -> None:
         if waveform is None:
             raise ExportError(f"{clip.video}: it has no sound.")
         mux_audio(source, waveform, MP4_SAMPLING_RATE, path)
-    elif isinstance(clip.video, ZippedFile):
-        path.write_bytes(clip.video.read_bytes())
-    else:
+    elif isinstance(clip.video, Path):
         shutil.copyfile(clip.video, path)
+    else:
+        path.write_bytes(clip.video.read_bytes())
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -231,7 +238,9 @@ def _write_videofolder(
     _for_each(partial(_write_video, options.mp4), jobs, "clip", checks)
     for split, clips in splits.items():
         lines = [
-            json.dumps({"file_name": f"{clip.key}{target_suffix(clip, options.mp4)}"} | metadata_of(clip))
+            json.dumps(
+                {"file_name": f"{clip.key}{target_suffix(clip, options.mp4)}"} | metadata_of(clip), ensure_ascii=False
+            )
             for clip in clips
         ]
         write_text(output / split / "metadata.jsonl", "\n".join(lines) + "\n")
@@ -275,7 +284,8 @@ def _write_webdataset(
 
 
 def _write_shard(mp4: bool, job: tuple[Path, list[Clip]]) -> None:
-    """Write a tar file of `SPEAKER/NAME.SUFFIX` and `SPEAKER/NAME.json`, unless it is there."""
+    """Write a tar file of `SPEAKER/NAME.SUFFIX` and `SPEAKER/NAME.json`, unless it is there. Readers take the first
+    dot of a file's name for that of its suffix: other dots become `_` (the JSON has the name)."""
     path, clips = job
     if path.is_file():
         return
@@ -283,8 +293,9 @@ def _write_shard(mp4: bool, job: tuple[Path, list[Clip]]) -> None:
     with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
         for clip in clips:
             suffix = target_suffix(clip, mp4)
-            _add(tar, f"{clip.key}{suffix}", _video_bytes(clip, suffix, mp4))
-            _add(tar, f"{clip.key}.json", json.dumps(metadata_of(clip)).encode())
+            key = f"{clip.speaker}/{clip.name.replace('.', '_')}"
+            _add(tar, f"{key}{suffix}", _video_bytes(clip, suffix, mp4))
+            _add(tar, f"{key}.json", json.dumps(metadata_of(clip)).encode())
 
 
 def _video_bytes(clip: Clip, suffix: str, mp4: bool) -> bytes:
@@ -303,4 +314,4 @@ def _add(tar: tarfile.TarFile, name: str, contents: bytes) -> None:
     tar.addfile(member, BytesIO(contents))
 
 
-__all__ = ["FORMATS", "Export", "ExportError", "ExportOptions", "export_grid", "metadata_of"]
+__all__ = ["FORMATS", "Export", "ExportError", "ExportOptions", "export_corpus", "metadata_of"]

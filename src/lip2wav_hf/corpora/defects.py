@@ -1,0 +1,279 @@
+"""Clips of a corpus that cannot be used as they are: found, counted and reported."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar, Self
+
+import av
+from tqdm.auto import tqdm
+
+from ..audio import read_audio
+from ..files import read_json, write_json
+from ..machine import worker_processes
+from ..video import VideoPart, VideoReader
+from .clips import Clip, CorpusError
+
+
+MINIMUM_FRAMES = 25  # one second
+CHECKS = ("none", "fast", "full")
+POOL_CLIPS = 200  # from so many clips on, starting processes to check them pays
+
+KINDS = {
+    "missing_video": "listed, but there is no video file",
+    "no_transcript": "nobody wrote down what is said",
+    "corrupt_transcript": "the transcript cannot be read",
+    "corrupt_video": "the video cannot be decoded",
+    "short_video": "the video has too few frames",
+    "no_sound": "the video has no sound track",
+    "no_face": "no face is found in the video",
+    "unprepared": "no mouth crops or sound could be made of it",
+}
+"""What can be wrong with a clip of any corpus, and what it means."""
+
+HARMLESS = ("no_alignment",)
+"""Defects with which a clip is used all the same."""
+
+NO_CLIP = ("other_name",)
+"""Defects of files that are no clips."""
+
+
+@dataclass(frozen=True)
+class Defect:
+    """What is wrong with one clip.
+
+    Attributes:
+        clip (`str`): `speaker/name`, or the file where it is no clip.
+        kind (`str`): a key of the corpus's kinds, such as `KINDS`.
+        detail (`str`): what was found.
+    """
+
+    clip: str
+    kind: str
+    detail: str
+
+    @property
+    def used(self) -> bool:
+        """Whether the clip is used all the same."""
+        return self.kind in HARMLESS
+
+
+@dataclass
+class CorpusReport:
+    """What was looked at, and what is wrong with it.
+
+    Attributes:
+        checked (`int`): clips looked at.
+        defects (`list[Defect]`): in the order of finding.
+        missing_speakers (`list[str]`): speakers of the split scheme without any video.
+        check (`str`): how thoroughly: one of `CHECKS`.
+        notes (`list[str]`): what else is to be known, such as how the splits were made, a sentence each.
+    """
+
+    kinds: ClassVar[dict[str, str]] = KINDS
+
+    checked: int = 0
+    defects: list[Defect] = field(default_factory=list)
+    missing_speakers: list[str] = field(default_factory=list)
+    check: str = "fast"
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> int:
+        """Clips that are not used."""
+        return len({defect.clip for defect in self.defects if not defect.used and defect.kind not in NO_CLIP})
+
+    @property
+    def usable(self) -> int:
+        """Clips that are used."""
+        return self.checked - self.left_out
+
+    def counts(self) -> dict[str, int]:
+        """How many clips have each kind of defect, in the order of the kinds."""
+        counter = Counter(defect.kind for defect in self.defects)
+        return {kind: counter[kind] for kind in self.kinds if counter[kind]}
+
+    def merge(self, other: CorpusReport) -> None:
+        """Add what another report found."""
+        self.checked += other.checked
+        self.defects += other.defects
+
+    def summary(self, examples: int = 3) -> str:
+        """A few readable lines; `examples` clips of each kind are named."""
+        lines = [f"{self.checked} clips: {self.usable} usable, {self.left_out} left out."]
+        for kind, count in self.counts().items():
+            found = [defect for defect in self.defects if defect.kind == kind]
+            names = ", ".join(defect.clip for defect in found[:examples])
+            more = f" and {count - examples} more" if count > examples else ""
+            verdict = "used" if kind in HARMLESS else "left out"
+            lines.append(f"  {count} {kind} ({verdict}): {self.kinds[kind]}: {names}{more}")
+        if self.missing_speakers:
+            lines.append(f"  no videos of {', '.join(self.missing_speakers)}: the splits are smaller than published.")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the report as JSON."""
+        content = {"usable": self.usable, "left_out": self.left_out, "counts": self.counts()} | asdict(self)
+        if not self.notes:
+            del content["notes"]
+        write_json(path, content, indent=1)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read a report that [`~CorpusReport.save`] wrote.
+
+        Raises:
+            CorpusError: if the file cannot be read.
+        """
+        contents = read_json(path, CorpusError)
+        defects = [Defect(**defect) for defect in contents["defects"]]
+        notes = contents.get("notes", [])
+        return cls(contents["checked"], defects, contents["missing_speakers"], contents["check"], notes)
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """How clips are looked at.
+
+    Attributes:
+        check (`str`, *optional*, defaults to `"fast"`): `"none"` reads word times only; `"fast"` also opens the
+            video and counts the pictures in the container; `"full"` decodes pictures and sound.
+        minimum_frames (`int`, *optional*): pictures that a clip must have; by default what the corpus asks for: 70 of
+            GRID's 75, 25 of others.
+        num_workers (`int`, *optional*, defaults to 1): processes.
+        progress (`bool`, *optional*, defaults to `False`): show a progress bar.
+    """
+
+    check: str = "fast"
+    minimum_frames: int | None = None
+    num_workers: int = 1
+    progress: bool = False
+
+
+def count_frames(video: str | bytes | VideoPart, decode: bool = False) -> tuple[int, bool]:
+    """Pictures of a video, and whether it has a sound track.
+
+    Args:
+        video (`str`, `bytes` or [`VideoPart`]): a file's path or contents, or a part of it, whose pictures count at
+            25/s.
+        decode (`bool`, *optional*, defaults to `False`): decode every picture and sound, instead of counting the
+            pictures in the container, which finds what is cut off but not what is scrambled.
+
+    Raises:
+        CorpusError: if it cannot be opened, has no video track, or (with `decode`) a picture or sound is damaged.
+    """
+    if isinstance(video, VideoPart):
+        return _count_part(video, decode)
+    try:
+        with av.open(io.BytesIO(video) if isinstance(video, bytes) else video, "r") as container:
+            if not container.streams.video:
+                raise CorpusError("it has no video track.")
+            pictures, sound = container.streams.video[0], container.streams.audio[:1]
+            frames = 0
+            for packet in container.demux(pictures, *(sound if decode else ())):
+                if not decode:
+                    frames += packet.size > 0
+                    continue
+                for frame in packet.decode():
+                    frames += packet.stream is pictures
+                    if packet.stream is pictures and getattr(frame, "is_corrupt", False):
+                        raise CorpusError(f"picture {frames} is damaged.")
+            return frames, bool(sound)
+    except (av.FFmpegError, OSError) as error:
+        raise CorpusError(f"it cannot be {'decoded' if decode else 'opened'}: {error}.") from None
+
+
+def _count_part(part: VideoPart, decode: bool) -> tuple[int, bool]:
+    """As [`count_frames`]; a long video is opened, not read, however many parts it has."""
+    try:
+        if decode:
+            with VideoReader(part) as reader:
+                return sum(1 for _ in reader), read_audio(part) is not None
+        with VideoReader(part) as reader:
+            frames = reader.expected_frames
+            if frames is None:  # the container does not say how long it is
+                frames = sum(1 for _ in reader)
+            return frames, reader.has_sound
+    except ValueError as error:
+        raise CorpusError(f"it cannot be {'decoded' if decode else 'opened'}: {error}.") from None
+
+
+def check_video(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:
+    """What is wrong with the video of a clip; see [`CheckOptions`].
+
+    Raises:
+        CorpusError: if there is no such check.
+    """
+    if check not in CHECKS:
+        raise CorpusError(f"no check {check!r}; there are {', '.join(CHECKS)}.")
+    if check == "none":
+        return []
+    try:
+        frames, sound = count_frames(clip.source, check == "full")
+    except CorpusError as error:
+        return [Defect(clip.key, "corrupt_video", f"{clip.video}: {error}")]
+    if frames < minimum_frames:
+        found = f"{clip.video}: {frames} frames; {minimum_frames} are needed"
+        return [Defect(clip.key, "corrupt_video" if not frames else "short_video", found)]
+    if not sound and clip.audio is None:
+        return [Defect(clip.key, "no_sound", f"{clip.video}: no sound track")]
+    return []
+
+
+def check_clip(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:
+    """What is wrong with a clip of a corpus that has no rules of its own; as [`check_video`], and its transcript."""
+    if not clip.words:
+        return [Defect(clip.key, "no_transcript", f"{clip.video}: no transcript, or one without a word")]
+    return check_video(clip, check, minimum_frames)
+
+
+def check_clips(
+    clips: Iterable[Clip],
+    options: CheckOptions = CheckOptions(),
+    check: Callable[[Clip, str, int], list[Defect]] = check_clip,
+    report: CorpusReport | None = None,
+    minimum_frames: int = MINIMUM_FRAMES,
+) -> tuple[list[Clip], CorpusReport]:
+    """The usable ones of some clips, and a report on all.
+
+    Args:
+        clips (`Iterable[Clip]`): the clips.
+        options ([`CheckOptions`], *optional*): how.
+        check (`Callable`, *optional*): what looks at one clip; [`check_clip`] by default.
+        report ([`CorpusReport`], *optional*): an empty report of the corpus's kind.
+        minimum_frames (`int`, *optional*, defaults to 25): where the options name none.
+    """
+    clips, usable, report = list(clips), [], CorpusReport() if report is None else report
+    report.check = options.check
+    needed = minimum_frames if options.minimum_frames is None else options.minimum_frames
+    job = functools.partial(check, check=options.check, minimum_frames=needed)
+    workers = options.num_workers if len(clips) >= POOL_CLIPS else 1
+    hidden = not options.progress or None
+    bar = functools.partial(tqdm, desc="checking clips", total=len(clips), unit="clip", disable=hidden)
+    with worker_processes(workers, chunksize=20) as map_:
+        for clip, defects in zip(clips, bar(map_(job, clips)), strict=True):
+            report.checked += 1
+            report.defects += defects
+            if all(defect.used for defect in defects):
+                usable.append(clip)
+    return usable, report
+
+
+__all__ = [
+    "CHECKS",
+    "HARMLESS",
+    "KINDS",
+    "MINIMUM_FRAMES",
+    "CheckOptions",
+    "CorpusReport",
+    "Defect",
+    "check_clip",
+    "check_clips",
+    "check_video",
+    "count_frames",
+]

@@ -1,0 +1,179 @@
+"""Transcripts beside videos: plain text, LRS, WebVTT, SubRip, TextGrid and GRID's alignments, with their times."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .clips import CorpusError
+
+
+ALIGNMENT_RATE = 25_000  # of the times in .align files, in 1/s
+SILENCES = ("", "sil", "sp", "spn", "<eps>")
+
+_CUE_TIMES = re.compile(r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})")
+_QUOTED = r'"((?:[^"]|"")*)"'
+
+
+class TranscriptError(CorpusError):
+    """A transcript that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """
+    What is said from one time to another.
+
+    Attributes:
+        start (`float`), end (`float`): in seconds.
+        text (`str`): as it is written.
+    """
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """
+    What a file says about a video.
+
+    Attributes:
+        text (`str`): all of it, as it is written, on one line.
+        cues (`tuple[Cue, ...]`): sentences with their times, of subtitles; empty for other files.
+        words (`tuple[Cue, ...]`): words with their times, without silences; empty where there are none.
+    """
+
+    text: str
+    cues: tuple[Cue, ...] = ()
+    words: tuple[Cue, ...] = ()
+
+
+def read_transcript(path: str | os.PathLike) -> Transcript:
+    """
+    Read a transcript, by the suffix of its file: `.txt` (plain, or with the `Text:` line of LRS and its word times),
+    `.vtt`, `.srt`, `.TextGrid`, or `.align`.
+
+    Raises:
+        TranscriptError: if it cannot be read, or says nothing in that format.
+    """
+    path = Path(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise TranscriptError(f"{path}: transcripts of this kind are not read. There are {', '.join(READERS)}.")
+    text = _read_text(path)
+    try:
+        return reader(text)
+    except (ValueError, IndexError) as error:
+        raise TranscriptError(f"{path}: it is no {path.suffix} transcript ({error}).") from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TranscriptError(f"{path}: it cannot be read ({error.strerror or error}).") from error
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise TranscriptError(f"{path}: it is not UTF-8 text ({error.reason}). Save it as UTF-8.") from error
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _read_plain(text: str) -> Transcript:
+    lines = text.splitlines()
+    sentence = next((line.partition(":")[2] for line in lines if re.match(r"\s*Text\s*:", line)), None)
+    if sentence is None:
+        return Transcript(_one_line(text))
+    words = []
+    table = next((number for number, line in enumerate(lines) if line.split()[:3] == ["WORD", "START", "END"]), None)
+    for line in lines[table + 1 :] if table is not None else ():
+        if fields := line.split():
+            words.append(Cue(float(fields[1]), float(fields[2]), fields[0]))
+    return Transcript(_one_line(sentence), words=tuple(words))
+
+
+def _seconds(stamp: str) -> float:
+    *rest, seconds = stamp.replace(",", ".").split(":")
+    minutes = 0
+    for part in rest:
+        minutes = 60 * minutes + int(part)
+    return 60 * minutes + float(seconds)
+
+
+def _read_subtitles(text: str) -> Transcript:
+    cues = []
+    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
+        times = _CUE_TIMES.search(block)
+        if times is None:
+            continue
+        spoken = block[times.end() :].partition("\n")[2]
+        spoken = _one_line(html.unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", spoken)))
+        start, end = map(_seconds, times.groups())
+        if end <= start:
+            raise ValueError(f"a cue ends at {times[2]}, not after its beginning at {times[1]}")
+        if spoken:
+            cues.append(Cue(start, end, spoken))
+    if not cues:
+        raise ValueError("there is no cue with a time, such as 00:00:01.000 --> 00:00:02.500")
+    return Transcript(" ".join(cue.text for cue in cues), tuple(cues))
+
+
+def _read_textgrid(text: str) -> Transcript:
+    """Praat's long and short text formats; the tier of words is the one named so, or else the first of intervals."""
+    values = re.findall(rf'{_QUOTED}|(?<![\w"])(-?\d+(?:\.\d+)?)(?![\w"\]])', re.sub(r"\[\d+\]:?", "", text))
+    flat = [quoted.replace('""', '"') if quoted or not number else float(number) for quoted, number in values]
+    tiers: dict[str, list[Cue]] = {}
+    position = 0
+    while position < len(flat):
+        if flat[position] != "IntervalTier":
+            position += 1
+            continue
+        name, count = str(flat[position + 1]), int(float(flat[position + 4]))
+        entries = flat[position + 5 : position + 5 + 3 * count]
+        if len(entries) < 3 * count:
+            raise ValueError(f"the tier {name!r} breaks off after {len(entries) // 3} of {count} intervals")
+        tiers.setdefault(name, []).extend(
+            Cue(float(start), float(end), _one_line(str(label)))
+            for start, end, label in zip(entries[::3], entries[1::3], entries[2::3], strict=True)
+        )
+        position += 5 + 3 * count
+    if not tiers:
+        raise ValueError("there is no tier of intervals")
+    chosen = next((name for name in tiers if name.strip().lower() in ("words", "word", "ort", "orthography")), None)
+    words = tuple(cue for cue in tiers[chosen or next(iter(tiers))] if cue.text.lower() not in SILENCES)
+    return Transcript(" ".join(cue.text for cue in words), words=words)
+
+
+def _read_align(text: str) -> Transcript:
+    entries = [line.split() for line in text.splitlines() if line.strip()]
+    words = tuple(
+        Cue(int(start) / ALIGNMENT_RATE, int(end) / ALIGNMENT_RATE, word)
+        for start, end, word in entries
+        if word.lower() not in SILENCES
+    )
+    if not words:
+        raise ValueError("there is no line of start, end and word")
+    return Transcript(" ".join(cue.text for cue in words), words=words)
+
+
+READERS: dict[str, Callable[[str], Transcript]] = {
+    ".textgrid": _read_textgrid,
+    ".align": _read_align,
+    ".vtt": _read_subtitles,
+    ".srt": _read_subtitles,
+    ".txt": _read_plain,
+}
+"""Suffix -> reader; the first that is there beside a video is read, so those with times come first."""
+
+
+__all__ = ["READERS", "Cue", "Transcript", "TranscriptError", "read_transcript"]

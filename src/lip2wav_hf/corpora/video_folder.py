@@ -1,0 +1,368 @@
+"""A folder of videos with what is said in them: `datasets`' VideoFolder form, or transcripts beside the videos."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..files import read_json
+from .clips import VIDEO_SUFFIXES, Clip, Selection, Splits, TimedWord
+from .columns import (
+    SPEAKER_COLUMNS,
+    SPLIT_NAMES,
+    TEXT_COLUMNS,
+    VideoFolderError,
+    first_text,
+    part_start,
+    read_time,
+    safe_name,
+    times_within,
+    word_times,
+)
+from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips
+from .made_splits import MadeSplits, make_splits
+from .normalization import TextNormalizer
+from .transcripts import READERS, TranscriptError, read_transcript
+
+
+METADATA = ("metadata.csv", "metadata.jsonl")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What the metadata, or the files, say of one clip; `words` are of the whole video."""
+
+    video: Path
+    text: str | None = None
+    speaker: str | None = None
+    split: str | None = None
+    start: float | None = None
+    end: float | None = None
+    words: tuple[TimedWord, ...] = ()
+
+    @property
+    def is_part(self) -> bool:
+        return self.start is not None or self.end is not None
+
+
+class VideoFolder:
+    """
+    The reader of a folder of videos.
+
+    With `metadata.csv` or `metadata.jsonl`, at the top or in the folders of the splits, each row is a clip:
+    `file_name` (relative to it), `transcription`, and *optional* `speaker`, `split`, `start` and `end` (in seconds, of
+    a part of the video), and `words` (of JSON lines: a list of `{"word", "start", "end"}`). Without metadata, each
+    video is a clip whose transcript lies beside it (see `transcripts`); with a file of subtitles, each of them is one.
+    A speaker that nobody names is the folder that the video lies in. A part begins with a frame: its start is rounded
+    to 1/25 s.
+
+    Args:
+        folder (`str` or `os.PathLike`): the folder.
+        normalizer ([`TextNormalizer`], *optional*): what makes words of the transcripts.
+        seed (`int`, *optional*, defaults to 0): of the splits that are made where none are given.
+    """
+
+    name = "videos"
+    minimum_frames = MINIMUM_FRAMES
+
+    def __init__(self, folder: str | os.PathLike, normalizer: TextNormalizer | None = None, seed: int = 0) -> None:
+        self.path = Path(folder)
+        self.normalizer, self.seed = normalizer or TextNormalizer(), seed
+        self._clips: list[Clip] | None = None
+        self._made: MadeSplits | None = None
+        self.defects: list[Defect] = []
+
+    @classmethod
+    def objection(cls, folder: Path) -> str | None:
+        """Why an existing folder is none of videos with transcripts, one sentence; `None` if it is."""
+        if metadata_files(folder):
+            return None
+        videos = list(_videos(folder))
+        if not videos:
+            return f"there is no video in it ({', '.join(VIDEO_SUFFIXES)})."
+        if not any(_transcript_beside(video) for video in videos):
+            return (
+                f"there is no {METADATA[0]} in it, and no transcript beside any of its {len(videos)} video(s), such as"
+                f" {videos[0].with_suffix('.txt').name} beside {videos[0].name}."
+            )
+        return None
+
+    @property
+    def clips(self) -> list[Clip]:
+        """All clips in order of their files, read once; what is listed but cannot be read goes to `defects`.
+
+        Raises:
+            VideoFolderError: if the metadata cannot be used, or list a clip twice.
+        """
+        if self._clips is None:
+            metadata = metadata_files(self.path)
+            rows = list(
+                (row for file in metadata for row in self._of_metadata(file)) if metadata else self._of_files()
+            )
+            clips = [self._clip(row, whole_path=False) for row in rows]
+            counts = Counter(clip.key for clip in clips)
+            self._clips = [
+                self._clip(row, whole_path=True) if counts[clip.key] > 1 else clip
+                for row, clip in zip(rows, clips, strict=True)
+            ]
+            repeated = [key for key, count in Counter(clip.key for clip in self._clips).items() if count > 1]
+            if repeated:
+                raise VideoFolderError(f"{self.path}: {len(repeated)} clips are there twice, e.g. {repeated[0]}.")
+        return self._clips
+
+    def _of_metadata(self, file: Path) -> Iterator[_Row]:
+        split = SPLIT_NAMES.get(file.parent.name.lower()) if file.parent != self.path else None
+        for number, row in _rows(file):
+            place = f"{file}, line {number}"
+            name = row.get("file_name")
+            if not isinstance(name, str) or not name.strip():
+                raise VideoFolderError(f"{place}: there is no file_name. Name a video, relative to {file.parent}.")
+            name = name.strip()
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise VideoFolderError(f"{place}: {name} is not inside {file.parent}. Use a path relative to it.")
+            video = file.parent / name
+            if not video.is_file():
+                self.defects.append(Defect(str(video.relative_to(self.path)), "missing_video", f"{place}: {name}"))
+                continue
+            start, end = read_time(row, "start", place), read_time(row, "end", place)
+            if end is not None and end <= (start or 0.0):
+                raise VideoFolderError(f"{place}: it ends at {end} s, not after its start at {start or 0.0} s.")
+            own = (first_text(row, ("split",)) or "").lower()
+            yield _Row(
+                video,
+                first_text(row, TEXT_COLUMNS),
+                first_text(row, SPEAKER_COLUMNS),
+                SPLIT_NAMES.get(own, own) or split,
+                start,
+                end,
+                word_times(row.get("words"), place),
+            )
+
+    def _of_files(self) -> Iterator[_Row]:
+        for video in _videos(self.path):
+            inside = video.relative_to(self.path)
+            split = next(
+                (SPLIT_NAMES[part.lower()] for part in inside.parts[:-1] if part.lower() in SPLIT_NAMES), None
+            )
+            source = _transcript_beside(video)
+            if source is None:
+                self.defects.append(Defect(str(inside), "no_transcript", f"{video}: there is no transcript beside it"))
+                continue
+            try:
+                transcript = read_transcript(source)
+            except TranscriptError as error:
+                self.defects.append(Defect(str(inside), "corrupt_transcript", str(error)))
+                continue
+            for cue in transcript.cues:
+                yield _Row(video, cue.text, None, split, cue.start, cue.end)
+            if not transcript.cues:
+                words = tuple((word.start, word.end, word.text) for word in transcript.words)
+                yield _Row(video, transcript.text, None, split, words=words)
+
+    def _clip(self, row: _Row, whole_path: bool) -> Clip:
+        """The clip of a row. Its name is that of the file with the folders around it, but for those of the split and
+        of the speaker; with all of them where two clips would else have one name."""
+        parts = list(row.video.relative_to(self.path).with_suffix("").parts)
+        inner = [piece for piece in parts[:-1] if piece.lower() not in SPLIT_NAMES]
+        speaker = row.speaker or (inner[0] if inner else self.path.resolve().name)
+        name = "-".join(parts if whole_path else [*(piece for piece in inner if piece != speaker), parts[-1]])
+        start = part_start(row.start)
+        if row.is_part:
+            name += f"@{row.start or 0.0:.2f}"
+        times = times_within(row.words, start, row.end, self.normalizer)
+        words = None if row.text is None else self.normalizer(row.text).words
+        if words is None and times:
+            words = tuple(word for _, _, word in times)
+        clip = Clip(
+            speaker=safe_name(speaker),
+            name=safe_name(name),
+            video=row.video,
+            words=words,
+            text=row.text,
+            times=times if times and tuple(word for _, _, word in times) == words else None,
+            start=start,
+            end=row.end,
+            split=row.split,
+        )
+        return replace(clip, version=_version(clip))
+
+    def made_splits(self, selection: Selection = Selection()) -> MadeSplits | None:
+        """The splits of [`make_splits`], where neither a file, nor the metadata or the folders' names give any. They
+        are those of the whole folder, also where a selection names speakers."""
+        given = selection.splits_file is not None or (self.path / "splits.json").is_file()
+        if given or any(clip.split for clip in self.clips):
+            return None
+        if self._made is None:
+            self._made = make_splits(self.clips, self.seed)
+        return self._made
+
+    def read_splits(self, selection: Selection = Selection()) -> Splits:
+        """
+        Names of the clips of each split: those that the metadata, a `splits.json` or the folders' names give, or else
+        splits made with [`make_splits`].
+
+        Raises:
+            VideoFolderError: if the split scheme is one of GRID, the file cannot be read, or a speaker is missing.
+        """
+        if selection.scheme != "custom":
+            raise VideoFolderError(
+                f"{self.path}: the split scheme {selection.scheme!r} is one of GRID, which this folder does not hold."
+                " Leave it out, or give a splits file."
+            )
+        made = self.made_splits(selection)
+        if made is not None:
+            splits = made.splits
+        elif selection.splits_file is not None or (self.path / "splits.json").is_file():
+            splits = read_splits_file(Path(selection.splits_file or self.path / "splits.json"))
+        else:
+            splits = {}
+            for clip in self.clips:
+                splits.setdefault(clip.split or "train", {}).setdefault(clip.speaker, []).append(clip.name)
+        return self._of_speakers(splits, selection.speakers)
+
+    def _of_speakers(self, splits: Splits, speakers: tuple[str, ...] | None) -> Splits:
+        known = {speaker for chosen in splits.values() for speaker in chosen}
+        missing = sorted(set(speakers or ()) - known)
+        if missing:
+            raise VideoFolderError(
+                f"{self.path}: there is no speaker {', '.join(missing)}. There are {', '.join(sorted(known))}."
+            )
+        chosen = {
+            split: {speaker: names for speaker, names in own.items() if not speakers or speaker in speakers}
+            for split, own in splits.items()
+        }
+        return {split: own for split, own in chosen.items() if own}
+
+    def find_clips(self, selection: Selection = Selection()) -> tuple[dict[str, list[Clip]], CorpusReport]:
+        """Clips of every split, and a report on what is listed but absent or unreadable, and on splits that were made.
+
+        Raises:
+            VideoFolderError: as [`read_splits`], and if there is no clip at all.
+        """
+        by_key = {clip.key: clip for clip in self.clips}
+        found: dict[str, list[Clip]] = {}
+        absent: dict[str, Defect] = {}
+        for split, speakers in self.read_splits(selection).items():
+            found[split] = []
+            for key in (f"{speaker}/{name}" for speaker, names in speakers.items() for name in names):
+                if key in by_key:
+                    found[split].append(replace(by_key[key], split=split))
+                else:
+                    absent[key] = Defect(key, "missing_video", f"{self.path}: the split {split!r} lists {key}")
+        defects = [*self.defects, *absent.values()]
+        report = CorpusReport(len({defect.clip for defect in defects}), defects, notes=self._notes(selection))
+        if not any(found.values()):
+            raise VideoFolderError(f"{self.path}: no clip can be used. {report.summary()}")
+        return found, report
+
+    def _notes(self, selection: Selection) -> list[str]:
+        made = self.made_splits(selection)
+        if made is not None:
+            return [made.describe()]
+        unsplit = sum(clip.split is None for clip in self.clips)
+        given = selection.splits_file is None and not (self.path / "splits.json").is_file()
+        return [f"{unsplit} clip(s) without a split are in train."] if unsplit and given else []
+
+    def check_clips(
+        self, clips: Iterable[Clip], options: CheckOptions = CheckOptions()
+    ) -> tuple[list[Clip], CorpusReport]:
+        """The usable ones of some clips, and a report on all, as [`check_clips`]."""
+        return check_clips(clips, options)
+
+    def load_split(self, split: str, selection: Selection = Selection(), zipped: bool = False) -> list[Clip]:
+        """Clips of one split, by speaker in the order of the files."""
+        splits = self.read_splits(selection)
+        if split not in splits:
+            raise VideoFolderError(f"{self.path}: there is no split {split!r}. There are {', '.join(splits)}.")
+        by_key = {clip.key: clip for clip in self.clips}
+        clips = []
+        for key in (f"{speaker}/{name}" for speaker, names in splits[split].items() for name in names):
+            if key not in by_key:
+                raise VideoFolderError(f"{self.path}: the split {split!r} lists {key}, which is missing.")
+            clips.append(replace(by_key[key], split=split))
+        return clips
+
+
+def read_splits_file(path: Path) -> Splits:
+    """The splits of a JSON file.
+
+    Raises:
+        VideoFolderError: if it cannot be read, or holds something else.
+    """
+    splits = read_json(path, VideoFolderError)
+    if not isinstance(splits, dict) or not all(
+        isinstance(chosen, dict) and all(isinstance(names, list) for names in chosen.values())
+        for chosen in splits.values()
+    ):
+        raise VideoFolderError(f'{path}: expected {{"train": {{"ann": ["clip1", …]}}, "validation": …}}.')
+    return splits
+
+
+def _version(clip: Clip) -> str:
+    status = Path(str(clip.video)).stat()
+    facts = (status.st_size, status.st_mtime_ns, clip.start, clip.end, clip.words, clip.times)
+    return hashlib.sha256(f"{Path(str(clip.video)).resolve()}|{facts!r}".encode()).hexdigest()[:12]
+
+
+def metadata_files(folder: Path) -> list[Path]:
+    """`metadata.csv` or `.jsonl` at the top of a folder, and in its folders of splits."""
+    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir() and path.name.lower() in SPLIT_NAMES)]
+    return [
+        next(file for name in METADATA if (file := place / name).is_file())
+        for place in places
+        if any((place / name).is_file() for name in METADATA)
+    ]
+
+
+def _videos(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not hidden:
+            yield path
+
+
+def _transcript_beside(video: Path) -> Path | None:
+    for suffix in READERS:
+        for written in {suffix, suffix.upper(), ".TextGrid" if suffix == ".textgrid" else suffix}:
+            if (file := video.with_suffix(written)).is_file():
+                return file
+    return None
+
+
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number of the line, and what it says, of each row."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise VideoFolderError(f"{file}: it cannot be read as UTF-8 text ({error}).") from error
+    if file.suffix == ".csv":
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        if "file_name" not in (reader.fieldnames or ()):
+            raise VideoFolderError(
+                f"{file}: its first line must name the columns, file_name among them; it is"
+                f" {', '.join(reader.fieldnames or ()) or 'empty'}."
+            )
+        for row in reader:
+            yield reader.line_num, row
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise VideoFolderError(f"{file}, line {number}: it is not JSON ({error}).") from error
+        if not isinstance(row, dict):
+            raise VideoFolderError(f"{file}, line {number}: it is no JSON object.")
+        yield number, row
+
+
+__all__ = ["VideoFolder", "VideoFolderError", "metadata_files"]

@@ -1,0 +1,128 @@
+"""`load_clips`: of folders, and of datasets of the Hub."""
+
+import pickle
+
+import pytest
+
+import lip2wav_hf
+from greek_corpus import SENTENCES, write_greek_corpus
+from lip2wav_hf import VideoReader, load_clips, read_audio
+from lip2wav_hf.corpora.clips import CorpusError, StoredVideo
+from little_grid import write_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, talking_video):
+    return write_greek_corpus(tmp_path_factory.mktemp("greek"), talking_video, faults=False)
+
+
+@pytest.fixture(scope="module")
+def table(corpus, tmp_path_factory, talking_video):
+    """A dataset whose videos lie in the table, as one on the Hub: parquet files of two splits."""
+    datasets = pytest.importorskip("datasets")
+    folder = tmp_path_factory.mktemp("hub") / "own"
+    (folder / "data").mkdir(parents=True)
+    for split, speakers in (("train", ("ann", "ben")), ("test", ("cleo",))):
+        rows = [
+            {
+                "video": {"bytes": talking_video.read_bytes(), "path": f"{number}.mp4"},
+                "transcription": sentence,
+                "speaker": speaker,
+                "start": 0.6 if number == 3 else None,
+                "end": 2.2 if number == 3 else None,
+            }
+            for speaker in speakers
+            for number, sentence in enumerate(SENTENCES)
+        ]
+        features = {name: datasets.Value("string") for name in ("transcription", "speaker")}
+        features |= {name: datasets.Value("float64") for name in ("start", "end")}
+        made = datasets.Dataset.from_list(
+            rows, features=datasets.Features(features | {"video": datasets.Video(decode=False)})
+        )
+        made.to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
+    return folder
+
+
+def test_it_is_a_public_name():
+    assert lip2wav_hf.load_clips is load_clips and "load_clips" in lip2wav_hf.__all__
+
+
+def test_folders_of_any_corpus(corpus, tmp_path, talking_video):
+    clips = load_clips(corpus)
+    assert set(clips) == {"train", "validation", "test"} and sum(map(len, clips.values())) == 12
+    assert load_clips(corpus, "test") == clips["test"]
+    assert [clip.split for clip in load_clips(corpus, "test")] == ["test"]
+    streamed = load_clips(corpus, streaming=True)
+    assert next(streamed) == clips["train"][0] and sum(1 for _ in streamed) == 11
+    of_one = load_clips(corpus, speakers=["ben"])
+    assert {clip.speaker for own in of_one.values() for clip in own} == {"ben"}
+    assert {clip.key for own in of_one.values() for clip in own} < {clip.key for own in clips.values() for clip in own}
+    grid = load_clips(write_corpus(tmp_path / "grid", talking_video), "train")
+    assert [clip.words[0] for clip in grid] == ["bin", "lay", "place"] and grid[0].timed_words()
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_dataset_with_videos_in_it(table, tmp_path, streaming, talking_video):
+    options = {} if streaming else {"cache_dir": str(tmp_path)}
+    clips = load_clips(str(table), "train", streaming=streaming, **options)
+    clips = list(clips) if streaming else clips
+    assert [clip.key for clip in clips][:5] == ["ann/0", "ann/1", "ann/2", "ann/3@0.60", "ben/0"]
+    assert clips[0].text == SENTENCES[0] and clips[0].words == ("γεια", "σου", "μαρία") and clips[0].split == "train"
+    assert isinstance(clips[0].video, StoredVideo) and clips[0].source == talking_video.read_bytes()
+    assert (clips[0].video.content is None) != streaming  # a table on disk is read again when it is needed
+    part = pickle.loads(pickle.dumps(clips[3]))  # as worker processes get it
+    assert sum(1 for _ in VideoReader(part.source)) == 40 and len(read_audio(part.source)) == 25_600
+    assert len({clip.version for clip in clips}) == 8
+
+
+def test_a_dataset_goes_into_the_cache(table, tmp_path):
+    from lip2wav_hf import Lip2WavFeatureExtractor
+    from lip2wav_hf.training.clips import prepare_clips
+
+    clips = load_clips(str(table), "test", cache_dir=str(tmp_path / "hf"))[2:]
+    prepared = prepare_clips(clips, Lip2WavFeatureExtractor(), tmp_path / "cache", num_workers=1, progress=False)
+    assert len(prepared.clips) == 2 and not prepared.problems
+
+
+def test_all_splits_of_a_dataset(table, tmp_path):
+    clips = load_clips(str(table), speakers=["cleo"], cache_dir=str(tmp_path))
+    assert {split: len(own) for split, own in clips.items()} == {"train": 0, "test": 4}
+    streamed = load_clips(str(table), streaming=True)
+    assert [clip.split for clip in streamed] == ["train"] * 8 + ["test"] * 4
+
+
+def test_a_dataset_of_the_hub_is_asked_for_by_name(table, monkeypatch, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    asked, load = [], datasets.load_dataset
+
+    def answer(name, **options):
+        asked.append((name, options["split"], options.pop("revision")))
+        return load(str(table), cache_dir=str(tmp_path), **options)
+
+    monkeypatch.setattr(datasets, "load_dataset", answer)
+    clips = load_clips("me/own", "test", revision="v1")
+    assert len(clips) == 4 and asked == [("me/own", "test", "v1")]
+
+
+def test_what_cannot_be_loaded(table, tmp_path, corpus):
+    with pytest.raises(CorpusError, match="no such folder"):
+        load_clips(tmp_path / "nowhere")
+    with pytest.raises(CorpusError, match="there is no split 'dev'. There are train"):
+        load_clips(corpus, "dev")
+    with pytest.raises(CorpusError, match="there is no speaker zoe"):
+        load_clips(corpus, speakers=["zoe"])
+    with pytest.raises(CorpusError, match="no dataset of that name can be loaded"):
+        load_clips(str(table), "dev", cache_dir=str(tmp_path))
+    datasets = pytest.importorskip("datasets")
+    (tmp_path / "text").mkdir()
+    datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(str(tmp_path / "text" / "train.parquet"))
+    with pytest.raises(CorpusError, match="it has no columns of videos.*Its columns are text"):
+        load_clips(tmp_path / "text", cache_dir=str(tmp_path / "cache"))
+
+
+def test_a_stored_video_without_contents_says_so():
+    with pytest.raises(CorpusError, match="holds no video in row 0"):
+        StoredVideo("a.mp4").read_bytes()
+    with pytest.raises(CorpusError, match="cannot be fetched"):
+        StoredVideo("a.mp4", location="file:///nowhere/a.mp4").read_bytes()
+    assert StoredVideo("a.mp4", content=b"x").read_bytes() == b"x"

@@ -1,0 +1,220 @@
+"""A folder of videos as a corpus: metadata, transcripts beside the videos, splits given and made."""
+
+import json
+
+import pytest
+
+from lip2wav_hf.corpora.clips import CorpusError, Selection
+from lip2wav_hf.corpora.registry import load_split, open_corpus
+from lip2wav_hf.corpora.video_folder import VideoFolder, VideoFolderError
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+def write_metadata(folder, rows, name="metadata.csv"):
+    lines = rows if isinstance(rows[0], str) else [json.dumps(row) for row in rows]
+    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def clips_of(folder):
+    return {clip.key: clip for clip in VideoFolder(folder).clips}
+
+
+def test_metadata_csv(tmp_path):
+    touch(tmp_path, "a.mp4", "in/b.webm")
+    write_metadata(
+        tmp_path,
+        [
+            "file_name,transcription,speaker,split,start,end",
+            'a.mp4,"Hello, you",ann,train,,',
+            "in/b.webm,Bye!,bob,dev,1.5,3",
+        ],
+    )
+    clips = clips_of(tmp_path)
+    assert list(clips) == ["ann/a", "bob/in-b@1.50"]
+    first, second = clips.values()
+    assert (first.words, first.text, first.start, first.end, first.split) == (
+        ("hello", "you"),
+        "Hello, you",
+        0.0,
+        None,
+        "train",
+    )
+    assert (second.words, second.start, second.end, second.split) == (("bye",), 1.52, 3.0, "validation")
+    assert load_split(tmp_path, "validation") == [second]
+
+
+def test_metadata_jsonl_in_the_folders_of_the_splits(tmp_path):
+    touch(tmp_path, "train/x.mp4", "test/y.mp4")
+    write_metadata(tmp_path / "train", [{"file_name": "x.mp4", "text": "ja"}], "metadata.jsonl")
+    write_metadata(tmp_path / "test", [{"file_name": "y.mp4", "sentence": "nein", "speaker_id": 7}], "metadata.jsonl")
+    splits = VideoFolder(tmp_path).read_splits()
+    assert splits == {"train": {tmp_path.name: ["x"]}, "test": {"7": ["y"]}}
+    assert [clip.words for clip in load_split(tmp_path, "test")] == [("nein",)]
+
+
+def test_transcripts_beside_the_videos(tmp_path):
+    touch(tmp_path, "ann/one.mp4", "ann/two.mkv", "bob/three.mov", "bob/untold.mp4", ".hidden/four.mp4")
+    (tmp_path / "ann/one.txt").write_text("One, two")
+    (tmp_path / "ann/two.align").write_text("0 5000 sil\n5000 10000 bin\n10000 20000 blue\n")
+    (tmp_path / "bob/three.srt").write_text(
+        "1\n00:00:01,000 --> 00:00:02,500\nHello\n\n2\n00:00:03,000 --> 00:00:04,000\nbye\n"
+    )
+    folder = VideoFolder(tmp_path)
+    clips = {clip.key: clip for clip in folder.clips}
+    assert list(clips) == ["ann/one", "ann/two", "bob/three@1.00", "bob/three@3.00"]
+    assert clips["ann/one"].words == ("one", "two") and clips["ann/one"].timed_words() is None
+    assert clips["ann/two"].timed_words() == [(0.2, 0.4, "bin"), (0.4, 0.8, "blue")]
+    assert (clips["bob/three@3.00"].start, clips["bob/three@3.00"].end) == (3.0, 4.0)
+    assert [(defect.clip, defect.kind) for defect in folder.defects] == [("bob/untold.mp4", "no_transcript")]
+
+
+def test_splits_are_made_the_same_everywhere_and_by_what_suits(tmp_path):
+    rows = ["file_name,transcription,speaker"]
+    for speaker in range(20):
+        for sentence in range(3):
+            touch(tmp_path, f"{speaker}-{sentence}.mp4")
+            rows.append(f"{speaker}-{sentence}.mp4,sentence {sentence},p{speaker}")
+    write_metadata(tmp_path, rows)
+    splits = VideoFolder(tmp_path).read_splits()
+    assert {split: len(speakers) for split, speakers in splits.items()} == {"train": 16, "validation": 2, "test": 2}
+    assert splits == VideoFolder(tmp_path).read_splits() != VideoFolder(tmp_path, seed=1).read_splits()
+    one = VideoFolder(tmp_path).read_splits(Selection(speakers=("p3",)))
+    assert sorted(name for speakers in one.values() for name in speakers["p3"]) == ["3-0", "3-1", "3-2"]
+
+
+def test_repeated_sentences_stay_together_where_sentences_are_held_back(tmp_path):
+    rows = ["file_name,transcription"]
+    for number in range(40):
+        touch(tmp_path, f"{number}.mp4")
+        rows.append(f"{number}.mp4,say {number // 2 if number < 10 else number}")
+    write_metadata(tmp_path, rows)
+    folder = VideoFolder(tmp_path)
+    said = {split: {clip.words for clip in folder.load_split(split)} for split in folder.read_splits()}
+    assert set(said) == {"train", "validation", "test"}
+    assert not said["train"] & said["validation"] and not said["train"] & said["test"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["name,transcription", "a.mp4,x"], "file_name among them"),
+        (["file_name,transcription", ",x"], "line 2: there is no file_name"),
+        (["file_name,transcription,start", "a.mp4,x,soon"], "start is 'soon'"),
+        (["file_name,transcription,start,end", "a.mp4,x,2,1"], "not after its start"),
+        (["file_name,transcription", "../a.mp4,x"], "not inside"),
+        (["file_name,transcription", "a.mp4,x", "a.mp4,y"], "there twice"),
+    ],
+)
+def test_faulty_metadata_say_where(tmp_path, rows, message):
+    touch(tmp_path, "a.mp4")
+    write_metadata(tmp_path, rows)
+    with pytest.raises(VideoFolderError, match=message):
+        list(VideoFolder(tmp_path).clips)
+
+
+def test_absent_videos_are_counted(tmp_path):
+    touch(tmp_path, "a.mp4")
+    write_metadata(tmp_path, ["file_name,transcription", "a.mp4,x", "gone.mp4,y"])
+    folder = VideoFolder(tmp_path)
+    assert len(folder.clips) == 1
+    (defect,) = folder.defects
+    assert (defect.clip, defect.kind) == ("gone.mp4", "missing_video") and "line 3: gone.mp4" in defect.detail
+
+
+def test_what_is_no_such_folder_says_why(tmp_path):
+    with pytest.raises(CorpusError, match="there is no video in it"):
+        open_corpus(tmp_path)
+    touch(tmp_path, "a.mp4")
+    with pytest.raises(CorpusError, match="no transcript beside.*a.txt beside a.mp4"):
+        open_corpus(tmp_path)
+    with pytest.raises(VideoFolderError, match="no split 'validation'. There are train"):
+        write_metadata(tmp_path, ["file_name,transcription", "a.mp4,x"])
+        load_split(tmp_path, "validation")
+    with pytest.raises(VideoFolderError, match="no speaker zoe"):
+        load_split(tmp_path, "train", speakers=["zoe"])
+
+
+def test_a_real_corpus_of_many_people(grid_dir):
+    folder = grid_dir.parent / "crema-d"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: there is no folder {folder}")
+    corpus = open_corpus(folder)
+    assert corpus.name == "videos"
+    splits = corpus.read_splits()
+    people = {split: set(speakers) for split, speakers in splits.items()}
+    assert sum(map(len, people.values())) == 62 and not people["train"] & people["validation"]
+    clips = [clip for split in splits for clip in corpus.load_split(split)]
+    assert len(clips) == 98 and len({clip.words for clip in clips}) == 12
+
+
+def test_one_broken_transcript_is_counted_and_stops_nothing(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "a.vtt").write_text("no cue at all")
+    (tmp_path / "b.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nHello\n")
+    folder = VideoFolder(tmp_path)
+    (clip,) = folder.clips
+    assert (clip.start, clip.end) == (1.0, 2.5)  # also of a single subtitle
+    found, report = folder.find_clips()
+    assert report.counts() == {"corrupt_transcript": 1} and found["train"] == [clip]
+
+
+def test_fields_with_line_breaks(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    write_metadata(tmp_path, ["file_name,transcription", 'a.mp4,"two\nlines"', "b.mp4,next\u2028line"])
+    assert [clip.words for clip in VideoFolder(tmp_path).clips] == [("two", "lines"), ("next", "line")]
+    write_metadata(tmp_path, [{"file_name": "a.mp4", "text": "next\u2028line"}], "metadata.jsonl")
+    (tmp_path / "metadata.csv").unlink()
+    assert [clip.words for clip in VideoFolder(tmp_path).clips] == [("next", "line")]
+
+
+def test_names_of_one_speaker_that_would_be_the_same(tmp_path):
+    touch(tmp_path, "train/x.mp4", "test/x.mp4", "train/y.mp4")
+    for split, names in (("train", "xy"), ("test", "x")):
+        rows = [f"{name}.mp4,{split} {name},ann" for name in names]
+        write_metadata(tmp_path / split, ["file_name,transcription,speaker", *rows])
+    assert VideoFolder(tmp_path).read_splits() == {"test": {"ann": ["test-x"]}, "train": {"ann": ["train-x", "y"]}}
+
+
+def test_word_times_are_cut_and_shifted_with_the_part(tmp_path):
+    touch(tmp_path, "a.mp4")
+    words = [{"word": w, "start": s, "end": e} for w, s, e in (("one", 0.2, 0.9), ("Two,", 0.9, 1.5), ("3", 2.5, 3.5))]
+    row = {"file_name": "a.mp4", "transcription": "Two, 3", "start": 1.0, "end": 3.2, "words": words}
+    write_metadata(tmp_path, [row], "metadata.jsonl")
+    (clip,) = VideoFolder(tmp_path).clips
+    assert clip.words == ("two", "3")
+    assert clip.timed_words() == [(0.0, pytest.approx(0.5), "two"), (1.5, pytest.approx(2.2), "3")]
+
+
+def test_made_splits_do_not_depend_on_who_is_asked_for(tmp_path):
+    rows = ["file_name,transcription,speaker"]
+    for number in range(30):
+        touch(tmp_path, f"{number}.mp4")
+        rows.append(f"{number}.mp4,say {number % 3},p{number % 15}")
+    write_metadata(tmp_path, rows)
+    folder = VideoFolder(tmp_path)
+    splits = folder.read_splits()
+    for speaker in splits["test"]:
+        assert folder.read_splits(Selection(speakers=(speaker,))) == {"test": {speaker: splits["test"][speaker]}}
+    assert folder.made_splits().describe() == "split by speaker: train 11, validation 2, test 2, seed 0"
+
+
+def test_metadata_win_over_names_that_happen_to_be_sentences(tmp_path):
+    touch(tmp_path, "s1/bbaf2n.mp4")
+    assert open_corpus(tmp_path).name == "grid"
+    write_metadata(tmp_path, ["file_name,transcription", "s1/bbaf2n.mp4,something else"])
+    assert open_corpus(tmp_path).name == "videos"
+
+
+def test_broken_splits_and_schemes_of_grid_are_refused(tmp_path):
+    touch(tmp_path, "a.mp4")
+    write_metadata(tmp_path, ["file_name,transcription", "a.mp4,x"])
+    (tmp_path / "splits.json").write_text('{"train": ["a"]}')
+    with pytest.raises(VideoFolderError, match="expected"):
+        VideoFolder(tmp_path).read_splits()
+    with pytest.raises(VideoFolderError, match="'seen4' is one of GRID"):
+        VideoFolder(tmp_path).read_splits(Selection("seen4"))
