@@ -143,8 +143,11 @@ class StoredVideo:
         return content
 
 
-ClipFile = Path | ZippedFile | StoredVideo
-"""A file of a clip, by itself, in an archive or in a table."""
+ClipFile = Path | ZippedFile
+"""A file of a clip, by itself or in an archive."""
+
+ClipVideo = ClipFile | StoredVideo
+"""The video of a clip: a file, or what lies in a table."""
 
 
 class WordTimes(Protocol):
@@ -179,7 +182,7 @@ class Clip:
 
     speaker: str
     name: str
-    video: ClipFile
+    video: ClipVideo
     words: tuple[str, ...] | None = None
     audio: ClipFile | None = None
     times: tuple[TimedWord, ...] | WordTimes | None = None
@@ -243,6 +246,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "Clip",
     "ClipFile",
+    "ClipVideo",
     "CorpusError",
     "Selection",
     "Splits",

@@ -232,6 +232,12 @@ def check_clip(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FR
     return check_video(clip, check, minimum_frames)
 
 
+def _check_with(
+    look: Callable[[Clip, str, int], list[Defect]], check: str, minimum_frames: int, clip: Clip
+) -> list[Defect]:
+    return look(clip, check, minimum_frames)
+
+
 def check_clips(
     clips: Iterable[Clip],
     options: CheckOptions = CheckOptions(),
@@ -251,7 +257,7 @@ def check_clips(
     clips, usable, report = list(clips), [], CorpusReport() if report is None else report
     report.check = options.check
     needed = minimum_frames if options.minimum_frames is None else options.minimum_frames
-    job = functools.partial(check, check=options.check, minimum_frames=needed)
+    job = functools.partial(_check_with, check, options.check, needed)
     workers = options.num_workers if len(clips) >= POOL_CLIPS else 1
     hidden = not options.progress or None
     bar = functools.partial(tqdm, desc="checking clips", total=len(clips), unit="clip", disable=hidden)

@@ -146,7 +146,7 @@ def _load_tables(source: str, split: str | None, streaming: bool, options: dict[
             f"{source}: there is no such folder, and no dataset of that name can be loaded ({one_line(error)})."
         ) from error
     tables = dict(loaded) if split is None else {split: loaded}
-    return {name: _undecoded(table, source) for name, table in tables.items()}
+    return {str(name): _undecoded(table, source) for name, table in tables.items()}
 
 
 def _undecoded(table: Any, source: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 from ..errors import Lip2WavError, require_packages
 
@@ -83,10 +83,13 @@ class TextNormalizer:
                 spans.append((start, position))
         return NormalizedText(text, tuple(words), tuple(spans))
 
+    def _normalize(self, piece: str) -> str:
+        return unicodedata.normalize(cast(Literal["NFC", "NFKC", "NFD", "NFKD"], self.unicode), piece)
+
     def _words(self, piece: str) -> list[str]:
-        piece = unicodedata.normalize(self.unicode, piece)
+        piece = self._normalize(piece)
         if self.case == "lower":
-            piece = unicodedata.normalize(self.unicode, piece.lower())
+            piece = self._normalize(piece.lower())
         if self.numbers != "keep" and any(character.isdigit() for character in piece):
             return [word for part in self._spell(piece) for word in self._strip(part)]
         return self._strip(piece)

@@ -13,7 +13,7 @@ from typing import Any
 import datasets
 from datasets.builder import Key
 
-from ..corpora.clips import Clip, ClipFile, Selection, ZippedFile
+from ..corpora.clips import Clip, ClipVideo, Selection, StoredVideo, ZippedFile
 from .corpus import GridError, GridFolder
 from .defects import CHECKS, MINIMUM_FRAMES, GridReport, check_clip, find_clips
 from .splits import SPLIT_SCHEMES, scheme_speakers
@@ -228,9 +228,9 @@ def example_of(clip: Clip, split: str) -> dict[str, Any]:
     }
 
 
-def _file_of(file: ClipFile | None) -> dict[str, Any] | None:
+def _file_of(file: ClipVideo | None) -> dict[str, Any] | None:
     """A file as the library keeps media: its path, or its contents where it lies in an archive."""
-    if isinstance(file, ZippedFile):
+    if isinstance(file, (ZippedFile, StoredVideo)):  # not by `Path`, which `datasets` replaces in this module
         return {"bytes": file.read_bytes(), "path": file.name}
     return None if file is None else {"bytes": None, "path": str(file)}
 

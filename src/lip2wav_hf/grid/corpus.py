@@ -19,6 +19,7 @@ from ..corpora.clips import (
     VIDEO_SUFFIXES,
     Clip,
     ClipFile,
+    ClipVideo,
     CorpusError,
     TimedWord,
     ZippedFile,
@@ -374,7 +375,7 @@ def _members_of(archive: Path) -> list[str]:
         raise GridError(f"{error} `lip2wav download` fetches it again once it is deleted.") from None
 
 
-def find_video(data_dir: str | os.PathLike, speaker: str, name: str) -> ClipFile:
+def find_video(data_dir: str | os.PathLike, speaker: str, name: str) -> ClipVideo:
     """Video file of a clip, in any of GRID's layouts.
 
     Raises:
