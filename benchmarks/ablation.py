@@ -120,8 +120,8 @@ def draw(arguments: argparse.Namespace, path: Path):
     """Spectrograms of what each variant says to the same lips, side by side."""
     from matplotlib.figure import Figure
 
+    from lip2wav_hf.evaluation.plotting import log_mel_spectrogram
     from lip2wav_hf.evaluation.scoring import read_sound
-    from lip2wav_hf.plotting import log_mel_spectrogram
 
     figure = Figure(figsize=(14, 6), layout="constrained")
     axes = figure.subplots(2, -(-len(VARIANTS) // 2), sharex=True, sharey=True)

@@ -20,9 +20,9 @@ import numpy as np
 from lip2wav_hf import VideoToSpeechPipeline
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 from lip2wav_hf.errors import Lip2WavError
+from lip2wav_hf.evaluation.plotting import plot_speech
 from lip2wav_hf.face_tracking import FaceTrackingError
 from lip2wav_hf.pipeline_video_to_speech import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, SpokenVideo, Word
-from lip2wav_hf.plotting import plot_speech
 from lip2wav_hf.video import VideoError, VideoReader
 
 

@@ -15,7 +15,7 @@ from source_tree import NAME, PACKAGE, imports_of, modules
 # Each layer imports from its own room and from layers before it, never from another room of its own layer.
 LAYERS = (
     [path.stem for path in remote_code_files()] + ["audio", "errors", "files"],
-    ["models", "machine", "plotting"],
+    ["models", "machine"],
     ["corpora"],
     ["grid"],
     ["synthetic", "metrics"],

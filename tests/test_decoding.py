@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lip2wav_hf.grammar import GRAMMAR, VOCABULARY, DecodingOptions, Grammar, GrammarDecoder, GrammarError
+from lip2wav_hf.decoding import DecodingOptions, GrammarDecoder
+from lip2wav_hf.grammar import GRAMMAR, VOCABULARY, Grammar, GrammarError
 
 
 CLASSES = {"a": 1, "b": 2, "c": 3}

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel
-from lip2wav_hf.grammar import Grammar, GrammarDecoder, best_path
+from lip2wav_hf.decoding import GrammarDecoder, best_path
+from lip2wav_hf.grammar import Grammar
 
 
 TINY = {

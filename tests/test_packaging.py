@@ -68,7 +68,7 @@ def test_nothing_is_asked_for_twice(setup_cfg):
 
 # What a user of each extra runs, and with which of the extras; the demo page is beside the package.
 USERS = {
-    "base": ("", [NAME, f"{NAME}.commands.main", f"{NAME}.plotting", f"{NAME}.models"]),
+    "base": ("", [NAME, f"{NAME}.commands.main", f"{NAME}.evaluation.plotting", f"{NAME}.models"]),
     "train": ("train", [name for name in modules() if name.startswith((f"{NAME}.training", f"{NAME}.train"))]),
     "grid": ("train", [name for name in modules() if name.startswith(f"{NAME}.grid")]),
     "evaluate": ("evaluate", [name for name in modules() if name.startswith(f"{NAME}.evaluation")]),
@@ -162,7 +162,7 @@ def test_public_names_need_the_base_dependencies_only():
 import sys
 for name in {extras}:
     sys.modules[name] = None
-import lip2wav_hf, lip2wav_hf.commands.main, lip2wav_hf.plotting
+import lip2wav_hf, lip2wav_hf.commands.main, lip2wav_hf.evaluation.plotting
 for name in lip2wav_hf.__all__:
     getattr(lip2wav_hf, name)
 """

@@ -52,7 +52,7 @@ _MODULES = {
     "VideoReader": "video",
     "VideoToSpeechPipeline": "pipeline_video_to_speech",
     "Word": "generator",
-    "draw_speech": "plotting",
+    "draw_speech": "evaluation.plotting",
     "evaluate_folders": "evaluation.evaluate",
     "evaluate_model": "evaluation.evaluate",
     "find_model": "models",
@@ -62,7 +62,7 @@ _MODULES = {
     "load_split": "corpora.registry",
     "metric_folder": "metrics",
     "mux_audio": "audio",
-    "plot_speech": "plotting",
+    "plot_speech": "evaluation.plotting",
     "read_audio": "audio",
     "sentence_words": "grid.corpus",
     "write_audio": "audio",
@@ -84,6 +84,8 @@ if TYPE_CHECKING:
     from .errors import Lip2WavError as Lip2WavError
     from .evaluation.evaluate import evaluate_folders as evaluate_folders
     from .evaluation.evaluate import evaluate_model as evaluate_model
+    from .evaluation.plotting import draw_speech as draw_speech
+    from .evaluation.plotting import plot_speech as plot_speech
     from .face_tracking import FaceTrackingError as FaceTrackingError
     from .feature_extraction_lip2wav import Lip2WavFeatureExtractor as Lip2WavFeatureExtractor
     from .feature_extraction_lip2wav import MouthRegions as MouthRegions
@@ -105,8 +107,6 @@ if TYPE_CHECKING:
     from .modeling_syncnet import Lip2WavSyncNetOutput as Lip2WavSyncNetOutput
     from .models import find_model as find_model
     from .pipeline_video_to_speech import VideoToSpeechPipeline as VideoToSpeechPipeline
-    from .plotting import draw_speech as draw_speech
-    from .plotting import plot_speech as plot_speech
     from .speaking import SpokenVideo as SpokenVideo
     from .video import VideoError as VideoError
     from .video import VideoPart as VideoPart

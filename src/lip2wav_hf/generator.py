@@ -19,7 +19,7 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavSoundConfig, Lip2WavSyncNetConfig
-from .grammar import GrammarDecoder, Word, read_words
+from .decoding import GrammarDecoder, Word, read_words
 
 
 @dataclass

@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_lip2wav import Lip2WavConfig
+from .decoding import GrammarDecoder, Word
 from .errors import WeightsError, check_fit
 from .files import follow_umask
 from .generator import ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator, decode_words
-from .grammar import GrammarDecoder, Word
 
 
 class Lip2WavPreTrainedModel(PreTrainedModel):

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from transformers import AutoModel, Pipeline
 
-from .grammar import Grammar, GrammarError, Word
+from .decoding import Word
+from .grammar import Grammar, GrammarError
 from .speaking import (
     CHUNK_SECONDS,
     LOW_FACE_COVERAGE,

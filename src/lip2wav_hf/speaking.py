@@ -23,10 +23,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .configuration_lip2wav import Lip2WavConfig
+from .decoding import DecodingOptions, GrammarDecoder, Word
 from .errors import Lip2WavError, WeightsError, check_fit, one_line
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .generator import SpeechGenerator
-from .grammar import VOCABULARY, DecodingOptions, Grammar, GrammarDecoder, Word
+from .grammar import VOCABULARY, Grammar
 from .video import VideoError
 
 

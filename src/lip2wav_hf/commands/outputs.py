@@ -170,7 +170,7 @@ def write_outputs(job: Job, result: SpokenVideo, frame_rate: float) -> None:
         else:
             write_audio(path, result["audio"], result["sampling_rate"])
     if job.plot is not None:
-        from ..plotting import plot_speech
+        from ..evaluation.plotting import plot_speech
 
         job.plot.parent.mkdir(parents=True, exist_ok=True)
         title = f'{os.path.basename(job.video)}: "{result["text"]}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from .clips import CorpusError, TimedWord
@@ -21,11 +22,22 @@ SPLIT_NAMES = {
 }
 TEXT_COLUMNS = ("transcription", "transcript", "text", "sentence")
 SPEAKER_COLUMNS = ("speaker", "speaker_id")
+METADATA = ("metadata.csv", "metadata.jsonl")
 PART_RATE = 25  # a part begins with a frame of the networks' videos, so that pictures and sound stay together
 
 
 class VideoFolderError(CorpusError):
     """A folder of videos whose metadata or transcripts cannot be used."""
+
+
+def metadata_files(folder: Path) -> list[Path]:
+    """`metadata.csv` or `.jsonl` at the top of a folder, and in its folders of splits."""
+    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir() and path.name.lower() in SPLIT_NAMES)]
+    return [
+        next(file for name in METADATA if (file := place / name).is_file())
+        for place in places
+        if any((place / name).is_file() for name in METADATA)
+    ]
 
 
 def first_text(row: dict[str, Any], columns: tuple[str, ...]) -> str | None:
@@ -86,8 +98,10 @@ def safe_name(name: str) -> str:
 
 
 __all__ = [
+    "METADATA",
     "SPEAKER_COLUMNS",
     "SPLIT_NAMES",
+    "metadata_files",
     "TEXT_COLUMNS",
     "VideoFolderError",
     "first_text",

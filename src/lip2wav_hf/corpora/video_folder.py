@@ -16,11 +16,13 @@ from typing import Any
 from ..files import read_json
 from .clips import VIDEO_SUFFIXES, Clip, Selection, Splits, TimedWord
 from .columns import (
+    METADATA,
     SPEAKER_COLUMNS,
     SPLIT_NAMES,
     TEXT_COLUMNS,
     VideoFolderError,
     first_text,
+    metadata_files,
     part_start,
     read_time,
     safe_name,
@@ -31,9 +33,6 @@ from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_c
 from .made_splits import MadeSplits, make_splits
 from .normalization import TextNormalizer
 from .transcripts import READERS, TranscriptError, read_transcript
-
-
-METADATA = ("metadata.csv", "metadata.jsonl")
 
 
 @dataclass(frozen=True)
@@ -312,16 +311,6 @@ def _version(clip: Clip) -> str:
     return hashlib.sha256(f"{Path(str(clip.video)).resolve()}|{facts!r}".encode()).hexdigest()[:12]
 
 
-def metadata_files(folder: Path) -> list[Path]:
-    """`metadata.csv` or `.jsonl` at the top of a folder, and in its folders of splits."""
-    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir() and path.name.lower() in SPLIT_NAMES)]
-    return [
-        next(file for name in METADATA if (file := place / name).is_file())
-        for place in places
-        if any((place / name).is_file() for name in METADATA)
-    ]
-
-
 def _videos(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -365,4 +354,4 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-__all__ = ["VideoFolder", "VideoFolderError", "metadata_files"]
+__all__ = ["VideoFolder", "VideoFolderError"]

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure  # without pyplot: no window system, nothin
 
 from ..grammar import GRAMMAR
 from ..metrics.registry import BOXED, SUMMARY
-from ..plotting import log_mel_spectrogram, mel_positions
 from .calibration import confident_rows, selective_wer
 from .clips import ClipRow
+from .plotting import log_mel_spectrogram, mel_positions
 from .scoring import SAMPLING_RATE
 from .statistics import by_speaker, clip_values, column
 

@@ -25,7 +25,7 @@ from ..corpora.clips import (
     ZippedFile,
     open_archive,
 )
-from ..corpora.video_folder import metadata_files
+from ..corpora.columns import metadata_files
 from ..grammar import GRAMMAR
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from ..errors import MissingExtraError, require_packages
+from ..evaluation.plotting import draw_speech
 from ..generator import Word
 from ..modeling_lip2wav import Lip2WavModel
-from ..plotting import draw_speech
 from .checkpoints import save_model
 from .reporting import say
 from .state import State

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from lip2wav_hf.plotting import draw_speech, log_mel_spectrogram, mel_positions, plot_speech
+from lip2wav_hf.evaluation.plotting import draw_speech, log_mel_spectrogram, mel_positions, plot_speech
 
 
 RATE = 16000
@@ -112,6 +112,6 @@ def test_spectrogram_of_a_tone():
 
 
 def test_matplotlib_waits_until_something_is_drawn():
-    code = "import sys, lip2wav_hf.plotting; assert 'matplotlib' not in sys.modules"
+    code = "import sys, lip2wav_hf.evaluation.plotting; assert 'matplotlib' not in sys.modules"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

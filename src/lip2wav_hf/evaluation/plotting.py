@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .files import replacing
+from ..files import replacing
 
 
 if TYPE_CHECKING:  # matplotlib is imported when something is drawn
