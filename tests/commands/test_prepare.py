@@ -138,6 +138,7 @@ def test_prepare_reads_archives(corpus, tmp_path, capfd):
     assert cached.regions.shape == (75, 48, 72) and set(cached.frame_words.tolist()) == {-1, 0, 1, 2, 3, 4, 5}
 
 
+@pytest.mark.slow
 def test_a_killed_prepare_does_only_the_rest(corpus, tmp_path, talking_video, capfd):
     names = [f"bbaf{digit}{adverb}" for digit in "12345" for adverb in "anps"]
     for name in names:

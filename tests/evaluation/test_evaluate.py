@@ -124,6 +124,7 @@ def test_noise_lowers_every_number(tmp_path, speech):
     assert errors == sorted(errors) and overall[0]["floor_wer"] == overall[2]["floor_wer"]
 
 
+@pytest.mark.slow
 def test_folders_of_other_forms(tmp_path, speech, corpus):
     """Flat, not GRID's names, another rate and format; and videos as originals; and two processes."""
     write_folder(tmp_path / "a", {"clip_1": speech[NAMES[0]][::2]}, rate=8000)
@@ -248,6 +249,7 @@ def tiny_corpus(folder, video, names=("bbaf2n", "lrbf3s", "sgwz8p")):
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(tmp_path, talking_video, tiny_model_dir):
     pytest.importorskip("accelerate", reason="the extra 'evaluate' is not installed")
     corpus = tiny_corpus(tmp_path / "corpus", talking_video)
@@ -290,6 +292,7 @@ def test_part_files_of_a_stopped_run_are_taken_up(tmp_path, corpus):
     assert not list(tmp_path.glob("*.0.*")) and not list(tmp_path.glob("clips.1.csv"))
 
 
+@pytest.mark.slow
 def test_baselines_are_compared_clip_by_clip(tmp_path, corpus, speech):
     """A folder of noisy sound, and the results of an earlier run, beside the recording itself."""
     generator = np.random.default_rng(0)
@@ -409,6 +412,7 @@ def test_results_say_what_was_measured_and_how_to_do_it_again(tmp_path, talking_
     assert evaluate_model(Recording(), corpus, output_dir=tmp_path / "own", metrics=["stoi"])["command"] is None
 
 
+@pytest.mark.slow
 def test_command(tmp_path, speech):
     folder = write_folder(tmp_path / "a", {f"s1/{NAMES[0]}": speech[NAMES[0]]})
     command = [sys.executable, "-m", "lip2wav_hf.evaluation"]

@@ -138,6 +138,7 @@ print(json.dumps({{
 )
 
 
+@pytest.mark.slow
 def test_a_folder_speaks_without_the_package(bare_python, published, tmp_path):
     """From an environment with nothing but the runtime; what it saves can be published again."""
     code = SPEAK.format(model=str(published), video=str(SAMPLE), revision=None)
@@ -152,6 +153,7 @@ def test_a_folder_speaks_without_the_package(bare_python, published, tmp_path):
         assert (tmp_path / "saved" / name).is_file()
 
 
+@pytest.mark.slow
 def test_the_hub_speaks_without_the_package(bare_python, hub, tmp_path):
     """A pinned revision; the download of the weights breaks off once and goes on where it was."""
     repository = hub.repositories["model", REPOSITORY]

@@ -34,6 +34,7 @@ def speech(talking_video) -> np.ndarray:
     return read_audio(talking_video, RATE)
 
 
+@pytest.mark.slow
 def test_known_shifts_of_unseen_speakers_are_found(grid_dir):
     results = measure_shifts(load_split(grid_dir, "unseen_validation"), shifts=(-5, 0, 5))
     assert (results["clips"], results["shifts"]) == (43, 3)

@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 pytest.importorskip("speechmos", reason="the extra 'evaluate' is not installed")
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "degradations.py"
 IDENTITY = {
     "pesq_nb": 4.5486,

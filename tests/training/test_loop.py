@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from lip2wav_hf import Lip2WavSpeechEncoder
@@ -99,6 +100,7 @@ def test_the_frame_decoder_trains(recipe, tmp_path):
     assert weights_of(tmp_path / "run" / "final")["decoder.projection.weight"].isfinite().all()
 
 
+@pytest.mark.slow
 def test_accelerate_launches_it(run_arguments, tmp_path):
     command = [
         sys.executable,

@@ -19,6 +19,8 @@ from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.training.checkpoints import find_checkpoints
 
 
+pytestmark = pytest.mark.slow
+
 STEPS = 12
 OPTIONS = ["--save_steps", 2, "--validation_steps", 3, "--dataloader_workers", 1]
 

@@ -122,6 +122,7 @@ if state.accelerator.is_main_process:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_decoder_that_only_the_critic_judges(run_arguments, critic_options, tmp_path):
     """Gradients that come back past the losses, through the windows alone, or not at all."""
     script, found = tmp_path / "steps.py", tmp_path / "found.json"

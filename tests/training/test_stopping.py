@@ -56,6 +56,7 @@ def start(launcher: str, recipe: str, output: Path, log: Path) -> subprocess.Pop
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
 @pytest.mark.parametrize(
     ("launcher", "number"),
