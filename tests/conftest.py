@@ -1,6 +1,7 @@
 """What all tests share: no network, tiny models, a synthetic face, the built pages, real data where there are any."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +31,12 @@ TINY_CONFIG = {
     "num_mel_bins": 8,
     "num_decoder_layers": 1,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts():
+    """Ctrl-C interrupts, also where a shell has started the tests in the background, with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lip2wav_hf.evaluation.options import EvaluationOptions
 from lip2wav_hf.evaluation.systems import load_pipeline, model_name, weights_sha256
 from lip2wav_hf.models import ModelError, bundled_models
 
@@ -22,8 +23,9 @@ def test_the_model_of_a_training_is_called_after_its_run(tmp_path, monkeypatch):
 def test_a_folder_comes_before_a_bundled_model_of_its_name(tmp_path, monkeypatch, tiny_model_dir):
     shutil.copytree(tiny_model_dir, tmp_path / "grid-s1")
     monkeypatch.chdir(tmp_path)
-    assert weights_sha256(load_pipeline("grid-s1", "cpu", None)[0]) == weights_sha256(
-        load_pipeline(str(tiny_model_dir), "cpu", None)[0]
+    options = EvaluationOptions(tmp_path / "out")
+    assert weights_sha256(load_pipeline("grid-s1", "cpu", options)[0]) == weights_sha256(
+        load_pipeline(str(tiny_model_dir), "cpu", options)[0]
     )
     with pytest.raises(ModelError, match="there is no such folder"):
-        load_pipeline("no-such-model", "cpu", None)
+        load_pipeline("no-such-model", "cpu", options)

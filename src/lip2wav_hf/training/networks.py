@@ -167,7 +167,7 @@ def check_sync_network(data: DataArguments) -> None:
     if data.sync_network is None:
         return
     if not data.synchronize:
-        raise TrainingError("--sync_network: say with --synchronize whose sounds it is to move.")
+        raise TrainingError("--sync_network: name the speakers whose sounds it moves, with --synchronize.")
     try:
         load_sync_network(sync_network_of(data))
     except (OSError, ValueError) as error:
