@@ -200,8 +200,14 @@ def _models_nearby(folder: Path) -> str:
 
 
 def _choices(model_type: str | None) -> str:
-    names = ", ".join(bundled_models(model_type)) or "(none in this installation)"
-    return f"Give a folder, a repository of the Hub, or a bundled model: {names}."
+    # A network that only comes inside of other models, such as a speech encoder, is found by their names.
+    names = bundled_models(model_type) or [
+        path.parents[1].name
+        for path in sorted(CHECKPOINTS.glob("*/*/config.json"))
+        if read_json(path, ModelError).get("model_type") == model_type
+    ]
+    listed = ", ".join(names) or "(none in this installation)"
+    return f"Give a folder, a repository of the Hub, or a bundled model: {listed}."
 
 
 def _download(repository: str, model_type: str | None) -> Path:

@@ -1,6 +1,5 @@
 """Pictures of the synthetic speakers."""
 
-import cv2
 import numpy as np
 import pytest
 
@@ -20,7 +19,7 @@ def test_pictures(frames):
     assert {(frame.shape, frame.dtype.name) for frame in frames} == {((288, 360, 3), "uint8")}
 
 
-TOLERANCE = 0.02 if cv2.__version__ >= "5" else 0.05  # gray levels: OpenCV 4 smooths edges a little differently
+TOLERANCE = 0.02  # gray levels
 
 
 @pytest.mark.parametrize(
