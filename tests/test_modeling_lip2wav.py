@@ -42,6 +42,14 @@ CONFIGS = {
         "num_decoder_layers": 1,
         "speaker_embedding_size": 6,
     },
+    "istft of the person's own statistics": TINY
+    | {
+        "num_layers": 1,
+        "num_attention_heads": 2,
+        "num_mel_layers": 1,
+        "num_decoder_layers": 1,
+        "visual_normalization": "clip",
+    },
     "frame": TINY | {"decoder_type": "frame", "decoder_channels": 16, "decoder_strides": [4, 4, 4, 4]},
 }
 PRESET = Path(__file__).parents[1] / "configs" / "vougioukas2019.json"
@@ -145,6 +153,24 @@ def test_bfloat16(config):
     rounded = model.to(torch.bfloat16)(**{name: value.to(torch.bfloat16) for name, value in given.items()})
     assert torch.isfinite(rounded.waveform).all()
     assert torch.allclose(rounded.text_logits.float(), exact, atol=0.05 * exact.abs().max() + 0.05)
+
+
+@torch.no_grad()
+def test_statistics_of_the_clip_make_contrast_fall_away():
+    differences = {}
+    for normalization in ("clip", "batch"):
+        model = build(Lip2WavConfig(**CONFIGS["istft"] | {"visual_normalization": normalization}))
+        given = inputs(model.config)
+        pale = given | {"pixel_values_videos": 0.5 * given["pixel_values_videos"]}
+        difference = model(**given).text_logits - model(**pale).text_logits
+        differences[normalization] = difference.abs().max()
+    assert differences["clip"] < 1e-3 < differences["batch"]
+
+
+@torch.no_grad()
+def test_one_pixel_of_one_frame_has_statistics_too():
+    config = Lip2WavConfig(**CONFIGS["istft"] | {"visual_normalization": "clip", "image_height": 8, "image_width": 8})
+    assert torch.isfinite(build(config)(**inputs(config, batch=1, frames=1)).waveform).all()
 
 
 @torch.no_grad()
@@ -254,6 +280,7 @@ def test_a_missing_speaker_is_named():
         ({"kernel_size": 4}, "odd"),
         ({"hidden_size": 100}, "num_attention_heads"),
         ({"image_width": 31}, "even"),
+        ({"visual_normalization": "person"}, "visual_normalization"),
         ({"decoder_type": "frame", "decoder_strides": [7]}, "decoder_strides"),
     ],
 )

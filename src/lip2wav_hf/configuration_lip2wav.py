@@ -53,6 +53,7 @@ class Lip2WavVideoConfig(Lip2WavSoundConfig):
     """Base of the configurations of networks that run at a video's frame rate, see [`Lip2WavConfig`]."""
 
     frame_rate: float | int = 25.0
+    visual_normalization: str = "batch"
 
     @property
     def samples_per_frame(self) -> int:
@@ -105,6 +106,9 @@ class Lip2WavConfig(Lip2WavVideoConfig):
         visual_channels (`list[int]`, *optional*, defaults to `[32, 64, 64, 160, 160]`):
             Channels of the visual encoder's residual blocks; a block that widens also halves height and width. With
             the "frame" decoder: channels of its 3-D convolutions, each of which halves height and width.
+        visual_normalization (`str`, *optional*, defaults to `"batch"`):
+            Statistics that the visual encoder normalises by: `"batch"`: stored ones of the training clips; `"clip"`:
+            those of the clip itself, or of the chunk of a long video, so that people differ less. "istft" only.
         num_layers (`int`, *optional*, defaults to 3):
             Layers of the temporal encoder: a ConvNeXt block and a transformer layer each. "istft" only.
         num_attention_heads (`int`, *optional*, defaults to 4):
@@ -216,6 +220,8 @@ class Lip2WavConfig(Lip2WavVideoConfig):
             )
         if self.stem_frames % 2 == 0 or self.kernel_size % 2 == 0:
             raise ValueError("`stem_frames` and `kernel_size` must be odd, so that windows have a centre.")
+        if self.visual_normalization not in ("batch", "clip"):
+            raise ValueError(f"`visual_normalization` must be 'batch' or 'clip', not {self.visual_normalization!r}.")
         if self.word_conditioning and self.decoder_type != "istft":
             raise ValueError('`word_conditioning` is of the "istft" decoder; the "frame" decoder has none.')
         self._validate_grammar()

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from .grammar import Grammar, GrammarError
+
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -278,3 +282,23 @@ def read_words(
 
 
 __all__ = ["DecodedFrames", "DecodingOptions", "GrammarDecoder", "Word", "best_path", "read_words"]
+
+
+def decode_words(
+    text_logits: torch.Tensor,
+    frame_mask: torch.Tensor | None,
+    config: Any,
+    grammar: GrammarDecoder | None = None,
+) -> list[list[Word]]:
+    """Words with their times, see [`Lip2WavPreTrainedModel.decode_text`]; `config` gives vocabulary and rates."""
+    return [
+        read_words(scores, config.vocabulary, config.frame_rate, config.word_change_penalty, grammar)
+        for scores in clip_scores(text_logits, frame_mask)
+    ]
+
+
+def clip_scores(text_logits: torch.Tensor, frame_mask: torch.Tensor | None) -> list[np.ndarray]:
+    """Log probabilities `(frames, classes)` of each clip of a batch, without its padding."""
+    scores = text_logits.detach().float().log_softmax(-1).cpu().numpy()
+    lengths = [scores.shape[1]] * len(scores) if frame_mask is None else frame_mask.sum(1).int().tolist()
+    return [clip[:length] for clip, length in zip(scores, lengths, strict=True)]

@@ -19,7 +19,7 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavSoundConfig, Lip2WavSyncNetConfig
-from .decoding import GrammarDecoder, Word, read_words
+from .decoding import GrammarDecoder, Word, clip_scores, decode_words
 
 
 @dataclass
@@ -64,21 +64,44 @@ class ConvNeXtBlock(nn.Module):
         return hidden + self.dropout(self.scale * mixed)
 
 
+class ClipNorm(nn.Module):
+    """Batch normalisation by each clip's own statistics, in training and outside: what is the person's falls away.
+
+    The names of the weights are those of `nn.BatchNorm2d`. Our choice.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__()
+        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels)), eps
+
+    def forward(self, pictures: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+        """Pictures `(clips * frames, channels, height, width)`; `lengths`: the frames of each clip that count."""
+        clips = []
+        for clip, length in zip(pictures.chunk(len(lengths)), lengths, strict=True):
+            seen = clip[: max(length, 1)]
+            if seen.numel() == seen.shape[1]:  # one value per channel has no variance
+                normal = torch.zeros_like(seen) + self.bias[:, None, None]
+            else:
+                normal = F.batch_norm(seen, None, None, self.weight, self.bias, True, 0.0, self.eps)
+            clips.append(F.pad(normal, (0, 0, 0, 0, 0, 0, 0, len(clip) - len(seen))))
+        return torch.cat(clips)
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut; a block that widens halves height and width."""
 
-    def __init__(self, in_channels: int, out_channels: int):
+    def __init__(self, in_channels: int, out_channels: int, norm: type[nn.Module]):
         super().__init__()
         stride = 1 if in_channels == out_channels else 2
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.norm1 = norm(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.norm2 = norm(out_channels)
         self.shortcut = nn.Identity() if stride == 1 else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        residual = F.silu(self.norm1(self.conv1(pictures)))
-        return F.silu(self.shortcut(pictures) + self.norm2(self.conv2(residual)))
+    def forward(self, pictures: torch.Tensor, *lengths: list[int]) -> torch.Tensor:
+        residual = F.silu(self.norm1(self.conv1(pictures), *lengths))
+        return F.silu(self.shortcut(pictures) + self.norm2(self.conv2(residual), *lengths))
 
 
 class VisualEncoder(nn.Module):
@@ -90,25 +113,28 @@ class VisualEncoder(nn.Module):
 
     def __init__(self, config: Lip2WavConfig | Lip2WavSyncNetConfig):
         super().__init__()
-        self.stem_frames = config.stem_frames
+        self.stem_frames, self.per_clip = config.stem_frames, config.visual_normalization == "clip"
+        norm = ClipNorm if self.per_clip else nn.BatchNorm2d
         self.stem = nn.Conv2d(4 * config.stem_frames, config.stem_channels, 3, padding=1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(config.stem_channels)
+        self.stem_norm = norm(config.stem_channels)
         channels = [config.stem_channels, *config.visual_channels]
-        self.blocks = nn.Sequential(*[ResidualBlock(*pair) for pair in pairwise(channels)])
+        self.blocks = nn.ModuleList([ResidualBlock(*pair, norm) for pair in pairwise(channels)])
         self.projection = nn.Linear(channels[-1], config.hidden_size)
 
-    def forward(self, pixel_values_videos: torch.Tensor) -> torch.Tensor:
+    def forward(self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
         batch, frames, _, height, width = pixel_values_videos.shape
+        lengths: list[list[int]] = []  # what the normalisation takes beside the pictures
+        if self.per_clip:
+            lengths = [[frames] * batch if frame_mask is None else frame_mask.sum(1).int().tolist()]
         reach = self.stem_frames // 2
         padded = F.pad(pixel_values_videos[:, :, 0], (0, 0, 0, 0, reach, reach))
-        stacked = padded.unfold(1, self.stem_frames, 1).permute(
-            0, 1, 4, 2, 3
-        )  # (batch, frames, stem_frames, height, width)
+        stacked = padded.unfold(1, self.stem_frames, 1).permute(0, 1, 4, 2, 3)  # windows before height and width
         pictures = F.pixel_unshuffle(stacked.reshape(batch * frames, self.stem_frames, height, width), 2)
         pictures = pictures.contiguous(memory_format=torch.channels_last)
-        pictures = F.max_pool2d(F.silu(self.stem_norm(self.stem(pictures))), 2)
-        pooled = self.blocks(pictures).mean((2, 3))
-        return self.projection(pooled).view(batch, frames, -1)
+        pictures = F.max_pool2d(F.silu(self.stem_norm(self.stem(pictures), *lengths)), 2)
+        for block in self.blocks:
+            pictures = block(pictures, *lengths)
+        return self.projection(pictures.mean((2, 3))).view(batch, frames, -1)
 
 
 def rotate_positions(heads: torch.Tensor) -> torch.Tensor:
@@ -306,7 +332,7 @@ class WindowEncoder(nn.Module):
             channels[-1] * (config.image_height // shrink) * (config.image_width // shrink), config.hidden_size
         )
 
-    def forward(self, pixel_values_videos: torch.Tensor) -> torch.Tensor:
+    def forward(self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
         features = self.blocks(pixel_values_videos.transpose(1, 2))  # (batch, channels, frames, height, width)
         return torch.tanh(self.projection(features.permute(0, 2, 1, 3, 4).flatten(2)))
 
@@ -433,26 +459,6 @@ def third_octave_pooling(centres: np.ndarray, lowest: float = 150.0, bands: int 
     return pooling[:, pooling.any(0)]
 
 
-def decode_words(
-    text_logits: torch.Tensor,
-    frame_mask: torch.Tensor | None,
-    config: Any,
-    grammar: GrammarDecoder | None = None,
-) -> list[list[Word]]:
-    """Words with their times, see [`Lip2WavPreTrainedModel.decode_text`]; `config` gives vocabulary and rates."""
-    return [
-        read_words(scores, config.vocabulary, config.frame_rate, config.word_change_penalty, grammar)
-        for scores in clip_scores(text_logits, frame_mask)
-    ]
-
-
-def clip_scores(text_logits: torch.Tensor, frame_mask: torch.Tensor | None) -> list[np.ndarray]:
-    """Log probabilities `(frames, classes)` of each clip of a batch, without its padding."""
-    scores = text_logits.detach().float().log_softmax(-1).cpu().numpy()
-    lengths = [scores.shape[1]] * len(scores) if frame_mask is None else frame_mask.sum(1).int().tolist()
-    return [clip[:length] for clip, length in zip(scores, lengths, strict=True)]
-
-
 class SpeechGenerator:
     """
     From mouth crops to a waveform and to words: the layers, and how they work together.
@@ -497,7 +503,7 @@ class SpeechGenerator:
             classes)`, and the mask `(batch, frames, 1)` in the hidden states' type.
         """
         self._check_inputs(pixel_values_videos, frame_mask, speaker_embedding)
-        hidden = self.visual_encoder(pixel_values_videos)
+        hidden = self.visual_encoder(pixel_values_videos, frame_mask)
         if frame_mask is None:
             mask = hidden.new_ones(hidden.shape[:2])
         else:
@@ -671,7 +677,7 @@ class SpeechGenerator:
         for start in range(0, frames, chunk_frames):
             low, end = max(start - context, 0), min(start + chunk_frames, frames)
             high = min(end + context, frames)
-            hidden = self.visual_encoder(videos[:, low:high])
+            hidden = self.visual_encoder(videos[:, low:high], frame_mask[:, low:high])
             mask = frame_mask[:, low:high, None].to(hidden.dtype)
             logits = self.text_head(self.temporal_encoder(hidden * mask, mask))
             pieces.append(logits[:, start - low : end - low])

@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_lip2wav import Lip2WavConfig
-from .decoding import GrammarDecoder, Word
+from .decoding import GrammarDecoder, Word, decode_words
 from .errors import WeightsError, check_fit
 from .files import follow_umask
-from .generator import ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator, decode_words
+from .generator import ClipNorm, ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator
 
 
 class Lip2WavPreTrainedModel(PreTrainedModel):
@@ -101,6 +101,9 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         elif isinstance(module, ConvNeXtBlock):
             init.constant_(module.scale, module.initial_scale)
             init.normal_(module.depthwise.weight, std=module.depthwise.kernel_size[0] ** -0.5)
+        elif isinstance(module, ClipNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
         elif isinstance(module, InverseSTFTDecoder):
             init.copy_(module.window, torch.hann_window(module.n_fft))
 
