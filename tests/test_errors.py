@@ -2,7 +2,7 @@
 
 import pytest
 
-from lip2wav_hf.errors import Lip2WavError, MissingExtraError, missing_extra, one_line, require_packages
+from lip2wav_hf.errors import Lip2WavError, MissingExtraError, counted, missing_extra, one_line, require_packages
 
 
 def test_a_missing_package_is_named_with_the_way_to_install_it():
@@ -19,3 +19,8 @@ def test_a_message_is_one_line():
     assert one_line("two\n lines") == "two lines"
     assert one_line(ValueError("bad")) == "bad" and one_line(OSError("bad")) == "OSError: bad"
     assert one_line(KeyError()) == "KeyError"
+
+
+def test_a_noun_follows_its_number():
+    assert [counted(number, "good clip") for number in (0, 1, 2)] == ["0 good clips", "1 good clip", "2 good clips"]
+    assert counted(1, "batch", "batches") == "1 batch" and counted(3, "batch", "batches") == "3 batches"

@@ -1,4 +1,4 @@
-"""The common base of this package's errors, packages that are not installed, and how a message becomes one line."""
+"""The common base of this package's errors, packages that are not installed, and how messages are worded."""
 
 from __future__ import annotations
 
@@ -67,6 +67,18 @@ def one_line(error: BaseException | str) -> str:
     return text or type(error).__name__
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """
+    A number with its noun, for a message: "1 clip", "2 clips".
+
+    Args:
+        number (`int`): how many.
+        noun (`str`): what, for one of them; it may begin with adjectives.
+        plural (`str`, *optional*): for any other number; by default the noun with an "s".
+    """
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
     """Raise [`WeightsError`] if a loading report names missing, unexpected or mismatched weights."""
     problems = []
@@ -85,4 +97,4 @@ def check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
         )
 
 
-__all__ = ["Lip2WavError", "WeightsError", "check_fit", "one_line"]
+__all__ = ["Lip2WavError", "WeightsError", "check_fit", "counted", "one_line"]
