@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -152,12 +153,14 @@ class Grammar:
             state = self._next.get((state, word)) if state is not None else None
         return state in self.finals
 
-    def count(self) -> float:
-        """How many sentences there are; `inf` if some part may be repeated without end."""
+    @cached_property
+    def counts(self) -> dict[int, int] | None:
+        """How many ways lead from each state to the end of a sentence; `None` if some part may be repeated without
+        end."""
         following: dict[int, list[int]] = {}
         for source, _, target in self.edges:
             following.setdefault(source, []).append(target)
-        counts: dict[int, float] = {}
+        counts: dict[int, int] = {}
         stack: list[tuple[int, bool]] = [(0, False)]
         open_states: set[int] = set()
         while stack:
@@ -166,12 +169,28 @@ class Grammar:
                 open_states.discard(state)
                 counts[state] = (state in self.finals) + sum(counts[other] for other in following.get(state, ()))
             elif state in open_states:
-                return float("inf")
+                return None
             elif state not in counts:
                 open_states.add(state)
                 stack.append((state, True))
                 stack += [(other, False) for other in following.get(state, ())]
-        return counts[0]
+        return counts
+
+    def count(self) -> float:
+        """How many sentences there are; `inf` if some part may be repeated without end."""
+        return float("inf") if self.counts is None else self.counts[0]
+
+    def sentences(self) -> Iterator[str]:
+        """All sentences, one after the other; without end if some part may be repeated without end."""
+        following: dict[int, list[tuple[str, int]]] = {}
+        for source, word, target in self.edges:
+            following.setdefault(source, []).append((word, target))
+        waiting: deque[tuple[int, tuple[str, ...]]] = deque([(0, ())])
+        while waiting:
+            state, words = waiting.popleft()
+            if state in self.finals:
+                yield " ".join(words)
+            waiting += [(target, (*words, word)) for word, target in following.get(state, ())]
 
     def to_jsgf(self, name: str = "sentences") -> str:
         """The same sentences in JSGF, a rule for each state; the automaton must have no loop."""

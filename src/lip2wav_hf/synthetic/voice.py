@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..corpora.clips import TimedWord
+from ..corpora.espeak import EVENT_PHONEME, EVENT_WORD, Espeak, SpeechEvent
 from ..errors import require_packages
 from ..grammar import VOCABULARY
 from .speakers import SyntheticError, Voice, find_speaker, seeded
@@ -20,6 +16,7 @@ from .speakers import SyntheticError, Voice, find_speaker, seeded
 
 SAMPLING_RATE = 16_000  # Hz
 CLIP_SAMPLES = 48_000
+EXTRA, PURPOSE = "synthetic", "The synthetic voice"
 
 # Words that eSpeak would read otherwise inside a sentence ("a" as the article, "one" with another vowel).
 PRONUNCIATIONS = {"a": "[['eI]]", "i": "[['aI]]", "one": "[[w'Vn]]"}
@@ -49,104 +46,7 @@ def check_voice() -> None:
     Raises:
         MissingExtraError: if the package `espeakng-loader` is not installed.
     """
-    require_packages("synthetic", "The synthetic voice", "espeakng_loader")
-
-
-class _Event(ctypes.Structure):
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", ctypes.c_char * 8),
-    ]
-
-
-_EVENT_END_OF_LIST, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
-_AUDIO_OUTPUT_SYNCHRONOUS, _INITIALIZE_PHONEME_EVENTS = 2, 1
-_CHARS_UTF8, _TEXT_WITH_PHONEMES = 1, 0x100
-_PARAMETER_RATE, _PARAMETER_VOLUME, _PARAMETER_PITCH, _PARAMETER_RANGE, _PARAMETER_WORD_GAP = 1, 2, 3, 4, 7
-_SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
-
-
-_SpeechEvent = tuple[int, int, str]  # kind, sample, phoneme
-
-
-class _Espeak:
-    """A private copy of the eSpeak NG library of `espeakng-loader`.
-
-    The library keeps state from one utterance to the next, so that what it says depends on what it said before; a
-    fresh copy for each clip makes the clip follow from its seed alone.
-    """
-
-    def __init__(self) -> None:
-        check_voice()
-        import espeakng_loader  # noqa: PLC0415  of an extra
-
-        source = Path(espeakng_loader.get_library_path())
-        self.folder = tempfile.TemporaryDirectory(prefix="espeak-", ignore_cleanup_errors=True)
-        self.library = ctypes.CDLL(str(shutil.copy(source.resolve(), Path(self.folder.name) / source.name)))
-        self.library.espeak_Synth.argtypes = [
-            ctypes.c_char_p,
-            ctypes.c_size_t,
-            ctypes.c_uint,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-        ]
-        data = espeakng_loader.get_data_path().encode()
-        self.sampling_rate = self.library.espeak_Initialize(
-            _AUDIO_OUTPUT_SYNCHRONOUS, 0, data, _INITIALIZE_PHONEME_EVENTS
-        )
-        if self.sampling_rate <= 0:
-            raise SyntheticError("eSpeak NG could not load its data: reinstall the package espeakng-loader.")
-        self._pcm: list[bytes] = []
-        self._events: list[_SpeechEvent] = []
-        self._callback = _SYNTH_CALLBACK(self._collect)  # kept alive: the library holds only its address
-        self.library.espeak_SetSynthCallback(self._callback)
-
-    def _collect(self, samples: Any, count: int, events: Any) -> int:
-        if samples and count > 0:
-            self._pcm.append(ctypes.string_at(samples, 2 * count))
-        position = 0
-        while events[position].type != _EVENT_END_OF_LIST:
-            event = events[position]
-            if event.type == _EVENT_WORD:
-                self._events.append((event.type, event.sample, ""))
-            elif event.type == _EVENT_PHONEME:
-                self._events.append((event.type, event.sample, bytes(event.id).decode("utf-8", "ignore")))
-            position += 1
-        return 0
-
-    def speak(self, text: str, voice: Voice, rate: int, pitch: int) -> tuple[np.ndarray, list[_SpeechEvent]]:
-        """Samples (int16, at `self.sampling_rate`) and events (type, sample, phoneme) of a text."""
-        self._pcm.clear()
-        self._events.clear()
-        name = f"en+{voice.variant}"
-        if self.library.espeak_SetVoiceByName(name.encode()) != 0:
-            raise SyntheticError(f"eSpeak NG has no voice {name!r}: choose a variant from its voices/!v folder.")
-        self.library.espeak_ng_SetRandSeed(ctypes.c_long(1))
-        for parameter, value in (
-            (_PARAMETER_RATE, rate),
-            (_PARAMETER_VOLUME, 100),
-            (_PARAMETER_PITCH, pitch),
-            (_PARAMETER_RANGE, voice.pitch_range),
-            (_PARAMETER_WORD_GAP, 0),
-        ):
-            self.library.espeak_SetParameter(parameter, value, 0)
-        encoded = text.encode()
-        self.library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _CHARS_UTF8 | _TEXT_WITH_PHONEMES, None, None)
-        return np.frombuffer(b"".join(self._pcm), np.int16), list(self._events)
-
-    def close(self) -> None:
-        """Free the library's memory and its copy on disk."""
-        self.library.espeak_Terminate()
-        self.folder.cleanup()
+    require_packages(EXTRA, PURPOSE, "espeakng_loader")
 
 
 def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
@@ -161,13 +61,13 @@ def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.nda
 
 
 def _phonemes_and_words(
-    events: Sequence[_SpeechEvent], words: Sequence[str], samples: int, sampling_rate: int
+    events: Sequence[SpeechEvent], words: Sequence[str], samples: int, sampling_rate: int
 ) -> tuple[list[TimedWord], list[TimedWord]]:
     """Phoneme and word times (s) from eSpeak's events; a plosive takes the closure that lies before its event."""
     starts: list[tuple[int, str, int]] = []  # sample, symbol, word number
     word_number, word_start = -1, 0
     for kind, sample, symbol in events:
-        if kind == _EVENT_WORD:
+        if kind == EVENT_WORD:
             word_number, word_start = word_number + 1, sample
         elif not symbol.startswith("_") and symbol:
             first_of_word = not starts or starts[-1][2] != word_number
@@ -175,7 +75,7 @@ def _phonemes_and_words(
             starts.append((first, symbol.strip("',%="), word_number))
     if word_number + 1 != len(words):
         raise SyntheticError(f"eSpeak NG read {word_number + 1} words in {' '.join(words)!r}, not {len(words)}.")
-    silence = [sample for kind, sample, symbol in events if kind == _EVENT_PHONEME and symbol.startswith("_")]
+    silence = [sample for kind, sample, symbol in events if kind == EVENT_PHONEME and symbol.startswith("_")]
     last = min([sample for sample in silence if sample > starts[-1][0]], default=samples)
     ends = [start for start, _, _ in starts[1:]] + [last]
     phonemes = [
@@ -228,13 +128,14 @@ def synthesize_speech(words: Sequence[str], speaker: str, seed: int = 0) -> Synt
 def _speak(words: Sequence[str], voice: Voice, rng: np.random.Generator) -> SyntheticSpeech:
     """The sentence by itself, from its own beginning on, at about the wanted speed."""
     text = " ".join(PRONUNCIATIONS.get(word, word.upper() if len(word) == 1 else word) for word in words)
-    espeak = _Espeak()
+    espeak = Espeak(EXTRA, PURPOSE)
     pitch = int(round(voice.pitch + rng.uniform(-4, 4)))
     target = rng.uniform(1.9, 2.3)  # s of speech
     rate = 150
     try:
         for _ in range(3):  # eSpeak's rate is in words/min of running text: approach the wanted duration
-            pcm, events = espeak.speak(text, voice, rate, pitch)
+            espeak.set_voice(f"en+{voice.variant}")
+            pcm, events = espeak.speak(text, rate, pitch, voice.pitch_range)
             phonemes, word_times = _phonemes_and_words(events, words, len(pcm), espeak.sampling_rate)
             duration = phonemes[-1][1] - phonemes[0][0]
             if abs(duration - target) < 0.06:
