@@ -137,7 +137,7 @@ def check_video(path: str | None, limits: Limits) -> str:
         )
     if pixels > limits.pixels or frames > limits.frame_rate * max(limits.seconds, 1):
         raise RequestError(
-            f"{name} has larger pictures or more of them per second than this page takes (3840 x 2160,"
+            f"{name} has larger pictures, or more of them per second, than this page takes (3840 x 2160,"
             f" {limits.frame_rate:g} per second). Save it smaller; 360 lines and 25 per second are plenty."
         )
     return path

@@ -183,14 +183,14 @@ class Page:
         gr.Markdown(
             "# Speech from a silent face\n"
             "The model watches the mouth of a person in a video and says what it seems to say. It never gets the sound"
-            " of the video; where there is one, it is only set beside the answer.\n\n"
+            " of the video, which is only compared with the answer.\n\n"
             f"**It knows {len(VOCABULARY)} words** and nothing else: whatever is said, it answers with these, in the"
             " voice it has learnt. **Only with consent:** use videos of yourself, or of people who have agreed."
         )
         slots = "\n".join(f"| {slot} | {', '.join(words)} |" for slot, words in GRAMMAR.items())
         with gr.Accordion(f"The {len(VOCABULARY)} words, and what becomes of your video", open=False):
             gr.Markdown(
-                "The bundled checkpoint has learnt from recordings of the GRID corpus, nearly all of one speaker: a"
+                "The bundled checkpoint was trained on recordings of the GRID corpus, nearly all of one speaker: a"
                 " face that looks straight into the camera and says sentences of six words, one from each line, as in"
                 f" “bin blue at f two now”.\n\n| slot | words |\n|---|---|\n{slots}\n\n"
                 "What it says is a guess, never evidence of what was said. It is not for listening in on anybody,"

@@ -1,10 +1,12 @@
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import pipeline
 
+import lip2wav_hf
 from conftest import TINY_CONFIG
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -338,3 +340,23 @@ def test_the_bundled_checkpoint_chooses_among_phrases(talking_video, tmp_path):
     assert speak(str(talking_video), phrases=PHRASES)["text"] == "bin blue at f two now"
     (tmp_path / "phrases.txt").write_text("\n".join(PHRASES))
     assert speak(str(talking_video), grammar=tmp_path / "phrases.txt")["text"] == "bin blue at f two now"
+
+
+def test_the_bundled_model_does_not_grow_by_being_saved(tmp_path):
+    """Its weights are in half precision, and calculate in float32; saved by the pipeline they are so again."""
+    pipe = pipeline("video-to-speech", device="cpu")
+    assert pipe.dtype == torch.float32
+    pipe.save_pretrained(tmp_path)
+    original, saved = (Path(folder) / "model.safetensors" for folder in (lip2wav_hf.DEFAULT_CHECKPOINT, tmp_path))
+    assert saved.stat().st_size == pytest.approx(original.stat().st_size, rel=0.01)
+    config = saved.with_name("config.json")
+    assert saved.stat().st_mode == config.stat().st_mode, "whoever may read the configuration may read the weights"
+    again = VideoToSpeechPipeline(
+        model=Lip2WavModel.from_pretrained(tmp_path),
+        feature_extractor=Lip2WavFeatureExtractor.from_pretrained(tmp_path),
+        device="cpu",
+    )
+    video = noise(5)
+    np.testing.assert_array_equal(
+        again(video, fps=25, mouth_boxes=BOX)["audio"], pipe(video, fps=25, mouth_boxes=BOX)["audio"]
+    )

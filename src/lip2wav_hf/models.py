@@ -220,7 +220,7 @@ def _download(repository: str, model_type: str | None) -> Path:
         return Path(snapshot_download(repository, allow_patterns=list(DOWNLOADED)))
     except Exception as error:
         raise ModelError(
-            f"model {repository}: there is no such folder, and the Hub does not give it either"
+            f"model {repository}: there is no such folder, and it is not on the Hub either"
             f" ({type(error).__name__}). Check the name and the network. {_choices(model_type)}"
         ) from error
 

@@ -415,9 +415,7 @@ def _as_clip(video: Any) -> dict[str, Any]:
     if video is None:
         raise VideoError("The video is None: pass a path, a URL, bytes, a file object or an array.")
     if isinstance(video, (list, tuple)):
-        raise VideoError(
-            "A list inside of the list of videos: pass one flat list, and each video as one path or array."
-        )
+        raise VideoError("A list inside the list of videos: pass one flat list, and each video as one path or array.")
     if not isinstance(video, dict):
         return {"video": video}
     if set(video) == {"path", "bytes"}:  # a `Video(decode=False)` column of `datasets`

@@ -143,7 +143,9 @@ class Source:
         self.name = location
         scheme = re.match(r"(https?|file):|([A-Za-z][\w+.-]+)://", location, re.IGNORECASE)
         if scheme and scheme[2]:
-            raise VideoError(f"{location}: {scheme[2]}: addresses are not read. Use http(s):, file: or a path.")
+            raise VideoError(
+                f"{location}: {scheme[2]}: addresses of this kind are not read. Use http(s):, file: or a path."
+            )
         if scheme and scheme[1].lower() != "file":
             self.target = self._download(location, timeout, max_bytes)
             return

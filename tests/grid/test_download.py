@@ -205,12 +205,12 @@ def test_wrong_bytes_once_are_fetched_again(server, tmp_path, caplog):
     server.faults["s1.zip"] = ["damage"]
     (path,) = download(server, tmp_path)[1:]
     assert path.read_bytes() == server.files["s1.zip"]
-    assert "s1.zip: damaged on its way" in caplog.text
+    assert "s1.zip: damaged in transfer" in caplog.text
 
 
 def test_wrong_bytes_twice_are_an_error_and_nothing_wrong_stays(server, tmp_path):
     server.faults["s1.zip"] = ["damage", "damage"]
-    with pytest.raises(DownloadError, match="twice not what was published: MD5"):
+    with pytest.raises(DownloadError, match="twice different from what was published: MD5"):
         download(server, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alignments.zip"]
 
@@ -250,7 +250,7 @@ def test_a_record_without_the_file(server, tmp_path):
     with pytest.raises(DownloadError, match="has no s3.zip; it has alignments.zip"):
         download(server, tmp_path, ["s3"])
     server.record = lambda: {"message": "moved"}
-    with pytest.raises(DownloadError, match="no list of files"):
+    with pytest.raises(DownloadError, match="not a list of files"):
         download(server, tmp_path)
 
 

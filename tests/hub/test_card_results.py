@@ -116,7 +116,7 @@ def test_bad_input_is_named(folder, tmp_path):
         ({"validation": tmp_path / "gone.json"}, "gone.json: it cannot be read"),
         ({"validation": {"overall": {}}}, "not the results.json of an evaluation"),
         ({"test": results()}, "is of the split 'validation', not 'test'"),
-        ({"../x": results()}, "no name of a split"),
+        ({"../x": results()}, "not the name of a split"),
         ({"validation": results(data=None)}, "do not say on which data"),
         ({"validation": results(failures=[{"clip": "x"}])}, "1 clips failed"),
     ):

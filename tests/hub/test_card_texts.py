@@ -203,7 +203,7 @@ def test_the_data_set_card_tells_the_defects(tmp_path):
     told = flat(render_dataset_card(tmp_path / "defects.json"))
     assert "a copy with 1000 clips (check: full): 2 `corrupt_video`, 1 `no_alignment`; no video of s21." in told
     (tmp_path / "defects.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(CardError, match="no report of defects"):
+    with pytest.raises(CardError, match="not a report of defects"):
         render_dataset_card(tmp_path / "defects.json")
 
 

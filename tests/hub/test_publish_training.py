@@ -106,7 +106,7 @@ def test_options_are_checked_without_a_network(recipe):
     for options, complaint in (
         (["--hub_model_id", "alice/voice", "--hub_private"], "needs --hub_model_id .* and --hub_license"),
         ([*OPTIONS, "--network", "syncnet"], "publishes a generator"),
-        (["--hub_model_id", "a/b/c", "--hub_license", "mit"], "no name of a repository"),
+        (["--hub_model_id", "a/b/c", "--hub_license", "mit"], "not the name of a repository"),
         (OPTIONS, None),
     ):
         sections = parse_arguments([str(recipe), *options])
@@ -125,7 +125,7 @@ def test_options_are_checked_without_a_network(recipe):
         (["--hub_license", "cc-by-4.0"], "hf_aliceToken", "needs --hub_model_id"),
         (["--hub_model_id", "alice/voice"], "hf_aliceToken", "--hub_license"),
         (["--hub_model_id", "alice/voice", "--hub_license", "mit"], None, "needs a token"),
-        (["--hub_model_id", "alice/voice", "--hub_license", "mit"], "hf_wrong", "does not take this token"),
+        (["--hub_model_id", "alice/voice", "--hub_license", "mit"], "hf_wrong", "does not accept this token"),
     ],
 )
 def test_what_would_fail_at_the_end_fails_at_the_start(recipe, tmp_path, options, token, complaint):

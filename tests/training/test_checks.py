@@ -90,7 +90,7 @@ def test_what_the_options_name_exists():
     [
         (["--network", "critic"], "there are generator, speech_encoder, syncnet"),
         (["--schedule", "linear"], "there are one_cycle and constant"),
-        (["--network", "syncnet", "--synchronize", "s1"], "not for its own training"),
+        (["--network", "syncnet", "--synchronize", "s1"], "cannot be used to train one"),
         (["--network", "speech_encoder", "--adversarial", "1"], "--adversarial with --network speech_encoder"),
     ],
 )
@@ -104,8 +104,8 @@ def test_it_is_said_before_any_clip_is_looked_for(tmp_path, capsys, options, com
 @pytest.mark.parametrize(
     ("options", "warning"),
     [
-        (["--critic_start", 20, "--max_steps", 20], "the critic will never come: it begins at step 20"),
-        (["--critic_start", 5, "--critic_warmup", 15, "--max_steps", 20], "will never listen to the critic"),
+        (["--critic_start", 20, "--max_steps", 20], "the critic never starts: it begins at step 20"),
+        (["--critic_start", 5, "--critic_warmup", 15, "--max_steps", 20], "the critic never counts: it learns alone"),
         (["--critic_start", 5, "--critic_warmup", 14, "--max_steps", 20], ""),
     ],
 )

@@ -26,12 +26,12 @@ def card_command(
         typer.Option(
             "--results",
             metavar="SPLIT=FILE",
-            help="The results.json of a split; may be repeated. By default what lies in FOLDER/results.",
+            help="The results.json of a split; may be repeated. By default what is in FOLDER/results.",
             show_default=False,
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit status 2 if the card says something else.")
+        bool, typer.Option("--check", help="Write nothing; exit status 2 if the card says anything else.")
     ] = False,
 ) -> None:
     """Put a model's measured results into its card: the metadata and the table, from results.json.
@@ -97,7 +97,9 @@ def write_card_command(
     ] = None,
     title: Annotated[str, typer.Option(help="Of a Space or an organisation.")] = "Speech from silent video",
     gradio_version: Annotated[str | None, typer.Option(help="That a Space runs. [default: the installed one]")] = None,
-    defects: Annotated[Path | None, typer.Option(help="defects.json of a copy of GRID, for its counts.")] = None,
+    defects: Annotated[
+        Path | None, typer.Option(help="defects.json of a copy of GRID, for the counts of defects.")
+    ] = None,
 ) -> None:
     """Write a card for the Hub from its template: of a model, of GRID, of the Space, of an organisation.
 

@@ -73,7 +73,7 @@ DataArgument = Annotated[
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes; one for each core that may be used by default.", show_default=False),
+    typer.Option(min=1, help="Processes; by default, one per available core.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the summary.")]
 
@@ -112,7 +112,7 @@ def lost_workers() -> Generator[None, None, None]:
     """Turn the loss of a worker process into an error of the command.
 
     Raises:
-        CommandError: if a worker process was ended from outside.
+        CommandError: if a worker process was killed.
     """
     from concurrent.futures.process import BrokenProcessPool
 
@@ -120,7 +120,7 @@ def lost_workers() -> Generator[None, None, None]:
         yield
     except BrokenProcessPool:
         raise CommandError(
-            "a worker process was ended from outside, perhaps because memory ran out. Run the same command again, with"
+            "a worker process was killed, perhaps because memory ran out. Run the same command again, with"
             " fewer --workers: it continues where it was."
         ) from None
 

@@ -15,7 +15,7 @@ from .messages import BAD_INPUT, CommandError, print_error, reporting
 from .options import GrammarOption
 
 
-@reporting(interrupted="Start the same command again: what is done is kept.")
+@reporting(interrupted="Run the same command again: finished clips are kept.")
 def evaluate(
     model: Annotated[
         str | None,
@@ -61,7 +61,7 @@ def evaluate(
         bool, typer.Option("--compat", help="Add the metrics in the forms that others' evaluation code computes.")
     ] = False,
     device: Annotated[str | None, typer.Option(help="Where the model runs, such as cpu or cuda:0.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="What the model calculates in, such as bfloat16.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Type of the model's numbers, such as bfloat16.")] = None,
     grammar: GrammarOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips that go through the model together.")] = 8,
     workers: Annotated[
@@ -69,7 +69,7 @@ def evaluate(
         typer.Option(min=1, help="Processes that compute metrics; one per core by default.", show_default=False),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start again where the folder holds results.")
+        bool, typer.Option("--overwrite", help="Start from the beginning even if the folder holds results.")
     ] = False,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html, with pictures and sound.")

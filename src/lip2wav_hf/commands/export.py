@@ -51,7 +51,10 @@ def export(
     check: CheckOption = Check.FAST,
     min_frames: FramesOption = None,
     mp4: Annotated[
-        bool, typer.Option("--mp4", help="Convert to H.264 and AAC, which browsers play; else copy as it is.")
+        bool,
+        typer.Option(
+            "--mp4", help="Convert to H.264 and AAC, which browsers play; by default videos are copied as they are."
+        ),
     ] = False,
     clips_per_shard: Annotated[int, typer.Option(min=1, help="Of a webdataset.")] = 500,
     workers: WorkersOption = None,

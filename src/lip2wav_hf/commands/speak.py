@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import gc
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,11 +78,11 @@ def speak(
     device: Annotated[
         str | None,
         typer.Option(
-            help="Where to calculate: cpu, cuda, cuda:1, mps... By default a GPU, if there is one.", show_default=False
+            help="Where to compute: cpu, cuda, cuda:1, mps... By default a GPU, if there is one.", show_default=False
         ),
     ] = None,
     dtype: Annotated[
-        Dtype, typer.Option(help="What to calculate in; auto is what the model was saved for.")
+        Dtype, typer.Option(help="Type of the model's numbers; auto takes the type that it was saved with.")
     ] = Dtype.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos that go through the generator together.")] = 1,
     grammar: GrammarOption = None,
@@ -121,15 +123,30 @@ def speak(
 
     Exit status: 0; 2 when something could not be read or written (the other videos are still done).
     """
+    # Read when torch is imported. Threads that wait in a loop take, on a busy machine, the time of those that work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     jobs = plan_jobs(find_videos(videos), output or (), plot)
     folder = find_model(model)
-    with only_our_messages() as messages:
-        speaker = load_speaker(folder, device, dtype.value)
+    with contextlib.ExitStack() as stack:
+        with _without_collections():
+            messages = stack.enter_context(only_our_messages())
+            speaker = load_speaker(folder, device, dtype.value)
         if grammar is not None:
             speaker.grammar = speaker.grammar_decoder(chosen_grammar(grammar))
         status = _speak_all(speaker, jobs, batch_size, messages, json_lines, quiet)
     if status:
         raise typer.Exit(status)
+
+
+@contextlib.contextmanager
+def _without_collections() -> Generator[None]:
+    """No search for garbage among what is made here, now or later: imports make many objects, and all of them last."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def load_speaker(folder: Path, device: str | None = None, dtype: str = "auto") -> Speaker:

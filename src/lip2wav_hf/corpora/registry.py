@@ -91,7 +91,7 @@ def open_corpus(folder: str | os.PathLike) -> Corpus:
         if objection is None:
             return reader(path)
         objections.append(f"{name}: {objection}")
-    raise CorpusError(f"{folder}: no corpus that can be read lies here. " + " ".join(objections))
+    raise CorpusError(f"{folder}: no readable corpus in this folder. " + " ".join(objections))
 
 
 def _reader(name: str) -> type[Corpus]:

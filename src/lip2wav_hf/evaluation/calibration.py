@@ -33,7 +33,7 @@ def _checked(confidences: ArrayLike, correct: ArrayLike) -> tuple[np.ndarray, np
     confidences, correct = np.asarray(confidences, np.float64), np.asarray(correct, bool)
     if confidences.ndim != 1 or confidences.shape != correct.shape:
         raise CalibrationError(
-            f"confidences of shape {confidences.shape} for answers of shape {correct.shape}: give one of each a word."
+            f"confidences of shape {confidences.shape} for answers of shape {correct.shape}: give both for each word."
         )
     if not len(confidences):
         raise CalibrationError("there is no word to calibrate with.")

@@ -259,7 +259,9 @@ def evaluate_folders(
     with contextlib.ExitStack() as stack:
         if output_dir is None:
             if share.count > 1:
-                raise EvaluationError("several processes need one output_dir, where they bring together their rows.")
+                raise EvaluationError(
+                    "several processes need a common output_dir, where their rows are brought together."
+                )
             options = replace(options, output_dir=Path(stack.enter_context(tempfile.TemporaryDirectory())))
         title = " against ".join("/".join(folder.resolve().parts[-2:]) for folder in (generated, reference))
         system = run_folder(title, pairs.clips, options, share)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 NOTE = (
     "As published, other split: other clips, other recognisers and, for some, other variants of the metrics than "
-    "above. For orientation; a difference to the numbers above says little."
+    "above. For orientation; a difference from the numbers above means little."
 )
 PRIMARY = "primary source"
 SECONDARY = "as a later source reports it"

@@ -211,7 +211,7 @@ def notes(results: dict[str, Any]) -> list[str]:
     }
     found.append("Clips: " + "; ".join(f"{name} {count}" for name, count in counts.items()) + ".")
     if results["longest_cut_seconds"] > 0:
-        found.append(f"Of unequal lengths the longer was cut: by at most {results['longest_cut_seconds']:.3f} s.")
+        found.append(f"Where lengths differed, the longer was cut, by at most {results['longest_cut_seconds']:.3f} s.")
     return found
 
 
@@ -219,11 +219,11 @@ def _shift_notes(overall: Mapping[str, Any], of_grid: bool) -> list[str]:
     found = []
     if any(SUMMARY[key].group == "in_sync" for key in overall if key in SUMMARY):
         grid = (
-            "GRID's own sound is early or late by a video frame and more, by another amount in each clip: even it"
-            " would score low where its mouth says it belongs. "
+            "In GRID the sound is early or late by a video frame and more, by a different amount in each clip: even"
+            " the real sound would score low where its mouth says it belongs. "
         )
         found.append(
-            f"{grid if of_grid else ''}For the numbers in sync each original was moved there"
+            f"{grid if of_grid else ''}For the numbers in sync, each original was moved there"
             " by the sync network, which never hears the generated sound."
         )
     if any(key.startswith(ALIGNED) for key in overall):

@@ -122,7 +122,7 @@ def collect(future: Future) -> Any:
         return future.result()
     except BrokenProcessPool as error:
         raise WorkerError(
-            "a process that computes metrics was ended from outside, perhaps for lack of memory; start again with"
+            "a process that computes metrics was killed, perhaps because memory ran out; start again with"
             " fewer --workers: what is done is kept."
         ) from error
 

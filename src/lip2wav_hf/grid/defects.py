@@ -30,7 +30,7 @@ KINDS = {
     "corrupt_alignment": "the alignment cannot be read",
     "unprepared": "no mouth crops or sound could be made of it",
     "no_alignment": "there is no alignment: the words have no times",
-    "other_name": "the file name is no GRID sentence",
+    "other_name": "the file name is not a GRID sentence",
 }
 """What can be wrong, and what it means."""
 

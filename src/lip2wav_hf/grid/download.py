@@ -128,7 +128,9 @@ def read_record(
                 for file in answer.json()["files"]
             ]
         except (ValueError, KeyError, TypeError) as error:
-            raise DownloadError(f"{url}: the answer is no list of files ({type(error).__name__}: {error}).") from None
+            raise DownloadError(
+                f"{url}: the answer is not a list of files ({type(error).__name__}: {error})."
+            ) from None
     return {file.name: file for file in files}
 
 
@@ -255,9 +257,9 @@ def download_file(
         part.unlink()
         bar.update(before - bar.n)
         if attempt == 1:
-            patience.report(f"{file.name}: damaged on its way (MD5 {found} instead of {file.md5}); once more.")
+            patience.report(f"{file.name}: damaged in transfer (MD5 {found} instead of {file.md5}); once more.")
     raise DownloadError(
-        f"{file.url}: twice not what was published: MD5 {found} instead of {file.md5}. Try again later."
+        f"{file.url}: twice different from what was published: MD5 {found} instead of {file.md5}. Try again later."
     )
 
 
@@ -274,7 +276,7 @@ def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Pa
             if start is None or start > have:
                 part.unlink(missing_ok=True)
                 bar.update(-have)
-                have, received, problem = 0, 0, "the server sends other bytes than asked for"
+                have, received, problem = 0, 0, "the server sends different bytes from those asked for"
             else:  # a server that does not know ranges starts at 0: what is there already is passed over
                 received, problem = _append(answer, part, start, have, file, bar)
         have += received

@@ -244,7 +244,7 @@ def _to_json(results: dict[str, Any]) -> str:
 def _read_results(split: str, source: Source) -> dict[str, Any]:
     if not split or "/" in split or split.startswith("."):
         raise CardError(
-            f"{split!r} is no name of a split. Give SPLIT=results.json, such as validation=out/results.json."
+            f"{split!r} is not the name of a split. Give SPLIT=results.json, such as validation=out/results.json."
         )
     if isinstance(source, dict):
         results, name = source, f"the results of {split}"

@@ -221,7 +221,7 @@ def _count_defects(report: str | os.PathLike) -> dict[str, Any]:
             "missing_speakers": content.get("missing_speakers", []),
         }
     except (KeyError, TypeError) as error:
-        raise CardError(f"{report}: it is no report of defects: {error} is missing.") from error
+        raise CardError(f"{report}: it is not a report of defects: {error} is missing.") from error
 
 
 def _gradio_version() -> str:

@@ -93,7 +93,7 @@ def describe_energy(energy: TrainingEnergy, hardware: str, note: str = "") -> st
     share = (
         "each core with its share of memory, power supply and cooling"
         if energy.unit == "core"
-        else "each GPU at its limit all the time, without the computer around it"
+        else "each GPU at its power limit all the time, without the rest of the computer"
     )
     return (
         f"{measured}\n\n"

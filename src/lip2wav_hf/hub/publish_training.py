@@ -58,7 +58,7 @@ def check_token() -> None:
     except LocalTokenNotFoundError as error:
         raise HubError("--push_to_hub needs a token: `hf auth login`, or set HF_TOKEN.") from error
     except HfHubHTTPError as error:
-        raise HubError(f"--push_to_hub: the Hub does not take this token ({error}).") from error
+        raise HubError(f"--push_to_hub: the Hub does not accept this token ({error}).") from error
 
 
 def publish(state: State, data: DataArguments, models: ModelArguments) -> Upload:
@@ -108,7 +108,7 @@ def published_facts(state: State, data: DataArguments, models: ModelArguments) -
     return training_facts(state, data, models) | {
         "name": cast(str, arguments.hub_model_id).rpartition("/")[2],
         "license": arguments.hub_license,
-        "data_license": "That of the clips: see where they come from.",
+        "data_license": "That of the clips: see their source.",
         "selection": f"The averaged weights of the last step; {data.validation_split!r} clips chose nothing.",
     }
 

@@ -44,7 +44,7 @@ class Destination:
         dry_run (`bool`, *optional*, defaults to `False`): only check, and list what would go. Needs no network.
 
     Raises:
-        HubError: if `repo_id` is no name of a repository.
+        HubError: if `repo_id` is not the name of a repository.
     """
 
     repo_id: str
@@ -139,7 +139,9 @@ def check_name(repo_id: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise HubError(f"{repo_id!r} is no name of a repository, such as 'me/my-voice'. {one_line(error)}") from error
+        raise HubError(
+            f"{repo_id!r} is not the name of a repository, such as 'me/my-voice'. {one_line(error)}"
+        ) from error
 
 
 def send(upload: Upload, destination: Destination, name: str) -> Upload:
@@ -223,7 +225,7 @@ def _hub_problem(error: Exception) -> str:
     if isinstance(error, LocalTokenNotFoundError):
         return "you are not logged in. Run `hf auth login`, set HF_TOKEN, or pass --token."
     if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, so that the Hub is not asked. Unset it."
+        return "HF_HUB_OFFLINE is set, so the Hub is not contacted. Unset it."
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 401:
         return "the Hub does not know you. Run `hf auth login`, set HF_TOKEN, or pass --token."

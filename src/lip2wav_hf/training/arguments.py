@@ -64,8 +64,8 @@ class DataArguments:
     synchronize: Annotated[list[str] | None, WORDS] = field(
         default=None,
         metadata={
-            "help": "Speakers whose sounds are moved to where their mouths say they belong, which the sync network"
-            " must tell well for them. GRID's own are early or late by about half a frame: nobody can foresee that."
+            "help": "Speakers whose sounds are moved to where their mouths say they belong; the sync network must know"
+            " them well. GRID's own sounds are early or late by about half a frame."
         },
     )
     sync_network: Annotated[str | None, Use(needs="synchronize")] = field(
@@ -133,10 +133,11 @@ class LossArguments:
         default=0.0, metadata={"help": "Mean absolute difference of the waveform's neighbouring samples."}
     )
     adversarial: Annotated[float | None, GENERATOR] = field(
-        default=None, metadata={"help": "Minus the Wasserstein critic's score; no critic by default, and with 0."}
+        default=None,
+        metadata={"help": "Minus the Wasserstein critic's score; without it, or with 0, there is no critic."},
     )
     perceptual: Annotated[float, ENCODER] = field(
-        default=1.0, metadata={"help": "L1 of the speech encoder's features, where there is one (--speech_encoder)."}
+        default=1.0, metadata={"help": "L1 of the speech encoder's features, if there is one (--speech_encoder)."}
     )
     heard_words: Annotated[float, ENCODER] = field(
         default=0.2, metadata={"help": "Cross-entropy of the words that the speech encoder recognises in each frame."}
@@ -146,7 +147,8 @@ class LossArguments:
         metadata={"help": "Share of clips whose decoder is told the true words, of a network with word_conditioning."},
     )
     decoder_windows: Annotated[int, ISTFT] = field(
-        default=8, metadata={"help": "Windows of predicted and of real mel the decoder learns from, each."}
+        default=8,
+        metadata={"help": "Windows of predicted mel, and as many of real mel, that the decoder learns from."},
     )
     decoder_window_frames: Annotated[int, ISTFT] = field(
         default=64, metadata={"help": "Length of such a window, in mel frames."}

@@ -40,7 +40,7 @@ def check_arguments(run: TrainingArguments) -> Network:
     if name not in TRAINABLE:
         raise TrainingError(f"--network {name}: there are {', '.join(TRAINABLE)}.")
     if run.data.synchronize and name == "syncnet":
-        raise TrainingError("--synchronize moves sounds by what the sync network finds: not for its own training.")
+        raise TrainingError("--synchronize needs a trained sync network: it cannot be used to train one.")
     if run.losses.adversarial:
         _warn_of_late_critic(run)
     return TRAINABLE[name]
@@ -109,15 +109,15 @@ def _warn_of_late_critic(run: TrainingArguments) -> None:
     critic, steps = run.critic, run.optimization.max_steps
     if critic.critic_start >= steps:
         logger.warning(
-            "the critic will never come: it begins at step %d (--critic_start), but the run ends after %d"
-            " (--max_steps). Lower --critic_start, or say --adversarial 0 if no critic is wanted.",
+            "the critic never starts: it begins at step %d (--critic_start), but the run ends after %d"
+            " (--max_steps). Lower --critic_start, or set --adversarial 0 if no critic is wanted.",
             critic.critic_start,
             steps,
         )
     elif critic.critic_start + critic.critic_warmup >= steps:
         logger.warning(
-            "the generator will never listen to the critic, which learns alone up to step %d (--critic_start and"
-            " --critic_warmup), but the run ends after %d (--max_steps). Lower one of them, or say --adversarial 0.",
+            "the critic never counts: it learns alone up to step %d (--critic_start and"
+            " --critic_warmup), but the run ends after %d (--max_steps). Lower one of them, or set --adversarial 0.",
             critic.critic_start + critic.critic_warmup,
             steps,
         )

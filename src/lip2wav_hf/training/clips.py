@@ -146,7 +146,7 @@ def _frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     if not entries or len(entries) > MOST_WORDS:
         return np.full(frames, UNKNOWN_TIMES, np.int8)
     if entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
-        raise CorpusError(f"it breaks off: {frames} frames, but its last word ends at {entries[-1][1]:.2f} s.")
+        raise CorpusError(f"it ends too early: {frames} frames, but its last word ends at {entries[-1][1]:.2f} s.")
     words = np.full(frames, -1, np.int8)
     for number, (start, end, _) in enumerate(entries):
         words[round(start * frame_rate) : max(round(end * frame_rate), round(start * frame_rate) + 1)] = number

@@ -52,7 +52,7 @@ class SpeechClips(Dataset):
     ):
         unknown = next((clip.key for clip in prepared.clips if not clip.words), None)
         if unknown is not None:
-            raise TrainingError(f"{unknown}: nobody wrote down what is said in this clip: it cannot be learnt from.")
+            raise TrainingError(f"{unknown}: there is no sentence for this clip, so it cannot be trained on.")
         self.clips = prepared.clips
         self.files = [prepared.files[clip.key] for clip in self.clips]
         self.sound_offsets = prepared.sound_offsets

@@ -173,7 +173,7 @@ def check_sync_network(data: DataArguments) -> None:
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"--sync_network {data.sync_network}: no sync network can be loaded from there ({one_line(error)}). Train"
-            " it first, with configs/syncnet.yaml, or leave the option out: then the bundled one serves."
+            " it first, with configs/syncnet.yaml, or leave the option out: then the bundled one is used."
         ) from error
 
 

@@ -33,8 +33,8 @@ GROUPS = {
 SECTIONS = tuple(GROUPS.values())
 
 DESCRIPTION = """\
-Train a network. A recipe comes first: one of those below, or a YAML file of `option: value` lines of one's own.
-Options after it win over it.
+Train a network. A recipe comes first: one of those below, or your own YAML file of `option: value` lines.
+Options after it have precedence.
 """
 
 EXAMPLES = """\

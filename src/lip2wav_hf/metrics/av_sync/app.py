@@ -14,7 +14,7 @@ from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
 SAMPLING_RATE = 16000
 DESCRIPTION = (
     "By how many video frames (40 ms each) a sound is late against the mouth. The video must show a face for 1.6 s or"
-    " more; its own sound is taken unless you give another one."
+    " more; its own sound is used unless you give another one."
 )
 
 

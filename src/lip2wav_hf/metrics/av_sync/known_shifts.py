@@ -56,7 +56,7 @@ def measure_shifts(clips: list[Clip], shifts: Sequence[int] = SHIFTS) -> dict[st
         WaveformError: for no clip, or one without sound.
     """
     if not clips:
-        raise WaveformError("there is no clip whose sound could be put off.")
+        raise WaveformError("there is no clip whose sound could be shifted.")
     extractor = Lip2WavFeatureExtractor()
     regions = [extractor.extract(clip.source).regions for clip in clips]
     waveforms = [_sound(clip) for clip in clips]

@@ -1,7 +1,7 @@
 """Corr2D: correlation of the auditory spectrograms of generated and original speech, Lip2AudSpec's measure; at 16 kHz.
 
 The auditory spectrogram is an approximation of `wav2aud` of the NSL toolbox (Yang, Wang and Shamma 1992) with the
-settings of Lip2AudSpec: 128 channels of 24 an octave from 180 Hz, 10 ms frames, 10 ms integration, no hair-cell
+settings of Lip2AudSpec: 128 channels of 24 per octave from 180 Hz, 10 ms frames, 10 ms integration, no hair-cell
 compression, power 0.3. Cochlear filters, the difference of neighbouring channels, half-wave rectification and leaky
 integration follow it; the filters themselves are minimum-phase filters with the magnitude response of the toolbox's,
 which is one curve over the distance in octaves from a channel's characteristic frequency.

@@ -1,7 +1,7 @@
 """DNSMOS, the quality of speech without a reference: predicted opinions on signal, background and whole.
 
 The networks and their maths are the `speechmos` package's (Microsoft; ITU-T P.835: signal, background, overall; and
-P.808: overall), at 16 kHz. They are loaded at the first clip, once a process, and run on one thread.
+P.808: overall), at 16 kHz. They are loaded at the first clip, once per process, and run on one thread.
 """
 
 from functools import cache

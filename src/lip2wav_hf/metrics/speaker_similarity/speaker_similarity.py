@@ -2,7 +2,7 @@
 
 The cosine of the speaker embeddings of the `resemblyzer` package (an LSTM trained for speaker verification with the
 generalised end-to-end loss), at 16 kHz, after its own level and silence treatment. The network's weights are a file of
-that package, read by `torch.load` with `weights_only`; it is loaded at the first clip, once a process.
+that package, read by `torch.load` with `weights_only`; it is loaded at the first clip, once per process.
 """
 
 import importlib.metadata
