@@ -156,7 +156,7 @@ def table(rows: dict[str, tuple[int, float, dict[str, float]]]) -> str:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="folder of GRID, with a splits.json")
+    parser.add_argument("--data", required=True, help="folder of GRID")
     parser.add_argument("--speech-encoder", required=True, help="folder of a trained speech encoder")
     parser.add_argument("--minutes", type=float, default=10, help="processor time of each variant")
     parser.add_argument("--jobs", type=int, default=2, help="variants at once, on a core each")

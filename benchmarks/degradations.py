@@ -218,8 +218,8 @@ def markdown(table: dict[str, dict[str, float]], seconds: dict[str, float]) -> s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="GRID folder: splits.json and video/SPEAKER/NAME.mkv")
-    parser.add_argument("--split", default="validation", help="a key of splits.json (default: validation)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of GRID")
+    parser.add_argument("--split", default="validation", help="one of its splits (default: validation)")
     parser.add_argument("--clips", type=int, default=20, help="how many clips, spread over the split (default: 20)")
     parser.add_argument("--metrics", nargs="+", choices=METRICS, default=list(METRICS), help="only these")
     arguments = parser.parse_args()

@@ -58,8 +58,8 @@ def table(clips: list[Clip], model: Lip2WavModel, extractor: Lip2WavFeatureExtra
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="GRID folder: splits.json and video/SPEAKER/NAME.mkv")
-    parser.add_argument("--split", default="validation", help="a key of splits.json (default: validation)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of GRID")
+    parser.add_argument("--split", default="validation", help="one of its splits (default: validation)")
     parser.add_argument("--model", default=lip2wav_hf.DEFAULT_CHECKPOINT, help="the generator (default: the bundled)")
     arguments = parser.parse_args()
     try:

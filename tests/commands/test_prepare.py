@@ -192,6 +192,15 @@ def test_ctrl_c_ends_prepare_with_one_line(corpus, tmp_path, capfd):
     assert "5 usable" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("spelling", ["--split-scheme", "--split_scheme", "--scheme"])
+def test_the_split_scheme_is_named_as_in_training_or_with_hyphens(corpus, tmp_path, capfd, spelling):
+    assert run("prepare", corpus, "-c", tmp_path / "cache", spelling, "seen5") == 2
+    assert "'seen5' is not one of 'seen4', 'unseen33', 'overlap33', 'grid_s1', 'custom'" in capfd.readouterr().err
+    chosen = (spelling, "overlap33", "--speakers", "s2", "--workers", 1, "--min_frames=70")
+    assert run("prepare", corpus, "-c", tmp_path / "cache", *chosen) == 0
+    assert "2 clips: 2 usable" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -412,6 +412,30 @@ def test_results_say_what_was_measured_and_how_to_do_it_again(tmp_path, talking_
     assert evaluate_model(Recording(), corpus, output_dir=tmp_path / "own", metrics=["stoi"])["command"] is None
 
 
+def test_a_published_split_is_measured_by_name(tmp_path, corpus, talking_video, tiny_model_dir, capfd):
+    """Of GRID without a splits.json, as it is downloaded."""
+    folder = shutil.copytree(corpus, tmp_path / "grid")
+    (folder / "splits.json").unlink()
+    with pytest.raises(GridError, match="no such splits file.*--split_scheme: seen4, unseen33, overlap33, grid_s1"):
+        evaluate_model(Recording(), folder, output_dir=tmp_path / "out")
+    choice = {"split_scheme": "overlap33", "metrics": ["stoi"]}
+    results = evaluation.evaluate_model(
+        Recording(), folder, "test", output_dir=tmp_path / "out", report=True, progress=True, **choice
+    )
+    assert results["clips"] == 1 and results["split_scheme"] == "overlap33"
+    assert results["remarks"][0].startswith("The split test of overlap33 is smaller than published: there are no vid")
+    assert results["remarks"][0] in capfd.readouterr().err
+    assert "<dt>split scheme</dt><dd>overlap33</dd>" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+    folder = tiny_corpus(tmp_path / "faces", talking_video)
+    (folder / "splits.json").unlink()
+    words = ["evaluate", "--model", str(tiny_model_dir), "--data", str(folder), "--split_scheme", "overlap33"]
+    words += ["--split", "train", "--speakers", "s1", "--metrics", "stoi", "--no-report", "--json", "--workers", "1"]
+    done = CliRunner().invoke(app, [*words, "--device", "cpu", "-o", str(tmp_path / "faces-out")])
+    assert done.exit_code == 0, done.stderr
+    assert "--split-scheme overlap33 --split train --speaker s1" in json.loads(done.stdout)["command"]
+
+
 @pytest.mark.slow
 def test_command(tmp_path, speech):
     folder = write_folder(tmp_path / "a", {f"s1/{NAMES[0]}": speech[NAMES[0]]})

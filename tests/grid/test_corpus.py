@@ -7,7 +7,9 @@ import zipfile
 
 import pytest
 
-from lip2wav_hf.corpora.registry import load_split
+from lip2wav_hf.corpora.clips import Selection
+from lip2wav_hf.corpora.load import load_clips
+from lip2wav_hf.corpora.registry import load_split, open_corpus, write_made_splits
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
 from lip2wav_hf.grid.corpus import (
     GridError,
@@ -17,7 +19,7 @@ from lip2wav_hf.grid.corpus import (
     read_alignment,
     sentence_words,
 )
-from lip2wav_hf.grid.splits import missing_speakers, read_splits, shuffled
+from lip2wav_hf.grid.splits import BUNDLED_SPLIT, missing_speakers, read_splits, shuffled
 
 
 def test_vocabulary():
@@ -267,6 +269,76 @@ def test_a_scheme_needs_no_splits_file(whole_corpus):
     assert len(clips) == 50 and clips[0].source == b""
 
 
+def as_downloaded(root, *speakers):
+    """GRID as `lip2wav download` leaves it, of some speakers of the bundled model's split: all its clips and one more,
+    empty files."""
+    listed = json.loads(BUNDLED_SPLIT.read_text())
+    for speaker in speakers:
+        names = [name for chosen in listed.values() for name in chosen.get(speaker, ())]
+        for name in (*names, "swwz9s"):
+            write(root / speaker / f"{name}.mpg")
+    return root
+
+
+def test_the_split_of_the_bundled_model_ships():
+    listed = json.loads(BUNDLED_SPLIT.read_text())
+    sizes = {split: {speaker: len(names) for speaker, names in chosen.items()} for split, chosen in listed.items()}
+    assert sizes == {
+        "train": {"s1": 900, "s2": 24, "s4": 70, "s11": 9, "s30": 12, "s32": 11, "s34": 11},
+        "validation": {"s1": 50},
+        "unseen_validation": {"s3": 21, "s26": 11, "s33": 11},
+        "unseen_validation_s31": {"s31": 20},
+    }
+    clips = [(speaker, name) for chosen in listed.values() for speaker, names in chosen.items() for name in names]
+    assert len(clips) == len(set(clips)) and all(sentence_words(name) for _, name in clips)
+
+
+def test_grid_as_downloaded_needs_no_scheme(tmp_path):
+    folder = as_downloaded(tmp_path / "grid", "s1", "s2")
+    assert (len(load_split(folder, "train")), len(load_split(folder, "validation"))) == (924, 50)
+    corpus = open_corpus(folder)
+    assert corpus.scheme() == "grid_s1" and corpus.scheme(Selection("seen4")) == "seen4"
+    note = write_made_splits(corpus, Selection(), tmp_path / "splits.json")
+    assert note.startswith("split scheme grid_s1, as there is no splits.json: train 924, validation 50; written to ")
+    assert set(json.loads((tmp_path / "splits.json").read_text())) == {"train", "validation"}
+    assert write_made_splits(corpus, Selection("grid_s1"), tmp_path / "other.json") is None
+    assert corpus.find_clips()[1].notes == [note.partition("; written")[0]]
+    assert {split: len(clips) for split, clips in load_clips(folder).items() if clips} == {
+        "train": 924,
+        "validation": 50,
+    }
+    (folder / "splits.json").write_text(json.dumps({"train": {"s1": ["swwz9s"]}}))  # its own comes first
+    assert len(load_split(folder, "train")) == 1 and open_corpus(folder).made_splits() is None
+
+
+def test_a_download_without_the_bundled_models_speaker(whole_corpus, tmp_path):
+    for speaker in ("s3", "s5"):
+        shutil.copy(whole_corpus / f"{speaker}.zip", tmp_path)
+    corpus = open_corpus(tmp_path)
+    assert corpus.scheme() == "overlap33" and len(corpus.load_split("test", zipped=True)) == 2 * 255
+    with zipfile.ZipFile(tmp_path / "s6.zip", "w") as archive:
+        archive.writestr("bbaf2n.mpg", b"")
+    with pytest.raises(GridError, match="choose a published split with --split_scheme: seen4, .*grid_s1"):
+        open_corpus(tmp_path).load_split("test", zipped=True)
+
+
+def test_a_split_with_fewer_speakers_than_published_is_said_to_be_so(tmp_path):
+    corpus = open_corpus(as_downloaded(tmp_path / "grid", "s3", "s26"))
+    bundled = Selection("grid_s1")
+    assert len(corpus.load_split("unseen_validation", bundled)) == 32
+    assert corpus.remarks("unseen_validation", bundled) == [
+        "The split unseen_validation of grid_s1 is smaller than published: there are no videos of s33."
+    ]
+    assert corpus.remarks("unseen_validation", Selection("grid_s1", speakers=("s3",))) == []
+    with pytest.raises(GridError, match="lip2wav download grid .*/grid --speakers s1$"):
+        corpus.load_split("validation", bundled)
+    (tmp_path / "grid" / "s3" / "swwz9s.mpg").unlink()
+    listed = sorted((tmp_path / "grid" / "s3").iterdir())
+    listed[0].unlink()  # one of a speaker who is there: the numbers would not be comparable
+    with pytest.raises(GridError, match=f"no video of clip s3/{listed[0].stem}"):
+        open_corpus(tmp_path / "grid").load_split("unseen_validation", bundled)
+
+
 def test_a_fingerprint_of_what_is_there(tmp_path):
     write(tmp_path / "s1" / "bbaf2n.mpg")
     first = GridFolder(tmp_path).fingerprint()
@@ -280,6 +352,8 @@ def test_the_real_corpus(grid_dir):
     assert (len(train), len(validation)) == (1037, 50)
     assert not {clip.key for clip in train} & {clip.key for clip in validation}
     assert not {clip.speaker for clip in train} & {clip.speaker for clip in load_split(grid_dir, "unseen_validation")}
+    for split in ("train", "validation", "unseen_validation"):  # the split that ships is that of the folder
+        assert load_split(grid_dir, split, split_scheme="grid_s1") == load_split(grid_dir, split)
 
 
 def test_the_schemes_on_the_real_corpus(grid_dir):

@@ -90,6 +90,13 @@ def test_changed_numbers_are_noticed(folder):
         update_card(folder, {"validation": results(stoi=0.7)}, check=True)
 
 
+def test_older_results_are_measured_again_on_the_split_that_the_card_names(folder):
+    (folder / "card.yaml").write_text("datasets: {grid: GRID}\nsplit_schemes: {grid: grid_s1}\n", encoding="utf-8")
+    text = update_card(folder, {"validation": results(model="grid-s1", compat=True)})
+    command = "--data GRID --split-scheme grid_s1 --split validation --compat -o out/validation\n"
+    assert f"lip2wav evaluate --model grid-s1 {command}" in text
+
+
 @pytest.mark.parametrize("text", ["# mine\n\n## Results\n\nWords.\n", "# mine\n", "---\nlicense: mit\n---\n# mine\n"])
 def test_markers_are_made_where_they_are_missing(folder, text):
     (folder / "README.md").write_text(text, encoding="utf-8")

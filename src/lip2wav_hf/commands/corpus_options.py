@@ -34,14 +34,18 @@ class Check(enum.StrEnum):
 SchemeOption = Annotated[
     Scheme,
     typer.Option(
+        "--split-scheme",
         "--scheme",
-        help="Which clips go where: custom reads a JSON file, what a folder of videos says, or makes splits;"
-        " seen4, unseen33 and overlap33 are GRID's published ones.",
+        help="Which clips go where. custom: splits.json in DATA, or what a folder of videos says; splits are made, or"
+        " one of GRID's is chosen, where there are none. GRID's published ones: seen4, unseen33, overlap33, and"
+        " grid_s1, that of the bundled model.",
     ),
 ]
 SplitsFileOption = Annotated[
     Path | None,
-    typer.Option("--splits-file", help="Of the scheme custom; DATA/splits.json by default.", show_default=False),
+    typer.Option(
+        "--splits-file", help="JSON file of the scheme custom; DATA/splits.json by default.", show_default=False
+    ),
 ]
 SpeakersOption = Annotated[
     list[str] | None,

@@ -11,6 +11,7 @@ import typer
 
 from ..machine import available_cores
 from ..metrics.registry import METRICS
+from .corpus_options import Scheme, SchemeOption, SpeakersOption, SplitsFileOption, split_names
 from .messages import BAD_INPUT, CommandError, print_error, reporting
 from .options import GrammarOption
 
@@ -22,15 +23,18 @@ def evaluate(
         typer.Option("--model", "-m", help="A folder, a bundled model or a Hub repository; grid-s1 by default."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Folder of videos with transcripts, or of GRID.")
+        Path | None,
+        typer.Option(
+            "--data",
+            "-d",
+            help="Folder of videos with metadata.csv or with transcripts beside them; or of GRID: s1/*.mpg, s1.zip …",
+            show_default=False,
+        ),
     ] = None,
     split: Annotated[str, typer.Option("--split", "-s", help="A split of the corpus.")] = "validation",
-    speaker: Annotated[
-        list[str] | None, typer.Option("--speaker", help="Only this speaker, such as s1; may be repeated.")
-    ] = None,
-    splits_file: Annotated[
-        Path | None, typer.Option("--splits-file", help="Another file than DATA/splits.json.")
-    ] = None,
+    scheme: SchemeOption = Scheme.custom,
+    splits_file: SplitsFileOption = None,
+    speakers: SpeakersOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for results.json, clips.csv, report.html and wav/.")
@@ -81,9 +85,9 @@ def evaluate(
 
     \b
     Examples:
-      lip2wav evaluate --data grid -o out/s1
-      lip2wav evaluate --data grid --split unseen_validation --model runs/mine/best --baseline grid-s1 -o out/mine
-      lip2wav evaluate --data grid --model runs/mine/best --baseline out/s1/results.json -o out/mine
+      lip2wav evaluate --data my-videos --split test --model runs/mine/best -o out/mine
+      lip2wav evaluate --data grid --split-scheme grid_s1 --split unseen_validation -o out/unseen
+      lip2wav evaluate --data grid --model runs/mine/best --baseline out/s1/results.json --baseline grid-s1 -o out/mine
       lip2wav evaluate --generated theirs/ --reference originals/ --compat -o out/theirs
       accelerate launch --multi_gpu --num_processes 4 -m lip2wav_hf.evaluation --data grid -o out/s1
       torchrun --nproc-per-node 2 -m lip2wav_hf.evaluation --data grid --device cpu -o out/s1
@@ -99,8 +103,8 @@ def evaluate(
         "overwrite": overwrite,
         "report": report,
     }
-    own: dict[str, Any] = {"splits_file": splits_file, "limit": limit, "device": device, "dtype": dtype}
-    own["grammar"] = grammar
+    own: dict[str, Any] = {"splits_file": splits_file, "split_scheme": scheme.value, "limit": limit}
+    own |= {"batch_size": batch_size, "device": device, "dtype": dtype, "grammar": grammar}
     if (generated is None) != (reference is None):
         raise CommandError("--generated and --reference belong together: give both.")
     if generated is not None and (model is not None or data is not None):
@@ -112,9 +116,11 @@ def evaluate(
         if generated is not None and reference is not None:
             results = evaluate_folders(generated, reference, output, skip_missing=skip_missing, **shared)
         elif data is not None:
-            results = evaluate_model(model, data, split, speaker, output, batch_size=batch_size, **own, **shared)
+            results = evaluate_model(model, data, split, split_names(speakers), output, **own, **shared)
         else:
-            raise CommandError("give --data, a GRID folder; or --generated and --reference, two folders of sound.")
+            raise CommandError(
+                "give --data, a folder of videos; or --generated and --reference, two folders of sound files."
+            )
     except (ValueError, OSError) as error:
         if rank == 0:
             raise

@@ -66,7 +66,7 @@ def export(
     Examples:
       lip2wav export my-videos out/mine
       lip2wav export data/grid out/grid
-      lip2wav export data/grid out/grid --format webdataset --scheme unseen33 --mp4
+      lip2wav export data/grid out/grid --format webdataset --split-scheme unseen33 --mp4
       hf upload me/grid out/grid --repo-type dataset
     """
     from ..corpora.defects import CheckOptions

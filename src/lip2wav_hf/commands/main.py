@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .messages import BAD_INPUT, INTERRUPTED, print_error, report_error
 
@@ -77,13 +77,30 @@ class _Commands(Mapping):
         return len(self._table)
 
 
+class _AnySpelling(TyperCommand):
+    """A command that takes `--split_scheme`, as options of the training are written, for `--split-scheme`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, [*map(_with_hyphens, args[:end]), *args[end:]])
+
+
+def _with_hyphens(argument: str) -> str:
+    """The name of an option with hyphens for underscores; its value as it is."""
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
+
+
 def _load(command: Command) -> Any:
     """The click command of a line of the table."""
     module_name, _, function_name = command.target.partition(":")
     module = importlib.import_module(f"..{module_name}", __package__)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings = getattr(module, "CONTEXT_SETTINGS", None)
-    single.command(command.name, short_help=command.summary, context_settings=settings)(getattr(module, function_name))
+    kind = _AnySpelling if settings is None else None
+    single.command(command.name, cls=kind, short_help=command.summary, context_settings=settings)(
+        getattr(module, function_name)
+    )
     return typer.main.get_command(single)
 
 

@@ -134,7 +134,7 @@ def prepare(
     Examples:
       lip2wav prepare my-videos
       lip2wav prepare data/grid --cache runs/cache --workers 8
-      lip2wav prepare data/grid --scheme seen4 --split train --split validation
+      lip2wav prepare data/grid --split-scheme seen4 --split train --split validation
     """
     from ..corpora.defects import CheckOptions
 

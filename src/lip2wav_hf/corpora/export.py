@@ -124,7 +124,7 @@ def export_corpus(
     _claim(
         output,
         asdict(options)
-        | {"split_scheme": selection.scheme, "speakers": selection.speakers and list(selection.speakers)},
+        | {"split_scheme": corpus.scheme(selection), "speakers": selection.speakers and list(selection.speakers)},
     )
     usable: dict[str, list[Clip]] = {}
     for split, clips in found.items():
@@ -143,7 +143,7 @@ def export_corpus(
     report.save(output / "defects.json")
     converted = any(_is_converted(clip, options.mp4) for clip in clips)
     title = corpus.path.resolve().name
-    return Export(options, selection.scheme, splits, suffixes[0], converted, report, corpus.name, title)
+    return Export(options, corpus.scheme(selection), splits, suffixes[0], converted, report, corpus.name, title)
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:

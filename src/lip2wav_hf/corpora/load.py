@@ -126,11 +126,12 @@ def _of_folder(
     path: Path, split: str | None, selection: Selection, streaming: bool
 ) -> list[Clip] | dict[str, list[Clip]] | Iterator[Clip]:
     corpus = open_corpus(path)
-    names = [split] if split is not None else list(corpus.read_splits(selection))
+    splits = {} if split is not None else corpus.read_splits(selection)
+    names = [split] if split is not None else [name for name, own in splits.items() if any(own.values())]
     if streaming:
         return (clip for name in names for clip in corpus.load_split(name, selection, zipped=True))
     clips = {name: corpus.load_split(name, selection, zipped=True) for name in names}
-    return clips if split is None else clips[split]
+    return {name: clips.get(name, []) for name in splits} if split is None else clips[split]
 
 
 def _load_tables(source: str, split: str | None, streaming: bool, options: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from .clips import Clip, CorpusError, Selection, Splits
 
 if TYPE_CHECKING:
     from .defects import CheckOptions, CorpusReport
-    from .made_splits import MadeSplits
 
 READERS = {
     "grid": "lip2wav_hf.grid.reader:GridCorpus",
@@ -22,6 +21,20 @@ READERS = {
 }
 """Name of a corpus -> `module:class` of its reader, a [`Corpus`]. The first without an objection to a folder reads it.
 A reader is imported when a folder is opened: the readers build on this package, not the other way around."""
+
+
+class DescribedSplits(Protocol):
+    """Splits that the folder of a corpus does not give.
+
+    Attributes:
+        splits (`dict`): split -> speaker -> names.
+    """
+
+    @property
+    def splits(self) -> Splits: ...
+
+    def describe(self) -> str:
+        """How they came about, one line."""
 
 
 class Corpus(Protocol):
@@ -50,8 +63,16 @@ class Corpus(Protocol):
             CorpusError: if the scheme, the splits file or a speaker is missing.
         """
 
-    def made_splits(self, selection: Selection = Selection()) -> MadeSplits | None:
-        """How splits were made, where the corpus gives none; they are what [`read_splits`] reads."""
+    def scheme(self, selection: Selection = Selection()) -> str:
+        """Name of the split scheme that is read; another than that of the selection where nobody chose one and the
+        corpus has a published one."""
+
+    def made_splits(self, selection: Selection = Selection()) -> DescribedSplits | None:
+        """How splits were made or chosen, where the folder gives none; they are what [`read_splits`] reads."""
+
+    def remarks(self, split: str, selection: Selection = Selection()) -> list[str]:
+        """What is to be known of a split beside its clips, such as that it is smaller than published, a sentence
+        each."""
 
     def find_clips(self, selection: Selection = Selection()) -> tuple[dict[str, list[Clip]], CorpusReport]:
         """Clips of every split, and a report on what is listed but absent. The clips themselves are not checked yet.
@@ -140,7 +161,7 @@ def write_made_splits(corpus: Corpus, selection: Selection, path: Path) -> str |
         path (`Path`): the file.
 
     Returns:
-        `str`, *optional*: how they were made, and where they are; `None` where the splits were given.
+        `str`, *optional*: how they were made or chosen, and where they are; `None` where the splits were given.
     """
     made = corpus.made_splits(selection)
     if made is None:
@@ -149,4 +170,4 @@ def write_made_splits(corpus: Corpus, selection: Selection, path: Path) -> str |
     return f"{made.describe()}; written to {path}"
 
 
-__all__ = ["READERS", "Corpus", "load_split", "open_corpus", "write_made_splits"]
+__all__ = ["READERS", "Corpus", "DescribedSplits", "load_split", "open_corpus", "write_made_splits"]

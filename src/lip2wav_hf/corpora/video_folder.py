@@ -193,6 +193,14 @@ class VideoFolder:
         )
         return replace(clip, version=_version(clip))
 
+    def scheme(self, selection: Selection = Selection()) -> str:
+        """The split scheme that is read, which is always `"custom"`."""
+        return selection.scheme
+
+    def remarks(self, split: str, selection: Selection = Selection()) -> list[str]:
+        """Nothing: no split of such a folder is published."""
+        return []
+
     def made_splits(self, selection: Selection = Selection()) -> MadeSplits | None:
         """The splits of [`make_splits`], where neither a file, nor the metadata or the folders' names give any. They
         are those of the whole folder, also where a selection names speakers."""

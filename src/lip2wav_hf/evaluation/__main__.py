@@ -1,10 +1,8 @@
 """`torchrun … -m lip2wav_hf.evaluation`: the command `lip2wav evaluate`, by several processes."""
 
-import typer
+import sys
 
-from ..commands.evaluate import evaluate
+from ..commands.main import main
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-app.command()(evaluate)
-app()
+main(["evaluate", *sys.argv[1:]])

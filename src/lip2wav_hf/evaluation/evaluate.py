@@ -1,4 +1,4 @@
-"""Run the whole pipeline on a split of GRID, score its speech, and write the results.
+"""Run the whole pipeline on a split of a corpus, score its speech, and write the results.
 
 `evaluate_model` starts from the video files of a split; `evaluate_folders` scores two folders of sound files, so that
 other people's systems can be measured the same way. Both write `results.json`, `clips.csv`, `report.md` and
@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..corpora.clips import Clip as CorpusClip
-from ..corpora.clips import Selection
-from ..corpora.registry import load_split, open_corpus, write_made_splits
+from ..corpora.registry import Corpus, open_corpus, write_made_splits
 from ..errors import require_packages
 from ..files import replacing
 from ..metrics.registry import EXTRA, check_names, check_packages
@@ -45,6 +44,7 @@ def evaluate_model(
     metrics: Sequence[str] | None = None,
     compat: bool = False,
     splits_file: str | os.PathLike | None = None,
+    split_scheme: str = "custom",
     device: str | int | None = None,
     dtype: str | None = None,
     grammar: str | os.PathLike | None = None,
@@ -64,9 +64,8 @@ def evaluate_model(
     Args:
         model (`str`, *optional*): a folder, a bundled model, such as `"grid-s1"`, a Hub repository, or a
             `video-to-speech` pipeline; the bundled default if none is given.
-        data_dir (`str` or `os.PathLike`): folder of videos with transcripts, or GRID folder with `splits.json` and
-            `video/SPEAKER/NAME.mkv` (or `.mpg`, …), or with archives such as `s1.zip`, whose videos are copied to
-            `output_dir/originals`.
+        data_dir (`str` or `os.PathLike`): folder of a corpus: of videos with transcripts, or of GRID in any of its
+            layouts; videos in archives such as `s1.zip` are copied to `output_dir/originals`.
         split (`str`, *optional*, defaults to `"validation"`): of the corpus, such as a key of `splits.json`.
         speakers (sequence of `str`, *optional*): only these; all of the split by default.
         output_dir (`str` or `os.PathLike`): where everything is written.
@@ -75,6 +74,8 @@ def evaluate_model(
         metrics (sequence of `str`, *optional*): keys of `metrics.registry.METRICS`; all by default.
         compat (`bool`, *optional*, defaults to `False`): compute the lineage's forms of the metrics too.
         splits_file (`str` or `os.PathLike`, *optional*): another file than `data_dir/splits.json`.
+        split_scheme (`str`, *optional*, defaults to `"custom"`): which clips are in which split: those of the file,
+            or of one of GRID's `SPLIT_SCHEMES`, such as `"grid_s1"`.
         device (`str` or `int`, *optional*): where the model runs.
         dtype (`str`, *optional*): what the model calculates in, such as `"bfloat16"`; as the checkpoint says by
             default.
@@ -121,6 +122,7 @@ def evaluate_model(
         speakers=tuple(speakers) if speakers else None,
         splits_file=Path(splits_file) if splits_file else None,
         limit=limit,
+        split_scheme=split_scheme,
     )
     return _evaluate_model(model, selection, options, share, wanted=metrics is not None)
 
@@ -128,7 +130,9 @@ def evaluate_model(
 def _evaluate_model(
     model: Any, selection: ClipSelection, options: EvaluationOptions, share: Share | None, wanted: bool
 ) -> dict[str, Any]:
-    clips = _clips(selection, options)
+    corpus = open_corpus(selection.data_dir)
+    clips, remarks = _clips(corpus, selection, options)
+    selection = replace(selection, split_scheme=corpus.scheme(selection.of_corpus))
     command = model_command(model, selection, options)
     reasons = left_out(clips, options.metrics, NOT_GRID)
     if wanted and reasons:
@@ -137,26 +141,29 @@ def _evaluate_model(
     kinds = baseline_kinds(options.baselines)
     _check_installed(options)
     share = share or Share.of_this_process(options.device)
-    for name, why in reasons.items() if share.is_main else ():
-        options.say(f"not measured: {name}: {why}")
+    said = [*remarks, *(f"not measured: {name}: {why}" for name, why in reasons.items())]
+    for line in said if share.is_main else ():
+        options.say(line)
     system = run_model(model, clips, selection, options, share)
     compared = run_baselines(kinds, clips, selection, options, share)
     more: dict[str, Any] = {"limit": selection.limit, "command": command}
-    if reasons:
-        more["left_out"] = reasons
+    more |= {"split_scheme": selection.split_scheme} if selection.split_scheme != "custom" else {}
+    more |= {"remarks": remarks} if remarks else {}
+    more |= {"left_out": reasons} if reasons else {}
     return publish(system, build_results(system, compared, more), clips, compared, options, share)
 
 
-def _clips(selection: ClipSelection, options: EvaluationOptions) -> list[Clip]:
-    corpus, output_dir = open_corpus(selection.data_dir), options.output_dir
-    speakers = list(selection.speakers) if selection.speakers else None
-    found = load_split(corpus, selection.split, speakers, selection.splits_file, zipped=True)
-    note = write_made_splits(corpus, Selection(splits_file=selection.splits_file), output_dir / "splits.json")
+def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions) -> tuple[list[Clip], list[str]]:
+    """The clips of a selection, and what is to be known of them."""
+    chosen, output_dir = selection.of_corpus, options.output_dir
+    found = corpus.load_split(selection.split, chosen, zipped=True)
+    note = write_made_splits(corpus, replace(chosen, speakers=None), output_dir / "splits.json")
     if note:
         options.say(f"{selection.data_dir}: {note}")
     if not found:
         raise EvaluationError(f"{selection.data_dir}: the split {selection.split!r} holds no clip.")
-    return [_clip(clip, output_dir) for clip in found[: selection.limit]]
+    remarks = corpus.remarks(selection.split, chosen)
+    return [_clip(clip, output_dir) for clip in found[: selection.limit]], remarks
 
 
 def _clip(clip: CorpusClip, output_dir: Path) -> Clip:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..corpora.clips import Selection
 from ..errors import Lip2WavError
 from ..metrics.registry import METRICS
 from ..models import DEFAULT_MODEL
@@ -21,14 +22,15 @@ class EvaluationError(Lip2WavError):
 @dataclass(frozen=True)
 class ClipSelection:
     """
-    Clips of a GRID folder.
+    Clips of a corpus.
 
     Attributes:
-        data_dir (`Path`): the folder, with `splits.json` and `video/SPEAKER/NAME.mkv` (or `.mpg`, …).
-        split (`str`): a key of `splits.json`.
+        data_dir (`Path`): folder of the corpus.
+        split (`str`): one of its splits, such as `"validation"`.
         speakers (`tuple[str, ...]`, *optional*): only these; all of the split by default.
         splits_file (`Path`, *optional*): another file than `data_dir/splits.json`.
         limit (`int`, *optional*): only the first N clips.
+        split_scheme (`str`): which clips are in which split; see [`Selection`].
     """
 
     data_dir: Path
@@ -36,14 +38,18 @@ class ClipSelection:
     speakers: tuple[str, ...] | None = None
     splits_file: Path | None = None
     limit: int | None = None
+    split_scheme: str = "custom"
 
     def __post_init__(self) -> None:
         if not self.data_dir.is_dir():
-            raise EvaluationError(
-                f"{self.data_dir}: no such folder; it should hold splits.json and video/SPEAKER/NAME.mkv."
-            )
+            raise EvaluationError(f"{self.data_dir}: no such folder. Give the folder that holds the corpus.")
         if self.limit is not None and self.limit < 1:
             raise EvaluationError(f"a limit of {self.limit} clips: it must be at least 1.")
+
+    @property
+    def of_corpus(self) -> Selection:
+        """The same, as corpora are asked for it."""
+        return Selection(self.split_scheme, self.splits_file, self.speakers)
 
     @property
     def data(self) -> str:
@@ -124,7 +130,9 @@ def model_command(model: Any, selection: ClipSelection, options: EvaluationOptio
         model = getattr(getattr(model, "model", None), "name_or_path", "") or None
     if model is None:
         return None
-    arguments = ["--model", os.fspath(model), "--data", os.fspath(selection.data_dir), "--split", selection.split]
+    arguments = ["--model", os.fspath(model), "--data", os.fspath(selection.data_dir)]
+    arguments += ["--split-scheme", selection.split_scheme] if selection.split_scheme != "custom" else []
+    arguments += ["--split", selection.split]
     arguments += [word for speaker in selection.speakers or () for word in ("--speaker", speaker)]
     arguments += ["--splits-file", os.fspath(selection.splits_file)] if selection.splits_file else []
     arguments += ["--limit", str(selection.limit)] if selection.limit else []

@@ -97,7 +97,8 @@ def _together(text: str) -> str:
 def _facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     names = list(results["speakers"])
     speakers = ", ".join(names) if len(names) <= 8 else f"{len(names)}"
-    facts = [(key, str(results[key])) for key in ("model", "data", "split") if key in results]
+    titles = {"model": "model", "data": "data", "split_scheme": "split scheme", "split": "split"}
+    facts = [(title, str(results[key])) for key, title in titles.items() if key in results]
     limit = f" (--limit {results['limit']})" if results.get("limit") else ""
     facts += [("clips", f"{results['clips']}{limit}"), ("speakers", speakers)]
     if results.get("model_sha256"):

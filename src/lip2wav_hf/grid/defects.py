@@ -15,7 +15,7 @@ from ..corpora import defects
 from ..corpora.clips import Clip, CorpusError, Selection
 from ..corpora.defects import CHECKS, HARMLESS, CheckOptions, CorpusReport, Defect, check_video, count_frames
 from .corpus import NOT_A_SENTENCE, ContradictingAlignment, GridError, GridFolder, is_sentence
-from .splits import missing_speakers, read_splits
+from .splits import ChosenSplits, chosen_scheme, missing_speakers, read_splits
 
 
 MINIMUM_FRAMES = 70  # of GRID's 75: some good clips have 74 or 71
@@ -88,10 +88,13 @@ def find_clips(
         GridError: as [`read_splits`], and if no split has a clip.
     """
     folder = data_dir if isinstance(data_dir, GridFolder) else GridFolder(data_dir)
-    report = GridReport(missing_speakers=[] if selection.speakers else missing_speakers(folder, selection.scheme))
+    scheme = chosen_scheme(folder, selection.scheme, selection.splits_file)
+    report = GridReport(missing_speakers=[] if selection.speakers else missing_speakers(folder, scheme))
     found: dict[str, list[Clip]] = {}
     absent: dict[str, Defect] = {}  # by key: a clip may be listed in two splits
-    splits = read_splits(folder, selection.scheme, selection.splits_file, selection.speakers)
+    splits = read_splits(folder, scheme, selection.splits_file, selection.speakers)
+    if scheme != selection.scheme:
+        report.notes.append(ChosenSplits(scheme, splits).describe())
     for split, chosen in splits.items():
         clips = found[split] = []
         for speaker, names in chosen.items():
@@ -108,7 +111,7 @@ def find_clips(
     strays = [file for file in folder.strays if file.name[: -len(file.suffix)] not in listed]
     report.defects += [Defect(str(file), "other_name", KINDS["other_name"]) for file in strays]
     if not any(found.values()):
-        raise GridError(f"{folder.path}: no clip of {selection.scheme!r} can be used. {_why_none(report)}")
+        raise GridError(f"{folder.path}: no clip of {scheme!r} can be used. {_why_none(report)}")
     return found, report
 
 

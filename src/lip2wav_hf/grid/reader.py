@@ -11,7 +11,7 @@ from ..corpora.clips import Clip, Selection, Splits, ZippedFile
 from ..corpora.defects import CheckOptions, CorpusReport
 from .corpus import GridError, GridFolder
 from .defects import MINIMUM_FRAMES, check_clips, find_clips
-from .splits import read_splits, splits_path
+from .splits import ChosenSplits, chosen_scheme, missing_speakers, read_splits, splits_path
 
 
 class GridCorpus:
@@ -40,8 +40,26 @@ class GridCorpus:
         """Names of the clips of each split, as [`read_splits`]."""
         return read_splits(self.folder, selection.scheme, selection.splits_file, selection.speakers)
 
-    def made_splits(self, selection: Selection = Selection()) -> None:
-        """GRID's splits are given: by a file, or by a published scheme."""
+    def scheme(self, selection: Selection = Selection()) -> str:
+        """The split scheme that is read: where the folder has no `splits.json`, the one that was chosen for it."""
+        return chosen_scheme(self.folder, selection.scheme, selection.splits_file)
+
+    def made_splits(self, selection: Selection = Selection()) -> ChosenSplits | None:
+        """The splits of a published scheme, where nobody named one and the folder has no `splits.json`."""
+        scheme = self.scheme(selection)
+        if scheme == selection.scheme:
+            return None
+        return ChosenSplits(scheme, {split: own for split, own in read_splits(self.folder, scheme).items() if own})
+
+    def remarks(self, split: str, selection: Selection = Selection()) -> list[str]:
+        """What is to be known of a split that is smaller than the published one, a sentence each."""
+        scheme = self.scheme(selection)
+        absent = [] if selection.speakers else missing_speakers(self.folder, scheme, split)
+        if not absent:
+            return []
+        return [
+            f"The split {split} of {scheme} is smaller than published: there are no videos of {', '.join(absent)}."
+        ]
 
     def find_clips(self, selection: Selection = Selection()) -> tuple[dict[str, list[Clip]], CorpusReport]:
         """Clips of every split, and a report on what is listed but absent, as [`find_clips`]."""
@@ -65,7 +83,7 @@ class GridCorpus:
             GridError: if the split, a speaker or a clip is missing, or a video lies in an archive and `zipped` is not
                 set.
         """
-        folder, scheme = self.folder, selection.scheme
+        folder, scheme = self.folder, self.scheme(selection)
         splits = read_splits(folder, scheme, selection.splits_file)
         where = splits_path(folder, selection.splits_file) if scheme == "custom" else scheme
         if split not in splits:
@@ -84,8 +102,12 @@ class GridCorpus:
         ]
         if not zipped:
             _refuse_archives(folder, clips)
-        if not clips and scheme != "custom":
-            raise GridError(f"{folder.path}: no videos of a speaker of split {split!r} of {scheme!r}.")
+        absent = missing_speakers(folder, scheme, split)
+        if not clips and absent:
+            raise GridError(
+                f"{folder.path}: no videos of a speaker of split {split!r} of {scheme!r}. Download them: lip2wav"
+                f" download grid {folder.root} --speakers {' '.join(absent)}"
+            )
         return clips
 
 

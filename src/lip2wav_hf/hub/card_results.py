@@ -45,11 +45,13 @@ class Measurement:
         split (`str`): its name.
         results (`dict`): what `results.json` holds.
         dataset (`str`): proper name of the data.
+        split_scheme (`str`, *optional*): the published split that it is of, where the results do not say.
     """
 
     split: str
     results: dict[str, Any]
     dataset: str
+    split_scheme: str | None = None
 
     @property
     def data(self) -> str:
@@ -92,8 +94,11 @@ class Measurement:
         measured = self.results.get("model", "")
         if measured not in bundled_models(None) and not REPOSITORY.fullmatch(measured):
             measured = f"{OWNER}/{model}"
-        command = ["lip2wav", "evaluate", "--model", measured, "--data", self.dataset, "--split", self.split]
+        command = ["lip2wav", "evaluate", "--model", measured, "--data", self.dataset]
+        command += ["--split-scheme", self.split_scheme] if self.split_scheme else []
+        command += ["--split", self.split]
         command += ["--limit", str(self.limit)] if self.limit else []
+        command += ["--compat"] if self.results.get("compat") else []
         return shlex.join([*command, "-o", f"out/{self.split}"])
 
 
@@ -146,13 +151,15 @@ def read_measurements(folder: str | os.PathLike, results: Mapping[str, Source]) 
     Read results for a model's card.
 
     Args:
-        folder (`str` or `os.PathLike`): of the model; its card.yaml may have proper names of data sets.
+        folder (`str` or `os.PathLike`): of the model; its card.yaml may have proper names of data sets, and
+            their split schemes.
         results (mapping): for each split a `results.json`, or what it holds.
 
     Raises:
         CardError: if one cannot be read, is of another split, has failures, or does not say what was measured.
     """
-    names = known_facts(folder).get("datasets", {})
+    facts = known_facts(folder)
+    names, schemes = facts.get("datasets", {}), facts.get("split_schemes", {})
     measured = []
     for split, source in results.items():
         content = _read_results(split, source)
@@ -162,7 +169,7 @@ def read_measurements(folder: str | os.PathLike, results: Mapping[str, Source]) 
                 f"the results of {split} do not say on which data they were measured. Measure the model again:"
                 " lip2wav evaluate --data FOLDER --model MODEL"
             )
-        measured.append(Measurement(split, content, names.get(data, data)))
+        measured.append(Measurement(split, content, names.get(data, data), schemes.get(data)))
     return measured
 
 

@@ -78,6 +78,8 @@ class ModelFacts:
         trained_on (`list[str]`, *optional*): `"DATA/SPLIT"` of all training clips, by the names that results.json
             uses: then the card says which measured splits were held out.
         datasets (`dict[str, str]`, *optional*): proper names of data sets, by the folder names in results.json.
+        split_schemes (`dict[str, str]`, *optional*): which published split the measured ones are of, by the same
+            folder names, such as `{grid: grid_s1}`; for results whose command does not say so.
         selection (`str`, *optional*): how the checkpoint was chosen, and by which clips.
         limits (`list[str]`, *optional*): what it cannot do.
         language (`list[str]`, *optional*, defaults to `["en"]`): ISO 639-1 codes.
@@ -100,6 +102,7 @@ class ModelFacts:
     license_note: str = ""
     trained_on: list[str] = field(default_factory=list)
     datasets: dict[str, str] = field(default_factory=dict)
+    split_schemes: dict[str, str] = field(default_factory=dict)
     selection: str = ""
     limits: list[str] = field(default_factory=list)
     language: list[str] = field(default_factory=lambda: ["en"])

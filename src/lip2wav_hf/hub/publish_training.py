@@ -9,11 +9,8 @@ from typing import Any, cast
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-from ..corpora.clips import Selection
-from ..corpora.registry import open_corpus
 from ..evaluation.evaluate import evaluate_model
 from ..evaluation.run import Share
-from ..files import write_json
 from ..training.arguments import DataArguments, ModelArguments, OptimizationArguments
 from ..training.facts import training_facts
 from ..training.state import State
@@ -79,17 +76,14 @@ def publish(state: State, data: DataArguments, models: ModelArguments) -> Upload
     """
     output = Path(state.arguments.output_dir)
     folder, split = output / "final", data.validation_split
-    splits_file: Path | str | None = data.splits_file
-    if data.split_scheme != "custom":
-        splits_file = output / "splits.json"
-        write_json(splits_file, open_corpus(data.data_dir[0]).read_splits(Selection(data.split_scheme)))
     evaluate_model(
         str(folder),
         data.data_dir[0],
         split,
         data.speakers,
         output / "evaluation",
-        splits_file=splits_file,
+        splits_file=data.splits_file,
+        split_scheme=data.split_scheme,
         device=str(state.accelerator.device),
         workers=1,
         share=Share(),

@@ -168,6 +168,9 @@ def _write_made_splits(corpora: list[Corpus], data: DataArguments, folder: Path)
         note = write_made_splits(corpus, selection, folder / name)
         if note:
             logger.info("%s: %s", corpus.path, note)
+        for split in (data.train_split, data.validation_split):
+            for remark in corpus.remarks(split, replace(selection, speakers=tuple(data.speakers or ()) or None)):
+                logger.warning("%s: %s", corpus.path, remark)
 
 
 def _warn_of_absent_speakers(synchronize: list[str], speakers: set[str]) -> None:

@@ -135,12 +135,12 @@ def report_end(state: State, data: DataArguments) -> None:
     video = state.validation_clips.clips[0].video
     shown = video if isinstance(video, Path) else "VIDEO"  # not of a clip inside an archive
     say(state, f"hear it:    lip2wav speak {_quoted(shown)} -o speech.wav --model {_quoted(final)}")
-    if data.split_scheme == "custom":
-        say(
-            state,
-            f"measure it: lip2wav evaluate --model {_quoted(final)} --data {_quoted(data.data_dir[0])}"
-            f" --split {data.validation_split}",
-        )
+    scheme = "" if data.split_scheme == "custom" else f" --split_scheme {data.split_scheme}"
+    say(
+        state,
+        f"measure it: lip2wav evaluate --model {_quoted(final)} --data {_quoted(data.data_dir[0])}{scheme}"
+        f" --split {data.validation_split}",
+    )
 
 
 def _quoted(path: str | Path) -> str:

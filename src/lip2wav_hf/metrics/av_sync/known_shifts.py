@@ -114,8 +114,8 @@ def _another(clips: list[Clip], number: int) -> int:
 def main() -> None:
     """The command line: prints JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", help="folder laid out as GRID, with splits.json")
-    parser.add_argument("--split", default="unseen_validation", help="split of splits.json")
+    parser.add_argument("data", help="folder of GRID")
+    parser.add_argument("--split", default="unseen_validation", help="one of its splits")
     parser.add_argument("--speakers", nargs="*", help="only these speakers")
     options = parser.parse_args()
     clips = load_split(options.data, options.split, options.speakers)
