@@ -43,6 +43,23 @@ def test_prepare_fills_the_cache_that_training_reads(corpus, tmp_path, capfd):
     assert facts["splits"] == {"train": 3, "unseen_validation": 2}
 
 
+def test_a_log_is_told_how_far_prepare_is(corpus, tmp_path, capfd, monkeypatch):
+    """Where stderr is no terminal, as under nohup or in continuous integration: lines, here after every clip."""
+    from lip2wav_hf.corpora import progress
+
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LINE_SHARE", 0.0)
+    assert run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.partition(" %")[0] for line in lines] == [
+        f"{task}: {done} of 5 clips, {20 * done}"
+        for task in ("checking clips", "mouth regions")
+        for done in range(1, 6)
+    ]
+    assert run("export", corpus, tmp_path / "out", "--workers", 1) == 0
+    assert "exporting: 5 of 5 clips, 100 %" in capfd.readouterr().err
+
+
 def test_prepare_says_what_it_leaves_out(corpus, tmp_path, capfd):
     video = corpus / "video" / "s1" / "lgbazp.mp4"
     video.write_bytes(video.read_bytes()[:5000])

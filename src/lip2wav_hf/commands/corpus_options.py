@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
@@ -106,11 +105,6 @@ def split_names(values: list[str] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names)) or None
 
 
-def show_progress() -> bool:
-    """Whether stderr is a terminal."""
-    return sys.stderr.isatty()
-
-
 @contextlib.contextmanager
 def lost_workers() -> Generator[None, None, None]:
     """Turn the loss of a worker process into an error of the command.
@@ -143,6 +137,5 @@ __all__ = [
     "WorkersOption",
     "corpus_in",
     "lost_workers",
-    "show_progress",
     "split_names",
 ]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from .corpus_options import AGAIN, SpeakersOption, show_progress, split_names
+from .corpus_options import AGAIN, SpeakersOption, split_names
 from .messages import CommandError, print_error, reporting
 
 
@@ -49,12 +49,12 @@ def download(
     print_error(f"asking {urlsplit(address).netloc or address} for the list of GRID's files")
     chosen = split_names([*(speakers or ()), *(more_speakers or ())])
     patience = grid_download.Patience(tries=tries, report=print_error)
-    paths = grid_download.download_grid(folder, chosen, audio, address, patience, progress=show_progress())
+    paths = grid_download.download_grid(folder, chosen, audio, address, patience)
     for path in paths:
         typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB, checked")
     if unpack:
         for path in paths:
-            count = grid_download.unpack(path, folder, progress=show_progress())
+            count = grid_download.unpack(path, folder)
             typer.echo(f"{path}  unpacked, {count} new files")
 
 

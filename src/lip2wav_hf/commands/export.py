@@ -25,7 +25,6 @@ from .corpus_options import (
     WorkersOption,
     corpus_in,
     lost_workers,
-    show_progress,
     split_names,
 )
 from .messages import reporting
@@ -81,7 +80,7 @@ def export(
             output,
             ExportOptions(format.value, mp4, clips_per_shard),
             selection,
-            CheckOptions(check.value, min_frames, workers or available_cores(), show_progress()),
+            CheckOptions(check.value, min_frames, workers or available_cores(), progress=True),
         )
     write_text(output / "README.md", render_dataset_card(export=done))
     report = done.report

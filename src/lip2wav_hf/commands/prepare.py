@@ -30,7 +30,6 @@ from .corpus_options import (
     WorkersOption,
     corpus_in,
     lost_workers,
-    show_progress,
     split_names,
 )
 from .messages import reporting
@@ -144,7 +143,7 @@ def prepare(
             cache,
             CacheOptions(tuple(split or ()) or None, feature_extractor, sampling_rate, report),
             Selection(scheme.value, splits_file, split_names(speakers)),
-            CheckOptions(check.value, min_frames, workers or available_cores(), show_progress()),
+            CheckOptions(check.value, min_frames, workers or available_cores(), progress=True),
         )
     typer.echo(json.dumps(asdict(done), indent=2) if as_json else done.describe())
 

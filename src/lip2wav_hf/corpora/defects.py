@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Self
 
 import av
-from tqdm.auto import tqdm
 
 from ..audio import read_audio
 from ..files import read_json, write_json
 from ..machine import worker_processes
 from ..video import VideoPart, VideoReader
 from .clips import Clip, CorpusError
+from .progress import progress_bar
 
 
 MINIMUM_FRAMES = 25  # one second
@@ -146,7 +146,7 @@ class CheckOptions:
         minimum_frames (`int`, *optional*): pictures that a clip must have; by default what the corpus asks for: 70 of
             GRID's 75, 25 of others.
         num_workers (`int`, *optional*, defaults to 1): processes.
-        progress (`bool`, *optional*, defaults to `False`): show a progress bar.
+        progress (`bool`, *optional*, defaults to `False`): show it on stderr.
     """
 
     check: str = "fast"
@@ -259,10 +259,9 @@ def check_clips(
     needed = minimum_frames if options.minimum_frames is None else options.minimum_frames
     job = functools.partial(_check_with, check, options.check, needed)
     workers = options.num_workers if len(clips) >= POOL_CLIPS else 1
-    hidden = not options.progress or None
-    bar = functools.partial(tqdm, desc="checking clips", total=len(clips), unit="clip", disable=hidden)
     with worker_processes(workers, chunksize=20) as map_:
-        for clip, defects in zip(clips, bar(map_(job, clips)), strict=True):
+        found = progress_bar(map_(job, clips), "checking clips", len(clips), show=options.progress)
+        for clip, defects in zip(clips, found, strict=True):
             report.checked += 1
             report.defects += defects
             if all(defect.used for defect in defects):

@@ -14,14 +14,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from ..audio import mux_audio, read_audio
 from ..files import read_json, replacing, write_json, write_text
 from ..machine import worker_processes
 from .clips import Clip, CorpusError, Selection, Splits
 from .defects import CheckOptions, CorpusReport
 from .made_splits import shuffled
+from .progress import progress_bar
 from .registry import Corpus, open_corpus
 
 
@@ -169,7 +168,7 @@ def _by_speaker(clips: Iterable[Clip]) -> dict[str, list[str]]:
 def _for_each(job: Callable[[Any], None], items: list[Any], unit: str, checks: CheckOptions) -> None:
     """Run a job for each item, in several processes if asked for."""
     with worker_processes(min(checks.num_workers, len(items))) as map_:
-        for _ in tqdm(map_(job, items), "exporting", len(items), unit=unit, disable=not checks.progress):
+        for _ in progress_bar(map_(job, items), "exporting", len(items), unit, show=checks.progress):
             pass
 
 

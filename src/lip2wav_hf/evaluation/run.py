@@ -12,9 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from ..corpora.clips import VIDEO_SUFFIXES
+from ..corpora.progress import progress_bar
 from ..errors import require_packages
 from ..files import write_json
 from ..machine import process_pool
@@ -252,7 +251,7 @@ class Run:
         made: Iterable[ClipRow | None] = produce(todo, failures) if todo else ()
         total, initial = (len(self.clips), len(rows)) if alone else (len(todo), 0)
         show = progress and self.share.is_main
-        with tqdm(desc=task, total=total, initial=initial, unit="clip", disable=not show) as bar:
+        with progress_bar(None, task, total, initial=initial, show=show) as bar:
             for row in made:
                 if row is not None:
                     rows.append(row)

@@ -21,8 +21,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
-from tqdm.auto import tqdm
 
+from ..corpora.progress import Bar, progress_bar
 from .corpus import GridError
 
 
@@ -202,7 +202,7 @@ def download_grid(
         files = [remote[name] for name in names]
         _check_space(folder, files)
         paths = []
-        with tqdm(total=sum(file.size for file in files), unit="B", unit_scale=True, disable=not progress) as bar:
+        with progress_bar(None, "", sum(file.size for file in files), "B", show=progress) as bar:
             for file in files:
                 bar.set_description(file.name)
                 paths.append(download_file(session, file, folder / file.name, patience, bar))
@@ -230,14 +230,14 @@ def _part(path: Path) -> Path:
 
 
 def download_file(
-    session: requests.Session, file: RemoteFile, path: Path, patience: Patience = Patience(), bar: tqdm | None = None
+    session: requests.Session, file: RemoteFile, path: Path, patience: Patience = Patience(), bar: Bar | None = None
 ) -> Path:
     """Download one file, resuming from its `.part` file if there is one. It gets its name only once it is correct.
 
     Raises:
         DownloadError: if it cannot be downloaded, is wrong twice, or the disk is full; or if its name is taken.
     """
-    bar = bar if bar is not None else tqdm(disable=True)
+    bar = bar if bar is not None else progress_bar(show=False)
     if path.exists():
         if path.stat().st_size != file.size or _md5(path) != file.md5:
             raise DownloadError(
@@ -263,7 +263,7 @@ def download_file(
     )
 
 
-def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Patience, bar: tqdm) -> None:
+def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Patience, bar: Bar) -> None:
     """Fill the `.part` file up to its size, over as many connections as it takes."""
     if part.exists() and part.stat().st_size > file.size:
         part.unlink()
@@ -302,7 +302,7 @@ def _first_byte(answer: requests.Response) -> int | None:
 
 
 def _append(
-    answer: requests.Response, part: Path, start: int, have: int, file: RemoteFile, bar: tqdm
+    answer: requests.Response, part: Path, start: int, have: int, file: RemoteFile, bar: Bar
 ) -> tuple[int, str]:
     """Write what an answer brings beyond the bytes that are there; how much that was, and what ended it."""
     position, problem = start, "the connection closed"
@@ -343,7 +343,9 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike, progress: bool
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if not member.filename.startswith("__MACOSX")]
-            for member in tqdm(members, f"unpacking {Path(archive).name}", unit="file", disable=not progress):
+            for member in progress_bar(
+                members, f"unpacking {Path(archive).name}", len(members), "file", show=progress
+            ):
                 target = Path(folder, member.filename)
                 if member.is_dir() or (target.is_file() and target.stat().st_size == member.file_size):
                     continue

@@ -15,9 +15,9 @@ from typing import cast
 
 import av
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..corpora.clips import Splits
+from ..corpora.progress import progress_bar
 from ..files import replacing, write_json, write_text
 from ..grammar import GRAMMAR
 from ..grid.corpus import ALIGNMENT_RATE, sentence_words
@@ -201,7 +201,7 @@ def write_corpus(
     check_voice()
     names = sample_sentences(sentences_per_speaker * len(speakers), seed, exclude)
     splits: Splits = {"train": {}, "validation": {}, "unseen_validation": {}}
-    with tqdm(total=len(names), desc="synthetic clips", disable=not progress, unit="clip") as bar:
+    with progress_bar(None, "synthetic clips", len(names), show=progress) as bar:
         for number, speaker in enumerate(speakers):
             own = names[number :: len(speakers)]
             splits["validation"][speaker] = sorted(own[:validation_per_speaker])

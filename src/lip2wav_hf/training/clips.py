@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..audio import read_audio
 from ..corpora.clips import Clip, CorpusError
+from ..corpora.progress import progress_bar
 from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..machine import worker_processes
@@ -81,7 +81,7 @@ def prepare_clips(
         job = partial(_prepare_clip, feature_extractor=feature_extractor, sampling_rate=sampling_rate)
         with worker_processes(num_workers, chunksize=4) as map_:
             found = map_(job, missing, [files[clip.key] for clip in missing])
-            results = tqdm(found, "mouth regions", len(missing), disable=not progress)
+            results = progress_bar(found, "mouth regions", len(missing), show=progress)
             problems = {clip.key: problem for clip, problem in zip(missing, results, strict=True) if problem}
     for key, problem in problems.items():
         logger.warning("not used: %s: %s", key, problem)

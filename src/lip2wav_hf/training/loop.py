@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from accelerate import skip_first_batches
-from tqdm.auto import tqdm
 
+from ..corpora.progress import Bar, progress_bar
 from .checkpoints import resume, save_checkpoint, save_model
 from .reporting import report_start, say
 from .schedule import Schedule
@@ -25,7 +25,7 @@ class _Run:
     state: State
     schedule: Schedule
     requests: StopRequests
-    bar: tqdm
+    bar: Bar
 
     @property
     def finished(self) -> bool:
@@ -48,7 +48,8 @@ def train(state: State) -> None:
     report_start(state, schedule)
     if speaks(state) and (reason := missing_scores()):
         say(state, f"{reason} Validation goes without them.")
-    bar = tqdm(total=arguments.max_steps, initial=progress.step, desc="steps", disable=not accelerator.is_main_process)
+    main = accelerator.is_main_process
+    bar = progress_bar(None, "training", arguments.max_steps, "step", initial=progress.step, show=main)
     try:
         with bar, stop_requests() as requests:
             _train(_Run(state, schedule, requests, bar))
@@ -110,7 +111,7 @@ def _train_epoch(run: _Run) -> None:
         progress.step_in_epoch = 0
 
 
-def _report_losses(state: State, losses: dict[str, float], bar: tqdm) -> None:
+def _report_losses(state: State, losses: dict[str, float], bar: Bar) -> None:
     bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
     if state.arguments.with_tracking:
         progress = state.progress

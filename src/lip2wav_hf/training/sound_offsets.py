@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..corpora.clips import Clip
+from ..corpora.progress import progress_bar
 from ..files import read_json, write_json
 from ..machine import worker_processes
 from ..metrics.synchrony import MIN_CONFIDENCE, SYNC_CHECKPOINT, find_sound_offset, load_sync_network
@@ -55,7 +55,7 @@ def find_sound_offsets(
         files = prepare_clips(missing, extractor, cache_dir, rate, num_workers, progress).files
         with worker_processes(num_workers, chunksize=4) as map_:
             offsets = map_(partial(_cached_offset, sync_network=os.fspath(sync_network)), files.values())
-            found = tqdm(offsets, "sound offsets", len(files), disable=not progress)
+            found = progress_bar(offsets, "sound offsets", len(files), show=progress)
             keys = {clip.key: _key(clip) for clip in missing}
             known |= {keys[key]: offset for key, offset in zip(files, found, strict=True)}
         write_json(path, known, indent=0, sort_keys=True)
