@@ -1,13 +1,16 @@
 """Decoding with a grammar, against an enumeration of all paths."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from lip2wav_hf.decoding import DecodingOptions, GrammarDecoder
-from lip2wav_hf.grammar import GRAMMAR, VOCABULARY, Grammar, GrammarError
+from lip2wav_hf.grammar import GRAMMAR, VOCABULARY, Grammar, GrammarError, TextUnits
 
 
-CLASSES = {"a": 1, "b": 2, "c": 3}
+UNITS = TextUnits("words", ("a", "b", "c"))
+CLASSES = UNITS.classes
 OPTIONS = DecodingOptions(change_penalty=0.7, sentence_penalty=2.0)
 
 
@@ -49,7 +52,7 @@ def test_best_path_and_posteriors_equal_an_enumeration(seed, frames):
     grammar = Grammar.of(["a b", "b", "a a c"])
     scores = np.log(np.random.default_rng(seed).dirichlet(np.ones(4), frames))
     paths = all_paths(grammar, scores)
-    decoder = GrammarDecoder(grammar, CLASSES, OPTIONS)
+    decoder = GrammarDecoder(grammar, UNITS, OPTIONS)
     best_score, best_classes = max(paths)
     decoded = decoder.decode(scores)
     assert decoded.score == pytest.approx(best_score) and decoded.classes.tolist() == best_classes
@@ -72,7 +75,7 @@ def frames_of(text: str, noise: float = 0.02) -> np.ndarray:
 
 @pytest.fixture
 def grid() -> GrammarDecoder:
-    return GrammarDecoder(Grammar.from_slots(GRAMMAR), {word: i + 1 for i, word in enumerate(VOCABULARY)})
+    return GrammarDecoder(Grammar.from_slots(GRAMMAR), TextUnits("words", tuple(VOCABULARY)))
 
 
 def test_words_have_their_frames(grid):
@@ -110,4 +113,49 @@ def test_posteriors_are_probabilities(grid):
 
 def test_unknown_words_are_named():
     with pytest.raises(GrammarError, match="1 word.*'hello'.*knows 3"):
-        GrammarDecoder(Grammar.of(["a hello"]), CLASSES)
+        GrammarDecoder(Grammar.of(["a hello"]), UNITS)
+
+
+SPELT = TextUnits("characters", ("|", "a", "b", "c"))
+
+
+def spelt_paths(grammar: Grammar, scores: np.ndarray) -> dict[tuple[int, ...], float]:
+    """Every sequence of classes whose characters, with blanks and repeats anywhere, are a sentence: by its score."""
+    sentences = {sentence.replace(" ", "|") for sentence in grammar.sentences()}
+    symbols = ("", *SPELT.vocabulary)
+
+    def fits(classes: tuple[int, ...], sentence: str) -> bool:
+        """Whether frames can be shared among the characters, in order, each with one frame or more in a row."""
+        reached = {(0, False)}  # characters begun, and whether the last one still lasts
+        for symbol in (symbols[number] for number in classes):
+            stay = {(count, True) for count, lasts in reached if lasts and symbol == sentence[count - 1]}
+            go = {(count + 1, True) for count, _ in reached if sentence[count : count + 1] == symbol != ""}
+            pause = {(count, False) for count, _ in reached} if not symbol else set()
+            reached = stay | go | pause
+        return any(count == len(sentence) for count, _ in reached)
+
+    return {
+        classes: float(scores[np.arange(len(classes)), classes].sum())
+        for classes in itertools.product(range(len(symbols)), repeat=len(scores))
+        if any(fits(classes, sentence) for sentence in sentences)
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_grammar_is_spelt_in_characters(seed):
+    grammar = Grammar.of(["a b", "ab", "cc"])
+    scores = np.log(np.random.default_rng(seed).dirichlet(np.ones(5), 5))
+    paths = spelt_paths(grammar, scores)
+    decoded = GrammarDecoder(grammar, SPELT, DecodingOptions(0.0, 1e9)).decode(scores)
+    assert decoded.score == pytest.approx(max(paths.values()))
+    assert paths[tuple(decoded.classes.tolist())] == pytest.approx(decoded.score)
+    assert grammar.accepts(" ".join(word for word, _, _ in decoded.words))
+
+
+def test_sentences_of_characters_that_follow_each_other():
+    frames = [2, 0, 3, 1, 4, 0, 0, 2, 3]  # "ab|c", a pause, "ab"
+    scores = np.log(np.eye(5)[frames] * 0.9 + 0.02)
+    decoder = GrammarDecoder(Grammar.of(["ab c", "ab"]), SPELT, DecodingOptions(0.0, 1.0))
+    assert decoder.decode(scores).words == [("ab", 0, 3), ("c", 4, 5), ("ab", 7, 9)]
+    with pytest.raises(GrammarError, match="does not know, e.g. 'day'. It knows 3 characters, e.g. a, b, c"):
+        GrammarDecoder(Grammar.of(["a day"]), SPELT)

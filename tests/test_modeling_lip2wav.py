@@ -343,7 +343,7 @@ def test_the_decoder_says_the_words_that_it_is_told(told):
 @pytest.mark.parametrize("chunk_frames", [250, 7])
 def test_a_grammar_is_said_in_chunks_too(told, chunk_frames):
     model, clip = told
-    decoder = GrammarDecoder(Grammar.of(["one two", "three"]), {"one": 1, "two": 2, "three": 3})
+    decoder = GrammarDecoder(Grammar.of(["one two", "three"]), model.config.units)
     spoken = model.synthesize(clip, chunk_frames=chunk_frames, grammar=decoder)
     posteriors = torch.from_numpy(decoder.posteriors(model(clip).text_logits[0].log_softmax(-1).numpy())).float()
     expected = model(clip, word_probabilities=posteriors[None]).waveform
@@ -356,7 +356,7 @@ def test_a_grammar_is_said_in_chunks_too(told, chunk_frames):
 def test_without_conditioning_a_grammar_changes_the_words_alone():
     model = build(Lip2WavConfig(**CONFIGS["istft"])).eval()
     clip = torch.randn(1, 20, 1, model.config.image_height, model.config.image_width)
-    decoder = GrammarDecoder(Grammar.of(["one two", "three"]), {"one": 1, "two": 2, "three": 3})
+    decoder = GrammarDecoder(Grammar.of(["one two", "three"]), model.config.units)
     plain, spoken = model.synthesize(clip), model.synthesize(clip, grammar=decoder)
     assert torch.equal(plain.waveform, spoken.waveform)
     words = " ".join(word["word"] for word in model.decode_text(plain.text_logits, grammar=decoder)[0])

@@ -9,7 +9,7 @@ from typing import Any, Self
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .grammar import VOCABULARY, Grammar
+from .grammar import BLANK, UNIT_KINDS, VOCABULARY, WORD_DELIMITER, Grammar, TextNormalizer, TextUnits
 
 
 class Lip2WavPreTrainedConfig(PreTrainedConfig):
@@ -67,7 +67,59 @@ class Lip2WavVideoConfig(Lip2WavSoundConfig):
 
 
 @strict
-class Lip2WavConfig(Lip2WavVideoConfig):
+class Lip2WavTextConfig(Lip2WavVideoConfig):
+    """Base of the configurations of networks that recognise words, see [`Lip2WavConfig`]."""
+
+    text_units: str = "words"
+    vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
+    text_case: str = "lower"
+    text_punctuation: str = "drop"
+    text_numbers: str = "keep"
+    text_unicode: str = "NFKC"
+    word_change_penalty: float | int = 1.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.text_units == "characters" and list(self.vocabulary) == VOCABULARY:  # nobody chose it
+            self.vocabulary = TextUnits.collect("characters", VOCABULARY).vocabulary
+        super().__post_init__(**kwargs)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the text head: the units and the CTC blank."""
+        return len(self.vocabulary) + 1
+
+    @property
+    def units(self) -> TextUnits:
+        """What the classes of the text head stand for."""
+        return TextUnits(self.text_units, tuple(self.vocabulary))
+
+    @property
+    def normalizer(self) -> TextNormalizer:
+        """What makes the words of transcripts and phrases that this network knows."""
+        return TextNormalizer(self.text_case, self.text_punctuation, self.text_numbers, self.text_unicode)
+
+    @property
+    def change_penalty(self) -> float:
+        """What a change of class costs in decoding, in nats: nothing for characters, which change all the time."""
+        return 0.0 if self.units.is_open else float(self.word_change_penalty)
+
+    def validate_text(self) -> None:
+        """Part of `@strict`-powered validation: fields of the text that must fit each other."""
+        if self.text_units not in UNIT_KINDS:
+            raise ValueError(f"`text_units` must be one of {', '.join(UNIT_KINDS)}, not {self.text_units!r}.")
+        if len(set(self.vocabulary)) < len(self.vocabulary) or BLANK in self.vocabulary:
+            raise ValueError(f"`vocabulary` has a unit twice, or {BLANK!r}, which is the CTC blank's name.")
+        if self.text_units == "characters":
+            long = [unit for unit in self.vocabulary if len(unit) != 1]
+            if long:
+                raise ValueError(f"`vocabulary` of characters must hold single characters; {long[0]!r} is none.")
+            if WORD_DELIMITER not in self.vocabulary:
+                raise ValueError(f"`vocabulary` of characters must have {WORD_DELIMITER!r}, which separates words.")
+        self.normalizer  # noqa: B018  raises for rules that do not exist
+
+
+@strict
+class Lip2WavConfig(Lip2WavTextConfig):
     r"""
     Configuration of a [`Lip2WavModel`].
 
@@ -84,10 +136,19 @@ class Lip2WavConfig(Lip2WavVideoConfig):
             Height of the mouth crops, in pixels.
         image_width (`int`, *optional*, defaults to 64):
             Width of the mouth crops, in pixels.
-        vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID):
-            Words of the text head. Class 0 is the CTC blank, word `i` of the list is class `i + 1`.
+        text_units (`str`, *optional*, defaults to `"words"`):
+            What the text head recognises: `"words"`, a closed vocabulary, or `"characters"`, which spell any word.
+        vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID, or their characters):
+            Units of the text head. Class 0 is the CTC blank, unit `i` of the list is class `i + 1`. Of characters, `|`
+            stands between words.
+        text_case (`str`, *optional*, defaults to `"lower"`), text_punctuation (`str`, *optional*, defaults to
+            `"drop"`), text_numbers (`str`, *optional*, defaults to `"keep"`), text_unicode (`str`, *optional*,
+            defaults to `"NFKC"`):
+            How transcripts became the words of the training, see [`TextNormalizer`]. Evaluation and lists of phrases
+            follow it.
         word_change_penalty (`float`, *optional*, defaults to 1.0):
-            What each change of word costs when words are read off the text head, in nats: less flicker. Our choice.
+            What each change of word costs when words are read off the text head, in nats: less flicker. Our choice. Of
+            no effect with characters.
         grammar (`str`, *optional*):
             The sentences that are read and said unless a call says otherwise, in JSGF; any words by default.
         word_conditioning (`bool`, *optional*, defaults to `False`):
@@ -164,8 +225,6 @@ class Lip2WavConfig(Lip2WavVideoConfig):
     decoder_type: str = "istft"
     image_height: int = 40
     image_width: int = 64
-    vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
-    word_change_penalty: float | int = 1.0
     grammar: str | None = None
     word_conditioning: bool = False
     speaker_embedding_size: int = 0
@@ -192,11 +251,6 @@ class Lip2WavConfig(Lip2WavVideoConfig):
         if not __name__.startswith("transformers_modules."):
             kwargs.pop("custom_pipelines", None)
         super().__post_init__(**kwargs)
-
-    @property
-    def num_classes(self) -> int:
-        """Classes of the text head: the words and the CTC blank."""
-        return len(self.vocabulary) + 1
 
     @property
     def context_frames(self) -> int:
@@ -236,9 +290,9 @@ class Lip2WavConfig(Lip2WavVideoConfig):
     def _validate_grammar(self) -> None:
         if self.grammar is None:
             return
-        unknown = set(Grammar.from_jsgf(self.grammar, "`grammar`").words) - set(self.vocabulary)
+        unknown = self.units.unknown(Grammar.from_jsgf(self.grammar, "`grammar`").words)
         if unknown:
-            raise ValueError(f"`grammar` has words that are not in `vocabulary`: {', '.join(sorted(unknown)[:5])}.")
+            raise ValueError(f"`grammar` has words that are not in `vocabulary`: {', '.join(unknown[:5])}.")
 
     @property
     def _total_stride(self) -> int:
@@ -264,16 +318,15 @@ class Lip2WavConfig(Lip2WavVideoConfig):
 
 
 @strict
-class Lip2WavSpeechEncoderConfig(Lip2WavVideoConfig):
+class Lip2WavSpeechEncoderConfig(Lip2WavTextConfig):
     r"""
     Configuration of a [`Lip2WavSpeechEncoder`]. All of it is our choice.
 
     Args:
         sampling_rate (`int`, *optional*, defaults to 16000): of the speech, in Hz.
         frame_rate (`float`, *optional*, defaults to 25.0): of the video, in frames/s; words are scored per frame.
-        vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID):
-            Word `i` of the list is class `i + 1`; class 0 is the CTC blank.
-        word_change_penalty (`float`, *optional*, defaults to 1.0): as in [`Lip2WavConfig`].
+        text_units, vocabulary, text_case, text_punctuation, text_numbers, text_unicode, word_change_penalty: as in
+            [`Lip2WavConfig`].
         hidden_size (`int`, *optional*, defaults to 192): channels.
         num_layers (`int`, *optional*, defaults to 5): ConvNeXt blocks.
         kernel_size (`int`, *optional*, defaults to 7): of their depthwise convolutions, odd.
@@ -284,17 +337,10 @@ class Lip2WavSpeechEncoderConfig(Lip2WavVideoConfig):
 
     model_type = "lip2wav_speech_encoder"
 
-    vocabulary: list[str] | tuple[str, ...] = tuple(VOCABULARY)
-    word_change_penalty: float | int = 1.0
     hidden_size: int = 192
     num_layers: int = 5
     kernel_size: int = 7
     dropout: float | int = 0.1
-
-    @property
-    def num_classes(self) -> int:
-        """Classes of the text head: the words and the CTC blank."""
-        return len(self.vocabulary) + 1
 
     def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""
@@ -403,4 +449,10 @@ class Lip2WavCriticConfig(Lip2WavSoundConfig):
             )
 
 
-__all__ = ["Lip2WavConfig", "Lip2WavCriticConfig", "Lip2WavSpeechEncoderConfig", "Lip2WavSyncNetConfig"]
+__all__ = [
+    "Lip2WavConfig",
+    "Lip2WavCriticConfig",
+    "Lip2WavSpeechEncoderConfig",
+    "Lip2WavSyncNetConfig",
+    "Lip2WavTextConfig",
+]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from .grammar import Grammar, GrammarError
+from .grammar import WORD_DELIMITER, Grammar, GrammarError, TextUnits
 
 
 if TYPE_CHECKING:
@@ -46,33 +46,65 @@ class DecodedFrames:
     score: float
 
 
+class Piece(NamedTuple):
+    """
+    Neighbouring frames of one class other than the blank.
+
+    Attributes:
+        unit (`int`): the class.
+        start (`int`), end (`int`): first frame, and the one after the last.
+        begins (`bool`): whether a sentence begins here.
+    """
+
+    unit: int
+    start: int
+    end: int
+    begins: bool = False
+
+
+def join_units(pieces: Iterable[Piece], units: TextUnits) -> list[tuple[str, int, int]]:
+    """The words of pieces: each with its first frame and the one after its last."""
+    words: list[list[Piece]] = []
+    is_open = False
+    for piece in pieces:
+        if piece.unit == units.delimiter:
+            is_open = False
+            continue
+        if not is_open or piece.begins:
+            words.append([])
+        words[-1].append(piece)
+        is_open = units.is_open
+    return [(units.text(piece.unit for piece in word), word[0].start, word[-1].end) for word in words]
+
+
 class GrammarDecoder:
     """
-    Viterbi and forward-backward over a grammar (Rabiner 1989), with a pause between any two words.
+    Viterbi and forward-backward over a grammar (Rabiner 1989), with a pause between any two words or characters.
 
     Args:
         grammar ([`Grammar`]): the sentences.
-        classes (`Mapping[str, int]`): class of each word in the text head; class 0 is the pause.
+        units ([`TextUnits`]): of the text head, which spell the words; class 0 is the pause.
         options ([`DecodingOptions`], *optional*): how to match.
 
     Raises:
         GrammarError: if the grammar has words that the text head does not know.
     """
 
-    def __init__(self, grammar: Grammar, classes: Mapping[str, int], options: DecodingOptions | None = None):
-        unknown = [word for word in grammar.words if word not in classes]
+    def __init__(self, grammar: Grammar, units: TextUnits, options: DecodingOptions | None = None):
+        unknown = units.unknown(grammar.words)
         if unknown:
+            known = [unit for unit in units.vocabulary if unit != WORD_DELIMITER]
             raise GrammarError(
                 f"the grammar has {len(unknown)} word(s) that this model does not know, e.g. {unknown[0]!r}. It knows"
-                f" {len(classes)}, e.g. {', '.join(list(classes)[:5])}. Train or adapt a model with these words."
+                f" {len(known)} {units.kind}, e.g. {', '.join(known[:5])}. Train or adapt a model with these words."
             )
-        self.grammar, self.options = grammar, options or DecodingOptions()
-        sources, words, targets = zip(*grammar.edges, strict=True)
+        self.grammar, self.units, self.options = grammar, units, options or DecodingOptions()
+        said = grammar.spelled() if units.is_open else grammar
+        sources, symbols, targets = zip(*said.edges, strict=True)
         self.sources, self.targets = np.array(sources), np.array(targets)
-        self.words = words
-        self.edge_classes = np.array([classes[word] for word in words])
-        self.num_states = grammar.num_states
-        self.finals = np.array(sorted(grammar.finals))
+        self.edge_classes = np.array([units.classes[symbol] for symbol in symbols])
+        self.num_states = said.num_states
+        self.finals = np.array(sorted(said.finals))
         self.entered, self.starts = np.unique(self.targets, return_index=True)  # edges are sorted by target
 
     def _arrivals(self, edges: np.ndarray, pauses: np.ndarray, reduce: np.ufunc) -> tuple[np.ndarray, np.ndarray]:
@@ -116,14 +148,15 @@ class GrammarDecoder:
             return nothing
         path = self._trace(edges, pauses, last)
         classes = np.array([self.edge_classes[edge] if edge >= 0 else 0 for edge, _ in path])
-        words, begin = [], 0
+        pieces, begin = [], 0
         for frame in range(1, frames + 1):
             if frame < frames and path[frame] == path[begin]:
                 continue
-            if path[begin][0] >= 0:
-                words.append((self.words[path[begin][0]], begin, frame))
+            edge = path[begin][0]
+            if edge >= 0:
+                pieces.append(Piece(int(self.edge_classes[edge]), begin, frame, self.sources[edge] == 0))
             begin = frame
-        return DecodedFrames(classes, words, float(arrived[last]))
+        return DecodedFrames(classes, join_units(pieces, self.units), float(arrived[last]))
 
     def _trace(self, edges: np.ndarray, pauses: np.ndarray, state: int) -> list[tuple[int, int]]:
         """
@@ -244,7 +277,7 @@ def best_path(scores: np.ndarray, change_penalty: float) -> np.ndarray:
 
 def read_words(
     log_probabilities: np.ndarray,
-    vocabulary: Sequence[str],
+    units: TextUnits,
     frame_rate: float,
     change_penalty: float,
     decoder: GrammarDecoder | None = None,
@@ -254,34 +287,33 @@ def read_words(
 
     Args:
         log_probabilities (`np.ndarray` of shape `(frames, classes)`): of the text head.
-        vocabulary (`Sequence[str]`): word `i` is class `i + 1`; class 0 is none.
+        units ([`TextUnits`]): what the classes stand for.
         frame_rate (`float`): in frames/s.
         change_penalty (`float`): see [`best_path`], which is taken where there is no grammar.
         decoder ([`GrammarDecoder`], *optional*): finds the best sentence of a grammar instead.
 
     Returns:
-        `list[Word]`: the confidence is the text head's own mean probability over a word's frames, with a grammar too.
+        `list[Word]`: the confidence is the text head's own mean probability over the frames of a word, or of its
+        characters, with a grammar too. A word of characters lasts from its first to its last one.
     """
     if decoder is not None:
         decoded = decoder.decode(log_probabilities)
-        path, pieces = decoded.classes, [(start, end) for _, start, end in decoded.words]
+        path, words = decoded.classes, decoded.words
     else:
         path = best_path(log_probabilities, change_penalty)
         edges = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
-        pieces = [(start, end) for start, end in pairwise(edges) if start < end and path[start] != 0]
-    probabilities = np.exp(log_probabilities[np.arange(len(path)), path])
+        pieces = [Piece(int(path[start]), start, end) for start, end in pairwise(edges) if start < end and path[start]]
+        words = join_units(pieces, units)
+    probabilities, spoken = np.exp(log_probabilities[np.arange(len(path)), path]), path != 0
     return [
         {
-            "word": vocabulary[path[start] - 1],
+            "word": word,
             "start": start / frame_rate,
             "end": end / frame_rate,
-            "confidence": float(probabilities[start:end].mean()),
+            "confidence": float(probabilities[start:end][spoken[start:end]].mean()),
         }
-        for start, end in pieces
+        for word, start, end in words
     ]
-
-
-__all__ = ["DecodedFrames", "DecodingOptions", "GrammarDecoder", "Word", "best_path", "read_words"]
 
 
 def decode_words(
@@ -290,9 +322,9 @@ def decode_words(
     config: Any,
     grammar: GrammarDecoder | None = None,
 ) -> list[list[Word]]:
-    """Words with their times, see [`Lip2WavPreTrainedModel.decode_text`]; `config` gives vocabulary and rates."""
+    """Words with their times, see [`Lip2WavPreTrainedModel.decode_text`]; `config` gives units and rates."""
     return [
-        read_words(scores, config.vocabulary, config.frame_rate, config.word_change_penalty, grammar)
+        read_words(scores, config.units, config.frame_rate, config.change_penalty, grammar)
         for scores in clip_scores(text_logits, frame_mask)
     ]
 
@@ -302,3 +334,17 @@ def clip_scores(text_logits: torch.Tensor, frame_mask: torch.Tensor | None) -> l
     scores = text_logits.detach().float().log_softmax(-1).cpu().numpy()
     lengths = [scores.shape[1]] * len(scores) if frame_mask is None else frame_mask.sum(1).int().tolist()
     return [clip[:length] for clip, length in zip(scores, lengths, strict=True)]
+
+
+__all__ = [
+    "DecodedFrames",
+    "DecodingOptions",
+    "GrammarDecoder",
+    "Piece",
+    "Word",
+    "best_path",
+    "clip_scores",
+    "decode_words",
+    "join_units",
+    "read_words",
+]

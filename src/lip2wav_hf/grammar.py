@@ -1,16 +1,19 @@
-"""Which sentences may be spoken: GRID's grammar, JSGF, lists of phrases, as word automata."""
+"""Text: how what people write becomes words, the units that spell them, and the sentences that may be spoken."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal, cast
 
-from .errors import Lip2WavError
+from .errors import Lip2WavError, require_packages
 
 
 GRAMMAR: dict[str, list[str]] = {
@@ -33,6 +36,243 @@ _TOKEN = re.compile(
     r"|(?P<weight>/[\d.eE+-]+/)|(?P<sign>[=;|()\[\]*+])|(?P<word>[^\s<>=;|()\[\]*+{}/\"]+)",
     re.DOTALL,
 )
+
+
+CASES, PUNCTUATION, UNICODE_FORMS = ("lower", "keep"), ("drop", "keep"), ("NFC", "NFKC", "NFD", "NFKD")
+APOSTROPHES = "'\u2019\u02bc"
+JOINERS = "\u200c\u200d"  # inside words of Persian and of Indic scripts
+ZERO_WIDTH_SPACE = "\u200b"  # between words of Thai and Khmer
+
+_NUMBER = re.compile(r"(\d+(?:[.,]\d+)*)")
+
+
+class NormalizationError(Lip2WavError):
+    """A rule of normalisation that does not exist, or a text that it cannot be applied to."""
+
+
+@dataclass(frozen=True)
+class NormalizedText:
+    """
+    The words of a text, and where each came from.
+
+    Attributes:
+        original (`str`): the text as it was written.
+        words (`tuple[str, ...]`): normalised.
+        spans (`tuple[tuple[int, int], ...]`): for each word, the characters of `original` that it stands for. The
+            words of a number that was spelt out share one span.
+    """
+
+    original: str
+    words: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+
+    def restore(self, first: int = 0, last: int | None = None) -> str:
+        """The original text of words `first` to `last` (exclusive), punctuation between them included."""
+        spans = self.spans[first:last]
+        return self.original[spans[0][0] : spans[-1][1]] if spans else ""
+
+
+@dataclass(frozen=True)
+class TextNormalizer:
+    """
+    Rules that make words of text.
+
+    Attributes:
+        case (`str`): `"lower"` or `"keep"`.
+        punctuation (`str`): `"drop"` (apostrophes inside a word stay) or `"keep"` (with the word that it touches).
+        numbers (`str`): `"keep"`, or a language of `num2words` such as `"en"` or `"de"`, in which they are spelt out.
+        unicode (`str`): `"NFC"`, `"NFKC"`, `"NFD"` or `"NFKD"`.
+    """
+
+    case: str = "lower"
+    punctuation: str = "drop"
+    numbers: str = "keep"
+    unicode: str = "NFKC"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("case", CASES), ("punctuation", PUNCTUATION), ("unicode", UNICODE_FORMS)):
+            if getattr(self, name) not in choices:
+                raise NormalizationError(f"{name}={getattr(self, name)!r}: there are {', '.join(choices)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rules as plain data."""
+        return asdict(self)
+
+    def __call__(self, text: str) -> NormalizedText:
+        """The words of a text, see [`NormalizedText`]."""
+        words: list[str] = []
+        spans: list[tuple[int, int]] = []
+        position = 0
+        for piece in text.split():
+            start = text.index(piece, position)
+            position = start + len(piece)
+            for word in self._words(piece):
+                words.append(word)
+                spans.append((start, position))
+        return NormalizedText(text, tuple(words), tuple(spans))
+
+    def _normalize(self, piece: str) -> str:
+        return unicodedata.normalize(cast(Literal["NFC", "NFKC", "NFD", "NFKD"], self.unicode), piece)
+
+    def _words(self, piece: str) -> list[str]:
+        piece = self._normalize(piece)
+        if self.case == "lower":
+            piece = self._normalize(piece.lower())
+        if self.numbers != "keep" and any(character.isdigit() for character in piece):
+            return [word for part in self._spell(piece) for word in self._strip(part)]
+        return self._strip(piece)
+
+    def _strip(self, piece: str) -> list[str]:
+        if self.punctuation == "keep":
+            return piece.split()
+        characters = []
+        for index, character in enumerate(piece):
+            inside = 0 < index < len(piece) - 1 and piece[index - 1].isalnum() and piece[index + 1].isalnum()
+            if character in APOSTROPHES:
+                characters.append("'" if inside else "")
+            elif character in JOINERS:
+                characters.append(character if inside else "")
+            elif unicodedata.category(character) == "Cf" and character != ZERO_WIDTH_SPACE:
+                continue  # marks of the writing direction, soft hyphens
+            elif unicodedata.category(character)[0] in "PSC":
+                characters.append(" ")  # so that "well-known" is two words
+            else:
+                characters.append(character)
+        return "".join(characters).split()
+
+    def _spell(self, piece: str) -> list[str]:
+        """A piece of text with its numbers spelt out, each apart from what it touches."""
+        parts = [part for part in _NUMBER.split(piece) if part]
+        return [word for part in parts for word in (self._spell_number(part) if _NUMBER.match(part) else [part])]
+
+    def _spell_number(self, number: str) -> list[str]:
+        require_packages("train", "spelling out numbers", "num2words")
+        # By name: what remote code imports, transformers wants to see installed.
+        num2words = importlib.import_module("num2words").num2words
+        plain = number.replace(",", "")
+        try:
+            spelt = num2words(float(plain) if "." in plain else int(plain), lang=self.numbers)
+        except (ValueError, NotImplementedError, OverflowError) as error:
+            raise NormalizationError(
+                f"the number {number!r} cannot be spelt out in {self.numbers!r} ({error}): write it in words."
+            ) from error
+        return spelt.split()
+
+
+UNIT_KINDS = ("words", "characters")
+WORD_DELIMITER = "|"
+"""The character unit that stands between two words, as in other CTC models."""
+BLANK, UNKNOWN = "<pad>", "<unk>"
+"""What a tokenizer calls class 0, and what is not in the vocabulary."""
+
+
+@dataclass(frozen=True)
+class TextUnits:
+    """
+    What the classes of a text head stand for. Class 0 is the CTC blank, unit `i` of the vocabulary is class `i + 1`.
+
+    Attributes:
+        kind (`str`): `"words"`, a closed vocabulary; or `"characters"`, Unicode code points with [`WORD_DELIMITER`]
+            between words, which spell any word of their script.
+        vocabulary (`tuple[str, ...]`): the units.
+    """
+
+    kind: str
+    vocabulary: tuple[str, ...]
+
+    @classmethod
+    def collect(cls, kind: str, words: Iterable[str]) -> TextUnits:
+        """The units that spell some words, sorted; the delimiter comes first."""
+        if kind == "words":
+            return cls(kind, tuple(sorted(set(words))))
+        return cls(kind, (WORD_DELIMITER, *sorted({character for word in words for character in word})))
+
+    @cached_property
+    def classes(self) -> dict[str, int]:
+        """Class of each unit."""
+        return {unit: number for number, unit in enumerate(self.vocabulary, 1)}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether words are spelt, and not listed."""
+        return self.kind == "characters"
+
+    @property
+    def delimiter(self) -> int | None:
+        """Class that stands between two words; `None` where each unit is a word."""
+        return self.classes[WORD_DELIMITER] if self.is_open else None
+
+    def spell(self, word: str) -> tuple[str, ...]:
+        """The units of one word."""
+        return tuple(word) if self.is_open else (word,)
+
+    def knows(self, word: str) -> bool:
+        """Whether a word can be said with these units."""
+        return all(unit in self.classes and unit != WORD_DELIMITER for unit in self.spell(word))
+
+    def unknown(self, words: Iterable[str]) -> list[str]:
+        """The distinct words of some that cannot be said, sorted."""
+        return sorted({word for word in words if not self.knows(word)})
+
+    def encode(self, words: Iterable[str]) -> list[int]:
+        """
+        The classes of a sentence.
+
+        Raises:
+            KeyError: for a word that cannot be said.
+        """
+        classes: list[int] = []
+        for word in words:
+            if classes and self.delimiter is not None:
+                classes.append(self.delimiter)
+            classes += [self.classes[unit] for unit in self.spell(word)]
+        return classes
+
+    def text(self, classes: Iterable[int]) -> str:
+        """The sentence that classes spell, its words separated by single spaces."""
+        units = [self.vocabulary[number - 1] for number in classes]
+        if not self.is_open:
+            return " ".join(units)
+        return " ".join("".join(units).replace(WORD_DELIMITER, " ").split())
+
+    def tokenizer_files(self, normalizer: TextNormalizer) -> dict[str, dict[str, Any]]:
+        """
+        The tokenizer that `AutoTokenizer` loads, as contents of JSON files by name. Its ids are the classes.
+
+        Characters have a `Wav2Vec2CTCTokenizer`. Words have a `PreTrainedTokenizerFast` of whole words, because the
+        former joins words without spaces. It applies the case and the Unicode form of the normalisation itself.
+        """
+        ids = {BLANK: 0} | self.classes
+        ids.setdefault(UNKNOWN, len(ids))
+        settings: dict[str, Any] = {"pad_token": BLANK, "unk_token": UNKNOWN, "clean_up_tokenization_spaces": False}
+        if self.is_open:
+            settings |= {"tokenizer_class": "Wav2Vec2CTCTokenizer", "word_delimiter_token": WORD_DELIMITER}
+            settings |= {"bos_token": None, "eos_token": None, "do_lower_case": False}
+            return {"vocab.json": ids, "tokenizer_config.json": settings}
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+        steps = [{"type": normalizer.unicode}, *([{"type": "Lowercase"}] if normalizer.case == "lower" else [])]
+        decoders = [
+            {"type": "CTC", "pad_token": BLANK, "word_delimiter_token": " ", "cleanup": False},
+            {"type": "Replace", "pattern": {"Regex": "$"}, "content": " "},
+            {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 0, "stop": 1},
+        ]
+        tokenizer = {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": [],
+            "normalizer": {"type": "Sequence", "normalizers": steps},
+            "pre_tokenizer": {"type": "WhitespaceSplit"},
+            "post_processor": None,
+            "decoder": {"type": "Sequence", "decoders": decoders},
+            "model": {"type": "WordLevel", "vocab": ids, "unk_token": UNKNOWN},
+        }
+        return {"tokenizer.json": tokenizer, "tokenizer_config.json": settings}
+
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
+"""What [`TextUnits.tokenizer_files`] may be called."""
 
 
 class GrammarError(Lip2WavError):
@@ -152,6 +392,23 @@ class Grammar:
         for word in sentence.split():
             state = self._next.get((state, word)) if state is not None else None
         return state in self.finals
+
+    def spelled(self) -> Grammar:
+        """The same sentences in characters, with [`WORD_DELIMITER`] between words."""
+        machine = _Machine()
+        before = [machine.state() for _ in range(self.num_states)]  # where a word may begin
+        after = [machine.state() for _ in range(self.num_states)]  # where one has just ended
+        end = machine.state()
+        for source, word, target in self.edges:
+            state = before[source]
+            for character in word[:-1]:
+                state = machine.step(state, character, machine.state())
+            machine.step(state, word[-1], after[target])
+        for state in range(self.num_states):
+            machine.step(after[state], WORD_DELIMITER, before[state])
+        for state in self.finals:
+            machine.step(after[state], None, end)
+        return machine.grammar(before[0], end, "the grammar, spelt out,")
 
     @cached_property
     def counts(self) -> dict[int, int] | None:
@@ -380,4 +637,17 @@ class _JSGF:
         return (first, last), position + 1
 
 
-__all__ = ["GRAMMAR", "VOCABULARY", "Grammar", "GrammarError"]
+__all__ = [
+    "BLANK",
+    "GRAMMAR",
+    "TOKENIZER_FILES",
+    "UNIT_KINDS",
+    "VOCABULARY",
+    "WORD_DELIMITER",
+    "Grammar",
+    "GrammarError",
+    "NormalizationError",
+    "NormalizedText",
+    "TextNormalizer",
+    "TextUnits",
+]

@@ -12,11 +12,12 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from .configuration_lip2wav import Lip2WavConfig
+from .configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig
 from .decoding import GrammarDecoder, Word, decode_words
 from .errors import WeightsError, check_fit
-from .files import follow_umask
+from .files import follow_umask, write_json
 from .generator import ClipNorm, ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator
+from .grammar import TOKENIZER_FILES
 
 
 class Lip2WavPreTrainedModel(PreTrainedModel):
@@ -32,7 +33,8 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """
-        Save weights, configuration and code, see `PreTrainedModel.save_pretrained`.
+        Save weights, configuration and code, see `PreTrainedModel.save_pretrained`; and, of a network that recognises
+        words, the tokenizer that `AutoTokenizer` loads, which follows from the configuration.
 
         Weights that a type of half the size holds exactly, such as those of a published model, are saved in it.
         Whoever may read other new files there may read them.
@@ -42,6 +44,8 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         super().save_pretrained(save_directory, *args, **kwargs)
         for path in Path(save_directory).glob("*.safetensors"):  # which are written for their owner alone
             follow_umask(path)
+        if isinstance(self.config, Lip2WavTextConfig):
+            save_tokenizer(self.config, save_directory)
 
     @classmethod
     def from_pretrained(
@@ -127,6 +131,16 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
             and the mean probability of the word over its frames.
         """
         return decode_words(text_logits, frame_mask, self.config, grammar)
+
+
+def save_tokenizer(config: Lip2WavTextConfig, folder: str | os.PathLike) -> None:
+    """Write the files of the tokenizer that belongs to a configuration, in place of those of another."""
+    files = config.units.tokenizer_files(config.normalizer)
+    for name in TOKENIZER_FILES:
+        if name in files:
+            write_json(Path(folder, name), files[name])
+        else:
+            Path(folder, name).unlink(missing_ok=True)
 
 
 def _smallest(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -27,7 +27,7 @@ from .decoding import DecodingOptions, GrammarDecoder, Word
 from .errors import Lip2WavError, WeightsError, check_fit, one_line
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .generator import SpeechGenerator
-from .grammar import VOCABULARY, Grammar
+from .grammar import VOCABULARY, Grammar, TextUnits
 from .video import VideoError
 
 
@@ -178,7 +178,7 @@ class Speaker:
             grammar = None if config.grammar is None else _own_grammar(config.grammar)
         if grammar is None or isinstance(grammar, GrammarDecoder):
             return grammar
-        return _decoder(Grammar.of(grammar), tuple(config.vocabulary), config.word_change_penalty)
+        return _decoder(Grammar.of(grammar), config.units, config.change_penalty)
 
     @classmethod
     def from_folder(
@@ -347,14 +347,16 @@ class Speaker:
         if confidence < low_text_confidence:
             vocabulary = self.model.config.vocabulary
             of_grid = " (those of the GRID corpus)" if list(vocabulary) == VOCABULARY else ""
+            limits = f"has a closed vocabulary of {len(vocabulary)} words{of_grid} and "
+            if self.model.config.units.is_open:
+                limits = ""
             doubts.append(
                 (
                     f"the words are uncertain (mean confidence {confidence:.2f})"
                     if words
                     else "no words were recognised"
                 )
-                + f"; this model has a closed vocabulary of {len(vocabulary)} words{of_grid} and knows frontal faces"
-                " only"
+                + f"; this model {limits}knows frontal faces only"
             )
         return doubts
 
@@ -386,9 +388,8 @@ def _own_grammar(text: str) -> Grammar:
 
 
 @functools.lru_cache(maxsize=4)
-def _decoder(grammar: Grammar, vocabulary: tuple[str, ...], change_penalty: float) -> GrammarDecoder:
-    classes = {word: number for number, word in enumerate(vocabulary, 1)}
-    return GrammarDecoder(grammar, classes, DecodingOptions(change_penalty))
+def _decoder(grammar: Grammar, units: TextUnits, change_penalty: float) -> GrammarDecoder:
+    return GrammarDecoder(grammar, units, DecodingOptions(change_penalty))
 
 
 def _batch(prepared: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ TINY_MODEL = TINY_CONFIG | {"model_type": "lip2wav", "num_mel_bins": 20}
 
 def clips_of(prepared, augmentation=None, seed=0):
     """Examples of prepared clips, as the default networks see them."""
-    return SpeechClips(prepared, Lip2WavFeatureExtractor(), Lip2WavConfig().vocabulary, 640, augmentation, seed)
+    return SpeechClips(prepared, Lip2WavFeatureExtractor(), Lip2WavConfig().units, 640, augmentation, seed)
 
 
 def parse(arguments, output, *more):

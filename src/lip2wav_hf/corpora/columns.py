@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..grammar import TextNormalizer
 from .clips import CorpusError, TimedWord
-from .normalization import TextNormalizer
 
 
 SPLIT_NAMES = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import one_line, require_packages
+from ..grammar import TextNormalizer
 from .clips import Clip, CorpusError, Selection, StoredVideo
 from .columns import (
     SPEAKER_COLUMNS,
@@ -22,7 +23,6 @@ from .columns import (
     times_within,
     word_times,
 )
-from .normalization import TextNormalizer
 from .registry import open_corpus
 
 

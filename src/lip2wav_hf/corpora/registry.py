@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..files import write_json
+from ..grammar import TextNormalizer
 from .clips import Clip, CorpusError, Selection, Splits
 
 
@@ -50,7 +51,7 @@ class Corpus(Protocol):
     path: Path
     minimum_frames: int
 
-    def __init__(self, folder: str | os.PathLike) -> None: ...
+    def __init__(self, folder: str | os.PathLike, normalizer: TextNormalizer | None = None) -> None: ...
 
     @classmethod
     def objection(cls, folder: Path) -> str | None:
@@ -93,11 +94,13 @@ class Corpus(Protocol):
         """
 
 
-def open_corpus(folder: str | os.PathLike) -> Corpus:
+def open_corpus(folder: str | os.PathLike, normalizer: TextNormalizer | None = None) -> Corpus:
     """The corpus in a folder.
 
     Args:
         folder (`str` or `os.PathLike`): the folder.
+        normalizer ([`TextNormalizer`], *optional*): what makes words of its transcripts; lower case without
+            punctuation by default.
 
     Raises:
         CorpusError: if there is no such folder, or no known corpus lies in it; the message says what each misses.
@@ -110,7 +113,7 @@ def open_corpus(folder: str | os.PathLike) -> Corpus:
         reader = _reader(name)
         objection = reader.objection(path)
         if objection is None:
-            return reader(path)
+            return reader(path) if normalizer is None else reader(path, normalizer)
         objections.append(f"{name}: {objection}")
     raise CorpusError(f"{folder}: no readable corpus in this folder. " + " ".join(objections))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import read_json
+from ..grammar import TextNormalizer
 from .clips import VIDEO_SUFFIXES, Clip, Selection, Splits, TimedWord
 from .columns import (
     METADATA,
@@ -31,7 +32,6 @@ from .columns import (
 )
 from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips
 from .made_splits import MadeSplits, make_splits
-from .normalization import TextNormalizer
 from .transcripts import READERS, TranscriptError, read_transcript
 
 

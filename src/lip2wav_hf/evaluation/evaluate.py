@@ -26,7 +26,7 @@ from .folders import NOT_GRID, left_out, pair_folders, run_folder
 from .options import ClipSelection, EvaluationError, EvaluationOptions, folders_command, model_command
 from .results import build_results, json_ready, publish
 from .run import Share
-from .systems import run_model
+from .systems import normalizer_of, run_model
 
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def evaluate_model(
 def _evaluate_model(
     model: Any, selection: ClipSelection, options: EvaluationOptions, share: Share | None, wanted: bool
 ) -> dict[str, Any]:
-    corpus = open_corpus(selection.data_dir)
+    corpus = open_corpus(selection.data_dir, normalizer_of(model))
     clips, remarks = _clips(corpus, selection, options)
     selection = replace(selection, split_scheme=corpus.scheme(selection.of_corpus))
     command = model_command(model, selection, options)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..grammar import TextNormalizer
 from ..metrics.words import word_errors
 from ..models import DEFAULT_MODEL, find_model
 from .clips import DECIMALS, Clip, ClipRow, Key, spoken_file
@@ -95,6 +96,25 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
     except (OSError, KeyError, RuntimeError) as error:
         raise EvaluationError(f"the model {model} cannot be loaded: {error}") from error
     return pipe, time.perf_counter() - start
+
+
+def normalizer_of(model: Any) -> TextNormalizer:
+    """
+    What made the words that a model was trained on, so that transcripts are compared in the same form.
+
+    Args:
+        model: as `evaluate_model` takes it.
+
+    Raises:
+        ModelError: if there is no such model.
+    """
+    from ..configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig  # brings transformers
+
+    if callable(model):
+        config = getattr(getattr(model, "model", None), "config", None)
+    else:
+        config = Lip2WavConfig.from_pretrained(find_model(DEFAULT_MODEL if model is None else model))
+    return config.normalizer if isinstance(config, Lip2WavTextConfig) else TextNormalizer()
 
 
 def weights_sha256(pipe: Any) -> str | None:
@@ -250,6 +270,7 @@ __all__ = [
     "load_pipeline",
     "model_name",
     "model_sha256",
+    "normalizer_of",
     "run_model",
     "speak_and_score",
     "weights_sha256",

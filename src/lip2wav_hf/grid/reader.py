@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..corpora.clips import Clip, Selection, Splits, ZippedFile
 from ..corpora.defects import CheckOptions, CorpusReport
+from ..grammar import TextNormalizer
 from .corpus import GridError, GridFolder
 from .defects import MINIMUM_FRAMES, check_clips, find_clips
 from .splits import ChosenSplits, chosen_scheme, missing_speakers, read_splits, splits_path
@@ -19,6 +20,7 @@ class GridCorpus:
 
     Args:
         folder (`str` or `os.PathLike`): in any of GRID's layouts, unpacked or in Zenodo's archives.
+        normalizer ([`TextNormalizer`], *optional*): as for any corpus; GRID's words are given, so it changes nothing.
 
     Raises:
         GridError: if there is no such folder.
@@ -27,7 +29,7 @@ class GridCorpus:
     name = "grid"
     minimum_frames = MINIMUM_FRAMES
 
-    def __init__(self, folder: str | os.PathLike) -> None:
+    def __init__(self, folder: str | os.PathLike, normalizer: TextNormalizer | None = None) -> None:
         self.folder = GridFolder(folder)
         self.path = self.folder.path
 

@@ -20,6 +20,7 @@ import torch
 from huggingface_hub import DatasetCard, ModelCard, ModelCardData, RepoCard, SpaceCard, SpaceCardData
 
 from ..audio import mux_audio
+from ..configuration_lip2wav import Lip2WavTextConfig
 from ..errors import Lip2WavError, one_line
 from ..evaluation.systems import model_sha256
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -158,7 +159,11 @@ def _plan_network(folder: Path, model_type: str | None = None) -> tuple[Lip2WavP
         task = {"impl": ".".join(PIPELINE), "pt": ["AutoModel"], "type": "video"}
         config["custom_pipelines"] = {"video-to-speech": task}
     index = [folder / WEIGHTS_INDEX] if (folder / WEIGHTS_INDEX).is_file() else []
-    return model, {"config.json": _to_json(config)} | {path.name: path for path in [*weight_files(folder), *index]}
+    files: Files = {"config.json": _to_json(config)} | {path.name: path for path in [*weight_files(folder), *index]}
+    if isinstance(model.config, Lip2WavTextConfig):
+        tokenizer = model.config.units.tokenizer_files(model.config.normalizer)
+        files |= {name: _to_json(content) for name, content in tokenizer.items()}
+    return model, files
 
 
 def _find_network(folder: Path, model_type: str | None) -> Network:

@@ -33,6 +33,7 @@ class Use:
 GENERATOR = Use(("generator",))
 ISTFT = Use(("generator",), decoder="istft")
 WORDS = Use(("generator", "speech_encoder"))
+TEXT = Use(("generator", "speech_encoder"), replaced_by="pretrained")
 PICTURES = Use(("generator", "syncnet"))  # the speech encoder sees none
 ENCODER = Use(("generator",), needs="speech_encoder")
 CRITIC = Use(("generator",), needs="adversarial")
@@ -96,6 +97,27 @@ class ModelArguments:
         metadata={
             "help": "Speech encoder for the perceptual losses: a folder, a Hub repo or a bundled model with one."
         },
+    )
+    text_units: Annotated[str | None, TEXT] = field(
+        default=None,
+        metadata={
+            "help": "What a new network recognises: 'words' of the training clips, or 'characters', which spell any"
+            " word; what its config says by default, else words."
+        },
+    )
+    text_case: Annotated[str | None, TEXT] = field(
+        default=None, metadata={"help": "Of transcripts: 'lower' or 'keep'; what the config says by default."}
+    )
+    text_punctuation: Annotated[str | None, TEXT] = field(
+        default=None, metadata={"help": "Of transcripts: 'drop' or 'keep'; what the config says by default."}
+    )
+    text_numbers: Annotated[str | None, TEXT] = field(
+        default=None,
+        metadata={"help": "Digits in transcripts: 'keep', or a language in which to spell them out, such as 'en'."},
+    )
+    text_unicode: Annotated[str | None, TEXT] = field(
+        default=None,
+        metadata={"help": "Of transcripts: 'NFC', 'NFKC', 'NFD' or 'NFKD'; what the config says by default."},
     )
     feature_extractor: Annotated[str | None, Use(replaced_by="pretrained")] = field(
         default=None, metadata={"help": "JSON file of a Lip2WavFeatureExtractor."}

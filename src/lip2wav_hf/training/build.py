@@ -6,6 +6,7 @@ import logging
 import math
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,11 +14,11 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from torch.utils.data import DataLoader
 
-from ..configuration_lip2wav import Lip2WavPreTrainedConfig
+from ..configuration_lip2wav import Lip2WavTextConfig, Lip2WavVideoConfig
 from ..corpora.clips import Clip, Selection
 from ..corpora.registry import Corpus, load_split, open_corpus, write_made_splits
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..grammar import VOCABULARY
+from ..grammar import TextNormalizer, TextUnits
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from .arguments import AugmentationArguments, DataArguments, OptimizationArguments, TrainingArguments
@@ -52,7 +53,7 @@ def build_state(run: TrainingArguments) -> State:
     warn_of_idle_cores(accelerator.device, accelerator.num_processes)
     set_seed(run.optimization.seed)
     corpora: list[Corpus] = []
-    plan = plan_networks(run, lambda: words_of(_clips_of(corpora, run.data, run.data.train_split)))
+    plan = plan_networks(run, partial(_clips_of, corpora, run.data, run.data.train_split))
     with accelerator.main_process_first():
         datasets = build_datasets(
             run.data,
@@ -96,7 +97,7 @@ def build_accelerator(arguments: OptimizationArguments) -> Accelerator:
 def build_datasets(
     data: DataArguments,
     feature_extractor: Lip2WavFeatureExtractor,
-    config: Lip2WavPreTrainedConfig,
+    config: Lip2WavVideoConfig,
     augmentation: AugmentationArguments | None,
     seed: int,
     progress: bool,
@@ -110,11 +111,12 @@ def build_datasets(
         CorpusError: if a folder, a split or a clip is missing.
     """
     datasets, corpora = [], [] if corpora is None else corpora
-    vocabulary = getattr(config, "vocabulary", VOCABULARY)  # the sync network has no words of its own
+    texts = config if isinstance(config, Lip2WavTextConfig) else None  # the sync network reads none
     for split, variation in ((data.train_split, augmentation), (data.validation_split, None)):
-        clips = _clips_of(corpora, data, split)
+        clips = _clips_of(corpora, data, split, texts.normalizer if texts else TextNormalizer())
+        units = texts.units if texts else TextUnits.collect("words", words_of(clips))
         if datasets:
-            clips = without_unknown_words(clips, vocabulary)
+            clips = without_unknown_words(clips, units)
         prepared = prepare_clips(
             clips, feature_extractor, data.cache_dir, config.sampling_rate, data.preprocessing_workers, progress
         )
@@ -123,7 +125,7 @@ def build_datasets(
             moved, data.cache_dir, data.preprocessing_workers, progress, sync_network_of(data)
         )
         prepared = replace(prepared, sound_offsets=offsets)
-        dataset = SpeechClips(prepared, feature_extractor, vocabulary, config.samples_per_frame, variation, seed)
+        dataset = SpeechClips(prepared, feature_extractor, units, config.samples_per_frame, variation, seed)
         if not len(dataset):
             raise TrainingError(f"no usable clip in split {split!r} of {', '.join(data.data_dir)}.")
         datasets.append(dataset)
@@ -132,9 +134,9 @@ def build_datasets(
     return datasets[0], datasets[1]
 
 
-def _clips_of(corpora: list[Corpus], data: DataArguments, split: str) -> list[Clip]:
+def _clips_of(corpora: list[Corpus], data: DataArguments, split: str, normalizer: TextNormalizer) -> list[Clip]:
     """Clips of a split whose words are known, of all folders; `corpora`, if empty, is filled with their readers."""
-    corpora.extend(open_corpus(folder) for folder in data.data_dir[len(corpora) :])
+    corpora.extend(open_corpus(folder, normalizer) for folder in data.data_dir[len(corpora) :])
     clips = [
         clip
         for corpus in corpora

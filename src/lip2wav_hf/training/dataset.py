@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +10,11 @@ import torch
 from torch.utils.data import Dataset
 
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..grammar import TextUnits
 from .arguments import AugmentationArguments, TrainingError
 from .cache import read_cached_clip
 from .clips import PreparedClips
+from .spelling import spell_clip
 from .variation import UNKNOWN_TIMES, ClipContent, ClipVariation
 
 
@@ -25,14 +26,14 @@ class SpeechClips(Dataset):
     Cached clips as training or validation examples.
 
     Items are dictionaries: `pixel_values_videos` float32 `(frames, 1, height, width)`, `waveform` float32
-    `(samples,)`, `frame_classes` int64 `(frames,)`, `labels` int64 `(words,)`, and `stretch`, the speed (1 for
+    `(samples,)`, `frame_classes` int64 `(frames,)`, `labels` int64 `(units,)`, and `stretch`, the speed (1 for
     unchanged; the waveform of a stretched clip covers `stretch` times its frames, and its spectrogram is to be
     resampled in time).
 
     Args:
         prepared ([`PreparedClips`]): the clips, as from [`prepare_clips`].
         feature_extractor ([`Lip2WavFeatureExtractor`]): crops and normalises.
-        vocabulary (`Sequence[str]`): of the model's text head.
+        units ([`TextUnits`]): of the model's text head.
         samples_per_frame (`int`): waveform samples for a video frame.
         augmentation ([`AugmentationArguments`], *optional*): none for validation.
         seed (`int`, *optional*, defaults to 0): item `i` of epoch `e` is always varied the same way.
@@ -45,7 +46,7 @@ class SpeechClips(Dataset):
         self,
         prepared: PreparedClips,
         feature_extractor: Lip2WavFeatureExtractor,
-        vocabulary: Sequence[str],
+        units: TextUnits,
         samples_per_frame: int,
         augmentation: AugmentationArguments | None = None,
         seed: int = 0,
@@ -57,7 +58,7 @@ class SpeechClips(Dataset):
         self.files = [prepared.files[clip.key] for clip in self.clips]
         self.sound_offsets = prepared.sound_offsets
         self.feature_extractor = feature_extractor
-        self.classes = {word: index + 1 for index, word in enumerate(vocabulary)}
+        self.units = units
         self.samples_per_frame = samples_per_frame
         self.variation = None
         if augmentation is not None:
@@ -77,7 +78,7 @@ class SpeechClips(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         variation = self.variation
         if variation is None:
-            clip = self._load(index)
+            clip = spell_clip(self._load(index), self.units)
             return self._item(clip, self.feature_extractor.normalize(self.feature_extractor.center_crop(clip.regions)))
         rng = np.random.default_rng((self.seed, self.epoch, index))
         if rng.random() < variation.choices.speaker_probability:
@@ -87,7 +88,7 @@ class SpeechClips(Dataset):
             other = int(rng.choice(self.by_speaker[self.clips[index].speaker]))
             if len(clip.words) > 1:
                 clip = variation.splice(clip, self._load(other), int(rng.integers(1, len(clip.words))))
-        clip, stretch = variation.cut(clip, rng)
+        clip, stretch = variation.cut(spell_clip(clip, self.units), rng)
         pixels = self.feature_extractor.normalize(variation.warp(clip.regions, rng))
         return self._item(clip, variation.hide(pixels, rng), stretch)
 
@@ -111,8 +112,8 @@ class SpeechClips(Dataset):
         return ClipContent(self.clips[index].words or (), cached.regions, waveform, frame_words)
 
     def _targets(self, clip: ClipContent) -> tuple[torch.Tensor, torch.Tensor]:
-        """Class of each frame, and the classes of the words that have frames here."""
-        classes, frame_words = np.array([self.classes[word] for word in clip.words]), clip.frame_words
+        """Class of each frame, and the classes of the units that have frames here."""
+        classes, frame_words = np.array([self.units.classes[unit] for unit in clip.words]), clip.frame_words
         if (frame_words == UNKNOWN_TIMES).any():
             return torch.full((len(frame_words),), UNKNOWN_CLASS), torch.from_numpy(classes)
         frame_classes = np.where(frame_words >= 0, classes[np.maximum(frame_words, 0)], 0)

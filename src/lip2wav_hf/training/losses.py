@@ -152,13 +152,13 @@ def ctc_loss(
     text_logits: torch.Tensor, frames: torch.Tensor, labels: torch.Tensor, label_lengths: torch.Tensor
 ) -> torch.Tensor:
     """
-    Connectionist temporal classification over words (Graves et al. 2006); blank is class 0.
+    Connectionist temporal classification over text units (Graves et al. 2006); blank is class 0.
 
     Args:
         text_logits (`torch.Tensor` of shape `(batch, frames, classes)`).
         frames (`torch.LongTensor` of shape `(batch,)`): frames of each clip.
-        labels (`torch.LongTensor` of shape `(batch, words)`): classes of the words, padded at the end.
-        label_lengths (`torch.LongTensor` of shape `(batch,)`): words of each clip.
+        labels (`torch.LongTensor` of shape `(batch, units)`): classes of the units, padded at the end.
+        label_lengths (`torch.LongTensor` of shape `(batch,)`): units of each clip.
 
     Returns:
         `torch.Tensor`: a scalar.
@@ -170,11 +170,11 @@ def ctc_loss(
 
 def frame_word_loss(text_logits: torch.Tensor, frame_classes: torch.Tensor) -> torch.Tensor:
     """
-    Cross-entropy of each frame's class with the word aligned to it: gives the text head true word times.
+    Cross-entropy of each frame's class with the unit aligned to it: gives the text head true word times.
 
     Args:
         text_logits (`torch.Tensor` of shape `(batch, frames, classes)`).
-        frame_classes (`torch.LongTensor` of shape `(batch, frames)`): class of the word spoken, 0 for silence, -100
+        frame_classes (`torch.LongTensor` of shape `(batch, frames)`): class of the unit spoken, 0 for silence, -100
             for unknown.
 
     Returns:

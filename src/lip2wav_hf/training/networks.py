@@ -16,12 +16,15 @@ from ..configuration_lip2wav import (
     Lip2WavConfig,
     Lip2WavCriticConfig,
     Lip2WavSpeechEncoderConfig,
+    Lip2WavTextConfig,
     Lip2WavVideoConfig,
 )
+from ..corpora.clips import Clip
 from ..errors import one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json
 from ..generator import LogMelSpectrogram
+from ..grammar import TextNormalizer
 from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
@@ -32,7 +35,7 @@ from .checks import check_arguments, check_effects
 from .dataset import SpeechClips
 from .objectives import Objective, check_critic_windows
 from .state import State, TrainingError
-from .vocabulary import fit_vocabulary
+from .vocabulary import TEXT_OPTIONS, fit_vocabulary, words_of
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,17 @@ class NetworkPlan:
     critic: Lip2WavCritic | Lip2WavCriticConfig | None = None
 
 
-def plan_networks(run: TrainingArguments, training_words: Callable[[], set[str]] | None = None) -> NetworkPlan:
+def plan_networks(
+    run: TrainingArguments, training_clips: Callable[[TextNormalizer], list[Clip]] | None = None
+) -> NetworkPlan:
     """
     Check all options of a run, and load what its networks are made of.
 
     Args:
         run ([`TrainingArguments`]): the options.
-        training_words (`Callable`, *optional*): gives the words of the training clips, which a new network gets for
-            its vocabulary; called when the options have been found to fit. See [`fit_vocabulary`].
+        training_clips (`Callable`, *optional*): gives the training clips, their words made by a normaliser; they
+            become the vocabulary of a new network. Called when the options have been found to fit. See
+            [`fit_vocabulary`].
 
     Raises:
         TrainingError: if options contradict each other or have no effect, or a network cannot be loaded.
@@ -74,8 +80,8 @@ def plan_networks(run: TrainingArguments, training_words: Callable[[], set[str]]
     check_sync_network(run.data)
     config, feature_extractor, pretrained = _load_configs(run.models, network)
     check_effects(run, getattr(config, "decoder_type", None))
-    if training_words is not None and hasattr(config, "vocabulary"):
-        fit_vocabulary(config, run.models, training_words())
+    if training_clips is not None and isinstance(config, Lip2WavTextConfig):
+        fit_vocabulary(config, run.models, words_of(training_clips(config.normalizer)))
     speech_encoder = None
     if run.models.speech_encoder is not None:
         speech_encoder = load_speech_encoder(run.models.speech_encoder)
@@ -96,9 +102,9 @@ def _load_configs(
     if models.pretrained is not None:
         place = _locate("pretrained", models.pretrained, network)
         return config_class.from_pretrained(place), Lip2WavFeatureExtractor.from_pretrained(place), place
-    config, extractor = config_class(), Lip2WavFeatureExtractor()
-    if models.config is not None:
-        config = _config_from_file(config_class, models.config)
+    text = {name: getattr(models, name) for name in TEXT_OPTIONS if getattr(models, name) is not None}
+    fields = {} if models.config is None else read_json(models.config, TrainingError)
+    config, extractor = config_class.from_dict(fields | text), Lip2WavFeatureExtractor()
     if models.feature_extractor is not None:
         extractor = cast(Lip2WavFeatureExtractor, Lip2WavFeatureExtractor.from_json_file(models.feature_extractor))
     return config, extractor, None

@@ -103,17 +103,19 @@ class TextObjective(Objective):
         output = self(batch)
         model = cast(Lip2WavModel | Lip2WavSpeechEncoder, self.model)
         found = model.decode_text(output.text_logits, batch["frame_mask"])
-        vocabulary = model.config.vocabulary
+        units = model.config.units
         labels = zip(batch["labels"].tolist(), batch["label_lengths"].tolist(), strict=True)
-        right = [" ".join(vocabulary[label - 1] for label in clip[:length]) for clip, length in labels]
+        right = [units.text(clip[:length]) for clip, length in labels]
         return output.losses, [
             (words, " ".join(entry["word"] for entry in clip)) for words, clip in zip(right, found, strict=True)
         ]
 
     def measures(self, clips: list[tuple[str, str]]) -> dict[str, float]:
-        """`text_wer`, the word error rate."""
-        right, found = zip(*clips, strict=True)
-        return {"text_wer": jiwer.wer(list(right), list(found))}
+        """`text_wer`, the word error rate; and `text_cer`, that of characters, where they are the units."""
+        right, found = map(list, zip(*clips, strict=True))
+        rates = {"text_wer": jiwer.wer(right, found)}
+        is_open = cast(Lip2WavModel | Lip2WavSpeechEncoder, self.model).config.units.is_open
+        return rates | ({"text_cer": jiwer.cer(right, found)} if is_open else {})
 
 
 def check_critic_windows(config: Lip2WavConfig, weights: LossArguments, critic_samples: int) -> None:

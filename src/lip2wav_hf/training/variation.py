@@ -19,10 +19,10 @@ class ClipContent(NamedTuple):
     The contents of a clip.
 
     Attributes:
-        words (`tuple[str, ...]`): what is said.
+        words (`tuple[str, ...]`): what is said; once it is spelt, the units of the text head.
         regions (`np.ndarray`): uint8 `(frames, roi_height, roi_width)`, gray mouth regions.
         waveform (`np.ndarray`): float32 `(samples,)`, full scale 1.
-        frame_words (`np.ndarray`): int8 `(frames,)`, as in [`CachedClip`].
+        frame_words (`np.ndarray`): integers `(frames,)`, as in [`CachedClip`].
     """
 
     words: tuple[str, ...]

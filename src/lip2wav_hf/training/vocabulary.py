@@ -1,18 +1,22 @@
-"""Which words a network learns: those of its configuration, or those of the clips that it is trained on."""
+"""What the text head of a network learns: the units of its configuration, or those of the clips it is trained on."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from ..configuration_lip2wav import Lip2WavTextConfig
 from ..corpora.clips import Clip
 from ..files import read_json
+from ..grammar import WORD_DELIMITER, TextUnits
 from .arguments import ModelArguments, TrainingError
 
 
 logger = logging.getLogger(__name__)
+
+TEXT_OPTIONS = ("text_units", "text_case", "text_punctuation", "text_numbers", "text_unicode")
+"""Options that are fields of the configuration too."""
 
 SHOWN_WORDS = 5  # in messages
 
@@ -22,19 +26,19 @@ def words_of(clips: Iterable[Clip]) -> set[str]:
     return {word for clip in clips for word in clip.words or ()}
 
 
-def fit_vocabulary(config: Any, models: ModelArguments, words: set[str]) -> None:
+def fit_vocabulary(config: Lip2WavTextConfig, models: ModelArguments, words: set[str]) -> None:
     """
-    Give a new network the words of its training clips, unless it knows them all already.
+    Give a new network the units of the words of its training clips, unless it knows them all already.
 
     Args:
-        config (a configuration): its `vocabulary` is replaced where it may be; one without a vocabulary stays.
+        config ([`Lip2WavTextConfig`]): its `vocabulary` is replaced where it may be.
         models ([`ModelArguments`]): tell whether somebody chose the vocabulary.
         words (`set[str]`): those of the training clips.
 
     Raises:
-        TrainingError: if a vocabulary that was chosen lacks a word.
+        TrainingError: if a vocabulary that was chosen lacks a word, or a word cannot be spelt.
     """
-    unknown = sorted(words - set(getattr(config, "vocabulary", words)))
+    kind, unknown = config.text_units, config.units.unknown(words)
     if not unknown:
         return
     shown = ", ".join(unknown[:SHOWN_WORDS]) + (" …" if len(unknown) > SHOWN_WORDS else "")
@@ -49,23 +53,29 @@ def fit_vocabulary(config: Any, models: ModelArguments, words: set[str]) -> None
             f"--config {models.config}: its vocabulary lacks {len(unknown)} word(s) of the training clips: {shown}."
             " Add them, or leave vocabulary out: then it is collected from the clips."
         )
-    config.vocabulary = sorted(words)
-    logger.info("vocabulary: %d words of the training clips.", len(words))
+    units = TextUnits.collect(kind, words)
+    if units.unknown(words):
+        raise TrainingError(
+            f"the transcripts have {WORD_DELIMITER!r} inside words such as {units.unknown(words)[0]}, which"
+            " stands between words here. Leave --text_punctuation at drop, or write something else."
+        )
+    config.vocabulary = list(units.vocabulary)
+    logger.info("vocabulary: %d %s of the training clips.", len(units.vocabulary), kind)
 
 
-def without_unknown_words(clips: list[Clip], vocabulary: Iterable[str]) -> list[Clip]:
+def without_unknown_words(clips: list[Clip], units: TextUnits) -> list[Clip]:
     """Validation clips that a network can be measured on; those that say words it does not know are counted."""
-    known = set(vocabulary)
-    kept = [clip for clip in clips if known.issuperset(clip.words or ())]
-    if len(kept) < len(clips):
-        words = sorted(words_of(clips) - known)
+    unknown = set(units.unknown(words_of(clips)))
+    kept = [clip for clip in clips if unknown.isdisjoint(clip.words or ())]
+    if unknown:
         logger.warning(
-            "%d of %d validation clips are left out: they say words that no training clip says, such as %s.",
+            "%d of %d validation clips are left out: they say words %s, such as %s.",
             len(clips) - len(kept),
             len(clips),
-            ", ".join(words[:SHOWN_WORDS]),
+            "with characters of no training clip" if units.is_open else "that no training clip says",
+            ", ".join(sorted(unknown)[:SHOWN_WORDS]),
         )
     return kept
 
 
-__all__ = ["fit_vocabulary", "without_unknown_words", "words_of"]
+__all__ = ["TEXT_OPTIONS", "fit_vocabulary", "without_unknown_words", "words_of"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lip2wav_hf.corpora.normalization import NormalizationError, TextNormalizer
+from lip2wav_hf.grammar import NormalizationError, TextNormalizer
 
 
 @pytest.mark.parametrize(
