@@ -69,6 +69,7 @@ def test_nothing_is_asked_for_twice(setup_cfg):
 # What a user of each extra runs, and with which of the extras; the demo page is beside the package.
 USERS = {
     "base": ("", [NAME, f"{NAME}.commands.main", f"{NAME}.evaluation.plotting", f"{NAME}.models"]),
+    "commands": ("", [name for name in modules() if name.startswith(f"{NAME}.commands")]),
     "train": ("train", [name for name in modules() if name.startswith((f"{NAME}.training", f"{NAME}.train"))]),
     "grid": ("train", [name for name in modules() if name.startswith(f"{NAME}.grid")]),
     "evaluate": ("evaluate", [name for name in modules() if name.startswith(f"{NAME}.evaluation")]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -17,7 +16,7 @@ def download(
     corpus: Annotated[str, typer.Argument(help="What to download: grid.", metavar="CORPUS", show_default=False)],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.", show_default=False)],
     more_speakers: Annotated[
-        list[str] | None, typer.Argument(metavar="[SPEAKER]...", help="As --speakers.", show_default=False)
+        list[str] | None, typer.Argument(metavar="SPEAKER", help="As --speakers.", show_default=False)
     ] = None,
     speakers: SpeakersOption = None,
     audio: Annotated[
@@ -46,7 +45,7 @@ def download(
     from ..grid import download as grid_download
 
     address = base_url or grid_download.ZENODO_API
-    print_error(f"asking {urlsplit(address).netloc or address} for the list of GRID's files")
+    print_error(f"asking {grid_download.server_of(address)} for the list of GRID's files")
     chosen = split_names([*(speakers or ()), *(more_speakers or ())])
     patience = grid_download.Patience(tries=tries, report=print_error)
     paths = grid_download.download_grid(folder, chosen, audio, address, patience)

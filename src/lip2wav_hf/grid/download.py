@@ -16,11 +16,11 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import requests
+import httpx
 
 from ..corpora.progress import Bar, progress_bar
 from .corpus import GridError
@@ -34,7 +34,6 @@ ALIGNMENTS_FILE = "alignments.zip"
 AUDIO_FILE = "audio_25k.zip"
 SPEAKERS = tuple(f"s{number}" for number in range(1, 35) if number != 21)  # s21 has no video
 
-BLOCK = 1 << 14  # bytes; what has come of a block is lost when a connection breaks off
 LONGEST_WAIT = 60.0  # seconds between two tries
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)  # HTTP statuses that may pass
 
@@ -81,7 +80,7 @@ class Patience:
     timeout: float = 30.0
     report: Callable[[str], None] = _log
 
-    def wait(self, problem: str, failures: int, answer: requests.Response | None = None) -> None:
+    def wait(self, problem: str, failures: int, answer: httpx.Response | None = None) -> None:
         """Report a problem and sleep before the next attempt, at least as long as the server asks for."""
         asked = answer.headers.get("Retry-After", "") if answer is not None else ""
         seconds = self.first_wait * 2 ** (max(failures, 1) - 1)
@@ -111,7 +110,7 @@ def grid_files(speakers: Sequence[str] | None = None, audio: bool = False) -> li
 
 
 def read_record(
-    session: requests.Session, base_url: str = ZENODO_API, patience: Patience = Patience()
+    client: httpx.Client, base_url: str = ZENODO_API, patience: Patience = Patience()
 ) -> dict[str, RemoteFile]:
     """The files of the Zenodo record, by name.
 
@@ -119,47 +118,62 @@ def read_record(
         DownloadError: if the record cannot be downloaded or is not understood.
     """
     url = f"{base_url.rstrip('/')}/records/{RECORD}"
-    with _get(session, url, {}, patience) as answer:
-        try:
-            files = [
-                RemoteFile(
-                    file["key"], int(file["size"]), file["checksum"].removeprefix("md5:"), file["links"]["self"]
-                )
-                for file in answer.json()["files"]
-            ]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DownloadError(
-                f"{url}: the answer is not a list of files ({type(error).__name__}: {error})."
-            ) from None
+    answer = _get(client, url, {}, patience, whole=True)
+    try:
+        files = [
+            RemoteFile(file["key"], int(file["size"]), file["checksum"].removeprefix("md5:"), file["links"]["self"])
+            for file in answer.json()["files"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DownloadError(f"{url}: the answer is not a list of files ({type(error).__name__}: {error}).") from None
     return {file.name: file for file in files}
 
 
-def _get(session: requests.Session, url: str, headers: dict[str, str], patience: Patience) -> requests.Response:
-    """An answer that is worth reading (200, 206 or 416), after as many tries as it takes."""
-    host, problem = urlsplit(url).netloc, ""
+def _get(
+    client: httpx.Client, url: str, headers: dict[str, str], patience: Patience, whole: bool = False
+) -> httpx.Response:
+    """
+    An answer that is worth reading (200, 206 or 416), after as many tries as it takes.
+
+    Args:
+        client (`httpx.Client`): sends the request.
+        url (`str`), headers (`dict[str, str]`): of the request.
+        patience ([`Patience`]): timeouts and tries.
+        whole (`bool`, *optional*, defaults to `False`): read the answer to its end; else the caller reads and closes
+            it.
+    """
+    problem = ""
     for failures in range(1, patience.tries + 1):
         answer = None
         try:
-            answer = session.get(url, headers=headers, stream=True, timeout=patience.timeout)
+            request = client.build_request("GET", url, headers=headers, timeout=patience.timeout)
+            answer = client.send(request, stream=not whole)
             if answer.status_code in (200, 206, 416):
                 return answer
-            problem = f"the server answers {answer.status_code} {answer.reason}"
+            problem = f"the server answers {answer.status_code} {answer.reason_phrase}".rstrip()
             answer.close()
             if answer.status_code not in TRANSIENT:
                 raise DownloadError(f"{url}: {problem}. Is this the right address?")
-        except requests.RequestException as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise DownloadError(f"{url}: this is no address: begin it with https://. ({error})") from None
+        except httpx.HTTPError as error:
             problem = _reason(error)
         if failures < patience.tries:
-            patience.wait(f"{host}: {problem}", failures, answer)
+            patience.wait(f"{server_of(url)}: {problem}", failures, answer)
     raise DownloadError(
         f"{url}: {problem}, {patience.tries} times. Run the same command later: it continues from here."
     )
 
 
+def server_of(url: str) -> str:
+    """The name of a server, with its port if the address has one, for messages; of what is no address, all of it."""
+    return url.rpartition("://")[2].partition("/")[0]
+
+
 def _reason(error: Exception) -> str:
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
-    if isinstance(error, requests.ConnectionError):
+    if isinstance(error, httpx.ConnectError):
         return "no connection"
     return f"the transfer broke off ({type(error).__name__})"
 
@@ -193,9 +207,9 @@ def download_grid(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DownloadError(f"{folder}: no such folder can be made ({error.strerror}).") from None
-    with requests.Session() as session:
-        session.headers.update({"User-Agent": "lip2wav_hf", "Accept-Encoding": "identity"})
-        remote = read_record(session, base_url, patience)
+    headers = {"User-Agent": "lip2wav_hf", "Accept-Encoding": "identity"}
+    with httpx.Client(headers=headers, follow_redirects=True) as client:
+        remote = read_record(client, base_url, patience)
         absent = [name for name in names if name not in remote]
         if absent:
             raise DownloadError(f"record {RECORD} has no {', '.join(absent)}; it has {', '.join(sorted(remote))}.")
@@ -205,7 +219,7 @@ def download_grid(
         with progress_bar(None, "", sum(file.size for file in files), "B", show=progress) as bar:
             for file in files:
                 bar.set_description(file.name)
-                paths.append(download_file(session, file, folder / file.name, patience, bar))
+                paths.append(download_file(client, file, folder / file.name, patience, bar))
     return paths
 
 
@@ -230,7 +244,7 @@ def _part(path: Path) -> Path:
 
 
 def download_file(
-    session: requests.Session, file: RemoteFile, path: Path, patience: Patience = Patience(), bar: Bar | None = None
+    client: httpx.Client, file: RemoteFile, path: Path, patience: Patience = Patience(), bar: Bar | None = None
 ) -> Path:
     """Download one file, resuming from its `.part` file if there is one. It gets its name only once it is correct.
 
@@ -249,7 +263,7 @@ def download_file(
     part = _part(path)
     for attempt in (1, 2):
         before = bar.n
-        _fetch(session, file, part, patience, bar)
+        _fetch(client, file, part, patience, bar)
         found = _md5(part)
         if found == file.md5:
             os.replace(part, path)
@@ -263,7 +277,7 @@ def download_file(
     )
 
 
-def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Patience, bar: Bar) -> None:
+def _fetch(client: httpx.Client, file: RemoteFile, part: Path, patience: Patience, bar: Bar) -> None:
     """Fill the `.part` file up to its size, over as many connections as it takes."""
     if part.exists() and part.stat().st_size > file.size:
         part.unlink()
@@ -271,7 +285,7 @@ def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Pa
     bar.update(have)
     failures = 0
     while have < file.size or not part.exists():
-        with _get(session, file.url, {"Range": f"bytes={have}-"} if have else {}, patience) as answer:
+        with closing(_get(client, file.url, {"Range": f"bytes={have}-"} if have else {}, patience)) as answer:
             start = _first_byte(answer)
             if start is None or start > have:
                 part.unlink(missing_ok=True)
@@ -290,7 +304,7 @@ def _fetch(session: requests.Session, file: RemoteFile, part: Path, patience: Pa
             patience.wait(f"{file.name}: {problem} after {have} of {file.size} bytes", failures)
 
 
-def _first_byte(answer: requests.Response) -> int | None:
+def _first_byte(answer: httpx.Response) -> int | None:
     """Position in the file of the first byte of an answer; `None` if it has no such part."""
     if answer.status_code == 200:
         return 0
@@ -302,20 +316,20 @@ def _first_byte(answer: requests.Response) -> int | None:
 
 
 def _append(
-    answer: requests.Response, part: Path, start: int, have: int, file: RemoteFile, bar: Bar
+    answer: httpx.Response, part: Path, start: int, have: int, file: RemoteFile, bar: Bar
 ) -> tuple[int, str]:
     """Write what an answer brings beyond the bytes that are there; how much that was, and what ended it."""
     position, problem = start, "the connection closed"
     try:
         with part.open("ab") as target:
-            for block in answer.iter_content(BLOCK):
+            for block in answer.iter_bytes():  # as it comes, so that nothing of it is lost
                 new = block[max(have - position, 0) : file.size - position]
                 position += len(block)
                 target.write(new)
                 bar.update(len(new))
                 if position >= file.size:
                     break
-    except requests.RequestException as error:
+    except httpx.HTTPError as error:
         problem = _reason(error)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -370,5 +384,6 @@ __all__ = [
     "download_grid",
     "grid_files",
     "read_record",
+    "server_of",
     "unpack",
 ]
