@@ -297,6 +297,23 @@ def test_a_dry_run_lists_what_would_go(folder, capsys):
     assert out.endswith("dry run: nothing was uploaded.\n")
 
 
+def test_a_dry_run_knows_that_a_name_without_owner_needs_a_login(folder, monkeypatch, capsys):
+    """What would be refused later is refused now; a token is not asked about, since that would need the Hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(folder / "no token here"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
+    with pytest.raises(HubError, match="voice: whose.*me/voice.*hf auth login"):
+        push(folder, "voice", dry_run=True)
+    with pytest.raises(SystemExit) as exit_status:
+        main(["push", str(folder), "voice", "--dry-run", "--token", "hf_aliceToken"])
+    out, err = capsys.readouterr()
+    assert exit_status.value.code == 0 and out.startswith("voice, model, branch main:\n")
+    assert (
+        err == "warning: voice: no owner is named, so it goes to the account that is logged in (`hf auth whoami`).\n"
+    )
+
+
 def test_the_command_says_what_is_wrong(folder, capsys):
     no_card(folder)
     with pytest.raises(SystemExit) as exit_status:

@@ -22,7 +22,10 @@ KINDS = ("model", "space", "dataset")
 @reporting
 def push_command(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A model's folder, a bundled model, or demo/.")],
-    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="The repository on the Hub: owner/name.")],
+    repo_id: Annotated[
+        str,
+        typer.Argument(metavar="REPO_ID", help="The repository on the Hub: owner/name, or name for one of your own."),
+    ],
     repo_type: Annotated[
         str | None,
         typer.Option(

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import validate_repo_id
 
@@ -157,6 +157,8 @@ def send(upload: Upload, destination: Destination, name: str) -> Upload:
         HubError: if the Hub refuses.
     """
     upload.repo_id = destination.repo_id
+    if "/" not in upload.repo_id:
+        _check_own(upload, destination.token)
     _put_in_name(upload)
     if destination.dry_run:
         return upload
@@ -170,6 +172,23 @@ def send(upload: Upload, destination: Destination, name: str) -> Upload:
     except Exception as error:
         raise HubError(f"{destination.repo_id}: {_hub_problem(error)}") from error
     return upload
+
+
+def _check_own(upload: Upload, token: str | None) -> None:
+    """
+    A name without an owner is one of whoever is logged in: somebody must be. Needs no network.
+
+    Raises:
+        HubError: if nobody is.
+    """
+    if not (token or get_token()):
+        raise HubError(
+            f"{upload.repo_id}: whose? Name the owner too, as in me/{upload.repo_id}; or run `hf auth login`, set"
+            " HF_TOKEN or pass --token, and it will be yours."
+        )
+    upload.warnings.append(
+        f"{upload.repo_id}: no owner is named, so it goes to the account that is logged in (`hf auth whoami`)."
+    )
 
 
 def _put_in_name(upload: Upload) -> None:
