@@ -1,7 +1,10 @@
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from safetensors.numpy import load_file
 
 from commands.command_line import damaged, error_line
@@ -68,3 +71,40 @@ def test_the_main_results_fit_a_screen(run):
 def test_the_model_is_named_as_in_other_commands(run, tiny_model_dir):
     assert run("info", "--model", tiny_model_dir) == run("info", tiny_model_dir)
     assert "Name one" in error_line(run("info", tiny_model_dir, "--model", "somebody/something"))
+
+
+def test_info_imports_no_network_library():
+    """The facts stand in files: torch and transformers would take two seconds."""
+    code = """
+import sys
+from lip2wav_hf.commands.main import main
+try:
+    main(["info"])
+except SystemExit as end:
+    assert not end.code, end.code
+found = [name for name in ("torch", "transformers", "av", "cv2", "scipy", "matplotlib") if name in sys.modules]
+assert not found, found
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert "8.34 million" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "missing, shown", [("vocabulary", "51 words"), ("frame_rate", "25 frames/s"), ("decoder_type", "istft")]
+)
+def test_what_the_configuration_leaves_out_has_its_default(run, tmp_path, tiny_model_dir, missing, shown):
+    folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    del config[missing]
+    (folder / "config.json").write_text(json.dumps(config))
+    status, out, _ = run("info", folder)
+    assert status == 0 and shown in out
+
+
+@pytest.mark.parametrize("wrong", [{"sampling_rate": "fast"}, {"vocabulary": [1, 2]}, {"frame_rate": True}])
+def test_a_configuration_that_cannot_be_is_refused(run, tmp_path, tiny_model_dir, wrong):
+    folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **wrong}))
+    assert "config.json" in error_line(run("info", folder))

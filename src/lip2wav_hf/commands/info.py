@@ -7,7 +7,7 @@ import math
 import textwrap
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,17 @@ from ..metrics.registry import SUMMARY, TILES
 from ..models import DEFAULT_MODEL, find_model, weight_files
 from .messages import CommandError, reporting
 from .options import ModelOption, complete_model
+
+
+SHOWN: dict[str, tuple[type, ...]] = {
+    "decoder_type": (str,),
+    "sampling_rate": (int,),
+    "frame_rate": (int, float),
+    "image_width": (int,),
+    "image_height": (int,),
+    "vocabulary": (list,),
+}
+"""What of config.json is shown, and the types that it has there."""
 
 
 @dataclass(frozen=True)
@@ -147,30 +158,50 @@ def describe_model(folder: Path) -> ModelFacts:
     Raises:
         CommandError: if a file of the model is damaged.
     """
-    from ..configuration_lip2wav import Lip2WavConfig
-
-    try:
-        config = Lip2WavConfig(**read_json(folder / "config.json", CommandError))
-    except Exception as error:
-        raise CommandError(f"{folder / 'config.json'}: {one_line(error)} Save the model again.") from error
+    config = _read_config(folder / "config.json")
     parameters, types = _count_weights(folder)
     results, remark = _card_results(folder)
     return ModelFacts(
         model=folder.name,
         folder=str(folder),
         architecture="Lip2WavModel",
-        decoder_type=config.decoder_type,
+        decoder_type=config["decoder_type"],
         parameters=parameters,
         weights=types,
         bytes=sum(path.stat().st_size for path in weight_files(folder)),
-        sampling_rate=config.sampling_rate,
-        frame_rate=config.frame_rate,
-        crop_width=config.image_width,
-        crop_height=config.image_height,
-        vocabulary=list(config.vocabulary),
+        sampling_rate=config["sampling_rate"],
+        frame_rate=config["frame_rate"],
+        crop_width=config["image_width"],
+        crop_height=config["image_height"],
+        vocabulary=config["vocabulary"],
         results=results,
         remark=remark,
     )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """
+    What config.json says, without the class of the configuration, whose import takes seconds: that one is asked only
+    where the file lacks something, or has it in another form.
+
+    Raises:
+        CommandError: if the file is not that of a configuration.
+    """
+    found = read_json(path, CommandError)
+    if isinstance(found, dict) and all(_is(found.get(name), kind) for name, kind in SHOWN.items()):
+        return found
+    from ..configuration_lip2wav import Lip2WavConfig
+
+    try:
+        return Lip2WavConfig(**found).to_dict()
+    except Exception as error:
+        raise CommandError(f"{path}: {one_line(error)} Save the model again.") from error
+
+
+def _is(value: Any, kind: tuple[type, ...]) -> bool:
+    if isinstance(value, list):
+        return list in kind and all(isinstance(each, str) for each in value)
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _count_weights(folder: Path) -> tuple[int, list[str]]:
