@@ -28,7 +28,7 @@ help:  ## list the targets (default)
 
 demo: $(BASE)  ## speak the bundled sample, or VIDEO=my.mp4, into out/speech.{wav,mp4,png}
 	@mkdir -p out
-	@$(BIN)/lip2wav speak "$(VIDEO)" -o out/speech.wav -o out/speech.mp4 --plot out/speech.png
+	@$(BIN)/lip2wav speak "$(VIDEO)" -o out/speech.wav -o out/speech.mp4 --plot out/speech.png --overwrite
 
 install: $(DEV)  ## make .venv with all that development needs
 
@@ -81,7 +81,7 @@ $(BIN)/python:
 # Without build isolation nothing is downloaded when only the sources have changed.
 $(BASE): $(METADATA) $(SOURCES) | $(BIN)/python
 	@if [ -e $(DEV) ]; then $(MAKE) --no-print-directory $(DEV); \
-	else rm -rf build && $(PIP) install --no-build-isolation .; fi
+	else rm -rf build && $(PIP) install --no-build-isolation . && rm -rf build; fi
 	@touch $@
 
 # With build isolation: pesq has no wheel and needs numpy to be built.

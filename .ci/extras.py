@@ -129,7 +129,7 @@ def base(environment: Environment) -> None:
     """Speak the sample, and say what is there."""
     environment.run("lip2wav", "--help", expect="speak")
     environment.run("lip2wav", "info", expect="grid-s1")
-    environment.run("lip2wav", "speak", SAMPLE, "-o", "base.wav", "-o", "base.mp4", "--plot", "base.png")
+    environment.run("lip2wav", "speak", SAMPLE, "-y", "-o", "base.wav", "-o", "base.mp4", "--plot", "base.png")
     for name in ("base.wav", "base.mp4", "base.png"):
         assert (FOLDER / name).stat().st_size > 5000, name
 
@@ -162,14 +162,14 @@ def train(environment: Environment) -> None:
     environment.run("lip2wav", "train", "--list", expect="grid_s1")
     environment.run("lip2wav", "train", "recipe.yaml")
     assert list((FOLDER / "run").rglob("events.out.tfevents*")), "TensorBoard got nothing"
-    environment.run("lip2wav", "speak", SAMPLE, "--model", "run/final", "-o", "trained.wav")
+    environment.run("lip2wav", "speak", SAMPLE, "--model", "run/final", "-y", "-o", "trained.wav")
 
 
 def evaluate(environment: Environment) -> None:
     """All metrics of a pair of sounds, and the report."""
     environment.run("lip2wav", "evaluate", "--help", expect="--reference")
     for name in ("generated", "reference"):
-        environment.run("lip2wav", "speak", SAMPLE, "-o", f"{name}/bbaf2n.wav")
+        environment.run("lip2wav", "speak", SAMPLE, "-y", "-o", f"{name}/bbaf2n.wav")
     environment.run("lip2wav", "evaluate", "--generated", "generated", "--reference", "reference", "-o", "measured")
     results = json.loads((FOLDER / "measured" / "results.json").read_text(encoding="utf-8"))
     missing = {"pesq_nb", "stoi", "mcd", "judge_wer", "dnsmos_ovrl", "speaker_similarity"} - set(results["overall"])

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from commands.command_line import damaged, error_line, errors, lip2wav
+from conftest import REPOSITORY
+from lip2wav_hf.commands.speak import MOST_FAILURES, count_videos
 
 
 def is_h264_with_sound(path):
@@ -72,6 +75,19 @@ def test_without_any_request_even_where_the_hub_is_allowed(tmp_path, talking_vid
     result = lip2wav(*arguments, HF_HUB_OFFLINE="0", PYTHONPATH=python_path)
     assert result.returncode == 0, result.stderr
     assert "CONNECTION" not in result.stderr
+
+
+def test_json_objects_hold_what_is_documented(run, tmp_path, talking_video):
+    """Each key stands in the help and on the page about own videos; and nothing else is promised there."""
+    status, out, _ = run("speak", talking_video, "-o", tmp_path / "a.wav", "--json")
+    record = json.loads(out)
+    assert status == 0
+    described = run("speak", "--help", model=None)[1].partition("The JSON objects hold")[2].partition("Exit status")[0]
+    page = (REPOSITORY / "docs" / "own-video.md").read_text().partition("`--json` prints")[2].partition("\n\n")[0]
+    for key in (*record, *record["words"][0], "error"):
+        assert re.search(rf"\b{key}\b", described), key
+        assert f"`{key}`" in page, key
+    assert set(re.findall(r"`(\w+)`", page)) == {*record, *record["words"][0], "error"}
 
 
 def test_help(run):
@@ -242,6 +258,85 @@ def test_words_as_subtitles(run, tmp_path, talking_video):
         assert " ".join(lines).removeprefix("WEBVTT").split() == text.split()
 
 
+def test_what_exists_is_replaced_only_when_asked_to(run, tmp_path, talking_video):
+    """As FFmpeg does: a script is refused, before any work; a terminal is asked (below)."""
+    files = [tmp_path / name for name in ("a.wav", "a.png")]
+    arguments = ("speak", talking_video, "-o", files[0], "--plot", files[1])
+    for file in files:
+        file.write_bytes(b"mine")
+    line = error_line(run(*arguments))
+    assert "a.wav and 1 more" in line and "they exist already" in line and "--overwrite (-y)" in line
+    assert [file.read_bytes() for file in files] == [b"mine"] * 2
+    files[1].unlink()
+    assert "a.wav: it exists already" in error_line(run(*arguments))
+    assert not files[1].exists()
+    for option in ("--overwrite", "-y"):
+        files[0].write_bytes(b"mine")
+        assert run(*arguments, option)[0] == 0
+        assert files[0].read_bytes().startswith(b"RIFF")
+
+
+@pytest.mark.parametrize("answer, replaced", [("y", True), ("n", False), ("", False)])
+def test_a_terminal_is_asked_before_a_file_is_replaced(tmp_path, answer, replaced):
+    pty = pytest.importorskip("pty", reason="the system has no pseudo-terminals")
+    file = tmp_path / "a.wav"
+    file.write_bytes(b"mine")
+    # The question alone: what follows a yes is in the test above.
+    code = f"""
+from pathlib import Path
+from lip2wav_hf.commands.messages import reporting
+from lip2wav_hf.commands.outputs import Job
+from lip2wav_hf.commands.speak import ask_to_overwrite
+reporting(ask_to_overwrite)([Job("x.mp4", [Path({str(file)!r})])])
+print("written")
+"""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE
+    ) as process:
+        os.close(theirs)
+        asked = b""
+        while b"[y/N]" not in asked:
+            asked += os.read(ours, 1000)
+        os.write(ours, f"{answer}\n".encode())
+        out = process.communicate(timeout=60)[0]
+    os.close(ours)
+    assert b"a.wav: it exists already. Replace it?" in asked
+    assert (out == b"written\n") == replaced == (process.returncode == 0)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# how it ends
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_many_videos_end_with_a_count(run, tmp_path, talking_video):
+    """What was done, and why the rest was not, are the last lines: errors above have scrolled away."""
+    for name in "ab":
+        shutil.copy(talking_video, tmp_path / f"{name}.mp4")
+    (tmp_path / "c.mp4").write_bytes(b"no video at all")
+    videos = [tmp_path / f"{name}.mp4" for name in "abc"] + [tmp_path / "missing.mp4"]
+    for options in ([], ["--json"], ["--quiet"]):
+        status, out, err = run("speak", *videos, "-o", tmp_path / "out", "-y", *options)
+        assert status == 2
+        *_, head, first, second = err.splitlines()
+        assert head == "4 videos: 2 done, 2 failed:"
+        assert first.startswith(f"  {videos[2]}: ") and second.startswith(f"  {videos[3]}: ")
+        assert "no such file" in second
+        assert all(json.loads(line) for line in out.splitlines()) if "--json" in options else True
+    status, _, err = run("speak", *videos[:2], "-o", tmp_path / "out", "-y")
+    assert status == 0 and err.splitlines()[-1] == "2 videos: all done."
+    assert "all done" not in run("speak", *videos[:2], "-o", tmp_path / "out", "-y", "--quiet")[2]
+    assert "all done" not in run("speak", videos[0], "-o", tmp_path / "out", "-y")[2]
+
+
+def test_a_count_of_very_many_failures_stays_readable():
+    failures = {f"{number}.mp4": "broken" for number in range(MOST_FAILURES + 5)}
+    lines = count_videos(100, failures).splitlines()
+    assert lines[0] == "100 videos: 75 done, 25 failed:" and len(lines) == MOST_FAILURES + 2
+    assert "and 5 more" in lines[-1]
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # what it costs
 # --------------------------------------------------------------------------------------------------------------------
@@ -255,7 +350,7 @@ def test_the_warm_up_is_not_called_speed(run, tmp_path, talking_video):
     assert status == 0
     first, second = (line for line in out.splitlines() if "took" in line)
     assert "warm-up" in first and "real-time factor" not in first
-    assert "real-time factor" in second
+    assert "real-time factor" in second and "(time taken / duration)" in second
 
 
 def test_speaking_imports_only_what_it_uses(tmp_path, talking_video, tiny_model_dir):
@@ -283,7 +378,7 @@ def test_a_grammar_on_the_command_line(run, tmp_path, talking_video):
     (tmp_path / "one.jsgf").write_text("#JSGF V1.0;\ngrammar g;\npublic <s> = place white [soon];\n")
     texts = {}
     for grammar in ("phrases.txt", "one.jsgf"):
-        options = ("-o", tmp_path / "a.wav", "--json", "--grammar", tmp_path / grammar, "--device", "cpu")
+        options = ("-o", tmp_path / "a.wav", "-y", "--json", "--grammar", tmp_path / grammar, "--device", "cpu")
         status, output, _ = run("speak", talking_video, *options, model=None)
         texts[grammar] = json.loads(output)["text"]
         assert status == 0

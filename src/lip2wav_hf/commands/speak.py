@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,13 +18,17 @@ import typer
 
 from ..errors import one_line
 from ..models import DEFAULT_MODEL, find_model
-from .messages import BAD_INPUT, CommandError, only_our_messages, report_error, reporting
+from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting
 from .options import GrammarOption, ModelOption, chosen_grammar
 from .outputs import Job, find_videos, plan_jobs, write_outputs
 
 
 if TYPE_CHECKING:
     from ..speaking import Speaker, SpokenVideo
+
+
+MOST_FAILURES = 20
+"""Videos that the last lines of a run name; with more of them, the errors above are the list."""
 
 
 class Dtype(enum.StrEnum):
@@ -94,6 +98,12 @@ def speak(
             show_default=False,
         ),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", "-y", help="Replace files that exist. Else a terminal is asked, and a script is refused."
+        ),
+    ] = False,
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line for each video, instead of the report.")
     ] = False,
@@ -116,16 +126,32 @@ def speak(
     The bundled model was trained on the GRID corpus: it knows 51 words, as in "bin blue at f two now", from a frontal
     face. It warns when a video is clearly something else.
 
-    \b
-    The JSON objects hold: file, output, outputs, text, words (word, start, end, confidence),
-    duration (s), sampling_rate (Hz), seconds (time taken), real_time_factor (time taken / duration;
-    the first video takes longer), face_coverage (0 to 1), warnings; for a video that failed: file, error.
+    The report's real-time factor is the time taken divided by the duration of the video: below 1 is faster than the
+    video plays.
 
-    Exit status: 0; 2 when something could not be read or written (the other videos are still done).
+    \b
+    The JSON objects hold, for each video:
+      file              the video
+      outputs           the files that were written; output is the first of them
+      text              the words; with their times in seconds and confidences
+                        in words: word, start, end, confidence
+      duration          of the speech, in seconds
+      sampling_rate     of the speech, in Hz
+      seconds           the time taken; the first video takes longer
+      real_time_factor  seconds / duration
+      face_coverage     share of the frames that show a face, 0 to 1
+      warnings          why the speech may be wrong
+    For a video that failed: file, error.
+
+    \b
+    Exit status:
+      0  all is done
+      2  something could not be read or written; the other videos are done
     """
     # Read when torch is imported. Threads that wait in a loop take, on a busy machine, the time of those that work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     jobs = plan_jobs(find_videos(videos), output or (), plot)
+    ask_to_overwrite(jobs, overwrite)
     folder = find_model(model)
     with contextlib.ExitStack() as stack:
         with _without_collections():
@@ -149,6 +175,31 @@ def _without_collections() -> Generator[None]:
         gc.enable()
 
 
+def ask_to_overwrite(jobs: Sequence[Job], overwrite: bool = False) -> None:
+    """
+    See that no file is replaced unasked, as FFmpeg does: on a terminal the user is asked, elsewhere it is an error.
+
+    Args:
+        jobs (sequence of [`Job`]): what will be written.
+        overwrite (`bool`, *optional*, defaults to `False`): it may be replaced.
+
+    Raises:
+        CommandError: if files exist that may not be replaced; nothing has been written.
+    """
+    existing = [path for job in jobs for path in job.files if path.exists()]
+    if overwrite or not existing:
+        return
+    one = len(existing) == 1
+    what = f"{existing[0]}{'' if one else f' and {len(existing) - 1} more of the files to write'}"
+    what += f": {'it exists' if one else 'they exist'} already. Replace {'it' if one else 'them'}"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        print(f"{what}? [y/N] ", end="", file=sys.stderr, flush=True)  # nothing on stdout, which may be JSON
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+        raise CommandError("nothing was replaced, and nothing written.")
+    raise CommandError(f"{what} with --overwrite (-y), or choose another -o.")
+
+
 def load_speaker(folder: Path, device: str | None = None, dtype: str = "auto") -> Speaker:
     """
     Load the model of a folder, as [`find_model`] gives it.
@@ -168,10 +219,10 @@ def load_speaker(folder: Path, device: str | None = None, dtype: str = "auto") -
 def _speak_all(
     speaker: Speaker, jobs: list[Job], batch_size: int, messages: list[str], json_lines: bool, quiet: bool
 ) -> int:
-    """Run the jobs, and print a report or a JSON object for each; returns the exit status."""
+    """Run the jobs, print a report or a JSON object for each, and of many a count; returns the exit status."""
     from tqdm import tqdm
 
-    status = 0
+    failures: dict[str, str] = {}
     show_progress = not quiet and sys.stderr.isatty()
     with tqdm(total=len(jobs), unit="video", desc="speaking", disable=not show_progress or len(jobs) == 1) as bar:
         for start in range(0, len(jobs), batch_size):
@@ -180,13 +231,33 @@ def _speak_all(
                 record = _finish(job, outcome, speaker.feature_extractor.frame_rate, messages)
                 bar.update()
                 if "error" in record:
-                    status = BAD_INPUT
+                    failures[job.video] = record["error"]
                 if json_lines:
                     tqdm.write(json.dumps(record), file=sys.stdout)
                 elif not quiet and isinstance(outcome, Spoken) and "error" not in record:
                     tqdm.write(_describe(record, outcome.warm), file=sys.stdout)
                 sys.stdout.flush()
-    return status
+    if len(jobs) > 1 and (failures or not quiet):
+        print_error(count_videos(len(jobs), failures))
+    return BAD_INPUT if failures else 0
+
+
+def count_videos(total: int, failures: Mapping[str, str]) -> str:
+    """
+    How many of several videos were done, and why the others were not: the last lines of a run.
+
+    Args:
+        total (`int`): how many there were.
+        failures (mapping of `str` to `str`): the videos that failed, and why.
+    """
+    if not failures:
+        return f"{total} videos: all done."
+    lines = [f"{total} videos: {total - len(failures)} done, {len(failures)} failed:"]
+    for video, reason in list(failures.items())[:MOST_FAILURES]:
+        lines.append(f"  {reason if video in reason else f'{video}: {reason}'}")
+    if len(failures) > MOST_FAILURES:
+        lines.append(f"  and {len(failures) - MOST_FAILURES} more: each has a line that begins with `error:` above.")
+    return "\n".join(lines)
 
 
 def _speak_batch(
@@ -246,7 +317,7 @@ def _finish(job: Job, outcome: Spoken | Exception, frame_rate: float, messages: 
 
 def _describe(record: dict[str, Any], warm: bool) -> str:
     """The report on one video, for people."""
-    factor = f"real-time factor {record['real_time_factor'] or 0:.3f}"
+    factor = f"real-time factor {record['real_time_factor'] or 0:.3f} (time taken / duration)"
     return "\n".join(
         [
             record["file"],
@@ -258,4 +329,4 @@ def _describe(record: dict[str, Any], warm: bool) -> str:
     )
 
 
-__all__ = ["load_speaker", "speak"]
+__all__ = ["ask_to_overwrite", "count_videos", "load_speaker", "speak"]
