@@ -1,6 +1,7 @@
 """The command as a whole: what it costs to start, its list of commands, completion, usage errors."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -91,3 +92,42 @@ def test_completion_can_be_installed():
 
 def test_a_mistyped_command_is_guessed(run):
     assert "Did you mean 'speak'? See `lip2wav --help`." in error_line(run("speek"))
+
+
+VALUED = [
+    (name, option.opts[-1])
+    for name, command in typer.main.get_command(app).commands.items()
+    for option in command.params
+    if option.param_type_name == "option" and option.metavar
+]
+
+
+@pytest.mark.parametrize("name, option", VALUED, ids=[f"{name}{option}" for name, option in VALUED])
+def test_a_usage_error_points_to_the_help_of_its_command(run, name, option):
+    """An option that lacks its value ends the parsing before the parser notes which command it was."""
+    line = error_line(run(name, option, model=None))
+    assert option in line and f"See `lip2wav {name} --help`." in line
+
+
+@pytest.mark.parametrize("name", [command.name for command in COMMANDS if command.name != "train"])
+def test_help_names_values_as_manual_pages_do(name):
+    """`VIDEO...`, `--limit N`: no types of Python, and no brackets within brackets."""
+    help_text = lip2wav(name, "--help", COLUMNS="80").stdout
+    usage, _, rest = help_text.partition("\n")
+    assert re.fullmatch(rf"Usage: lip2wav {name} \[OPTIONS\]( \[?[A-Z_]+\]?(\.\.\.)?)*", usage)
+    assert not re.search(r"<[a-z]|\blist\[|\{|int range|\[\[", help_text)
+    options = rest.partition("Options:\n")[2]
+    for line in re.findall(r"^  -.*", options, re.MULTILINE):
+        words = re.split(r"  +", line.strip())[0].split()
+        flags = [word.rstrip(",") for word in words if word.startswith("-") or word == "/"]
+        assert len(words) - len(flags) <= 1, line
+
+
+def test_what_a_command_needs_beyond_the_plain_installation_is_said():
+    needing = {command.name: command.extra for command in COMMANDS if command.extra}
+    assert needing == {"train": "train", "evaluate": "evaluate"}
+    for name, extra in needing.items():
+        assert f"Needs the extra `{extra}`: pip install '.[{extra}]'" in " ".join(
+            lip2wav(name, "--help").stdout.split()
+        )
+        assert f"{name} needs the extra `{extra}`" in " ".join(lip2wav("--help").stdout.split())

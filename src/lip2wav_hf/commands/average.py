@@ -11,8 +11,11 @@ from .messages import reporting
 
 @reporting
 def average(
-    folders: Annotated[list[str], typer.Argument(help="Folders of saved generators; two or more.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the new model.")],
+    folders: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL", help="Folders of saved generators; two or more.", show_default=False),
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new model.")],
     share: Annotated[
         list[float] | None, typer.Option(help="Share of each model, in their order; in all 1. [default: equal]")
     ] = None,

@@ -81,7 +81,7 @@ def _print_made(made: MadeCard, folder: Path) -> None:
 def write_card_command(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[FOLDER]", help="A saved model; other cards need none.", show_default=False),
+        typer.Argument(metavar="FOLDER", help="A saved model; other cards need none.", show_default=False),
     ] = None,
     kind: Annotated[str, typer.Option("--type", help="model, dataset, space or organization.")] = "model",
     output: Annotated[

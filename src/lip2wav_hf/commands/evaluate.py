@@ -92,8 +92,7 @@ def evaluate(
       accelerate launch --multi_gpu --num_processes 4 -m lip2wav_hf.evaluation --data grid -o out/s1
       torchrun --nproc-per-node 2 -m lip2wav_hf.evaluation --data grid --device cpu -o out/s1
 
-    Look at OUT/report.html. Run the same command again to continue a stopped run. Needs the extra `evaluate`:
-    pip install '.[evaluate]' in a checkout of lip2wav_hf.
+    Look at OUT/report.html. Run the same command again to continue a stopped run.
     """
     shared: dict[str, Any] = {
         "baselines": baseline or (),

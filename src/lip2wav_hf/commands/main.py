@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
+from ..errors import install_extra
+from .help import HelpfulCommand, name_values
 from .messages import BAD_INPUT, INTERRUPTED, print_error, report_error
 
 
@@ -35,11 +37,14 @@ class Command:
         target (`str`): `module:function` in this package. The function is what typer understands, decorated by
             [`reporting`]; its docstring is the help. `CONTEXT_SETTINGS` of the module, if there is one, is click's.
         summary (`str`): for the list that `lip2wav --help` prints.
+        extra (`str`, *optional*): the extra of this package without which the command cannot do its work; its help
+            says so.
     """
 
     name: str
     target: str
     summary: str
+    extra: str = ""
 
 
 COMMANDS = (
@@ -48,8 +53,10 @@ COMMANDS = (
     Command("download", "commands.download:download", "Download the GRID corpus."),
     Command("prepare", "commands.prepare:prepare", "Cache mouth crops and sound of a corpus, for training."),
     Command("export", "commands.export:export", "Write a corpus as a dataset for the Hugging Face Hub."),
-    Command("train", "commands.train:train", "Train a network, by a recipe."),
-    Command("evaluate", "commands.evaluate:evaluate", "Measure a model, and compare it with others."),
+    Command("train", "commands.train:train", "Train a network, by a recipe.", extra="train"),
+    Command(
+        "evaluate", "commands.evaluate:evaluate", "Measure a model, and compare it with others.", extra="evaluate"
+    ),
     Command("average", "commands.average:average", "Average the weights of several models."),
     Command("card", "commands.card:card_command", "Put measured results into a model card, or check them."),
     Command("write-card", "commands.card:write_card_command", "Write the card of a model, a dataset or a Space."),
@@ -77,31 +84,27 @@ class _Commands(Mapping):
         return len(self._table)
 
 
-class _AnySpelling(TyperCommand):
-    """A command that takes `--split_scheme`, as options of the training are written, for `--split-scheme`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        return super().parse_args(ctx, [*map(_with_hyphens, args[:end]), *args[end:]])
-
-
-def _with_hyphens(argument: str) -> str:
-    """The name of an option with hyphens for underscores; its value as it is."""
-    name, equals, value = argument.partition("=")
-    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
-
-
 def _load(command: Command) -> Any:
     """The click command of a line of the table."""
     module_name, _, function_name = command.target.partition(":")
     module = importlib.import_module(f"..{module_name}", __package__)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    settings = getattr(module, "CONTEXT_SETTINGS", None)
-    kind = _AnySpelling if settings is None else None
-    single.command(command.name, cls=kind, short_help=command.summary, context_settings=settings)(
-        getattr(module, function_name)
-    )
-    return typer.main.get_command(single)
+    function = getattr(module, function_name)
+    single.command(
+        command.name,
+        cls=HelpfulCommand,
+        short_help=command.summary,
+        epilog=needs(command) or None,
+        context_settings=getattr(module, "CONTEXT_SETTINGS", None),
+    )(function)
+    loaded = typer.main.get_command(single)
+    name_values(loaded, function)
+    return loaded
+
+
+def needs(command: Command) -> str:
+    """Which extra the command needs, and how to install it; empty for what the plain installation can do."""
+    return f"Needs the extra `{command.extra}`: {install_extra(command.extra)}." if command.extra else ""
 
 
 class _LazyGroup(TyperGroup):
@@ -114,6 +117,11 @@ class _LazyGroup(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.summary) for command in COMMANDS])
+        extras = "; ".join(
+            f"{command.name} needs the extra `{command.extra}`" for command in COMMANDS if command.extra
+        )
+        formatter.write_paragraph()
+        formatter.write_text(f"{extras}: {install_extra('NAME')}.")
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         from typer.core import CompletionItem

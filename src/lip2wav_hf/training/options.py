@@ -9,6 +9,7 @@ import textwrap
 import typing
 from typing import Any, NoReturn
 
+from ..errors import install_extra
 from .arguments import (
     AugmentationArguments,
     CriticArguments,
@@ -32,9 +33,9 @@ GROUPS = {
 }
 SECTIONS = tuple(GROUPS.values())
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Train a network. A recipe comes first: one of those below, or your own YAML file of `option: value` lines.
-Options after it have precedence.
+Options after it have precedence. Needs the extra `train`: {install_extra("train")}.
 """
 
 EXAMPLES = """\
