@@ -34,7 +34,7 @@ class HelpfulCommand(TyperCommand):
             return super().parse_args(ctx, args)
         except Exception as error:
             if hasattr(error, "format_message") and getattr(error, "ctx", None) is None:
-                error.ctx = ctx  # ty: ignore[unresolved-attribute]
+                vars(error)["ctx"] = ctx
             raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -50,7 +50,7 @@ class HelpfulCommand(TyperCommand):
             if record is not None:
                 is_argument = parameter.param_type_name == "argument"
                 # Whether an argument is required, the usage line says.
-                row = (_name(parameter), parameter.help or "") if is_argument else record
+                row = (_name(parameter), getattr(parameter, "help", None) or "") if is_argument else record
                 sections[parameter.param_type_name].append(row)
         for kind, rows in sections.items():
             if rows:

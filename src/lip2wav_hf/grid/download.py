@@ -315,9 +315,7 @@ def _first_byte(answer: httpx.Response) -> int | None:
     return int(start) if unit == "bytes" and start.isdigit() else None
 
 
-def _append(
-    answer: httpx.Response, part: Path, start: int, have: int, file: RemoteFile, bar: Bar
-) -> tuple[int, str]:
+def _append(answer: httpx.Response, part: Path, start: int, have: int, file: RemoteFile, bar: Bar) -> tuple[int, str]:
     """Write what an answer brings beyond the bytes that are there; how much that was, and what ended it."""
     position, problem = start, "the connection closed"
     try:
