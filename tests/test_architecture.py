@@ -22,6 +22,7 @@ LAYERS = (
     ["evaluation"],
     ["training"],
     ["hub"],
+    ["adaptation"],
     ["train"],
     ["commands"],
     [""],  # the package itself: public names, which no module of it uses

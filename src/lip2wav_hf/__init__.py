@@ -26,6 +26,8 @@ DEFAULT_CHECKPOINT = str(CHECKPOINTS / DEFAULT_MODEL)
 
 # Module of each public name. For type checkers, the same names are imported below.
 _MODULES = {
+    "Adaptation": "adaptation.records",
+    "AdaptationProgress": "adaptation.records",
     "Clip": "corpora.clips",
     "FaceTrackingError": "face_tracking",
     "GRAMMAR": "grammar",
@@ -52,6 +54,8 @@ _MODULES = {
     "VideoReader": "video",
     "VideoToSpeechPipeline": "pipeline_video_to_speech",
     "Word": "generator",
+    "adapt": "adaptation.adapt",
+    "check_recording": "adaptation.checking",
     "draw_speech": "evaluation.plotting",
     "evaluate_folders": "evaluation.evaluate",
     "evaluate_model": "evaluation.evaluate",
@@ -71,6 +75,10 @@ _MODULES = {
 __all__ = ["DEFAULT_CHECKPOINT", *_MODULES]
 
 if TYPE_CHECKING:
+    from .adaptation.adapt import adapt as adapt
+    from .adaptation.checking import check_recording as check_recording
+    from .adaptation.records import Adaptation as Adaptation
+    from .adaptation.records import AdaptationProgress as AdaptationProgress
     from .audio import mux_audio as mux_audio
     from .audio import read_audio as read_audio
     from .audio import write_audio as write_audio

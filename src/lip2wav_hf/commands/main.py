@@ -54,6 +54,7 @@ COMMANDS = (
     Command("prepare", "commands.prepare:prepare", "Cache mouth crops and sound of a corpus, for training."),
     Command("export", "commands.export:export", "Write a corpus as a dataset for the Hugging Face Hub."),
     Command("train", "commands.train:train", "Train a network, by a recipe.", extra="train"),
+    Command("adapt", "commands.adapt:adapt", "Make a model of one's own from a few recordings.", extra="train"),
     Command(
         "evaluate", "commands.evaluate:evaluate", "Measure a model, and compare it with others.", extra="evaluate"
     ),
@@ -158,6 +159,7 @@ def lip2wav(
       lip2wav speak clip.mpg -o clip.wav
       lip2wav speak clip.mpg -o clip.mp4 --plot clip.png
       lip2wav speak videos/*.mp4 -o speech/ --json > speech.jsonl
+      lip2wav adapt my-clips -o my-voice
       lip2wav info
 
     `lip2wav COMMAND --help` describes a command.

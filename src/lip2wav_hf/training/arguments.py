@@ -188,6 +188,10 @@ class AugmentationArguments:
         default=0.5,
         metadata={"help": "Join the first words of a clip to the last words of another by the same speaker."},
     )
+    join_probability: float = field(
+        default=0.0,
+        metadata={"help": "Append whole clips by the same speaker to one that is shorter than the window."},
+    )
     window_frames: int = field(
         default=64, metadata={"help": "Video frames cut from each clip at random; 0 for whole clips."}
     )

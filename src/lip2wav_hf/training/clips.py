@@ -42,6 +42,8 @@ class PreparedClips:
         faceless (`frozenset[str]`, *optional*): those of the problems that are for want of a face, by `clip.key`.
         sound_offsets (`dict[str, float]`, *optional*): by how many seconds the sound of a clip is late, by `clip.key`;
             it is to be moved to where it belongs, and its words with it.
+        silent (`frozenset[str]`, *optional*): those whose sound says nothing, by `clip.key`: only their lips are
+            learnt from.
     """
 
     clips: list[Clip]
@@ -49,6 +51,7 @@ class PreparedClips:
     problems: dict[str, str] = field(default_factory=dict)
     faceless: frozenset[str] = frozenset()
     sound_offsets: dict[str, float] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
 
 
 def prepare_clips(
@@ -133,14 +136,14 @@ def _prepare_clip(
             raise CorpusError(f"it has {frames} frames; {MINIMUM_FRAMES} are needed.")
         samples = round(frames * per_frame)
         waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
-        words = _frame_words(clip, frames, feature_extractor.frame_rate)
+        words = frame_words(clip, frames, feature_extractor.frame_rate)
     except ValueError as error:
         return error
     write_cached_clip(path, CachedClip(regions[:frames], (np.clip(waveform, -1, 1) * 32767).astype(np.int16), words))
     return None
 
 
-def _frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
+def frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     """Number of the word spoken in each frame: -1 for silence, -2 everywhere for a clip without word times."""
     entries = clip.timed_words()
     if not entries or len(entries) > MOST_WORDS:
@@ -153,4 +156,12 @@ def _frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     return words
 
 
-__all__ = ["MINIMUM_FRAMES", "PreparedClips", "cached_files", "cached_name", "prepare_clips"]
+__all__ = [
+    "MINIMUM_FRAMES",
+    "MOST_WORDS",
+    "PreparedClips",
+    "cached_files",
+    "cached_name",
+    "frame_words",
+    "prepare_clips",
+]

@@ -13,7 +13,7 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import TextUnits
 from .arguments import AugmentationArguments, TrainingError
 from .cache import read_cached_clip
-from .clips import PreparedClips
+from .clips import MOST_WORDS, PreparedClips
 from .spelling import spell_clip
 from .variation import UNKNOWN_TIMES, ClipContent, ClipVariation
 
@@ -26,9 +26,9 @@ class SpeechClips(Dataset):
     Cached clips as training or validation examples.
 
     Items are dictionaries: `pixel_values_videos` float32 `(frames, 1, height, width)`, `waveform` float32
-    `(samples,)`, `frame_classes` int64 `(frames,)`, `labels` int64 `(units,)`, and `stretch`, the speed (1 for
-    unchanged; the waveform of a stretched clip covers `stretch` times its frames, and its spectrogram is to be
-    resampled in time).
+    `(samples,)`, `frame_classes` int64 `(frames,)`, `labels` int64 `(units,)`, `has_sound`, whether the waveform is to
+    be learnt from, and `stretch`, the speed (1 for unchanged; the waveform of a stretched clip covers `stretch` times
+    its frames, and its spectrogram is to be resampled in time).
 
     Args:
         prepared ([`PreparedClips`]): the clips, as from [`prepare_clips`].
@@ -64,6 +64,7 @@ class SpeechClips(Dataset):
         if augmentation is not None:
             self.variation = ClipVariation(augmentation, feature_extractor, samples_per_frame)
         self.seed, self.epoch = seed, 0
+        self.has_sound = [clip.key not in prepared.silent for clip in self.clips]
         self.by_speaker: dict[str, list[int]] = {}
         for index, clip in enumerate(self.clips):
             self.by_speaker.setdefault(clip.speaker, []).append(index)
@@ -79,7 +80,8 @@ class SpeechClips(Dataset):
         variation = self.variation
         if variation is None:
             clip = spell_clip(self._load(index), self.units)
-            return self._item(clip, self.feature_extractor.normalize(self.feature_extractor.center_crop(clip.regions)))
+            pixels = self.feature_extractor.normalize(self.feature_extractor.center_crop(clip.regions))
+            return self._item(clip, pixels, self.has_sound[index])
         rng = np.random.default_rng((self.seed, self.epoch, index))
         if rng.random() < variation.choices.speaker_probability:
             index = int(rng.choice(self.by_speaker[str(rng.choice(sorted(self.by_speaker)))]))
@@ -88,17 +90,33 @@ class SpeechClips(Dataset):
             other = int(rng.choice(self.by_speaker[self.clips[index].speaker]))
             if len(clip.words) > 1:
                 clip = variation.splice(clip, self._load(other), int(rng.integers(1, len(clip.words))))
+        if variation.choices.join_probability and rng.random() < variation.choices.join_probability:
+            clip = self._joined(clip, index, rng, variation)
         clip, stretch = variation.cut(spell_clip(clip, self.units), rng)
         pixels = self.feature_extractor.normalize(variation.warp(clip.regions, rng))
-        return self._item(clip, variation.hide(pixels, rng), stretch)
+        return self._item(clip, variation.hide(pixels, rng), self.has_sound[index], stretch)
 
-    def _item(self, clip: ClipContent, pixels: np.ndarray, stretch: float = 1.0) -> dict[str, Any]:
+    def _joined(
+        self, clip: ClipContent, index: int, rng: np.random.Generator, variation: ClipVariation
+    ) -> ClipContent:
+        """A clip with others by the same speaker after it, all with sound or all without, until the window is full."""
+        alike = self.by_speaker[self.clips[index].speaker]
+        alike = [other for other in alike if self.has_sound[other] == self.has_sound[index]]
+        while len(clip.regions) < variation.choices.window_frames:
+            other = self._load(int(rng.choice(alike)))
+            if len(clip.words) + len(other.words) > MOST_WORDS:
+                break
+            clip = variation.join(clip, other)
+        return clip
+
+    def _item(self, clip: ClipContent, pixels: np.ndarray, has_sound: bool, stretch: float = 1.0) -> dict[str, Any]:
         frame_classes, labels = self._targets(clip)
         return {
             "pixel_values_videos": torch.from_numpy(np.ascontiguousarray(pixels[:, None], dtype=np.float32)),
             "waveform": torch.from_numpy(clip.waveform),
             "frame_classes": frame_classes,
             "labels": labels,
+            "has_sound": has_sound,
             "stretch": stretch,
         }
 
@@ -138,6 +156,7 @@ def collate_clips(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         "frame_classes": pad([item["frame_classes"] for item in items], padding_value=UNKNOWN_CLASS),
         "labels": pad([item["labels"] for item in items]),
         "label_lengths": torch.tensor([len(item["labels"]) for item in items]),
+        "has_sound": torch.tensor([item["has_sound"] for item in items]),
         "stretch": torch.tensor([item["stretch"] for item in items], dtype=torch.float32),
     }
 

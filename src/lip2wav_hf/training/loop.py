@@ -48,7 +48,7 @@ def train(state: State) -> None:
     report_start(state, schedule)
     if speaks(state) and (reason := missing_scores()):
         say(state, f"{reason} Validation goes without them.")
-    main = accelerator.is_main_process
+    main = accelerator.is_main_process and state.observer is None
     bar = progress_bar(None, "training", arguments.max_steps, "step", initial=progress.step, show=main)
     try:
         with bar, stop_requests() as requests:
@@ -100,6 +100,8 @@ def _train_epoch(run: _Run) -> None:
         if state.accelerator.sync_gradients:
             progress.step += 1
             run.bar.update()
+            if state.observer is not None:
+                state.observer.after_step(state, losses)
             if progress.step % state.arguments.logging_steps == 0:
                 _report_losses(state, losses, run.bar)
             if run.finished or _stop_together(run):

@@ -17,6 +17,7 @@ from ..modeling_critic import Lip2WavCritic, SpectralCritic, WaveformCritic
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from .arguments import LossArguments
+from .dataset import UNKNOWN_CLASS
 from .losses import (
     Batch,
     Losses,
@@ -250,6 +251,8 @@ class GeneratorObjective(TextObjective):
         """What the spectrogram gives, and the waveform decoder where there is training."""
         weights = self.weights
         mel, mel_mask = self.model.predict_mel(hidden, mask)
+        if "has_sound" in batch:  # of the others only the lips are learnt from
+            mel_mask = mel_mask * batch["has_sound"][:, None, None]
         magnitude = self.log_mel.magnitude(batch["waveform"])
         target = self.log_mel.standardise(self.log_mel.pool(magnitude))
         stretched = stretch_frames(target, batch["stretch"], mel.shape[1])
@@ -258,8 +261,8 @@ class GeneratorObjective(TextObjective):
         if weights.envelope:
             loss = envelope_correlation_loss(log_mel, wanted, mel_mask, self.log_mel.third_octaves)
             losses["envelope"] = weights.envelope * loss
-        if self.perceptual is not None:
-            losses |= self.perceptual(log_mel, wanted, batch)
+        if self.perceptual is not None and batch.get("has_sound", mask).any():
+            losses |= self.perceptual(log_mel, wanted, _heard(batch))
         if not self.training:
             return ObjectiveOutput(losses)
         output = self._of_decoder(mel, target, magnitude, batch)
@@ -305,7 +308,10 @@ class GeneratorObjective(TextObjective):
         """Clip and first spectrogram frame of random windows; none where no clip of unchanged speed is long enough."""
         frames = batch["frame_mask"].sum(1)
         available = frames * mel_frames // batch["frame_mask"].shape[1] - self.weights.decoder_window_frames
-        usable = ((batch["stretch"] == 1) & (available >= 0)).nonzero()[:, 0]
+        usable = (batch["stretch"] == 1) & (available >= 0)
+        if "has_sound" in batch:
+            usable = usable & batch["has_sound"]
+        usable = usable.nonzero()[:, 0]
         if len(usable) == 0:
             return []
         clips = usable[torch.randint(len(usable), (count,))]
@@ -334,6 +340,17 @@ class GeneratorObjective(TextObjective):
         places = self._window_places(batch, mel.shape[1], self.weights.decoder_windows)
         windows = torch.stack([self._cut(mel[clip], start) for clip, start in places])
         return Windows(self._decode(windows)[1], self._real_windows(batch, places))
+
+
+def _heard(batch: Batch) -> Batch:
+    """A batch in which the frames of clips without sound do not count."""
+    if "has_sound" not in batch or batch["has_sound"].all():
+        return batch
+    has_sound = batch["has_sound"][:, None]
+    return batch | {
+        "frame_mask": batch["frame_mask"] * has_sound,
+        "frame_classes": batch["frame_classes"].masked_fill(~has_sound, UNKNOWN_CLASS),
+    }
 
 
 class CriticObjective(nn.Module):

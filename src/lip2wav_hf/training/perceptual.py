@@ -8,6 +8,7 @@ from torch import nn
 from ..generator import LogMelSpectrogram
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from .arguments import LossArguments
+from .dataset import UNKNOWN_CLASS
 from .losses import Batch, Losses, frame_word_loss, masked_l1
 
 
@@ -16,7 +17,8 @@ class PerceptualLosses(nn.Module):
     Differences between what a speech encoder makes of generated and of original speech, and the words it recognises.
 
     Args:
-        encoder ([`Lip2WavSpeechEncoder`]): the speech encoder, which is frozen and never in training mode.
+        encoder ([`Lip2WavSpeechEncoder`]): the speech encoder, which is frozen and never in training mode. Its words
+            are the first of the generator's, or all of them; what others are heard as does not count.
         weights ([`LossArguments`]): of these, `perceptual` and `heard_words`.
     """
 
@@ -63,7 +65,9 @@ class PerceptualLosses(nn.Module):
             ]
             losses["perceptual"] = weights.perceptual * sum(distances) / len(distances)
         if weights.heard_words:
-            words = frame_word_loss(recognised.text_logits, batch["frame_classes"])
+            classes = batch["frame_classes"]  # those that the generator alone knows come last
+            classes = classes.masked_fill(classes >= recognised.text_logits.shape[-1], UNKNOWN_CLASS)
+            words = frame_word_loss(recognised.text_logits, classes)
             losses["heard_words"] = weights.heard_words * words
         return losses
 

@@ -19,8 +19,8 @@ from .state import State
 
 
 def say(state: State, text: str) -> None:
-    """Print a line above the progress bar; the main process speaks for all."""
-    if state.accelerator.is_main_process:
+    """Print a line above the progress bar; the main process speaks for all. An observer is told instead."""
+    if state.accelerator.is_main_process and state.observer is None:
         tqdm.write(text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from accelerate import Accelerator
@@ -92,6 +92,16 @@ class CriticLearner:
     optimizer: torch.optim.Optimizer
 
 
+class Observer(Protocol):
+    """What follows a run, such as a page that shows it; it may set `state.stop_requested`."""
+
+    def after_step(self, state: State, losses: dict[str, float]) -> None:
+        """After each optimiser step, with the weighted losses of its last batch by name."""
+
+    def after_validation(self, state: State, results: dict[str, float]) -> None:
+        """After each validation, with what was measured, by names such as `"validation/loss"`."""
+
+
 @dataclass(kw_only=True)
 class State:
     """
@@ -109,6 +119,7 @@ class State:
         progress ([`Progress`]): where the run is.
         stop_requested (`bool`): whether the run was asked to end.
         saved_step (`int`, *optional*): step of the last checkpoint.
+        observer ([`Observer`], *optional*): is told of steps and validations, and may ask the run to end.
     """
 
     accelerator: Accelerator
@@ -126,6 +137,7 @@ class State:
     progress: Progress = field(default_factory=Progress)
     stop_requested: bool = False
     saved_step: int | None = None
+    observer: Observer | None = None
 
     @property
     def model(self) -> Lip2WavPreTrainedModel:
@@ -154,4 +166,4 @@ class State:
         return {".": self.model} | ({"critic": self.critic} if self.critic is not None else {})
 
 
-__all__ = ["AveragedWeights", "CriticLearner", "Progress", "State", "TrainingError"]
+__all__ = ["AveragedWeights", "CriticLearner", "Observer", "Progress", "State", "TrainingError"]

@@ -117,6 +117,8 @@ def validate(state: State) -> dict[str, float]:
     measures |= validate_audio(state)
     state.progress.validated_step = state.progress.step
     _report(state, results | measures, tuple(measures))
+    if state.observer is not None:
+        state.observer.after_validation(state, results | measures)
     return results | measures
 
 

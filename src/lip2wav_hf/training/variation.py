@@ -65,6 +65,24 @@ class ClipVariation:
             np.concatenate([first.frame_words[:end], second.frame_words[start:]]),
         )
 
+    def join(self, first: ClipContent, second: ClipContent) -> ClipContent:
+        """One clip after the other, whole, the sound faded at the seam. Without times where one has none."""
+        samples = self.samples_per_frame
+        fade = np.linspace(0, 1, samples // 8, dtype=np.float32)
+        before, after = first.waveform.copy(), second.waveform.copy()
+        before[-len(fade) :] *= fade[::-1]
+        after[: len(fade)] *= fade
+        later = second.frame_words + np.int8(len(first.words)) * (second.frame_words >= 0)
+        frame_words = np.concatenate([first.frame_words, later]).astype(np.int8)
+        if (frame_words == UNKNOWN_TIMES).any():
+            frame_words[:] = UNKNOWN_TIMES
+        return ClipContent(
+            first.words + second.words,
+            np.concatenate([first.regions, second.regions]),
+            np.concatenate([before, after]),
+            frame_words,
+        )
+
     def cut(self, clip: ClipContent, rng: np.random.Generator) -> tuple[ClipContent, float]:
         """A random window of a clip, played at a random speed, and that speed. A clip without word times stays whole:
         nobody knows which of its words a window has."""

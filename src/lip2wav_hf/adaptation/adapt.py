@@ -1,0 +1,392 @@
+"""`adapt`: from a folder of recordings of a person to a model that reads and speaks them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..configuration_lip2wav import Lip2WavConfig
+from ..corpora.clips import Clip
+from ..corpora.load import load_clips
+from ..corpora.registry import open_corpus
+from ..errors import Lip2WavError, require_packages
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..files import read_json, replace_folder, write_json
+from ..hub.card_texts import quiet_transformers
+from ..modeling_lip2wav import Lip2WavModel
+from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from ..models import DEFAULT_MODEL, find_model, weight_files
+from ..training.networks import load_speech_encoder
+from .card import Facts, write_card
+from .checking import Examined, examine_clips
+from .choosing import find_phrases, grammar_of, hold_back, read_phrases
+from .learning import STEPS, Clock, Follower, Learnt, Task, learn
+from .preparing import Recordings
+from .records import Adaptation, AdaptationError, AdaptationProgress, RecordingCheck, Scores, Stage
+from .scoring import Measurement, measure
+from .starting import freeze_speech, grow, load_starting_model
+
+
+logger = logging.getLogger(__name__)
+
+WORK = ".adaptation"  # folder in the model's: what a run that was stopped goes on with
+RECORD = "adaptation.json"  # file in the model's folder: what was done
+SAVING_SECONDS = 8.0
+FEW = 10  # recordings: with less, results are poor
+
+
+@dataclass
+class _Job:
+    """An adaptation in progress."""
+
+    output: Path
+    starting: Path
+    name: str
+    clock: Clock
+    seed: int
+    steps: int
+    progress: Callable[[AdaptationProgress], None]
+    stop: Callable[[], bool]
+    checks: list[RecordingCheck] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def work(self) -> Path:
+        return self.output / WORK
+
+    def say(self, stage: Stage, fraction: float, message: str, **more: Any) -> None:
+        self.progress(AdaptationProgress(stage, min(fraction, 1.0), message=message, **more))
+
+
+def adapt(
+    recordings: str | os.PathLike | Iterable[Clip],
+    output_dir: str | os.PathLike,
+    *,
+    model: str | os.PathLike | None = None,
+    minutes: float = 10.0,
+    phrases: Sequence[str] | str | None = None,
+    seed: int = 0,
+    steps: int = STEPS,
+    progress: Callable[[AdaptationProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    resume: bool = True,
+) -> Adaptation:
+    """
+    Make a model of one's own: a model that reads and speaks one person, from a few recordings of that person.
+
+    The recordings are checked; some are held back, see [`hold_back`]; the starting model is trained on the others
+    until those held back get no better, or the minutes are over; and both models are measured on those held back. With
+    the same recordings, options, seed, machine and enough minutes, the result is the same. A run that was stopped goes
+    on when it is started again.
+
+    Args:
+        recordings (`str`, `os.PathLike` or iterable of [`Clip`]): a folder as for [`load_clips`], such as videos with
+            `metadata.csv` or with transcripts beside them; or clips. Recordings without sound teach the lips alone.
+        output_dir (`str` or `os.PathLike`): folder of the new model: a new one, or one that this function has written.
+        model (`str` or `os.PathLike`, *optional*): the starting model: a folder, a bundled model or a Hub repository;
+            the bundled default if none is given.
+        minutes (`float`, *optional*, defaults to 10.0): wall clock of the whole call, at most; with a quarter of a
+            minute or so of tolerance.
+        phrases (`list[str]` or `str`, *optional*): the sentences that the model answers with unless a call says
+            `grammar=None`: a list, or a text file with one on each line, or `"none"`; see [`find_phrases`].
+        seed (`int`, *optional*, defaults to 0): of all random numbers.
+        steps (`int`, *optional*, defaults to 200): of the training, at most.
+        progress (`Callable`, *optional*): is called with an [`AdaptationProgress`] now and then.
+        stop (`Callable`, *optional*): is asked after each step whether to end; the best model so far is kept.
+        resume (`bool`, *optional*, defaults to `True`): go on with a run that was stopped, if there is one of the same
+            recordings and options; otherwise it begins again.
+
+    Returns:
+        [`Adaptation`].
+
+    Raises:
+        AdaptationError: if no recording can be used, `output_dir` holds something else, or an argument is out of
+            range.
+        CorpusError: if there is no such folder of recordings.
+        ModelError: if there is no such model.
+        MissingExtraError: if the packages of the extra `train` are not installed.
+    """
+    require_packages("train", "an adaptation", "accelerate", "jiwer")
+    if not minutes > 0 or steps < 1:
+        raise AdaptationError(f"minutes={minutes!r}, steps={steps!r}: both must be above 0.")
+    clock, name = Clock(minutes), os.fspath(model) if model is not None else DEFAULT_MODEL
+    job = _Job(Path(output_dir), find_model(name), name, clock, seed, steps, progress or _ignore, stop or _never)
+    clips = _all_clips(recordings, job.starting)
+    _check_output(job)
+    chosen = read_phrases(phrases)
+    fingerprint = _fingerprint(job, clips, chosen)
+    if resume and (done := _finished(job.output, fingerprint)) is not None:
+        return done
+    if not resume or _left_by(job.work) != fingerprint:
+        shutil.rmtree(job.work, ignore_errors=True)
+    job.work.mkdir(parents=True, exist_ok=True)
+    write_json(job.work / "plan.json", fingerprint)
+    try:
+        with quiet_transformers():
+            return _adapt(job, clips, chosen, fingerprint)
+    finally:
+        shutil.rmtree(job.work / "cache", ignore_errors=True)  # pictures of a face
+        _tidy(job)
+
+
+def _ignore(progress: AdaptationProgress) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
+
+
+def _all_clips(recordings: str | os.PathLike | Iterable[Clip], starting: Path) -> list[Clip]:
+    """All recordings, of whatever split; their words as the starting model writes words."""
+    if not isinstance(recordings, (str, os.PathLike)):
+        clips = list(recordings)
+    elif Path(recordings).is_dir() and not any(Path(recordings).rglob("*.parquet")):
+        corpus = open_corpus(recordings, Lip2WavConfig.from_pretrained(starting).normalizer)
+        clips = [clip for own in corpus.find_clips()[0].values() for clip in own]
+    else:
+        clips = [clip for own in load_clips(recordings).values() for clip in own]
+    if not clips:
+        raise AdaptationError(f"{recordings}: there is no recording in it.")
+    return clips
+
+
+def _check_output(job: _Job) -> None:
+    output = job.output
+    if output.exists() and output.resolve() == job.starting.resolve():
+        raise AdaptationError(f"{output}: the starting model lies there. Name another folder for the new one.")
+    if output.is_file():
+        raise AdaptationError(f"{output}: this is a file. Name a folder.")
+    if output.is_dir() and any(output.iterdir()) and not ((output / RECORD).is_file() or job.work.is_dir()):
+        raise AdaptationError(f"{output}: it holds something else. Name a new folder for the model.")
+
+
+def _fingerprint(job: _Job, clips: Sequence[Clip], phrases: list[str] | None) -> str:
+    """Changes with what the result depends on, but for the minutes."""
+    digest = hashlib.sha256(repr((phrases, job.seed, job.steps)).encode())
+    for clip in sorted(clips, key=lambda clip: clip.key):
+        digest.update(repr((clip.key, clip.words, clip.version or _version(clip))).encode())
+    for path in weight_files(job.starting):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _version(clip: Clip) -> Any:
+    if not isinstance(clip.video, Path) or not clip.video.is_file():
+        return str(clip.video)
+    status = clip.video.stat()
+    return str(clip.video), status.st_size, status.st_mtime_ns
+
+
+def _left_by(work: Path) -> str | None:
+    path = work / "plan.json"
+    return read_json(path) if path.is_file() else None
+
+
+def _finished(output: Path, fingerprint: str) -> Adaptation | None:
+    """What an earlier call has made of the same, if it was not stopped."""
+    path = output / RECORD
+    if not path.is_file() or (output / WORK).is_dir():
+        return None
+    record = read_json(path, AdaptationError)
+    return read_record(output) if record.get("fingerprint") == fingerprint else None
+
+
+def read_record(folder: str | os.PathLike) -> Adaptation:
+    """
+    What was done for a model that [`adapt`] has made, from its folder; without the checks of the recordings.
+
+    Raises:
+        AdaptationError: if it is no such folder.
+    """
+    record = dict(read_json(Path(folder, RECORD), AdaptationError))
+    record.pop("fingerprint", None)
+    for name in ("before", "after"):
+        record[name] = None if record[name] is None else Scores(**record[name])
+    for name in ("held_out", "new_words", "phrases", "notes"):
+        record[name] = tuple(record[name])
+    return Adaptation(model=Path(folder), checks=(), **record)
+
+
+def _tidy(job: _Job) -> None:
+    """Take away what holds nothing to go on with."""
+    if job.work.is_dir() and not any(job.work.glob("run/checkpoint-*")):
+        shutil.rmtree(job.work, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not empty
+        job.output.rmdir()
+
+
+def _adapt(job: _Job, clips: list[Clip], chosen: list[str] | None, fingerprint: str) -> Adaptation:
+    extractor = Lip2WavFeatureExtractor.from_pretrained(job.starting)
+    start = load_starting_model(job.starting)
+    recordings = _check(job, clips, extractor, start)
+    usable = recordings.clips
+    phrases = find_phrases(usable, chosen, start.config.normalizer)
+    held_out = hold_back(usable, start.config.units, job.seed)
+    held_keys = {clip.key for clip in held_out}
+    job.say("preparing", 0.0, "making room for new words")
+    words = [*dict.fromkeys(word for clip in usable for word in clip.words or ())]
+    words += [word for phrase in phrases for word in phrase.split()]
+    new_words = tuple(start.config.units.unknown(words))
+    model = grow(start, new_words, grammar_of(phrases, usable, start.config.grammar), job.seed)
+    task = Task(
+        model,
+        _speech_encoder(job, start),
+        extractor,
+        recordings.prepared([clip for clip in usable if clip.key not in held_keys]),
+        recordings.prepared(held_out),
+        len(new_words),
+        job.work / "run",
+        job.seed,
+        job.steps,
+    )
+    job.say("preparing", 1.0, f"{len(usable) - len(held_out)} recordings to learn from, {len(held_out)} held back")
+    _explain(job, recordings, held_out, new_words)
+    before = _measure(job, "before", job.starting, task, phrases)
+    learnt = _learn(job, task)
+    after = _measure(job, "after", learnt.folder, task, phrases)
+    return _save(job, task, learnt, phrases, new_words, before, after, fingerprint)
+
+
+def _check(job: _Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, start: Lip2WavModel) -> Recordings:
+    """Look at all recordings, and cache those that can be used."""
+    recordings = Recordings.empty(job.work / "cache", extractor, start.config.sampling_rate)
+
+    def note(number: int, clip: Clip, examined: Examined) -> None:
+        check = examined.check
+        if check.usable and (problem := recordings.add(clip, examined)) is not None:
+            check = dataclasses.replace(check, problems=(*check.problems, problem))
+        job.checks.append(check)
+        found = "; ".join(map(str, check.problems)) or "good"
+        job.say("checking", (number + 1) / len(clips), f"{check.file}: {found}")
+
+    examine_clips(clips, extractor, note)
+    if not recordings.clips:
+        reasons = "; ".join(f"{check.file}: {check.problems[0]}" for check in job.checks[:3])
+        raise AdaptationError(f"none of the {len(clips)} recordings can be used. {reasons}")
+    return recordings
+
+
+def _explain(job: _Job, recordings: Recordings, held_out: list[Clip], new_words: tuple[str, ...]) -> None:
+    count = len(recordings.clips)
+    if count < FEW:
+        job.notes.append(f"{count} usable recordings are few: with {FEW} or more the result is better.")
+    if not held_out:
+        job.notes.append("All recordings were needed for learning, so nothing was measured.")
+    if recordings.offset:
+        job.notes.append(
+            f"The sound of all recordings was {abs(recordings.offset) * 1000:.0f} ms"
+            f" {'late' if recordings.offset > 0 else 'early'}, and was moved to where the lips say it belongs."
+        )
+    if len(recordings.silent) == count:
+        job.notes.append("The recordings have no sound: only the lips were learnt, and the voice is that it had.")
+        if new_words:
+            job.notes.append(
+                f"The voice has never said {len(new_words)} of these words, such as {new_words[0]!r}: they are read,"
+                " but their sound is a guess."
+            )
+    speakers = sorted({clip.speaker for clip in recordings.clips})
+    if len(speakers) > 1:
+        job.notes.append(f"The recordings are of {len(speakers)} people: the model is of all of them.")
+
+
+def _speech_encoder(job: _Job, start: Lip2WavModel) -> Lip2WavSpeechEncoder | None:
+    """The speech encoder that comes with the starting model, else the bundled one; none that hears another sound."""
+    for source in (job.starting, DEFAULT_MODEL):
+        try:
+            encoder = load_speech_encoder(os.fspath(source))
+        except Lip2WavError:
+            continue
+        shared = ("frame_rate", "sampling_rate", "num_mel_bins", "n_fft", "hop_length")
+        if all(getattr(encoder.config, name) == getattr(start.config, name) for name in shared):
+            return encoder
+    return None
+
+
+def _measure(job: _Job, stage: Stage, folder: Path, task: Task, phrases: tuple[str, ...]) -> Measurement | None:
+    if not task.held_out.clips:
+        return None
+    job.say(stage, 0.0, f"measuring on {len(task.held_out.clips)} recordings that were held back")
+    began = job.clock.spent
+    try:
+        measured = measure(folder, task.held_out, task.feature_extractor, phrases)
+    except KeyboardInterrupt:
+        if stage == "before":
+            raise
+        return None
+    job.say(stage, 1.0, "measured")
+    if stage == "before":
+        job.clock.reserve = SAVING_SECONDS + 72 * (job.clock.spent - began)
+    return measured
+
+
+def _learn(job: _Job, task: Task) -> Learnt:
+    silent = len(task.training.silent) == len(task.training.clips)
+    if silent:
+        freeze_speech(task.model)
+        task = dataclasses.replace(task, speech_encoder=None)
+
+    def report(step: int, steps: int, loss: float | None, error: float | None) -> None:
+        text = f"step {step} of {steps}" + (f", error on those held back {error:.3f}" if error is not None else "")
+        job.say("training", step / max(steps, 1), text, step=step, loss=loss, held_out_error=error)
+
+    return learn(task, Follower(job.clock, bool(task.held_out.clips), report, job.stop))
+
+
+def _save(
+    job: _Job,
+    task: Task,
+    learnt: Learnt,
+    phrases: tuple[str, ...],
+    new_words: tuple[str, ...],
+    before: Measurement | None,
+    after: Measurement | None,
+    fingerprint: str,
+) -> Adaptation:
+    job.say("saving", 0.0, f"writing {job.output}")
+    result = Adaptation(
+        model=job.output,
+        before=None if before is None else before.scores,
+        after=None if after is None else after.scores,
+        checks=tuple(job.checks),
+        steps=learnt.best_step,
+        minutes=round(job.clock.spent, 2),
+        clips=len(task.training.clips),
+        held_out=tuple(str(clip.video) for clip in task.held_out.clips),
+        new_words=new_words,
+        phrases=phrases,
+        stopped=learnt.reason,
+        notes=tuple(job.notes),
+    )
+    seconds = sum(check.seconds for check in job.checks if check.usable)
+    folder = job.work / "model"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(learnt.folder, folder)
+    record = dataclasses.asdict(result)
+    del record["model"], record["checks"]
+    write_json(folder / RECORD, record | {"fingerprint": fingerprint})
+    write_card(folder, Facts(job.output.resolve().name, job.name, result, seconds, len(task.training.silent)), after)
+    _put_in_place(job, folder, goes_on=learnt.reason in ("asked", "time"))
+    job.say("saving", 1.0, f"{job.output} is written")
+    return result
+
+
+def _put_in_place(job: _Job, folder: Path, goes_on: bool) -> None:
+    """Replace the output folder by a finished one; what a stopped run goes on with moves along."""
+    temporary = job.output.with_name(f".{job.output.name}.tmp-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    os.replace(folder, temporary)
+    if goes_on:
+        os.replace(job.work, temporary / WORK)
+    replace_folder(temporary, job.output)
+
+
+__all__ = ["RECORD", "WORK", "adapt", "read_record"]

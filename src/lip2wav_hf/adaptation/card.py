@@ -1,0 +1,111 @@
+"""The card of an adapted model, and the record of its adaptation; neither names who was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..files import write_json
+from ..hub.facts import FACTS_FILE, write_facts
+from ..hub.model_card import write_model_card
+from ..machine import machine
+from ..models import REPOSITORY, bundled_models
+from .records import Adaptation, Scores
+from .scoring import SPLIT, Measurement, results_of
+
+
+CONSENT = (
+    "**One person's face and voice.** It was made of recordings of one person, who must have agreed to that, and to"
+    " every use of it; so must whoever is seen in a video that it speaks for."
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    What a card says of an adaptation.
+
+    Attributes:
+        name (`str`): of the new model.
+        starting (`str`): name of the starting model.
+        result ([`Adaptation`]): what was done.
+        seconds (`float`): how long the recordings are in all.
+        silent (`int`): how many of those learnt from have no sound.
+    """
+
+    name: str
+    starting: str
+    result: Adaptation
+    seconds: float
+    silent: int
+
+    @property
+    def starting_name(self) -> str:
+        """The starting model without the path to it."""
+        if self.starting in bundled_models(None) or REPOSITORY.fullmatch(self.starting):
+            return self.starting
+        return Path(self.starting).name
+
+
+def write_card(folder: Path, facts: Facts, after: Measurement | None) -> None:
+    """
+    Write card.yaml, `results/` and README.md of a saved model.
+
+    Args:
+        folder (`Path`): of the model.
+        facts ([`Facts`]): what it says.
+        after ([`Measurement`], *optional*): of the recordings held back.
+    """
+    content = _content(facts)
+    if after is not None:
+        write_json(folder / "results" / f"{SPLIT}.json", results_of(after, facts.name))
+        if facts.result.before is not None:
+            content["selection"] = _selection(facts.result.before, after.scores)
+    write_facts(folder / FACTS_FILE, content)
+    write_model_card(folder, overwrite=True)
+
+
+def _content(facts: Facts) -> dict[str, Any]:
+    """The fields of card.yaml."""
+    hardware, result, name = machine(), facts.result, facts.starting_name
+    sentences = f", of {len(result.phrases)} phrases" if result.phrases else ""
+    lips = f"; {facts.silent} of them without sound" if facts.silent else ""
+    accelerator = hardware["accelerator"]
+    hours = max(round(result.minutes * (1 if accelerator else hardware["torch_threads"]) / 60, 3), 0.001)
+    return {
+        "name": facts.name,
+        "summary": f"From a silent, frontal video of one person to speech: `{name}`, adapted to that person's own"
+        f" recordings with `lip2wav adapt`{sentences}.",
+        "license": "other",
+        "license_name": "all rights reserved by the person recorded",
+        "license_note": f"what comes from `{name}` is under that model's licence",
+        "data": f"{result.clips} recordings of one person; with those held back {facts.seconds:.0f} seconds{lips}.",
+        "data_license": "The recordings belong to the person recorded, and are not published.",
+        "training": f"{result.steps} steps from the weights of `{name}`, in {result.minutes:.1f} minutes.",
+        "training_type": "fine-tuning",
+        "limits": [CONSENT],
+        ("gpu_hours" if accelerator else "core_hours"): hours,
+        "hardware": str(accelerator or hardware["cpu"]),
+    }
+
+
+def _selection(before: Scores, after: Scores) -> str:
+    pairs = [
+        f"{label} {first:.{digits}{kind}} before, {second:.{digits}{kind}} after"
+        for label, name, digits, kind in (
+            ("word error rate of the lips", "text_wer", 1, "%"),
+            ("phrases read right", "phrase_accuracy", 0, "%"),
+            ("PESQ", "pesq", 2, "f"),
+            ("ESTOI", "estoi", 2, "f"),
+            ("speaker similarity", "speaker_similarity", 2, "f"),
+        )
+        if (first := getattr(before, name)) is not None and (second := getattr(after, name)) is not None
+    ]
+    return (
+        f"The step was chosen by the loss on the {after.clips} recordings that were held back, the same that are"
+        f" scored here, so the numbers are somewhat optimistic: {'; '.join(pairs)}."
+    )
+
+
+__all__ = ["write_card"]

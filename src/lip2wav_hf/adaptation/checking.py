@@ -1,0 +1,282 @@
+"""Whether a recording can be learnt from: its face, light, sound, level, sync and length."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..audio import read_audio
+from ..corpora.clips import Clip
+from ..errors import one_line
+from ..face_tracking import FaceTrackingError
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..grammar import TextNormalizer
+from ..metrics.synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset
+from ..video import VideoError, VideoInput, VideoPart
+from .records import Problem, RecordingCheck
+
+
+# All limits are our choices.
+MINIMUM_SECONDS = 0.48  # 12 frames: a short word with its closing and opening of the lips
+MAXIMUM_SECONDS = 30.0  # a training step takes whole recordings, and their times in words grow unsure
+FEW_FACES, NO_FACES = 0.9, 0.5  # shares of the frames
+DARK, BRIGHT = 35.0, 225.0  # gray levels
+QUIET, INAUDIBLE = -42.0, -60.0  # dBFS
+FULL_SCALE = 0.985
+SOME_CLIPPED, MUCH_CLIPPED = 2e-4, 0.02  # shares of the samples
+LATE_SECONDS = 0.06  # a frame and a half: beyond what GRID has
+WORDS_PER_SECOND = 8.0  # nobody speaks that fast
+LEVEL_WINDOW = 0.02  # seconds
+SAMPLING_RATE = 16000  # Hz
+
+
+@dataclass(frozen=True)
+class Examined:
+    """
+    A recording that was looked at, and what was decoded from it.
+
+    Attributes:
+        check ([`RecordingCheck`]): what was found.
+        regions (`np.ndarray` of shape `(frames, roi_height, roi_width)`, *optional*): uint8 mouth regions; `None`
+            where there is no face.
+        waveform (`np.ndarray` of shape `(samples,)`, *optional*): its sound at 16 kHz, full scale 1; `None` without.
+    """
+
+    check: RecordingCheck
+    regions: np.ndarray | None = None
+    waveform: np.ndarray | None = None
+
+
+def check_recording(file: VideoInput | VideoPart, transcript: str | None = None) -> RecordingCheck:
+    """
+    Look whether a model can learn from a recording.
+
+    Problems have one of these kinds: `unreadable`, `no_face`, `face_lost`, `dark`, `bright`, `too_short`, `too_long`,
+    `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`. A recording without sound has no problem: the
+    lips alone can be learnt from; see [`RecordingCheck.has_sound`].
+
+    Args:
+        file (`str`, `os.PathLike`, `bytes`, binary file object or [`VideoPart`]): as for `VideoReader`.
+        transcript (`str`, *optional*): what is said in it.
+
+    Returns:
+        [`RecordingCheck`]: always; a file that cannot be read is a problem too.
+    """
+    return examine(file, transcript).check
+
+
+def examine(
+    file: VideoInput | VideoPart,
+    transcript: str | None,
+    extractor: Lip2WavFeatureExtractor | None = None,
+    name: str | None = None,
+) -> Examined:
+    """
+    As [`check_recording`], with what was decoded.
+
+    Args:
+        file: as for [`check_recording`].
+        transcript (`str`, *optional*): what is said in it.
+        extractor ([`Lip2WavFeatureExtractor`], *optional*): of the model; the default one if not given.
+        name (`str`, *optional*): what to call it; its path by default.
+    """
+    extractor = extractor or Lip2WavFeatureExtractor()
+    check = RecordingCheck(name or _name(file), transcript=transcript)
+    problems = _transcript_problems(transcript)
+    try:
+        waveform = read_audio(file, SAMPLING_RATE)
+        found = extractor.extract(file)
+    except FaceTrackingError:
+        problem = Problem(
+            "no_face", "No face was found in it.", "Record again with the face in the middle, lit from the front."
+        )
+        return Examined(replace(check, problems=(*problems, problem), face_coverage=0.0))
+    except (VideoError, OSError) as error:
+        problem = Problem("unreadable", f"It cannot be read ({one_line(error)}).", "Record it again.")
+        return Examined(replace(check, problems=(*problems, problem)))
+    seconds = len(found.regions) / extractor.frame_rate
+    check = replace(
+        check, seconds=seconds, face_coverage=found.face_coverage, light=float(found.regions.mean(dtype=np.float64))
+    )
+    problems += _length_problems(seconds, transcript) + _picture_problems(check)
+    check, more = _check_sound(check, waveform)
+    problems += more
+    if check.has_sound and waveform is not None:
+        check, more = _check_sync(check, found.regions, waveform, extractor)
+        problems += more
+    return Examined(replace(check, problems=tuple(problems)), found.regions, waveform)
+
+
+def _name(file: Any) -> str:
+    if isinstance(file, VideoPart):
+        return _name(file.video)
+    if isinstance(file, (str, os.PathLike)):
+        return os.fspath(file)
+    return str(getattr(file, "name", None) or "the recording")
+
+
+def _transcript_problems(transcript: str | None) -> list[Problem]:
+    if transcript is not None and TextNormalizer()(transcript).words:
+        return []
+    return [
+        Problem(
+            "no_transcript",
+            "Nobody wrote down what is said in it.",
+            "Write it into the column transcription of metadata.csv, or into a .txt file of the same name.",
+        )
+    ]
+
+
+def _length_problems(seconds: float, transcript: str | None) -> list[Problem]:
+    words = len(TextNormalizer()(transcript or "").words)
+    if seconds < MINIMUM_SECONDS:
+        return [
+            Problem(
+                "too_short",
+                f"It is {seconds:.2f} s long; {MINIMUM_SECONDS} s are needed.",
+                "Begin to record a moment before you speak, and stop a moment after.",
+            )
+        ]
+    if seconds > MAXIMUM_SECONDS:
+        return [
+            Problem(
+                "too_long",
+                f"It is {seconds:.0f} s long; {MAXIMUM_SECONDS:.0f} s are the most.",
+                "Cut it into sentences, or name start and end of each in metadata.csv.",
+            )
+        ]
+    if words > WORDS_PER_SECOND * seconds:
+        return [
+            Problem(
+                "too_many_words",
+                f"Its transcript has {words} words, too many for {seconds:.1f} s.",
+                "Write down what is really said in it.",
+            )
+        ]
+    return []
+
+
+def _picture_problems(check: RecordingCheck) -> list[Problem]:
+    problems, coverage, light = [], check.face_coverage or 0.0, check.light or 0.0
+    if coverage < FEW_FACES:
+        problems.append(
+            Problem(
+                "face_lost",
+                f"The face was found in only {coverage:.0%} of its pictures.",
+                "Look towards the camera, and keep the whole face in the picture.",
+                fatal=coverage < NO_FACES,
+            )
+        )
+    if light < DARK:
+        problems.append(Problem("dark", "The mouth is dark.", "Put a lamp in front of you.", fatal=False))
+    if light > BRIGHT:
+        problems.append(Problem("bright", "The mouth is overexposed.", "Take away some light.", fatal=False))
+    return problems
+
+
+def speech_level(waveform: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> float:
+    """
+    How loud the speech in a recording is.
+
+    Args:
+        waveform (`np.ndarray` of shape `(samples,)`): full scale 1.
+        sampling_rate (`int`, *optional*, defaults to 16000): in Hz.
+
+    Returns:
+        `float`: root mean square, in dBFS, of the 20 ms windows within 20 dB of the loud ones (the 95th percentile);
+        `-inf` for silence.
+    """
+    length = max(round(LEVEL_WINDOW * sampling_rate), 1)
+    windows = waveform[: len(waveform) // length * length].reshape(-1, length).astype(np.float64)
+    power = np.square(windows).mean(1)
+    if not len(power) or not power.max() > 0:
+        return float("-inf")
+    loud = power[power >= np.quantile(power, 0.95) / 100]
+    return float(10 * np.log10(max(loud.mean(), 1e-30)))
+
+
+def _check_sound(check: RecordingCheck, waveform: np.ndarray | None) -> tuple[RecordingCheck, list[Problem]]:
+    if waveform is None or not len(waveform):
+        return check, []
+    level, clipped = speech_level(waveform), float((np.abs(waveform) >= FULL_SCALE).mean())
+    if level < INAUDIBLE:
+        return replace(check, level=level if np.isfinite(level) else None, clipped=clipped), []
+    problems = []
+    if level < QUIET:
+        problems.append(
+            Problem(
+                "quiet",
+                f"Its speech is quiet ({level:.0f} dBFS).",
+                "Come nearer to the microphone, or raise its level.",
+                fatal=False,
+            )
+        )
+    if clipped > SOME_CLIPPED:
+        problems.append(
+            Problem(
+                "clipped",
+                f"Its sound is too loud: {clipped:.1%} of it is cut off.",
+                "Lower the level of the microphone, or go farther away.",
+                fatal=clipped > MUCH_CLIPPED,
+            )
+        )
+    return replace(check, has_sound=True, level=level, clipped=clipped), problems
+
+
+def _check_sync(
+    check: RecordingCheck, regions: np.ndarray, waveform: np.ndarray, extractor: Lip2WavFeatureExtractor
+) -> tuple[RecordingCheck, list[Problem]]:
+    frames = min(len(regions), int(len(waveform) / SAMPLING_RATE * extractor.frame_rate))
+    if frames < MIN_FRAMES:
+        note = f"Sound and lips cannot be compared: {MIN_FRAMES} frames of both are needed, it has {frames}."
+        return replace(check, sync_note=note), []
+    if extractor.frame_rate != 25 or regions.shape[1:] != (48, 72):
+        return replace(check, sync_note="Sound and lips cannot be compared in pictures of this kind."), []
+    offset, confidence = find_sound_offset(regions, waveform)
+    if confidence < MIN_CONFIDENCE:
+        note = "No offset between sound and lips stands out."
+        return replace(check, sync_confidence=confidence, sync_note=note), []
+    check = replace(check, sync_offset=offset, sync_confidence=confidence)
+    if abs(offset) < LATE_SECONDS:
+        return check, []
+    direction = "late" if offset > 0 else "early"
+    return check, [
+        Problem(
+            "out_of_sync",
+            f"Its sound seems to be {abs(offset) * 1000:.0f} ms {direction}.",
+            "Use a microphone with a cable; if all recordings are alike, they are put right.",
+            fatal=False,
+        )
+    ]
+
+
+def examine_clips(
+    clips: Sequence[Clip],
+    extractor: Lip2WavFeatureExtractor,
+    on_each: Callable[[int, Clip, Examined], None],
+) -> None:
+    """
+    Look at the clips of a corpus, one after the other, in this process.
+
+    Args:
+        clips (sequence of [`Clip`]): the clips.
+        extractor ([`Lip2WavFeatureExtractor`]): of the model.
+        on_each (`Callable`): called with the number of each, counted from 0, the clip, and what was found.
+    """
+    for number, clip in enumerate(clips):
+        text = clip.text if clip.text is not None else " ".join(clip.words or ()) or None
+        try:
+            source = clip.source
+        except ValueError as error:  # an archive or a table that cannot be read
+            problem = Problem("unreadable", f"It cannot be read ({one_line(error)}).", "Record it again.")
+            on_each(number, clip, Examined(RecordingCheck(str(clip.video), (problem,), text)))
+            continue
+        name = str(clip.video) + (f"@{clip.start:.2f}" if clip.is_part else "")
+        on_each(number, clip, examine(source, text, extractor, name))
+
+
+__all__ = ["Examined", "check_recording", "examine", "examine_clips", "speech_level"]

@@ -1,0 +1,141 @@
+"""Which recordings are held back, and which sentences the model may answer with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ..corpora.clips import Clip
+from ..corpora.made_splits import shuffled
+from ..grammar import Grammar, GrammarError, TextNormalizer, TextUnits
+from .records import AdaptationError
+
+
+FEWEST_TO_HOLD_BACK = 4  # of recordings; with less, each is needed for learning
+SHARE_HELD_BACK = 0.2
+MOST_HELD_BACK = 12
+SHORT_PHRASE = 1  # words: a list of such is one of phrases, also where none is said twice
+MOST_PHRASES = 2000
+
+
+def hold_back(clips: Sequence[Clip], known: TextUnits, seed: int) -> list[Clip]:
+    """
+    The recordings that a model is measured on, and does not learn from: a fifth, at most twelve.
+
+    One is held back only if nothing would go unlearnt: its sentence is said in a recording that stays, or it is a
+    sentence of several words that the starting model knows. Sentences take turns, so that as many as possible are
+    measured.
+
+    Args:
+        clips (sequence of [`Clip`]): all that can be used.
+        known ([`TextUnits`]): what the starting model knows.
+        seed (`int`): of the choice.
+
+    Returns:
+        `list[Clip]`: in the order of `clips`; empty for three recordings or fewer, and where each is needed.
+    """
+    if len(clips) < FEWEST_TO_HOLD_BACK:
+        return []
+    wanted = min(max(round(SHARE_HELD_BACK * len(clips)), 1), MOST_HELD_BACK)
+    left, taken = Counter(clip.words for clip in clips), Counter()
+    order = {key: place for place, key in enumerate(shuffled(str(seed), [clip.key for clip in clips]))}
+    held: set[str] = set()
+    while len(held) < wanted:
+        candidates = [
+            clip
+            for clip in clips
+            if clip.key not in held
+            and (
+                left[clip.words] > 1 or (len(clip.words or ()) > SHORT_PHRASE and not known.unknown(clip.words or ()))
+            )
+        ]
+        if not candidates:
+            break
+        clip = min(candidates, key=lambda clip: (taken[clip.words], order[clip.key]))
+        held.add(clip.key)
+        left[clip.words] -= 1
+        taken[clip.words] += 1
+    return [clip for clip in clips if clip.key in held]
+
+
+def find_phrases(
+    clips: Sequence[Clip], phrases: Sequence[str] | None = None, normalizer: TextNormalizer | None = None
+) -> tuple[str, ...]:
+    """
+    The sentences that the model answers with, unless a call says otherwise.
+
+    Args:
+        clips (sequence of [`Clip`]): all recordings that can be used.
+        phrases (sequence of `str`, *optional*): what somebody chose; empty for none.
+        normalizer ([`TextNormalizer`], *optional*): of the starting model; lower case without
+            punctuation by default.
+
+    Returns:
+        `tuple[str, ...]`: as the vocabulary spells them. Those that were chosen; else those of the recordings, where
+        each is said twice or more on average, or all are single words; else none: any sentence may be said.
+
+    Raises:
+        AdaptationError: if the phrases that were chosen lack a sentence that was recorded, or have a word that no
+            recording has.
+    """
+    said = tuple(dict.fromkeys(" ".join(clip.words or ()) for clip in clips))
+    if phrases is None:
+        is_list = len(said) > 1 and (len(clips) >= 2 * len(said) or all(" " not in phrase for phrase in said))
+        return said if is_list and len(said) <= MOST_PHRASES else ()
+    normalizer = normalizer or TextNormalizer()
+    chosen = tuple(dict.fromkeys(" ".join(normalizer(phrase).words) for phrase in phrases if phrase.strip()))
+    if not chosen:
+        return ()
+    missing = [phrase for phrase in said if phrase not in chosen]
+    if missing:
+        raise AdaptationError(
+            f"the phrases lack {len(missing)} that was recorded, such as {missing[0]!r}: add it, or take the recording"
+            " away."
+        )
+    return chosen
+
+
+def read_phrases(phrases: Sequence[str] | str | None) -> list[str] | None:
+    """A list of phrases, or the file of one, a sentence on each line; `"none"` for any sentence.
+
+    Raises:
+        AdaptationError: if the file cannot be read.
+    """
+    if phrases is None or not isinstance(phrases, str):
+        return None if phrases is None else list(phrases)
+    if phrases == "none":
+        return []
+    try:
+        with open(phrases, encoding="utf-8-sig") as file:
+            return [line.strip() for line in file if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise AdaptationError(
+            f"phrases {phrases}: it cannot be read as text ({error}). Name a file with a sentence on each line."
+        ) from error
+
+
+def grammar_of(phrases: Sequence[str], clips: Sequence[Clip], starting: str | None) -> str | None:
+    """
+    The grammar that the model's configuration gets.
+
+    Args:
+        phrases (sequence of `str`): as from [`find_phrases`].
+        clips (sequence of [`Clip`]): all recordings that can be used.
+        starting (`str`, *optional*): grammar of the starting model, in JSGF.
+
+    Returns:
+        `str`, *optional*: JSGF of the phrases; without any, that of the starting model, if it has all sentences that
+        were recorded; else none.
+    """
+    if phrases:
+        return Grammar.from_phrases(phrases).to_jsgf("phrases")
+    if starting is None:
+        return None
+    try:
+        grammar = Grammar.from_jsgf(starting)
+    except GrammarError:
+        return None
+    return starting if all(grammar.accepts(" ".join(clip.words or ())) for clip in clips) else None
+
+
+__all__ = ["find_phrases", "grammar_of", "hold_back", "read_phrases"]

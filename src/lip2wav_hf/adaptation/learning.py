@@ -1,0 +1,273 @@
+"""The training of an adaptation: the trainer as it is, on one person's recordings, within a number of minutes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import set_seed
+
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..modeling_lip2wav import Lip2WavModel
+from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from ..training.arguments import (
+    AugmentationArguments,
+    CriticArguments,
+    DataArguments,
+    LossArguments,
+    ModelArguments,
+    OptimizationArguments,
+    TrainingArguments,
+)
+from ..training.build import build_accelerator, prepare_state
+from ..training.checkpoints import save_model
+from ..training.clips import PreparedClips
+from ..training.dataset import SpeechClips
+from ..training.loop import train
+from ..training.networks import register_network_hooks
+from ..training.objectives import GeneratorObjective
+from ..training.state import State
+
+
+STEPS = 200
+LEARNING_RATE = 5e-4
+BATCH_FRAMES = 16 * 64  # video frames in a batch
+BATCH_CLIPS = (4, 16)  # fewest and most
+VALIDATION_STEPS = 25
+SAVING_STEPS = 50
+PATIENCE = 3  # validations without a better one, then it ends
+UNTIMED_STEPS = 2  # which take longer than the others
+LOSSES = LossArguments(perceptual=2.0, heard_words=0.5, envelope=2.5, spoken_envelope=1.0)
+NEW_WORDS_CTC, NEW_WORDS_FRAMES = 0.2, 0.3  # weights where there are words to be learnt from nothing
+VARIATION = AugmentationArguments(aspect=0.15, shear=0.1, lighting=0.3, gamma=0.4, join_probability=0.8)
+
+
+@dataclass
+class Clock:
+    """
+    The minutes that an adaptation has.
+
+    Attributes:
+        minutes (`float`): in all.
+        start (`float`): when it began, on `time.monotonic`.
+        reserve (`float`): seconds that are needed after the training.
+    """
+
+    minutes: float
+    start: float = field(default_factory=time.monotonic)
+    reserve: float = 5.0
+
+    @property
+    def spent(self) -> float:
+        """Minutes since the beginning."""
+        return (time.monotonic() - self.start) / 60
+
+    @property
+    def left(self) -> float:
+        """Seconds that the training may still take."""
+        return 60 * (self.minutes - self.spent) - self.reserve
+
+
+@dataclass
+class Follower:
+    """
+    Follows a training: ends it when it does not get better, time is up or somebody asks, and reports.
+
+    Attributes:
+        clock ([`Clock`]): the time that there is.
+        measures (`bool`): whether recordings are held back, so that it can be seen whether it gets better.
+        report (`Callable`): takes steps done and in all, the loss, and the error on those held back.
+        stop (`Callable`, *optional*): whether somebody wants it to end.
+    """
+
+    clock: Clock
+    measures: bool
+    report: Callable[[int, int, float | None, float | None], None]
+    stop: Callable[[], bool] | None = None
+    reason: str = "finished"
+    best: float = math.inf
+    error: float | None = None
+    since_best: int = 0
+    times: list[float] = field(default_factory=list)
+
+    def after_step(self, state: State, losses: dict[str, float]) -> None:
+        """Also plans how many steps there is time for."""
+        self.times.append(time.monotonic())
+        self._fit_to_time(state)
+        step, steps = state.progress.step, state.arguments.max_steps
+        self.report(step, steps, sum(losses.values()), self.error)
+        if step >= steps:
+            return
+        if self.stop is not None and self.stop():
+            self._end(state, "asked")
+        elif self.clock.left <= 0:
+            self._end(state, "time")
+
+    def _fit_to_time(self, state: State) -> None:
+        """Fewer steps, where the time is too short for all; the learning rate then falls sooner."""
+        done, arguments = len(self.times), state.arguments
+        if done <= UNTIMED_STEPS or (done - UNTIMED_STEPS) % 5 != 1:
+            return
+        seconds = (self.times[-1] - self.times[UNTIMED_STEPS - 1]) / (done - UNTIMED_STEPS)
+        possible = state.progress.step + max(int(self.clock.left / max(seconds, 1e-6)), 0)
+        if possible < arguments.max_steps:
+            arguments.max_steps, self.reason = max(possible, state.progress.step), "time"
+
+    def after_validation(self, state: State, results: dict[str, float]) -> None:
+        """Ends the training when the recordings held back have not got better for some time."""
+        if not self.measures:
+            return
+        self.error = results["validation/loss"]
+        if self.error < self.best:
+            self.best, self.since_best = self.error, 0
+            return
+        self.since_best += 1
+        if self.since_best >= PATIENCE and state.progress.step < state.arguments.max_steps:
+            self._end(state, "no improvement")
+
+    def _end(self, state: State, reason: str) -> None:
+        state.stop_requested, self.reason = True, reason
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    What is to be learnt.
+
+    Attributes:
+        model ([`Lip2WavModel`]): the network, with all words.
+        speech_encoder ([`Lip2WavSpeechEncoder`], *optional*): for the perceptual losses.
+        feature_extractor ([`Lip2WavFeatureExtractor`]): of the model.
+        training, held_out ([`PreparedClips`]): recordings to learn from, and to measure on; the latter may be empty.
+        new_words (`int`): how many words the starting model did not know.
+        folder (`Path`): of the run: its checkpoints and models.
+        seed (`int`): of all random numbers.
+        steps (`int`): at most.
+    """
+
+    model: Lip2WavModel
+    speech_encoder: Lip2WavSpeechEncoder | None
+    feature_extractor: Lip2WavFeatureExtractor
+    training: PreparedClips
+    held_out: PreparedClips
+    new_words: int
+    folder: Path
+    seed: int = 0
+    steps: int = STEPS
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """
+    What a training has led to.
+
+    Attributes:
+        folder (`Path`): the model.
+        steps (`int`): that were taken, and `best_step` (`int`), those that the model has had.
+        seconds (`float`): of the steps.
+        reason (`str`): why it ended, as in [`Adaptation.stopped`].
+        state ([`State`]): of the run.
+    """
+
+    folder: Path
+    steps: int
+    best_step: int
+    seconds: float
+    reason: str
+    state: State
+
+
+def learn(task: Task, follower: Follower) -> Learnt:
+    """
+    Train until the steps or the minutes are over, it does not get better, or somebody asks. A run that was stopped
+    goes on where it was, in the same folder.
+
+    Args:
+        task ([`Task`]): what is to be learnt.
+        follower ([`Follower`]): decides when it ends.
+    """
+    state = _build(task)
+    state.observer = follower
+    train(state)
+    progress = state.progress
+    if state.stop_requested and follower.reason in ("finished", "time") and progress.step < state.arguments.max_steps:
+        follower.reason = follower.reason if follower.clock.left <= 0 else "asked"  # by a signal
+    best = task.folder / "best"
+    if not (follower.measures and best.is_dir()):
+        save_model(state, "final")
+        return Learnt(task.folder / "final", progress.step, progress.step, progress.seconds, follower.reason, state)
+    return Learnt(best, progress.step, _best_step(task.folder), progress.seconds, follower.reason, state)
+
+
+def _best_step(folder: Path) -> int:
+    import json  # noqa: PLC0415
+
+    lines = (folder / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    return min(entries, key=lambda entry: entry["validation/loss"])["step"]
+
+
+def _build(task: Task) -> State:
+    run = _arguments(task)
+    accelerator = build_accelerator(run.optimization)
+    set_seed(task.seed)
+    config = task.model.config
+    repeats = -(-4 * run.optimization.batch_size // len(task.training.clips))
+    training = replace(task.training, clips=task.training.clips * repeats)
+    held_out = task.held_out if task.held_out.clips else replace(task.training, clips=task.training.clips[:1])
+    settings: tuple[Any, ...] = (task.feature_extractor, config.units, config.samples_per_frame)
+    datasets = (
+        SpeechClips(training, *settings, run.augmentation, task.seed),
+        SpeechClips(held_out, *settings, None, task.seed),
+    )
+    objective = GeneratorObjective(task.model, run.losses, task.speech_encoder)
+    state = prepare_state(accelerator, run, objective, task.feature_extractor, datasets)
+    register_network_hooks(state)
+    return state
+
+
+def _arguments(task: Task) -> TrainingArguments:
+    losses, encoder = LOSSES, task.speech_encoder
+    if task.new_words:
+        losses = replace(losses, ctc=NEW_WORDS_CTC, words=NEW_WORDS_FRAMES)
+    if encoder is not None:
+        theirs, own = encoder.config.units, task.model.config.units
+        if theirs.kind != own.kind or own.vocabulary[: len(theirs.vocabulary)] != theirs.vocabulary:
+            losses = replace(losses, heard_words=0.0)
+    measures = bool(task.held_out.clips)
+    optimization = OptimizationArguments(
+        output_dir=str(task.folder),
+        max_steps=task.steps,
+        batch_size=_batch_size(task),
+        learning_rate=LEARNING_RATE,
+        seed=task.seed,
+        validation_steps=VALIDATION_STEPS if measures else task.steps,
+        validation_clips=0,
+        save_steps=SAVING_STEPS,
+        save_total_limit=1,
+        resume="latest" if any(task.folder.glob("checkpoint-*")) else None,
+        with_tracking=False,
+    )
+    data = DataArguments(data_dir=[], dataloader_workers=0, preprocessing_workers=1)
+    return TrainingArguments(data, ModelArguments(), losses, VARIATION, CriticArguments(), optimization)
+
+
+def _batch_size(task: Task) -> int:
+    """So many clips that a batch has about as many frames as one of windows: clips without word times stay whole."""
+    from ..training.cache import read_cached_clip  # noqa: PLC0415
+    from ..training.variation import UNKNOWN_TIMES  # noqa: PLC0415
+
+    lengths = []
+    for clip in task.training.clips:
+        cached = read_cached_clip(task.training.files[clip.key])
+        whole = bool((cached.frame_words == UNKNOWN_TIMES).any())
+        lengths.append(max(len(cached.regions), VARIATION.window_frames) if whole else VARIATION.window_frames)
+    fewest, most = BATCH_CLIPS
+    return min(max(round(BATCH_FRAMES * len(lengths) / sum(lengths)), fewest), most)
+
+
+__all__ = ["Clock", "Follower", "Learnt", "Task", "learn"]

@@ -1,0 +1,118 @@
+"""From recordings that were looked at to cached clips that a training takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..corpora.clips import Clip, CorpusError, TimedWord
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..training.cache import CachedClip, write_cached_clip
+from ..training.clips import PreparedClips, cached_files, frame_words
+from .checking import LATE_SECONDS, SAMPLING_RATE, Examined
+from .records import Problem
+
+
+WORD_RANGE_DB, WORD_GAP, WORD_MARGIN = 30.0, 0.25, 0.04  # how a single word is found in its recording; our choices
+WINDOW = 160  # samples: 10 ms
+ALIKE = 3  # recordings whose offsets have to agree
+
+
+@dataclass
+class Recordings:
+    """
+    Recordings that can be used.
+
+    Attributes:
+        folder (`Path`): of the cache.
+        extractor ([`Lip2WavFeatureExtractor`]): made the regions.
+        sampling_rate (`int`): of the model, in Hz.
+        clips (`list[Clip]`): the clips.
+        files (`dict[str, Path]`): the cached file of each, by `clip.key`.
+        silent (`set[str]`): those whose sound says nothing, by `clip.key`.
+        offsets (`list[float]`): by how many seconds sounds are late, where it could be told.
+    """
+
+    folder: Path
+    extractor: Lip2WavFeatureExtractor
+    sampling_rate: int
+    clips: list[Clip]
+    files: dict[str, Path]
+    silent: set[str]
+    offsets: list[float]
+
+    @classmethod
+    def empty(cls, folder: Path, extractor: Lip2WavFeatureExtractor, sampling_rate: int) -> Recordings:
+        """Without any recording yet."""
+        return cls(folder, extractor, sampling_rate, [], {}, set(), [])
+
+    def add(self, clip: Clip, examined: Examined) -> Problem | None:
+        """Cache a recording that was looked at; returns what is wrong with it, if it cannot be used after all."""
+        assert examined.regions is not None
+        check, regions = examined.check, examined.regions
+        per_frame = self.sampling_rate / self.extractor.frame_rate
+        waveform = examined.waveform if check.has_sound else None
+        samples = round(len(regions) * per_frame)
+        if waveform is None:
+            waveform = np.zeros(samples, np.float32)
+        elif clip.times is None and len(clip.words or ()) == 1:
+            clip = replace(clip, times=(single_word(waveform, (clip.words or ("",))[0]),))
+        waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
+        try:
+            words = frame_words(clip, len(regions), self.extractor.frame_rate)
+        except CorpusError as error:
+            return Problem("times", str(error), "Correct the times of its words, or take them away.")
+        file = cached_files([clip], self.extractor, self.folder, self.sampling_rate)[clip.key]
+        write_cached_clip(file, CachedClip(regions, (np.clip(waveform, -1, 1) * 32767).astype(np.int16), words))
+        self.clips.append(clip)
+        self.files[clip.key] = file
+        if not check.has_sound:
+            self.silent.add(clip.key)
+        if check.sync_offset is not None:
+            self.offsets.append(check.sync_offset)
+        return None
+
+    @property
+    def offset(self) -> float:
+        """By how many seconds all sounds are to be moved: their median offset, where it is one of the equipment."""
+        if len(self.offsets) < ALIKE:
+            return 0.0
+        median = float(np.median(self.offsets))
+        return median if abs(median) >= LATE_SECONDS else 0.0
+
+    def prepared(self, clips: Sequence[Clip]) -> PreparedClips:
+        """Some of the recordings, for a training."""
+        keys = {clip.key for clip in clips}
+        offsets = dict.fromkeys(keys - self.silent, self.offset) if self.offset else {}
+        return PreparedClips(
+            [clip for clip in self.clips if clip.key in keys],
+            {key: file for key, file in self.files.items() if key in keys},
+            sound_offsets=offsets,
+            silent=frozenset(self.silent & keys),
+        )
+
+
+def single_word(waveform: np.ndarray, word: str) -> TimedWord:
+    """
+    When the only word of a recording is said: the loudest stretch, with a little before and after it.
+
+    Args:
+        waveform (`np.ndarray` of shape `(samples,)`): at 16 kHz.
+        word (`str`): the word.
+    """
+    windows = waveform[: len(waveform) // WINDOW * WINDOW].reshape(-1, WINDOW).astype(np.float64)
+    level = 10 * np.log10(np.square(windows).mean(1) + 1e-12)
+    seconds, total = WINDOW / SAMPLING_RATE, len(waveform) / SAMPLING_RATE
+    noise = float(np.quantile(level, 0.1))
+    floor = max(level.max() - WORD_RANGE_DB, (level.max() + noise) / 2)
+    loud = np.flatnonzero(level >= floor)
+    stretches = np.split(loud, np.flatnonzero(np.diff(loud) * seconds > WORD_GAP) + 1)
+    best = max(stretches, key=lambda stretch: np.square(windows[stretch]).sum())
+    start, end = best[0] * seconds - WORD_MARGIN, (best[-1] + 1) * seconds + WORD_MARGIN
+    return max(start, 0.0), min(end, total), word
+
+
+__all__ = ["Recordings", "single_word"]

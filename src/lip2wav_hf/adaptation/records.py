@@ -1,0 +1,170 @@
+"""What an adaptation reports: problems of recordings, progress, scores, and the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..errors import Lip2WavError
+
+
+Stage = Literal["checking", "preparing", "before", "training", "after", "saving"]
+
+
+class AdaptationError(Lip2WavError):
+    """Recordings, a voice or a folder that a model cannot be adapted with."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """
+    What is wrong with a recording.
+
+    Attributes:
+        kind (`str`): such as `"no_face"`; see [`check_recording`].
+        message (`str`): what is wrong, one sentence.
+        advice (`str`): what to do about it, one sentence.
+        fatal (`bool`): whether the recording cannot be used; otherwise it is, and this is a warning.
+    """
+
+    kind: str
+    message: str
+    advice: str
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}"
+
+
+@dataclass(frozen=True)
+class RecordingCheck:
+    """
+    What was found in a recording. What could not be measured is `None`.
+
+    Attributes:
+        file (`str`): the recording.
+        problems (`tuple[Problem, ...]`): what is wrong with it; empty for a good one.
+        transcript (`str`, *optional*): what is said.
+        seconds (`float`): duration of the pictures.
+        face_coverage (`float`, *optional*): share of the frames in which a face was found, 0 to 1.
+        light (`float`, *optional*): mean gray level of the mouth region, 0 (black) to 255 (white).
+        has_sound (`bool`): whether speech can be heard in it. A recording without is one of the lips alone.
+        level (`float`, *optional*): of the speech in dBFS: the root mean square of its loud parts.
+        clipped (`float`, *optional*): share of the samples at full scale.
+        sync_offset (`float`, *optional*): by how many seconds the sound is late; `None` where it cannot be told.
+        sync_confidence (`float`): how much that offset stands out; from 0.1 on it counts.
+        sync_note (`str`): why the offset cannot be told; empty where it can.
+    """
+
+    file: str
+    problems: tuple[Problem, ...] = ()
+    transcript: str | None = None
+    seconds: float = 0.0
+    face_coverage: float | None = None
+    light: float | None = None
+    has_sound: bool = False
+    level: float | None = None
+    clipped: float | None = None
+    sync_offset: float | None = None
+    sync_confidence: float = 0.0
+    sync_note: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether a model can learn from it."""
+        return not any(problem.fatal for problem in self.problems)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """
+    How well a model does on recordings that were held back. Rates are fractions; what could not be measured is `None`.
+
+    Attributes:
+        clips (`int`): how many recordings.
+        text_wer (`float`, *optional*): word error rate of what is read from the lips.
+        phrase_accuracy (`float`, *optional*): share of the recordings whose whole sentence is read right, where the
+            sentences are a list.
+        pesq, stoi, estoi (`float`, *optional*): of the speech against the recorded one: PESQ (narrow band), STOI and
+            ESTOI.
+        speaker_similarity (`float`, *optional*): of the voice to the recorded one, 0 to 1.
+        missing (`str`): what brings the numbers that are missing; empty where none is.
+    """
+
+    clips: int
+    text_wer: float | None = None
+    phrase_accuracy: float | None = None
+    pesq: float | None = None
+    stoi: float | None = None
+    estoi: float | None = None
+    speaker_similarity: float | None = None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class AdaptationProgress:
+    """
+    Where an adaptation is.
+
+    Attributes:
+        stage (`str`): `"checking"`, `"preparing"`, `"before"`, `"training"`, `"after"` or `"saving"`.
+        fraction (`float`): share of this stage that is done, 0 to 1.
+        step (`int`): training steps done.
+        loss (`float`, *optional*): of the last training step.
+        held_out_error (`float`, *optional*): the loss on the recordings held back, when it was last measured; it is
+            what the best model is chosen by.
+        message (`str`): one line for a person.
+    """
+
+    stage: Stage
+    fraction: float
+    step: int = 0
+    loss: float | None = None
+    held_out_error: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """
+    The result of an adaptation.
+
+    Attributes:
+        model (`Path`): folder of the model, for `pipeline("video-to-speech", model=…)` and every command.
+        before, after ([`Scores`], *optional*): of the starting model and of this one on the recordings held back;
+            `None` where there were too few to hold any back.
+        checks (`tuple[RecordingCheck, ...]`): of all recordings.
+        steps (`int`): training steps that the model has had.
+        minutes (`float`): wall clock of the whole call.
+        clips (`int`): recordings that it learnt from.
+        held_out (`tuple[str, ...]`): files of the recordings held back.
+        new_words (`tuple[str, ...]`): words that the starting model did not know.
+        phrases (`tuple[str, ...]`): the sentences that it answers with, where they are a list; see `grammar=`.
+        stopped (`str`): why it ended: `"finished"`, `"no improvement"`, `"time"` or `"asked"`.
+        notes (`tuple[str, ...]`): what its user should know, one sentence each.
+    """
+
+    model: Path
+    before: Scores | None
+    after: Scores | None
+    checks: tuple[RecordingCheck, ...]
+    steps: int
+    minutes: float
+    clips: int = 0
+    held_out: tuple[str, ...] = ()
+    new_words: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    stopped: str = "finished"
+    notes: tuple[str, ...] = field(default=())
+
+
+__all__ = [
+    "Adaptation",
+    "AdaptationError",
+    "AdaptationProgress",
+    "Problem",
+    "RecordingCheck",
+    "Scores",
+    "Stage",
+]

@@ -1,0 +1,69 @@
+"""The network that an adaptation begins with: a saved model, with room for new words."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..configuration_lip2wav import Lip2WavConfig
+from ..modeling_lip2wav import Lip2WavModel
+
+
+def load_starting_model(folder: Path) -> Lip2WavModel:
+    """The generator of a folder, in float32."""
+    return Lip2WavModel.from_pretrained(folder, dtype=torch.float32)
+
+
+def grow(model: Lip2WavModel, words: Iterable[str], grammar: str | None, seed: int = 0) -> Lip2WavModel:
+    """
+    The same network with more words (or characters to spell them), and another grammar. What it knows stays as it was:
+    its units keep their classes, and their scores.
+
+    Args:
+        model ([`Lip2WavModel`]): the network; it is not changed.
+        words (iterable of `str`): the new words; those that it knows are left out.
+        grammar (`str`, *optional*): JSGF for its configuration.
+        seed (`int`, *optional*, defaults to 0): of the new weights: as spread as those of the other words, around
+            their mean.
+
+    Returns:
+        [`Lip2WavModel`].
+    """
+    known, units = list(model.config.vocabulary), model.config.units
+    new = [unit for unit in dict.fromkeys(unit for word in words for unit in units.spell(word)) if unit not in known]
+    content = copy.deepcopy(model.config).to_dict() | {"vocabulary": [*known, *new], "grammar": grammar}
+    config = Lip2WavConfig.from_dict(content)
+    grown = Lip2WavModel(config)
+    weights = model.state_dict()
+    random = torch.Generator().manual_seed(seed)
+    weights["text_head.weight"] = _more_rows(weights["text_head.weight"], len(new), random)
+    weights["text_head.bias"] = _more_rows(weights["text_head.bias"][:, None], len(new), random, spread=0.0)[:, 0]
+    if "word_projection.weight" in weights:  # (hidden_size, classes)
+        weights["word_projection.weight"] = _more_rows(weights["word_projection.weight"].T, len(new), random).T
+    grown.load_state_dict(weights)
+    return grown.to(torch.float32)
+
+
+def _more_rows(rows: torch.Tensor, count: int, random: torch.Generator, spread: float = 1.0) -> torch.Tensor:
+    """Rows `(classes, channels)` with others after them; the first, of the blank, has no part in the statistics."""
+    if not count:
+        return rows
+    words = rows[1:]
+    noise = torch.randn(count, rows.shape[1], generator=random) * spread
+    deviation = words.std(0, unbiased=False) if len(words) > 1 else torch.zeros(rows.shape[1])
+    return torch.cat([rows, words.mean(0) + noise * deviation])
+
+
+def freeze_speech(model: Lip2WavModel) -> None:
+    """Leave what makes the sound as it is: only the lips' encoders and the text head learn."""
+    for name in ("mel_decoder", "decoder", "word_projection", "speaker_projection"):
+        part: nn.Module | None = getattr(model, name, None)
+        if part is not None:
+            part.requires_grad_(False)
+
+
+__all__ = ["freeze_speech", "grow", "load_starting_model"]

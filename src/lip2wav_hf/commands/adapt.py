@@ -1,0 +1,187 @@
+"""`lip2wav adapt`: from recordings of one's own to a model of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..models import DEFAULT_MODEL
+from .messages import only_our_messages, print_error, reporting
+from .options import complete_model
+
+
+if TYPE_CHECKING:
+    from ..adaptation.records import Adaptation, AdaptationProgress, Scores
+
+AGAIN = "Run the same command again: it goes on where it was."
+
+TABLE = (
+    ("words read wrong", "text_wer", "{:.1%}"),
+    ("phrases read right", "phrase_accuracy", "{:.0%}"),
+    ("PESQ (1 to 4.5)", "pesq", "{:.2f}"),
+    ("STOI (0 to 1)", "stoi", "{:.2f}"),
+    ("ESTOI (0 to 1)", "estoi", "{:.2f}"),
+    ("speaker similarity (0 to 1)", "speaker_similarity", "{:.2f}"),
+)
+"""Label, field of `Scores` and format of each line of the table."""
+
+
+@reporting(interrupted=AGAIN)
+def adapt(
+    clips: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CLIPS",
+            help="Folder of recordings: videos with metadata.csv (file_name, transcription), or with a .txt file"
+            " beside each that says what is said in it.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="MODEL", help="Folder of the new model.", show_default=False),
+    ],
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long it may take in all.")] = 10.0,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="The starting model: a folder, a bundled model or a repository of the Hub.",
+            autocompletion=complete_model,
+        ),
+    ] = DEFAULT_MODEL,
+    phrases: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The sentences that the model answers with, one on each line; 'none' for any. By default those of the"
+            " recordings, where they are single words or each is said twice or more.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin again, where the folder holds a finished or stopped run.")
+    ] = False,
+    json_object: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the report.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors, warnings and results.")] = False,
+) -> None:
+    """
+    Make a model that reads your lips and speaks with your voice, from a few recordings of you.
+
+    \b
+    Examples:
+      lip2wav adapt my-clips -o my-voice
+      lip2wav adapt my-clips -o my-voice --minutes 20 --phrases phrases.txt
+      lip2wav speak new.mp4 --model my-voice
+
+    Ten recordings of a few seconds are enough to begin with. Each is checked first; some are held back, and the models
+    before and after are measured on them. Ctrl-C keeps the best model so far; the same command goes on from there.
+    Nothing leaves this machine. Record only people who have agreed to it.
+
+    Exit status: 0; 2 when no recording can be used, or something cannot be read or written.
+    """
+    with only_our_messages(), _shown(quiet or json_object) as show:
+        from ..adaptation.adapt import adapt as run
+
+        result = run(
+            clips,
+            output,
+            model=model,
+            minutes=minutes,
+            phrases=phrases,
+            seed=seed,
+            progress=show,
+            resume=not restart,
+        )
+    if json_object:
+        print(json.dumps(_plain(result), indent=2, ensure_ascii=False))
+        return
+    print("\n".join(_report(result, clips)))
+
+
+def _plain(result: Adaptation) -> dict[str, Any]:
+    return dataclasses.asdict(result) | {"model": str(result.model)}
+
+
+@contextlib.contextmanager
+def _shown(quiet: bool) -> Generator[Callable[[AdaptationProgress], None]]:
+    """What shows progress: a bar on a terminal, else a line for each stage; and a line for each bad recording."""
+    from tqdm import tqdm
+
+    on_terminal = sys.stderr.isatty() and not quiet
+    bar = tqdm(total=100, disable=not on_terminal, bar_format="{desc:<10} {bar} {n:3.0f} %  {postfix}", leave=False)
+    stage = ""
+
+    def show(progress: AdaptationProgress) -> None:
+        nonlocal stage
+        is_bad = progress.stage == "checking" and not progress.message.endswith(": good")
+        if is_bad:
+            print_error(progress.message)
+        if progress.stage != stage and not quiet and not on_terminal:
+            print(f"{progress.stage}: {progress.message}", file=sys.stderr, flush=True)
+        stage = progress.stage
+        bar.set_description_str(stage, refresh=False)
+        bar.set_postfix_str(progress.message if stage != "checking" else "", refresh=False)
+        bar.n = 100 * progress.fraction
+        bar.refresh()
+
+    try:
+        yield show
+    finally:
+        bar.close()
+
+
+def _report(result: Adaptation, clips: Path) -> list[str]:
+    """What was done, before and after, and what to do next."""
+    bad = [check for check in result.checks if not check.usable]
+    counts = f"{result.clips} recordings learnt from, {len(result.held_out)} held back"
+    lines = [counts + (f", {len(bad)} of {len(result.checks)} not used" if bad else "")]
+    ends = {
+        "finished": "all steps are done",
+        "no improvement": "it got no better",
+        "time": "the time was over: with --minutes you may give it more",
+        "asked": f"it was stopped. {AGAIN}",
+    }
+    lines.append(f"{result.steps} steps, {result.minutes:.1f} minutes; {ends[result.stopped]}")
+    if result.new_words:
+        lines.append(f"new words: {', '.join(result.new_words[:8])}{' …' if len(result.new_words) > 8 else ''}")
+    if result.phrases:
+        lines.append(f"it answers with {len(result.phrases)} phrases only, unless told otherwise: --grammar none")
+    if result.before is not None and result.after is not None:
+        lines += ["", *_table(result.before, result.after)]
+    lines += [f"note: {note}" for note in result.notes]
+    folder = shlex.quote(str(result.model))
+    lines += [
+        "",
+        f"model:      {result.model}",
+        f"use it:     lip2wav speak VIDEO --model {folder} -o speech.wav",
+        f"in Python:  pipeline('video-to-speech', model={str(result.model)!r})",
+        f"publish it: lip2wav push {folder} OWNER/NAME --private",
+    ]
+    return lines
+
+
+def _table(before: Scores, after: Scores) -> list[str]:
+    head = f"on {after.clips} recordings held back"
+    lines = [f"{head:<32} {'before':>8} {'after':>8}"]
+    for label, name, form in TABLE:
+        values = [getattr(scores, name) for scores in (before, after)]
+        if any(value is not None for value in values):
+            cells = [form.format(value) if value is not None else "-" for value in values]
+            lines.append(f"{label:<32} {cells[0]:>8} {cells[1]:>8}")
+    if after.missing:
+        lines.append(f"not measured: {after.missing}")
+    return lines
+
+
+__all__ = ["adapt"]

@@ -1,0 +1,43 @@
+"""What the tests of adaptations share: recordings of a synthetic face, and a small model to start from."""
+
+import csv
+
+import pytest
+import torch
+
+from conftest import TINY_CONFIG
+from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
+from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.synthetic.corpus import write_clip
+
+
+SENTENCES = ("bbaf2n", "lgbm4s", "pris7a", "swwu9p", "bgit1n")
+
+
+def write_metadata(folder, rows):
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file_name", "transcription"])
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """A folder of five recordings of a synthetic face, with a transcript of each."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for name in SENTENCES:
+        write_clip(folder / f"{name}.mp4", name)
+    write_metadata(folder, [(f"{name}.mp4", " ".join(sentence_words(name))) for name in SENTENCES])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starting_model(tmp_path_factory):
+    """A tiny network with random weights that knows GRID's words, and conditions its speech on them."""
+    folder = tmp_path_factory.mktemp("models") / "start"
+    torch.manual_seed(0)
+    Lip2WavModel(Lip2WavConfig(**TINY_CONFIG | {"num_mel_bins": 20, "word_conditioning": True})).save_pretrained(
+        folder
+    )
+    Lip2WavFeatureExtractor().save_pretrained(folder)
+    return folder

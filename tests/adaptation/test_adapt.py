@@ -1,0 +1,167 @@
+"""The whole way: from recordings of a person to a model that every command takes."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from lip2wav_hf import adapt, load_clips
+from lip2wav_hf.adaptation.adapt import RECORD, WORK, read_record
+from lip2wav_hf.adaptation.records import AdaptationError
+from lip2wav_hf.speaking import Speaker
+
+from .conftest import SENTENCES, write_metadata
+
+
+STEPS = 2
+
+
+@pytest.fixture(scope="module")
+def adapted(recordings, starting_model, tmp_path_factory):
+    """An adaptation of two steps, and what it reported."""
+    reports = []
+    output = tmp_path_factory.mktemp("out") / "my-voice"
+    return adapt(recordings, output, model=starting_model, steps=STEPS, progress=reports.append), reports
+
+
+def test_the_result_is_a_model(adapted, recordings):
+    result, _ = adapted
+    speaker = Speaker.from_folder(result.model)
+    [spoken] = speaker([str(recordings / f"{SENTENCES[0]}.mp4")])
+    assert len(spoken["audio"]) == pytest.approx(3 * 16000, abs=2000)
+    assert (result.model / "README.md").is_file()
+    assert not (result.model / WORK).exists()
+    assert sorted(path.name for path in result.model.parent.iterdir()) == ["my-voice"]
+
+
+def test_it_is_measured_before_and_after_on_what_was_held_back(adapted):
+    result, _ = adapted
+    assert (result.clips, len(result.held_out), result.before.clips) == (4, 1, 1)
+    assert result.after != result.before
+    assert 0 <= result.after.stoi <= 1
+    assert result.stopped == "finished"
+    assert len(result.checks) == len(SENTENCES)
+
+
+def test_progress_goes_through_all_stages_in_order(adapted):
+    _, reports = adapted
+    stages = list(dict.fromkeys(report.stage for report in reports))
+    assert stages == ["checking", "preparing", "before", "training", "after", "saving"]
+    assert [report.step for report in reports if report.stage == "training"] == [1, 2]
+    assert all(0 <= report.fraction <= 1 for report in reports)
+
+
+def test_the_card_names_nobody_and_says_what_was_done(adapted, recordings):
+    card = (adapted[0].model / "README.md").read_text(encoding="utf-8")
+    assert "4 recordings of one person" in card
+    assert "must have agreed" in card
+    assert "word error rate of the lips" in card
+    files = [path.read_text(encoding="utf-8") for path in adapted[0].model.rglob("*.json") if path.name != RECORD]
+    assert not any(name in text for text in (card, *files) for name in (*SENTENCES, recordings.name))
+
+
+def test_the_same_again_is_done_already(adapted, recordings, starting_model):
+    result, _ = adapted
+    reports = []
+    again = adapt(recordings, result.model, model=starting_model, steps=STEPS, progress=reports.append)
+    assert reports == []
+    assert again == dataclasses.replace(result, checks=())
+    assert again == read_record(result.model)
+
+
+def test_the_same_seed_gives_the_same_model(adapted, recordings, starting_model, tmp_path):
+    result, _ = adapted
+    again = adapt(recordings, tmp_path / "again", model=starting_model, steps=STEPS)
+    assert (again.model / "model.safetensors").read_bytes() == (result.model / "model.safetensors").read_bytes()
+    assert again.after == result.after
+
+
+def test_who_asks_to_stop_gets_the_model_so_far_and_can_go_on(recordings, starting_model, tmp_path):
+    output, taken = tmp_path / "stopped", []
+    first = adapt(recordings, output, model=starting_model, steps=4, stop=lambda: taken.append(1) or len(taken) == 1)
+    assert (first.stopped, first.steps) == ("asked", 1)
+    Speaker.from_folder(output)
+    assert (output / WORK / "run" / "checkpoint-1").is_dir()
+    assert not (output / WORK / "cache").exists()
+    steps = []
+    second = adapt(recordings, output, model=starting_model, steps=4, progress=lambda p: steps.append(p.step))
+    assert (second.stopped, second.steps) == ("finished", 4)
+    assert [step for step in steps if step] == [2, 3, 4]
+    assert not (output / WORK).exists()
+
+
+def test_time_that_is_short_ends_the_training(recordings, starting_model, tmp_path):
+    result = adapt(recordings, tmp_path / "short", model=starting_model, steps=5000, minutes=0.02)
+    assert result.stopped == "time"
+    assert result.steps < 5000
+    Speaker.from_folder(result.model)
+
+
+def test_recordings_without_sound_leave_the_voice_as_it_was(recordings, starting_model, tmp_path):
+    import av
+    import torch
+
+    from lip2wav_hf.adaptation.starting import load_starting_model
+
+    folder = tmp_path / "silent"
+    folder.mkdir()
+    for name in SENTENCES[:2]:
+        with av.open(str(recordings / f"{name}.mp4")) as source, av.open(str(folder / f"{name}.mp4"), "w") as target:
+            stream = source.streams.video[0]
+            copy = target.add_stream_from_template(stream)
+            for packet in source.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    target.mux(packet)
+    write_metadata(
+        folder, [(f"{name}.mp4", f"good {word}") for name, word in zip(SENTENCES[:2], ("day", "night"), strict=True)]
+    )
+    result = adapt(folder, tmp_path / "lips", model=starting_model, steps=STEPS)
+    assert result.before is None
+    assert result.new_words == ("day", "good", "night")
+    assert any("no sound" in note for note in result.notes)
+    before, after = load_starting_model(starting_model), load_starting_model(result.model)
+    for name, value in before.state_dict().items():
+        kept = name.startswith(("mel_decoder", "decoder"))
+        same = torch.allclose(value, after.state_dict()[name], atol=2e-3) if kept else None
+        assert same in (True, None), name
+    assert not torch.equal(before.text_head.weight, after.text_head.weight[: len(before.text_head.weight)])
+
+
+def test_one_bad_recording_is_reported_and_the_others_are_used(recordings, starting_model, tmp_path):
+    folder = tmp_path / "mixed"
+    shutil.copytree(recordings, folder)
+    (folder / f"{SENTENCES[0]}.mp4").write_bytes(b"no video")
+    result = adapt(folder, tmp_path / "out", model=starting_model, steps=1)
+    assert [check.usable for check in result.checks].count(False) == 1
+    assert result.clips + len(result.held_out) == len(SENTENCES) - 1
+
+
+def test_nothing_usable_is_refused_with_the_reason(recordings, starting_model, tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"no video")
+    write_metadata(folder, [("a.mp4", "yes")])
+    with pytest.raises(AdaptationError, match="none of the 1 recordings can be used.*cannot be read"):
+        adapt(folder, tmp_path / "out", model=starting_model)
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_that_hold_something_else_are_left_alone(recordings, starting_model, tmp_path):
+    (tmp_path / "mine.txt").write_text("important")
+    with pytest.raises(AdaptationError, match="holds something else"):
+        adapt(recordings, tmp_path, model=starting_model)
+    with pytest.raises(AdaptationError, match="the starting model lies there"):
+        adapt(recordings, starting_model, model=starting_model)
+    assert (tmp_path / "mine.txt").read_text() == "important"
+
+
+@pytest.mark.parametrize("options", [{"minutes": 0}, {"minutes": float("nan")}, {"steps": 0}])
+def test_numbers_out_of_range_are_refused(recordings, starting_model, tmp_path, options):
+    with pytest.raises(AdaptationError, match="above 0"):
+        adapt(recordings, tmp_path / "out", model=starting_model, **options)
+
+
+def test_clips_are_taken_as_well_as_folders(recordings, starting_model, tmp_path):
+    clips = [clip for own in load_clips(recordings).values() for clip in own][:1]
+    assert adapt(clips, tmp_path / "one", model=starting_model, steps=1).clips == 1

@@ -1,0 +1,93 @@
+"""Whether a recording can be learnt from."""
+
+import numpy as np
+import pytest
+
+from conftest import REPOSITORY
+from lip2wav_hf import read_audio
+from lip2wav_hf.adaptation.checking import QUIET, check_recording, speech_level
+from lip2wav_hf.audio import mux_audio
+from little_videos import write_video
+
+
+def kinds(check):
+    return [problem.kind for problem in check.problems]
+
+
+def with_sound(video, waveform, path):
+    mux_audio(video, waveform, 16000, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def speech(talking_video):
+    return read_audio(talking_video)
+
+
+def test_a_good_recording_has_no_problem(talking_video):
+    check = check_recording(talking_video, "bin blue at f two now")
+    assert check.problems == ()
+    assert check.usable
+    assert check.has_sound
+    assert check.face_coverage == 1.0
+    assert check.seconds == pytest.approx(3.0, abs=0.1)
+
+
+def test_a_recording_without_sound_is_one_of_the_lips():
+    check = check_recording(REPOSITORY / "src/lip2wav_hf/assets/sample.mp4", "bin blue at f two now")
+    assert check.usable
+    assert not check.has_sound
+    assert check.level is None
+
+
+def test_a_recording_without_transcript_cannot_be_used(talking_video):
+    assert kinds(check_recording(talking_video)) == ["no_transcript"]
+    assert not check_recording(talking_video, " … ").usable
+
+
+def test_a_recording_without_face_cannot_be_used(tmp_path):
+    check = check_recording(write_video(tmp_path / "wall.mp4"), "yes")
+    assert kinds(check) == ["no_face"]
+    assert check.face_coverage == 0.0
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video"])
+def test_a_file_that_is_no_video_is_a_problem_not_an_error(tmp_path, content):
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(content)
+    assert kinds(check_recording(path, "yes")) == ["unreadable"]
+    assert kinds(check_recording(tmp_path / "absent.mp4", "yes")) == ["unreadable"]
+
+
+def test_a_transcript_that_is_too_long_for_the_recording(talking_video):
+    assert kinds(check_recording(talking_video, "word " * 40)) == ["too_many_words"]
+
+
+def test_quiet_and_clipped_speech_are_warned_of(talking_video, speech, tmp_path):
+    quiet = check_recording(with_sound(talking_video, speech * 0.015, tmp_path / "quiet.mp4"), "bin blue")
+    assert kinds(quiet) == ["quiet"]
+    assert quiet.usable
+    loud = check_recording(with_sound(talking_video, np.clip(speech * 8, -1, 1), tmp_path / "loud.mp4"), "bin blue")
+    assert "clipped" in kinds(loud)
+
+
+def test_silence_counts_as_no_sound(talking_video, speech, tmp_path):
+    check = check_recording(with_sound(talking_video, np.zeros_like(speech), tmp_path / "mute.mp4"), "bin blue")
+    assert not check.has_sound
+    assert check.usable
+
+
+def test_late_sound_is_found(talking_video, speech, tmp_path):
+    late = np.concatenate([np.zeros(1600, np.float32), speech[:-1600]])
+    check = check_recording(with_sound(talking_video, late, tmp_path / "late.mp4"), "bin blue at f two now")
+    assert check.sync_note == ""
+    assert check.sync_offset == pytest.approx(0.1, abs=0.04)
+    assert "out_of_sync" in kinds(check)
+
+
+def test_the_level_of_speech_does_not_depend_on_pauses():
+    tone = 0.1 * np.sin(np.arange(16000) * 0.3)
+    alone, with_pause = speech_level(tone), speech_level(np.concatenate([tone, np.zeros(48000)]))
+    assert alone == pytest.approx(-23.0, abs=0.1)
+    assert with_pause == pytest.approx(alone, abs=0.5)
+    assert speech_level(np.zeros(16000)) < QUIET
