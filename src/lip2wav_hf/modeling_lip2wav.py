@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.utils import logging as transformers_logging
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig
 from .decoding import GrammarDecoder, Word, decode_words
@@ -77,14 +80,15 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         if use_safetensors is False:
             raise WeightsError("`use_safetensors=False`: weights of this model are never loaded from a pickle.")
         try:
-            loaded: Any = super().from_pretrained(
-                pretrained_model_name_or_path,
-                *model_args,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                use_safetensors=True,
-                **kwargs,
-            )
+            with _without_bars():
+                loaded: Any = super().from_pretrained(
+                    pretrained_model_name_or_path,
+                    *model_args,
+                    ignore_mismatched_sizes=True,
+                    output_loading_info=True,
+                    use_safetensors=True,
+                    **kwargs,
+                )
         except SafetensorError as error:
             raise WeightsError(
                 f"{pretrained_model_name_or_path}: the weights are damaged ({error}). Download or save them again."
@@ -141,6 +145,18 @@ def save_tokenizer(config: Lip2WavTextConfig, folder: str | os.PathLike) -> None
             write_json(Path(folder, name), files[name])
         else:
             Path(folder, name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _without_bars() -> Generator[None]:
+    """No progress bar of transformers: these networks are loaded in a moment."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _smallest(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

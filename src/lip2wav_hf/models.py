@@ -23,6 +23,10 @@ REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # owner/name
 DOWNLOADED = ("config.json", "preprocessor_config.json", "model*.safetensors*", "README.md")
 
 
+OPTIMIZER_FILE = "optimizer.bin"
+"""Of a checkpoint, as Accelerate names it."""
+
+
 class ModelError(Lip2WavError):
     """A model that is not there, or that is not what is needed."""
 
@@ -131,7 +135,7 @@ def locate_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -
         `Path` of a folder, or `str`, the name of a repository.
 
     Raises:
-        ModelError: if it can be none of these.
+        ModelError: if it can be none of these, or is a checkpoint of a training.
     """
     name = os.fspath(model)
     path = Path(name).expanduser()
@@ -140,6 +144,8 @@ def locate_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -
             f"model {name}: this is a file. Name the folder that holds config.json and model.safetensors."
         )
     if path.is_dir():
+        if is_checkpoint(path):
+            raise ModelError(f"model {name}: {_of_a_checkpoint(path)}")
         return path
     if name in bundled_models(None):
         return CHECKPOINTS / name
@@ -187,16 +193,33 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("model*.safetensors"))
 
 
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder is a checkpoint of a training: its weights are not the averaged ones, which a model has."""
+    return (folder / OPTIMIZER_FILE).is_file() or (
+        folder.name.startswith("checkpoint-") and not (folder / "config.json").is_file()
+    )
+
+
+def _of_a_checkpoint(folder: Path) -> str:
+    """What a checkpoint is for, and what to name instead."""
+    found = _models_in(folder.absolute().parent)
+    purpose = "this is a checkpoint, for resuming a training (--resume), and no model."
+    if found:
+        return f"{purpose} Beside it are {', '.join(found)}: name one, such as {folder.parent / found[0]}."
+    return (
+        f"{purpose} There is no model beside it yet: the training writes best/ when it validates, and final/ at its"
+        " end. Resume it."
+    )
+
+
 def _models_nearby(folder: Path) -> str:
-    """What to name instead of the folder of a training, or of a checkpoint in it; empty if there is nothing."""
-    is_checkpoint = folder.name.startswith("checkpoint-")
-    run = folder.absolute().parent if is_checkpoint else folder
-    found = sorted(path.parent.name for path in run.glob("*/config.json"))
-    if not found:
-        return ""
-    place = "It is for resuming a training. Beside it" if is_checkpoint else "In it"
-    example = (folder.parent if is_checkpoint else folder) / found[0]
-    return f"{place} are {', '.join(found)}: name one, such as {example}."
+    """What to name instead of the folder of a training; empty if there is nothing."""
+    found = _models_in(folder)
+    return f"In it are {', '.join(found)}: name one, such as {folder / found[0]}." if found else ""
+
+
+def _models_in(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob("*/config.json") if not is_checkpoint(path.parent))
 
 
 def _choices(model_type: str | None) -> str:
@@ -234,6 +257,7 @@ __all__ = [
     "Network",
     "bundled_models",
     "find_model",
+    "is_checkpoint",
     "locate_model",
     "weight_files",
 ]

@@ -6,9 +6,10 @@ import sys
 
 from .errors import require_packages
 from .training.arguments import TrainingArguments, TrainingError
+from .training.checks import check_start
 from .training.options import SECTIONS, TrainingParser, parse_arguments
 from .training.recipes import list_recipes
-from .training.stopping import watch_launcher
+from .training.stopping import stop_requests, watch_launcher
 
 
 INTERRUPTED = 130
@@ -41,28 +42,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(sections: TrainingArguments) -> None:
     require_packages("train", "training", "accelerate", "jiwer", "torchaudio")
+    check_start(sections)  # before anything heavy is imported
     from .training.build import build_state
-    from .training.facts import write_training_facts
     from .training.loop import train
     from .training.reporting import own_messages_only, report_end, report_stop
 
-    data, models, optimization = sections.data, sections.models, sections.optimization
+    optimization = sections.optimization
     if optimization.push_to_hub:
         from .hub.publish_training import check_publishing, check_token, publish  # needs the packages that measure
 
-        check_publishing(optimization, models.network)
+        check_publishing(optimization, sections.models.network)
         check_token()
     with own_messages_only():
         state = build_state(sections)
-        train(state)
-        if state.accelerator.is_main_process:
-            write_training_facts(state, data, models)
-        if state.progress.step < optimization.max_steps:
-            report_stop(state)
-            return
-        report_end(state, data)
+        with stop_requests():  # a launcher repeats its signal while the training is writing and reporting
+            train(state)
+            if state.progress.step < optimization.max_steps:
+                report_stop(state)
+                return
+        report_end(state)
         if optimization.push_to_hub and state.accelerator.is_main_process:
-            print(f"published: {publish(state, data, models).commit_url}")
+            print(f"published: {publish(state).commit_url}")
 
 
 __all__ = ["SECTIONS", "TrainingError", "TrainingParser", "main", "parse_arguments"]

@@ -110,7 +110,7 @@ def test_options_are_checked_without_a_network(recipe):
         (OPTIONS, None),
     ):
         sections = parse_arguments([str(recipe), *options])
-        models, optimization = sections[1], sections[-1]
+        models, optimization = sections.models, sections.optimization
         if complaint is None:
             check_publishing(optimization, models.network)
         else:

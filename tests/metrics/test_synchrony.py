@@ -7,10 +7,11 @@ import warnings
 import numpy as np
 import pytest
 
+from greek_corpus import write_greek_corpus
 from lip2wav_hf.audio import read_audio
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.corpora.clips import Clip
-from lip2wav_hf.corpora.registry import load_split
+from lip2wav_hf.corpora.registry import load_split, open_corpus
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.metrics import synchrony
 from lip2wav_hf.metrics.synchrony import find_sound_offset
@@ -122,12 +123,20 @@ def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, m
         assert np.array_equal(now["pixel_values_videos"], before["pixel_values_videos"])
 
 
-def test_training_says_what_it_cannot_move(corpus, tmp_path, caplog):
+def test_training_says_what_it_cannot_move(corpus, talking_video, tmp_path, caplog):
     options = ["--data_dir", str(corpus), "--cache_dir", str(tmp_path), "--preprocessing_workers", "1"]
-    data = parse_arguments([*options, "--synchronize", "s99"])[0]
-    build.build_datasets(data, Lip2WavFeatureExtractor(), Lip2WavConfig(), None, 0, False)
+    grid, speakers = [open_corpus(corpus)], {"synthetic1"}
+    build.warn_of_absent_speakers(parse_arguments([*options, "--synchronize", "s99"]), grid, speakers)
     assert "--synchronize: there are no clips of s99. The sound of synthetic1 stays where" in caplog.text
-    assert "differs from a recipe that was measured with s99 in sync" in caplog.text
+    caplog.clear()
+    recipe = parse_arguments(["grid_s1", *options])
+    build.warn_of_absent_speakers(recipe, grid, speakers)
+    assert "the recipe moves the sound of s1, s2" in caplog.text and "--synchronize synthetic1." in caplog.text
+    caplog.clear()
+    build.warn_of_absent_speakers(recipe, grid, {"s1"})  # of all that the recipe names, these are here
+    write_greek_corpus(tmp_path / "greek", talking_video, faults=False)
+    build.warn_of_absent_speakers(recipe, [open_corpus(tmp_path / "greek")], {"maria"})  # which the recipe cannot know
+    assert not caplog.text
     with pytest.raises(TrainingError, match="cannot be used to train one"):
         # The precision of the other tests: a process has only one.
         options += ["--network", "syncnet", "--synchronize", "synthetic1", "--mixed_precision", "no"]

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
-from lip2wav_hf.training.checkpoints import find_checkpoints
+from lip2wav_hf.training.output_dir import find_checkpoints
 
 from .runs import run
 

@@ -16,7 +16,7 @@ import torch
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavCritic, Lip2WavModel
 from lip2wav_hf.synthetic.corpus import write_corpus
-from lip2wav_hf.training.checkpoints import find_checkpoints
+from lip2wav_hf.training.output_dir import find_checkpoints
 
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ def test_a_run_says_what_matters(run_arguments, tmp_path, capsys):
     assert main([*run_arguments, "--output_dir", str(output), *options]) == 0
     text = shown(capsys)
     assert re.search(r"^Lip2WavModel with [\d,]+ trainable parameters$", text, re.MULTILINE)
-    assert "5 training clips of synthetic1; 1 validation clips" in text
+    assert "5 training clips of synthetic1; 1 validation clip\n" in text
     assert "6 steps of 2 clips: 3 epochs of 2 steps; no precision on the CPU" in text
     assert "validation every 2 steps, a checkpoint every 3 steps\n" in text
     assert f"output: {output}\n" in text

@@ -15,7 +15,7 @@ from lip2wav_hf import Lip2WavCritic, Lip2WavModel
 from lip2wav_hf.training import objectives
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.build import build_state
-from lip2wav_hf.training.checkpoints import find_checkpoints
+from lip2wav_hf.training.output_dir import find_checkpoints
 from lip2wav_hf.training.step import train_step
 
 from .runs import losses_of, parse, run, weights_of
@@ -88,7 +88,7 @@ def test_an_exploding_loss_stops_the_run_and_keeps_the_last_checkpoint(run_argum
     saved = run(run_arguments, tmp_path, "--max_steps", 3)
     weights = weights_of(tmp_path / "checkpoint-3")
     assert saved.progress.step == 3
-    state = build_state(parse(run_arguments, tmp_path))
+    state = build_state(parse(run_arguments, tmp_path, "--resume", "latest"))
     state.progress.batches, state.progress.mean_loss = 500, 1e-4
     with pytest.raises(TrainingError, match="exploded at step 0.*--resume latest"):
         train_step(state, next(iter(state.train_loader)))

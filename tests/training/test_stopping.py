@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lip2wav_hf.training import stopping
-from lip2wav_hf.training.checkpoints import find_checkpoints
+from lip2wav_hf.training.output_dir import find_checkpoints
 
 
 LAUNCHERS = {

@@ -13,9 +13,21 @@ from .messages import reporting
 CONTEXT_SETTINGS = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
+def complete_words(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Recipes that begin like the first word, with what each is for, for the shell's completion."""
+    from ..training.recipes import list_recipes
+
+    if ctx.params.get("words"):
+        return []
+    return [(name, text) for name, text in list_recipes().items() if name.startswith(incomplete)]
+
+
 @reporting
 def train(
-    words: Annotated[list[str] | None, typer.Argument(metavar="RECIPE [--option value …]")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RECIPE [--option value …]", autocompletion=complete_words),
+    ] = None,
 ) -> None:
     """Train a network, by a recipe."""
     from ..train import main
@@ -23,4 +35,4 @@ def train(
     raise typer.Exit(main(words or ["--help"]))
 
 
-__all__ = ["CONTEXT_SETTINGS", "train"]
+__all__ = ["CONTEXT_SETTINGS", "complete_words", "train"]

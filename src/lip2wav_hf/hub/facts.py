@@ -1,7 +1,8 @@
 """
 `card.yaml`: what no other file says about a model. Its licence, its data, how it was trained and at what cost.
 
-The trainer writes what it knows beside `best/` and `final/`; a person adds the rest in the model's folder.
+The trainer writes what it knows into training.json of `best/` and `final/`; a person adds the rest in the model's
+folder.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import yaml
 from ..errors import Lip2WavError, one_line
 from ..evaluation.systems import model_name
 from ..files import write_text
+from ..training.record import RECORD_FILE, read_record
 from .energy import WATTS_PER_CORE, TrainingEnergy, gpu_watts
 
 
@@ -180,7 +182,7 @@ def known_facts(folder: str | os.PathLike) -> dict[str, Any]:
 
 def start_facts(folder: str | os.PathLike, known: dict[str, Any] | None = None) -> Path:
     """
-    Write the card.yaml of a model that has none, with what its trainer has written beside it, and comments where a
+    Write the card.yaml of a model that has none, with what its trainer has written with it, and comments where a
     person must go on.
 
     Args:
@@ -196,13 +198,21 @@ def start_facts(folder: str | os.PathLike, known: dict[str, Any] | None = None) 
     path = Path(folder, FACTS_FILE)
     if path.exists():
         raise CardError(f"{path}: it is there already. Fill it in, then run: lip2wav card {folder}")
-    beside = Path(folder).resolve().parent / FACTS_FILE
-    content = {}
-    if beside.is_file():
-        content = {name: value for name, value in _load(beside).items() if name in FIELDS}
-        content = _checked(beside, content)
-    write_facts(path, content | (known or {}))
+    write_facts(path, _facts_of_trainer(Path(folder)) | (known or {}))
     return path
+
+
+def _facts_of_trainer(folder: Path) -> dict[str, Any]:
+    """What the trainer has written with the very weights of a model, or else beside its folder; empty without it."""
+    path, beside = folder / RECORD_FILE, folder.resolve().parent / FACTS_FILE
+    record = read_record(folder)
+    if record is not None:
+        content = record.facts
+    elif beside.is_file():
+        path, content = beside, _load(beside)
+    else:
+        return {}
+    return _checked(path, {name: value for name, value in content.items() if name in FIELDS})
 
 
 def write_facts(path: str | os.PathLike, content: dict[str, Any]) -> None:

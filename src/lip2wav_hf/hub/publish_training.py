@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
 from ..evaluation.evaluate import evaluate_model
 from ..evaluation.run import Share
-from ..training.arguments import DataArguments, ModelArguments, OptimizationArguments
+from ..training.arguments import OptimizationArguments
 from ..training.facts import training_facts
 from ..training.state import State
 from .facts import FACTS_FILE, write_facts
@@ -58,15 +58,13 @@ def check_token() -> None:
         raise HubError(f"--push_to_hub: the Hub does not accept this token ({error}).") from error
 
 
-def publish(state: State, data: DataArguments, models: ModelArguments) -> Upload:
+def publish(state: State) -> Upload:
     """
     Measure `final/` on the validation clips of the first folder of data, write its card from that, and push it. One
     process does this alone, whatever the training had: the others may be gone.
 
     Args:
         state ([`~training.State`]): of the finished training.
-        data ([`~training.DataArguments`]): what it was trained on.
-        models ([`~training.ModelArguments`]): where its networks came from.
 
     Returns:
         [`Upload`]: what went to the Hub.
@@ -74,7 +72,7 @@ def publish(state: State, data: DataArguments, models: ModelArguments) -> Upload
     Raises:
         HubError: if the Hub refuses; the folder is complete then, and `lip2wav push` can try again.
     """
-    output = Path(state.arguments.output_dir)
+    data, output = state.run.data, Path(state.arguments.output_dir)
     folder, split = output / "final", data.validation_split
     evaluate_model(
         str(folder),
@@ -90,20 +88,20 @@ def publish(state: State, data: DataArguments, models: ModelArguments) -> Upload
     )
     (folder / "results").mkdir(exist_ok=True)
     shutil.copy(output / "evaluation" / "results.json", folder / "results" / f"{split}.json")
-    write_facts(folder / FACTS_FILE, published_facts(state, data, models))
+    write_facts(folder / FACTS_FILE, published_facts(state))
     write_model_card(folder, overwrite=True)
     arguments = state.arguments
     return push(folder, cast(str, arguments.hub_model_id), private=arguments.hub_private)
 
 
-def published_facts(state: State, data: DataArguments, models: ModelArguments) -> dict[str, Any]:
+def published_facts(state: State) -> dict[str, Any]:
     """card.yaml of the published model; a person may change it, and run `lip2wav write-card` and `push` again."""
-    arguments = state.arguments
-    return training_facts(state, data, models) | {
+    arguments, split = state.arguments, state.run.data.validation_split
+    return training_facts(state) | {
         "name": cast(str, arguments.hub_model_id).rpartition("/")[2],
         "license": arguments.hub_license,
         "data_license": "That of the clips: see their source.",
-        "selection": f"The averaged weights of the last step; {data.validation_split!r} clips chose nothing.",
+        "selection": f"The averaged weights of the last step; {split!r} clips chose nothing.",
     }
 
 

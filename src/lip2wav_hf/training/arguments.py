@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any
 
 from ..errors import Lip2WavError
 
@@ -15,21 +17,25 @@ class TrainingError(Lip2WavError):
 @dataclass(frozen=True)
 class Use:
     """
-    Where an option has an effect; part of its annotation. A run that sets one without effect is refused.
+    Where an option has an effect, and whether it may change; part of its annotation. A run that sets one without
+    effect, or changes one that must stay, is refused.
 
     Attributes:
         networks (`tuple[str, ...]`, *optional*): as `--network` names them; all by default.
         decoder (`str`, *optional*): the `decoder_type` of the generator; any by default.
         needs (`str`, *optional*): another option that must be set.
         replaced_by (`str`, *optional*): another option that brings what this one would.
+        kept (`bool`, *optional*, defaults to `False`): whether a run that is resumed must have it as before.
     """
 
     networks: tuple[str, ...] = ()
     decoder: str | None = None
     needs: str | None = None
     replaced_by: str | None = None
+    kept: bool = False
 
 
+KEPT = Use(kept=True)
 GENERATOR = Use(("generator",))
 ISTFT = Use(("generator",), decoder="istft")
 WORDS = Use(("generator", "speech_encoder"))
@@ -48,7 +54,7 @@ class DataArguments:
         metadata={"help": "Folders of videos with transcripts, or of GRID in any of its layouts."}
     )
     cache_dir: str = field(default="runs/cache", metadata={"help": "Where mouth crops and sound are cached, once."})
-    split_scheme: str = field(
+    split_scheme: Annotated[str, KEPT] = field(
         default="custom",
         metadata={
             "help": "Which clips are in which split: 'custom' (splits.json), 'seen4', 'unseen33' or 'overlap33'."
@@ -57,9 +63,9 @@ class DataArguments:
     splits_file: str | None = field(
         default=None, metadata={"help": "JSON file of the splits; splits.json in each data_dir by default."}
     )
-    train_split: str = field(default="train", metadata={"help": "Split to train on."})
-    validation_split: str = field(default="validation", metadata={"help": "Split to validate on."})
-    speakers: list[str] | None = field(
+    train_split: Annotated[str, KEPT] = field(default="train", metadata={"help": "Split to train on."})
+    validation_split: Annotated[str, KEPT] = field(default="validation", metadata={"help": "Split to validate on."})
+    speakers: Annotated[list[str] | None, KEPT] = field(
         default=None, metadata={"help": "Only these speakers; all of the split by default."}
     )
     synchronize: Annotated[list[str] | None, WORDS] = field(
@@ -89,7 +95,7 @@ class ModelArguments:
     pretrained: str | None = field(
         default=None, metadata={"help": "Model to start from: a folder, a Hub repo or a bundled model."}
     )
-    network: str = field(
+    network: Annotated[str, KEPT] = field(
         default="generator", metadata={"help": "What to train: 'generator', 'speech_encoder' or 'syncnet'."}
     )
     speech_encoder: Annotated[str | None, GENERATOR] = field(
@@ -259,6 +265,9 @@ class OptimizationArguments:
     output_dir: str = field(
         default="runs/lip2wav", metadata={"help": "Checkpoints, logs and the final model go here."}
     )
+    overwrite_output_dir: bool = field(
+        default=False, metadata={"help": "Delete another run that is in output_dir, when this one begins."}
+    )
     max_steps: int = field(default=4500, metadata={"help": "Optimiser steps in all."})
     batch_size: int = field(default=16, metadata={"help": "Clips per batch, in each process."})
     gradient_accumulation_steps: int = field(default=1, metadata={"help": "Batches per optimiser step."})
@@ -319,8 +328,15 @@ class OptimizationArguments:
     hub_private: Annotated[bool, HUB] = field(default=False, metadata={"help": "Make that repository a private one."})
 
 
-class TrainingArguments(NamedTuple):
-    """All arguments of a training, in the order of their sections."""
+@dataclass(frozen=True)
+class TrainingArguments:
+    """
+    All arguments of a training, in the order of their sections, over which it iterates.
+
+    Attributes:
+        recipe (`frozenset[str]`, *optional*): names of the options that a recipe sets, and nothing else.
+        given (`frozenset[str]`, *optional*): names of those that the command line sets.
+    """
 
     data: DataArguments
     models: ModelArguments
@@ -328,6 +344,30 @@ class TrainingArguments(NamedTuple):
     augmentation: AugmentationArguments
     critic: CriticArguments
     optimization: OptimizationArguments
+    recipe: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.data, self.models, self.losses, self.augmentation, self.critic, self.optimization))
+
+    def options(self) -> dict[str, Any]:
+        """The value of each option, by its name."""
+        return {each.name: getattr(section, each.name) for section in self for each in dataclasses.fields(section)}
+
+    def defaults(self) -> dict[str, Any]:
+        """The default of each option that has one, by its name."""
+        fields = (option for section in self for option in dataclasses.fields(section))
+        return {option.name: option.default for option in fields if option.default is not dataclasses.MISSING}
+
+    def without(self, names: Iterable[str]) -> TrainingArguments:
+        """The same, but for some options, which are as by default."""
+        defaults, names = self.defaults(), set(names)
+        own = [names & {each.name for each in dataclasses.fields(section)} for section in self]
+        sections = [
+            dataclasses.replace(section, **{name: defaults[name] for name in found})
+            for section, found in zip(self, own, strict=True)
+        ]
+        return TrainingArguments(*sections, recipe=self.recipe - names, given=self.given)
 
 
 __all__ = [

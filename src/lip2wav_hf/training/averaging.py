@@ -11,12 +11,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ..errors import Lip2WavError
+from ..errors import Lip2WavError, counted
 from ..files import follow_umask, replace_folder
+from .record import RECORD_FILE
 
 
 WEIGHTS_FILE = "model.safetensors"
-NOT_TRUE_OF_THE_AVERAGE = ("results", "README.md", "card.yaml")
+NOT_TRUE_OF_THE_AVERAGE = ("results", "README.md", "card.yaml", RECORD_FILE)
 
 Weights = dict[str, torch.Tensor]
 
@@ -80,8 +81,8 @@ def _check_shares(models: int, shares: Sequence[float] | None) -> list[float]:
     shares = list(shares or [1 / max(models, 1)] * models)
     if models < 2 or len(shares) != models or abs(sum(shares) - 1) > 1e-6:
         raise AveragingError(
-            f"{models} models and {len(shares)} shares with a sum of {sum(shares):g}: two models or more are needed,"
-            " each with a share, and the sum of these is 1."
+            f"{counted(models, 'model')} and {counted(len(shares), 'share')} with a sum of {sum(shares):g}: two models"
+            " or more are needed, each with a share, and the sum of these is 1."
         )
     return shares
 

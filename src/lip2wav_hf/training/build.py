@@ -17,25 +17,31 @@ from torch.utils.data import DataLoader
 from ..configuration_lip2wav import Lip2WavTextConfig, Lip2WavVideoConfig
 from ..corpora.clips import Clip, Selection
 from ..corpora.registry import Corpus, load_split, open_corpus, write_made_splits
+from ..errors import counted
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import TextNormalizer, TextUnits
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from .arguments import AugmentationArguments, DataArguments, OptimizationArguments, TrainingArguments
-from .checks import warn_of_idle_cores
+from .checks import check_start
 from .clips import prepare_clips
 from .dataset import SpeechClips, collate_clips
+from .facts import fingerprints
 from .networks import (
     build_critic,
     build_model,
     build_objective,
+    check_resumed,
     plan_networks,
     register_network_hooks,
     sync_network_of,
 )
 from .objectives import CriticObjective, Objective
+from .output_dir import checkpoint_to_resume
+from .record import Record, cannot_change, read_record
 from .sound_offsets import find_sound_offsets
 from .state import AveragedWeights, CriticLearner, State, TrainingError
+from .threads import warn_of_idle_cores
 from .vocabulary import without_unknown_words, words_of
 
 
@@ -49,11 +55,19 @@ def build_state(run: TrainingArguments) -> State:
     Raises:
         TrainingError: if options contradict each other or have no effect, or data or networks cannot be used.
     """
+    check_start(run)
+    checkpoint = checkpoint_to_resume(run.optimization)
+    record = None if checkpoint is None else read_record(checkpoint)
     accelerator = build_accelerator(run.optimization)
     warn_of_idle_cores(accelerator.device, accelerator.num_processes)
     set_seed(run.optimization.seed)
     corpora: list[Corpus] = []
     plan = plan_networks(run, partial(_clips_of, corpora, run.data, run.data.train_split))
+    if checkpoint is not None:
+        check_resumed(plan, checkpoint, record)
+    left_out, run = sorted(run.recipe - plan.run.recipe), plan.run
+    if left_out and accelerator.is_main_process:
+        logger.info("of the recipe, these have no effect in this run: %s", ", ".join(left_out))
     with accelerator.main_process_first():
         datasets = build_datasets(
             run.data,
@@ -64,7 +78,10 @@ def build_state(run: TrainingArguments) -> State:
             accelerator.is_main_process,
             corpora,
         )
+    if checkpoint is not None and record is not None:
+        check_same_clips(checkpoint, record, datasets)
     if accelerator.is_main_process:
+        warn_of_absent_speakers(run, corpora, {name for dataset in datasets for name in dataset.by_speaker})
         _write_made_splits(corpora, run.data, Path(run.optimization.output_dir))
     check_batch_size(datasets[0], run.optimization)
     model = build_model(plan, datasets[0])
@@ -129,8 +146,6 @@ def build_datasets(
         if not len(dataset):
             raise TrainingError(f"no usable clip in split {split!r} of {', '.join(data.data_dir)}.")
         datasets.append(dataset)
-    if data.synchronize:
-        _warn_of_absent_speakers(data.synchronize, {name for dataset in datasets for name in dataset.by_speaker})
     return datasets[0], datasets[1]
 
 
@@ -154,9 +169,9 @@ def _clips_of(corpora: list[Corpus], data: DataArguments, split: str, normalizer
     silent = [clip for clip in clips if not clip.words]
     if silent:
         logger.warning(
-            "%d of %d clips of split %r have no transcript and are left out: %s …",
+            "left out, without a transcript: %d of %s of split %r, such as %s",
             len(silent),
-            len(clips),
+            counted(len(clips), "clip"),
             split,
             silent[0].key,
         )
@@ -175,23 +190,52 @@ def _write_made_splits(corpora: list[Corpus], data: DataArguments, folder: Path)
                 logger.warning("%s: %s", corpus.path, remark)
 
 
-def _warn_of_absent_speakers(synchronize: list[str], speakers: set[str]) -> None:
-    absent, others = sorted(set(synchronize) - speakers), sorted(speakers - set(synchronize))
-    if not absent:
-        return
-    meaning = (
-        f" The sound of {', '.join(others)} stays where it was recorded. This differs from a recipe that was measured"
-        f" with {', '.join(synchronize)} in sync: name your own speakers, if their sound is out of sync and the sync"
-        " network knows them well, else expect other results."
-    )
-    logger.warning("--synchronize: there are no clips of %s.%s", ", ".join(absent), meaning if others else "")
+def warn_of_absent_speakers(run: TrainingArguments, corpora: list[Corpus], speakers: set[str]) -> None:
+    """
+    Say whose sound stays where it is, where others' sound is moved.
+
+    A person who names speakers that are absent is told so. The recipes name speakers of GRID: nothing is said where
+    the data are not GRID's, or all speakers are named.
+
+    Args:
+        run ([`TrainingArguments`]): the options.
+        corpora (`list[Corpus]`): the data.
+        speakers (`set[str]`): all that there are.
+    """
+    named, by_recipe = run.data.synchronize or [], "synchronize" in run.recipe
+    absent, others = sorted(set(named) - speakers), sorted(speakers - set(named))
+    stays = f" The sound of {', '.join(others)} stays where it was recorded." if others else ""
+    if absent and not by_recipe:
+        logger.warning("--synchronize: there are no clips of %s.%s", ", ".join(absent), stays)
+    elif named and others and by_recipe and any(corpus.name == "grid" for corpus in corpora):
+        logger.warning(
+            "the recipe moves the sound of %s to the mouths, as it was measured.%s If it is out of sync, and a sync"
+            " network knows these speakers well, name them: --synchronize %s.",
+            ", ".join(named),
+            stays,
+            " ".join(sorted(speakers)),
+        )
+
+
+def check_same_clips(checkpoint: Path, record: Record, datasets: tuple[SpeechClips, SpeechClips]) -> None:
+    """
+    Refuse to resume a run on other clips than those it has learnt from, or was judged by.
+
+    Raises:
+        TrainingError: says which.
+    """
+    now = fingerprints(*datasets)
+    changed = [name for name, before in record.clips.items() if now.get(name, before) != before]
+    if changed:
+        which = " and ".join(f"{name} clips: {record.clips[name]} -> {now[name]}" for name in changed)
+        raise cannot_change(checkpoint, which)
 
 
 def check_batch_size(dataset: SpeechClips, arguments: OptimizationArguments) -> None:
     """Raises [`TrainingError`] if the training clips do not fill a batch."""
     if len(dataset) < arguments.batch_size:
         raise TrainingError(
-            f"{len(dataset)} training clips do not fill a batch of {arguments.batch_size}: lower --batch_size."
+            f"the training clips ({len(dataset)}) do not fill a batch of {arguments.batch_size}: lower --batch_size."
         )
 
 
@@ -216,7 +260,7 @@ def prepare_state(
     average.model.to(accelerator.device)
     state = State(
         accelerator=accelerator,
-        arguments=arguments,
+        run=run,
         objective=prepared,
         validation_objective=validation_objective.to(accelerator.device).eval(),
         average=average,
@@ -225,7 +269,6 @@ def prepare_state(
         train_loader=train_loader,
         validation_loader=validation_loader,
         feature_extractor=feature_extractor,
-        critic_arguments=run.critic,
     )
     accelerator.register_for_checkpointing(scheduler, average, state.progress)
     return state
@@ -290,6 +333,8 @@ __all__ = [
     "build_optimizer",
     "build_state",
     "check_batch_size",
+    "check_same_clips",
     "learning_rate_share",
     "prepare_state",
+    "warn_of_absent_speakers",
 ]

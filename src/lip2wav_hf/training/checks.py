@@ -4,36 +4,75 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
-import torch
-
-from ..machine import available_cores
-from ..models import NETWORKS, Network
+from ..files import read_json
+from ..models import NETWORKS, Network, locate_model
 from .arguments import TrainingArguments, TrainingError, Use
-from .stopping import LAUNCHER_VARIABLES
+from .output_dir import check_output_dir, checkpoint_to_resume
+from .places import check_places
+from .record import check_kept
 
 
 logger = logging.getLogger(__name__)
 
 TRAINABLE = {network.name: network for network in NETWORKS if network.objective}
 SCHEDULES = ("one_cycle", "constant")
+DEFAULT_DECODER = "istft"  # of a generator whose config does not say
+AT_LEAST_ONE = ("max_steps", "batch_size", "gradient_accumulation_steps", "save_total_limit")
+
+
+def check_start(run: TrainingArguments) -> None:
+    """
+    Check all that options and files determine without torch: whether they fit each other, whether what they name is
+    there, and whether the run may begin in its folder, or go on there.
+
+    Raises:
+        TrainingError: says what is wrong, and what to do.
+        ValueError: if a model or a configuration cannot be used.
+    """
+    name = _check_choices(run).name
+    run = check_effects(run, _stated_decoder(run) if name == "generator" else None)
+    check_output_dir(run.optimization)
+    check_places(run)
+    checkpoint = checkpoint_to_resume(run.optimization)
+    if checkpoint is not None:
+        check_kept(checkpoint, run)
+
+
+def _stated_decoder(run: TrainingArguments) -> str:
+    """The `decoder_type` of the generator, as far as a file on this machine says it."""
+    source: Any = None
+    if run.models.pretrained is not None:
+        place = locate_model(run.models.pretrained)
+        source = place / "config.json" if isinstance(place, Path) else None
+    elif run.models.config is not None:
+        source = Path(run.models.config)
+    config = read_json(source, TrainingError) if source is not None and source.is_file() else {}
+    return config.get("decoder_type", DEFAULT_DECODER) if isinstance(config, dict) else DEFAULT_DECODER
 
 
 def check_arguments(run: TrainingArguments) -> Network:
     """
-    Check what the options alone determine.
+    Check what the options alone determine, and warn of a critic that would not come.
 
     Returns:
         [`Network`]: what is to be trained.
 
     Raises:
-        TrainingError: if there is no such network or schedule, or the training would move its own measure.
+        TrainingError: if there is no such network or schedule, a number is too small, or the training would move its
+            own measure.
     """
+    network = _check_choices(run)
+    if run.losses.adversarial:
+        _warn_of_late_critic(run)
+    return network
+
+
+def _check_choices(run: TrainingArguments) -> Network:
     schedule, name = run.optimization.schedule, run.models.network
     if schedule not in SCHEDULES:
         raise TrainingError(f"--schedule {schedule}: there are {' and '.join(SCHEDULES)}.")
@@ -41,26 +80,36 @@ def check_arguments(run: TrainingArguments) -> Network:
         raise TrainingError(f"--network {name}: there are {', '.join(TRAINABLE)}.")
     if run.data.synchronize and name == "syncnet":
         raise TrainingError("--synchronize needs a trained sync network: it cannot be used to train one.")
-    if run.losses.adversarial:
-        _warn_of_late_critic(run)
+    if run.data.sync_network is not None and not run.data.synchronize:
+        raise TrainingError("--sync_network: name the speakers whose sounds it moves, with --synchronize.")
+    for option in AT_LEAST_ONE:
+        if getattr(run.optimization, option) < 1:
+            raise TrainingError(f"--{option} must be at least 1.")
     return TRAINABLE[name]
 
 
-def check_effects(run: TrainingArguments, decoder_type: str | None) -> None:
+def check_effects(run: TrainingArguments, decoder_type: str | None) -> TrainingArguments:
     """
     Refuse options that are set, but have no effect in this run. Options that turn something off (0) are allowed.
+
+    Those of a recipe that an option on the command line has made useless are left out: nobody asked for them.
 
     Args:
         run ([`TrainingArguments`]): the options.
         decoder_type (`str`, *optional*): of the generator; None for other networks.
 
+    Returns:
+        [`TrainingArguments`]: the options that have an effect.
+
     Raises:
-        TrainingError: names them, and why they have none.
+        TrainingError: names those that have none, and why.
     """
-    useless = defaultdict(list)
+    useless, left_out = defaultdict(list), []
     for name, use in _set_options(run):
         reason = _reason(run, use, decoder_type)
-        if reason:
+        if reason and name in run.recipe and _causes(use) & run.given:
+            left_out.append(name)
+        elif reason:
             useless[reason].append(f"--{name}")
     if useless:
         raise TrainingError(
@@ -68,6 +117,17 @@ def check_effects(run: TrainingArguments, decoder_type: str | None) -> None:
             + "; ".join(f"{', '.join(names)} {reason}" for reason, names in useless.items())
             + ". Leave them out, or set them to their defaults."
         )
+    return run.without(left_out)
+
+
+def _causes(use: Use) -> set[str]:
+    """The options that can make one with this use useless."""
+    causes = {use.needs, use.replaced_by} - {None}
+    if use.networks:
+        causes.add("network")
+    if use.decoder:
+        causes |= {"config", "pretrained"}
+    return {str(cause) for cause in causes}
 
 
 def _set_options(run: TrainingArguments) -> Iterator[tuple[str, Use]]:
@@ -123,47 +183,4 @@ def _warn_of_late_critic(run: TrainingArguments) -> None:
         )
 
 
-def warn_of_idle_cores(device: torch.device, processes: int) -> None:
-    """
-    Warn if a process computes on one core of several, unless that was chosen.
-
-    Args:
-        device (`torch.device`): what this process computes on.
-        processes (`int`): how many there are on this machine.
-    """
-    cores = available_cores() // processes
-    if device.type != "cpu" or torch.get_num_threads() > 1 or cores < 2 or threads_were_chosen():
-        return
-    logger.warning(
-        "this process computes on one core, all that `accelerate launch` gives it, but %d could be used: set the"
-        " environment variable OMP_NUM_THREADS=%d; to 1 if one core is what you want.",
-        cores,
-        cores,
-    )
-
-
-def threads_were_chosen(parent: Path | None = None) -> bool:
-    """
-    Whether a person set the number of threads, and not `accelerate launch`, which always sets it to 1.
-
-    Decided from how the launcher itself was started; if that cannot be read, the answer is no.
-
-    Args:
-        parent (`Path`, *optional*): the folder in `/proc` of the process that started this one.
-    """
-    if "OMP_NUM_THREADS" not in os.environ:
-        return False
-    if not any(name in os.environ for name in LAUNCHER_VARIABLES):
-        return True
-    parent = parent or Path("/proc", str(os.getppid()))
-    try:
-        variables = (parent / "environ").read_bytes().split(b"\0")
-        words = (parent / "cmdline").read_bytes().replace(b"-", b"_").split(b"\0")
-    except OSError:
-        return False
-    return any(variable.startswith(b"OMP_NUM_THREADS=") for variable in variables) or any(
-        word.startswith(b"__num_cpu_threads_per_process") for word in words
-    )
-
-
-__all__ = ["TRAINABLE", "check_arguments", "check_effects", "threads_were_chosen", "warn_of_idle_cores"]
+__all__ = ["DEFAULT_DECODER", "TRAINABLE", "check_arguments", "check_effects", "check_start"]

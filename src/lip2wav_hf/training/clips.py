@@ -16,6 +16,7 @@ import numpy as np
 from ..audio import read_audio
 from ..corpora.clips import Clip, CorpusError
 from ..corpora.progress import progress_bar
+from ..errors import counted
 from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..machine import worker_processes
@@ -90,7 +91,7 @@ def prepare_clips(
         logger.warning("not used: %s: %s", key, problem)
     faceless = frozenset(key for key, problem in problems.items() if isinstance(problem, FaceTrackingError))
     if problems:
-        logger.warning("%d of %d clips cannot be used.", len(problems), len(clips))
+        logger.warning("%d of %s cannot be used.", len(problems), counted(len(clips), "clip"))
     usable = [clip for clip in clips if files[clip.key].is_file()]
     reasons = {key: str(problem) for key, problem in problems.items()}
     return PreparedClips(usable, {clip.key: files[clip.key] for clip in usable}, reasons, faceless)
@@ -133,7 +134,7 @@ def _prepare_clip(
         per_frame = sampling_rate / feature_extractor.frame_rate
         frames = min(len(regions), round(len(waveform) / per_frame))
         if frames < MINIMUM_FRAMES:
-            raise CorpusError(f"it has {frames} frames; {MINIMUM_FRAMES} are needed.")
+            raise CorpusError(f"it has {counted(frames, 'frame')}; {MINIMUM_FRAMES} are needed.")
         samples = round(frames * per_frame)
         waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
         words = frame_words(clip, frames, feature_extractor.frame_rate)
@@ -149,7 +150,8 @@ def frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     if not entries or len(entries) > MOST_WORDS:
         return np.full(frames, UNKNOWN_TIMES, np.int8)
     if entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
-        raise CorpusError(f"it ends too early: {frames} frames, but its last word ends at {entries[-1][1]:.2f} s.")
+        length = counted(frames, "frame")
+        raise CorpusError(f"it ends too early: {length}, but its last word ends at {entries[-1][1]:.2f} s.")
     words = np.full(frames, -1, np.int8)
     for number, (start, end, _) in enumerate(entries):
         words[round(start * frame_rate) : max(round(end * frame_rate), round(start * frame_rate) + 1)] = number

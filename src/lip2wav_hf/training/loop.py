@@ -9,12 +9,13 @@ from typing import Any, cast
 from accelerate import skip_first_batches
 
 from ..corpora.progress import Bar, progress_bar
-from .checkpoints import resume, save_checkpoint, save_model
+from .checkpoints import begin, save_checkpoint, save_model
 from .reporting import report_start, say
 from .schedule import Schedule
 from .state import State
 from .step import in_any_process, train_step
 from .stopping import StopRequests, stop_requests
+from .threads import CrowdedThreads
 from .validation import missing_scores, speaks, validate
 
 
@@ -26,6 +27,7 @@ class _Run:
     schedule: Schedule
     requests: StopRequests
     bar: Bar
+    threads: CrowdedThreads
 
     @property
     def finished(self) -> bool:
@@ -42,9 +44,9 @@ def train(state: State) -> None:
     """
     arguments, progress, accelerator = state.arguments, state.progress, state.accelerator
     schedule = Schedule.of(state)
+    begin(state)
     if arguments.with_tracking:
         accelerator.init_trackers("lip2wav")
-    resume(state)
     report_start(state, schedule)
     if speaks(state) and (reason := missing_scores()):
         say(state, f"{reason} Validation goes without them.")
@@ -52,7 +54,7 @@ def train(state: State) -> None:
     bar = progress_bar(None, "training", arguments.max_steps, "step", initial=progress.step, show=main)
     try:
         with bar, stop_requests() as requests:
-            _train(_Run(state, schedule, requests, bar))
+            _train(_Run(state, schedule, requests, bar, CrowdedThreads(accelerator.device)))
     finally:
         if arguments.with_tracking:
             accelerator.end_training()
@@ -97,6 +99,7 @@ def _train_epoch(run: _Run) -> None:
         progress.step_in_epoch += 1
         progress.waiting_seconds += start - ready
         progress.seconds += time.perf_counter() - ready
+        run.threads.note_batch()
         if state.accelerator.sync_gradients:
             progress.step += 1
             run.bar.update()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from ..configuration_lip2wav import (
     Lip2WavVideoConfig,
 )
 from ..corpora.clips import Clip
-from ..errors import one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json
 from ..generator import LogMelSpectrogram
@@ -29,13 +29,27 @@ from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
-from ..models import BY_TYPE, ModelError, Network, locate_model
+from ..models import ModelError, Network, locate_model
 from .arguments import CriticArguments, DataArguments, LossArguments, ModelArguments, TrainingArguments
 from .checks import check_arguments, check_effects
 from .dataset import SpeechClips
 from .objectives import Objective, check_critic_windows
+from .places import CRITIC, SPEECH_ENCODER, SYNC_NETWORK, Part
+from .record import Record, cannot_change, describe_changes
 from .state import State, TrainingError
 from .vocabulary import TEXT_OPTIONS, fit_vocabulary, words_of
+
+
+# What `from_pretrained` and the data set, and nobody chooses.
+NOT_OF_THE_ARCHITECTURE = (
+    "mel_mean",
+    "mel_std",
+    "architectures",
+    "auto_map",
+    "dtype",
+    "_name_or_path",
+    "transformers_version",
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,7 @@ class NetworkPlan:
     The networks that a run will have; all checks have passed.
 
     Attributes:
+        run ([`TrainingArguments`]): the options that have an effect.
         network ([`Network`]): what is trained.
         config ([`Lip2WavVideoConfig`]): its configuration.
         pretrained (`Path` or `str`, *optional*): where its weights come from; None for random ones.
@@ -52,6 +67,7 @@ class NetworkPlan:
         critic ([`Lip2WavCritic`] or [`Lip2WavCriticConfig`], *optional*): the critic, or what a new one is to be.
     """
 
+    run: TrainingArguments
     network: Network
     config: Lip2WavVideoConfig
     pretrained: Path | str | None
@@ -79,7 +95,7 @@ def plan_networks(
     network = check_arguments(run)
     check_sync_network(run.data)
     config, feature_extractor, pretrained = _load_configs(run.models, network)
-    check_effects(run, getattr(config, "decoder_type", None))
+    run = check_effects(run, getattr(config, "decoder_type", None))
     if training_clips is not None and isinstance(config, Lip2WavTextConfig):
         fit_vocabulary(config, run.models, words_of(training_clips(config.normalizer)))
     speech_encoder = None
@@ -92,7 +108,44 @@ def plan_networks(
         critic = _plan_critic(run.critic, generator)
         samples = (critic.config if isinstance(critic, Lip2WavCritic) else critic).window_samples
         check_critic_windows(generator, run.losses, samples)
-    return NetworkPlan(network, config, pretrained, feature_extractor, speech_encoder, critic)
+    return NetworkPlan(run, network, config, pretrained, feature_extractor, speech_encoder, critic)
+
+
+def check_resumed(plan: NetworkPlan, checkpoint: Path, record: Record | None) -> None:
+    """
+    Refuse to resume from a checkpoint of other networks, or of another feature extractor.
+
+    Args:
+        plan ([`NetworkPlan`]): the networks that the run would have.
+        checkpoint (`Path`): where it would go on from.
+        record ([`Record`], *optional*): of the checkpoint.
+
+    Raises:
+        TrainingError: names what differs.
+    """
+    critic = plan.critic.config if isinstance(plan.critic, Lip2WavCritic) else plan.critic
+    if (critic is not None) != (checkpoint / "critic").is_dir():
+        was, now = ("without", "with") if critic is not None else ("with", "without")
+        raise cannot_change(checkpoint, f"adversarial: {was} a critic -> {now} one")
+    changed: dict[str, tuple[Any, Any]] = {}
+    for folder, config in ((".", plan.config), ("critic", critic)):
+        if config is not None:
+            before = type(config).from_pretrained(checkpoint / folder)
+            changed |= _differences(before.to_dict(), config.to_dict())
+    if record is not None:
+        changed |= _differences(record.feature_extractor, settings_of(plan.feature_extractor))
+    if changed:
+        raise cannot_change(checkpoint, describe_changes(changed))
+
+
+def settings_of(configuration: Any) -> dict[str, Any]:
+    """What a configuration or a feature extractor says, as JSON has it."""
+    return json.loads(json.dumps(configuration.to_dict(), default=str))
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    names = [name for name in before if name in now and name not in NOT_OF_THE_ARCHITECTURE]
+    return {name: (before[name], now[name]) for name in names if before[name] != now[name]}
 
 
 def _load_configs(
@@ -122,15 +175,16 @@ def _locate(option: str, source: str, network: Network) -> Path | str:
         raise TrainingError(f"--{option}: {error}") from error
 
 
-def _load_part(source: str, config_class: Any) -> Any:
+def _load_part(part: Part, source: str) -> Any:
     """A network of a folder, Hub repo or bundled model, where it lies at the top or in the folder of its kind."""
-    network = BY_TYPE[config_class.model_type]
-    place = locate_model(source, network.model_type)
-    found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
-    subfolder = "" if found == network.model_type else network.folder
-    if subfolder and isinstance(place, Path) and not (place / subfolder / "config.json").is_file():
-        raise ModelError(f"it is a model of the type {found!r}, without a folder {subfolder}/")
-    return network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
+    try:
+        place, subfolder = part.locate(source)
+        if not isinstance(place, Path):
+            found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
+            subfolder = "" if found == part.model_type else part.network.folder
+        return part.network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise part.error(source, error) from error
 
 
 def load_speech_encoder(source: str) -> Lip2WavSpeechEncoder:
@@ -140,13 +194,7 @@ def load_speech_encoder(source: str) -> Lip2WavSpeechEncoder:
     Raises:
         TrainingError: if there is none.
     """
-    try:
-        return _load_part(source, Lip2WavSpeechEncoderConfig)
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"--speech_encoder {source}: no speech encoder can be loaded from there ({one_line(error)}). Train it"
-            " first, with configs/speech_encoder.yaml, or leave the option out: then there are no perceptual losses."
-        ) from error
+    return _load_part(SPEECH_ENCODER, source)
 
 
 def _check_speech_encoder(source: str, encoder: Lip2WavSpeechEncoderConfig, generator: Lip2WavConfig) -> None:
@@ -168,19 +216,14 @@ def check_sync_network(data: DataArguments) -> None:
     Load the sync network, if an option names one; it is kept for later.
 
     Raises:
-        TrainingError: if there is none, or no use for one.
+        TrainingError: if there is none.
     """
     if data.sync_network is None:
         return
-    if not data.synchronize:
-        raise TrainingError("--sync_network: name the speakers whose sounds it moves, with --synchronize.")
     try:
         load_sync_network(sync_network_of(data))
     except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"--sync_network {data.sync_network}: no sync network can be loaded from there ({one_line(error)}). Train"
-            " it first, with configs/syncnet.yaml, or leave the option out: then the bundled one is used."
-        ) from error
+        raise SYNC_NETWORK.error(data.sync_network, error) from error
 
 
 def sync_network_of(data: DataArguments) -> Path | str:
@@ -205,13 +248,7 @@ def _plan_critic(arguments: CriticArguments, config: Lip2WavConfig) -> Lip2WavCr
 
 
 def _load_critic(source: str, sampling_rate: int) -> Lip2WavCritic:
-    try:
-        critic = _load_part(source, Lip2WavCriticConfig)
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"--critic_pretrained {source}: no critic can be loaded from there ({one_line(error)}). Leave the option"
-            " out: then a new one learns from the beginning."
-        ) from error
+    critic = _load_part(CRITIC, source)
     if critic.config.sampling_rate != sampling_rate:
         raise TrainingError(
             f"--critic_pretrained {source}: it judges sound at {critic.config.sampling_rate} Hz, the generator speaks"
@@ -286,10 +323,12 @@ __all__ = [
     "build_critic",
     "build_model",
     "build_objective",
+    "check_resumed",
     "check_sync_network",
     "load_speech_encoder",
     "measure_mel",
     "plan_networks",
     "register_network_hooks",
+    "settings_of",
     "sync_network_of",
 ]

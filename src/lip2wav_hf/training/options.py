@@ -46,6 +46,7 @@ examples:
   accelerate launch --multi_gpu --num_processes 4 -m lip2wav_hf.train grid_seen4 --data_dir path/to/grid
 """
 
+HELP_WIDTH = 100
 METAVARS = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
 
 
@@ -53,7 +54,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Each option once, with its default."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=32, width=100)
+        super().__init__(prog, max_help_position=32, width=HELP_WIDTH)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default in (None, argparse.SUPPRESS) or action.required:
@@ -88,7 +89,10 @@ class TrainingParser(argparse.ArgumentParser):
     def format_help(self) -> str:
         recipes = list_recipes()
         width = max(map(len, recipes))
-        lines = [f"  {name:<{width}}  {textwrap.shorten(text, 96 - width)}" for name, text in recipes.items()]
+        lines = [
+            textwrap.fill(text, HELP_WIDTH, initial_indent=f"  {name:<{width}}  ", subsequent_indent=" " * (width + 4))
+            for name, text in recipes.items()
+        ]
         return f"{super().format_help()}\nrecipes:\n" + "\n".join(lines) + f"\n\n{EXAMPLES}"
 
     def error(self, message: str) -> NoReturn:
@@ -146,10 +150,11 @@ def parse_arguments(arguments: list[str]) -> TrainingArguments:
     Raises:
         TrainingError: if the recipe cannot be read, or an option does not exist or has no fitting value.
     """
-    parser = TrainingParser()
+    parser, options = TrainingParser(), {}
     if arguments and not arguments[0].startswith("-"):
-        arguments = _words(arguments[0], parser) + arguments[1:]
-    found, rest = parser.parse_known_args(arguments)
+        options = _recipe_options(arguments[0], parser)
+        arguments = arguments[1:]
+    found, rest = parser.parse_known_args(_words(options) + arguments)
     sections: list[Any] = [
         section(**{field.name: getattr(found, field.name) for field in dataclasses.fields(section)})
         for section in SECTIONS
@@ -160,15 +165,27 @@ def parse_arguments(arguments: list[str]) -> TrainingArguments:
         for name in FILE_OPTIONS:
             if getattr(section, name, None) is not None:
                 setattr(section, name, locate_file(getattr(section, name)))
-    return TrainingArguments(*sections)
+    given = _given(arguments, parser.names)
+    return TrainingArguments(*sections, recipe=frozenset(options) - given, given=given)
 
 
-def _words(recipe: str, parser: TrainingParser) -> list[str]:
-    """A recipe as words of a command line."""
+def _recipe_options(recipe: str, parser: TrainingParser) -> dict[str, Any]:
+    """The options of a recipe, which all exist."""
     options = read_recipe(recipe)
     unknown = [str(name) for name in options if name not in parser.names]
     if unknown:
         raise TrainingError(f"{recipe}: {_unknown(unknown[0], parser.names)}")
+    return options
+
+
+def _given(words: list[str], names: list[str]) -> frozenset[str]:
+    """Which options words of a command line set."""
+    spelled = {word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
+    return frozenset(name for name in names if spelled & {name, f"no_{name}"})
+
+
+def _words(options: dict[str, Any]) -> list[str]:
+    """The options of a recipe as words of a command line."""
     words = []
     for name, value in options.items():
         if value is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Generator, Iterator
@@ -13,9 +14,10 @@ import torch
 from tqdm.auto import tqdm
 from transformers.utils import logging as transformers_logging
 
-from .arguments import DataArguments
+from ..errors import counted
 from .schedule import FEWEST_STEPS_APART, Schedule
 from .state import State
+from .stopping import is_launched
 
 
 def say(state: State, text: str) -> None:
@@ -60,18 +62,27 @@ def _summary(state: State, schedule: Schedule) -> Iterator[str]:
     yield f"{type(state.model).__name__} with {_parameters(state.model)} trainable parameters{_critic(state)}"
     training, validation = state.training_clips, state.validation_clips
     speakers = sorted(training.by_speaker)
-    yield f"{len(training)} training clips of {_listed(speakers)}; {len(validation)} validation clips" + (
-        f" of {_listed(sorted(validation.by_speaker))}" if sorted(validation.by_speaker) != speakers else ""
+    others = sorted(validation.by_speaker)
+    yield (
+        f"{counted(len(training), 'training clip')} of {_listed(speakers)};"
+        f" {counted(len(validation), 'validation clip')}" + (f" of {_listed(others)}" if others != speakers else "")
     )
     clips = arguments.batch_size * arguments.gradient_accumulation_steps * state.accelerator.num_processes
     epochs = arguments.max_steps / schedule.steps_in_epoch
     start = f", resuming after step {progress.step}" if progress.step else ""
     yield (
-        f"{arguments.max_steps} steps of {clips} clips{start}: {epochs:.4g} epochs of {schedule.steps_in_epoch:g}"
-        f" steps; {arguments.mixed_precision} precision on {_device(state)}"
+        f"{counted(arguments.max_steps, 'step')} of {counted(clips, 'clip')}{start}: {_number(epochs, 'epoch')} of"
+        f" {_number(schedule.steps_in_epoch, 'step')}; {arguments.mixed_precision} precision on {_device(state)}"
     )
     yield f"validation {schedule.validation}, a checkpoint {schedule.saving}" + _advice(schedule)
     yield f"output: {arguments.output_dir}"
+    if is_launched():
+        yield f"to stop with a checkpoint: kill {os.getpid()} (Ctrl-C too, but then the launcher reports a crash)"
+
+
+def _number(value: float, noun: str) -> str:
+    """As [`counted`], of a number that need not be whole."""
+    return counted(int(value), noun) if value in (1, int(value)) else f"{value:.4g} {noun}s"
 
 
 def _parameters(network: torch.nn.Module) -> str:
@@ -100,8 +111,7 @@ def _device(state: State) -> str:
                 f", 1 of {number}: for all, accelerate launch --multi_gpu --num_processes {number} -m lip2wav_hf.train"
             )
     elif device.type == "cpu":
-        threads = torch.get_num_threads()
-        name = f"the CPU ({threads} thread{'s' if threads > 1 else ''})"
+        name = f"the CPU ({counted(torch.get_num_threads(), 'thread')})"
     else:
         name = device.type
     return name if processes == 1 else f"{processes} processes, each on {name}"
@@ -119,16 +129,17 @@ def _advice(schedule: Schedule) -> str:
 def report_stop(state: State) -> None:
     """Say where a run has stopped, and how to resume it."""
     step, folder = state.progress.step, Path(state.arguments.output_dir)
+    instead = ", without --overwrite_output_dir" if state.arguments.overwrite_output_dir else ""
     say(
         state,
         f"stopped at step {step}; {folder / f'checkpoint-{step}'} is written. Resume with the same command and"
-        " --resume latest",
+        f" --resume latest{instead}",
     )
 
 
-def report_end(state: State, data: DataArguments) -> None:
+def report_end(state: State) -> None:
     """Say what a finished run has written, and what to do with it."""
-    final = Path(state.arguments.output_dir) / "final"
+    data, final = state.run.data, Path(state.arguments.output_dir) / "final"
     say(state, f"done: {final}")
     if state.model.config.model_type != "lip2wav":
         return

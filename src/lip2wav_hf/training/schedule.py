@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..errors import counted
 from .state import Progress, State, TrainingError
 
 
@@ -35,8 +36,8 @@ class Interval:
         return progress.step_in_epoch == 0 and progress.epoch % (self.epochs or 1) == 0
 
     def __str__(self) -> str:
-        count, unit = (self.steps, "step") if self.steps is not None else (self.epochs, "epoch")
-        return f"every {unit}" if count == 1 else f"every {count} {unit}s"
+        count, unit = (self.steps, "step") if self.steps is not None else (self.epochs or 1, "epoch")
+        return f"every {unit}" if count == 1 else f"every {counted(count, unit)}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..corpora.clips import Clip
 from ..corpora.progress import progress_bar
+from ..errors import counted
 from ..files import read_json, write_json
 from ..machine import worker_processes
 from ..metrics.synchrony import MIN_CONFIDENCE, SYNC_CHECKPOINT, find_sound_offset, load_sync_network
@@ -62,9 +63,10 @@ def find_sound_offsets(
     offsets = {clip.key: known[_key(clip)] for clip in clips if _key(clip) in known}
     if offsets:
         spread = 1000 * float(np.std(list(offsets.values())))
-        logger.info("the sound of %d clips is moved to their mouths (offsets: std %.1f ms).", len(offsets), spread)
+        moved = counted(len(offsets), "clip")
+        logger.info("the sound of %s is moved to the mouths (offsets: std %.1f ms).", moved, spread)
     else:
-        logger.warning("no sound is moved: none of the %d clips to synchronize can be used.", len(clips))
+        logger.warning("no sound is moved: of %s to synchronize, none can be used.", counted(len(clips), "clip"))
     return offsets
 
 

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
-from .arguments import CriticArguments, OptimizationArguments, TrainingError
+from .arguments import CriticArguments, OptimizationArguments, TrainingArguments, TrainingError
 from .dataset import SpeechClips
 from .objectives import Objective
 
@@ -109,7 +109,7 @@ class State:
 
     Attributes:
         accelerator (`Accelerator`): device, processes, precision, checkpoints and trackers.
-        arguments ([`OptimizationArguments`]), critic_arguments ([`CriticArguments`]): what was asked for.
+        run ([`TrainingArguments`]): what was asked for.
         objective ([`Objective`]): the network that is trained, with its losses, in Accelerate's wrappers.
         validation_objective ([`Objective`]): the same of the averaged weights.
         average ([`AveragedWeights`]), optimizer, scheduler: of the network.
@@ -123,7 +123,7 @@ class State:
     """
 
     accelerator: Accelerator
-    arguments: OptimizationArguments
+    run: TrainingArguments
     objective: nn.Module
     validation_objective: Objective
     average: AveragedWeights
@@ -132,12 +132,21 @@ class State:
     train_loader: DataLoader
     validation_loader: DataLoader
     feature_extractor: Lip2WavFeatureExtractor
-    critic_arguments: CriticArguments
     critic_learner: CriticLearner | None = None
     progress: Progress = field(default_factory=Progress)
     stop_requested: bool = False
     saved_step: int | None = None
     observer: Observer | None = None
+
+    @property
+    def arguments(self) -> OptimizationArguments:
+        """How it is optimised, and what is kept."""
+        return self.run.optimization
+
+    @property
+    def critic_arguments(self) -> CriticArguments:
+        """Those of the critic."""
+        return self.run.critic
 
     @property
     def model(self) -> Lip2WavPreTrainedModel:

@@ -54,6 +54,11 @@ def stop_requests() -> Generator[StopRequests]:
             signal.signal(number, handler)
 
 
+def is_launched() -> bool:
+    """Whether `accelerate launch` or `torchrun` has started this process."""
+    return any(name in os.environ for name in LAUNCHER_VARIABLES) and _is_launcher(_STARTED_BY)
+
+
 def watch_launcher() -> bool:
     """
     Have SIGTERM sent to this process as soon as the launcher that started it is gone.
@@ -64,7 +69,7 @@ def watch_launcher() -> bool:
     Returns:
         `bool`: whether there is a launcher to watch.
     """
-    if not any(name in os.environ for name in LAUNCHER_VARIABLES) or not _is_launcher(_STARTED_BY):
+    if not is_launched():
         return False
     threading.Thread(target=_watch, args=(_STARTED_BY,), name="launcher watch", daemon=True).start()
     return True
@@ -84,4 +89,4 @@ def _watch(launcher: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-__all__ = ["StopRequests", "stop_requests", "watch_launcher"]
+__all__ = ["StopRequests", "is_launched", "stop_requests", "watch_launcher"]

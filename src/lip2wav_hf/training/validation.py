@@ -13,6 +13,7 @@ from ..evaluation.plotting import draw_speech
 from ..generator import Word
 from ..modeling_lip2wav import Lip2WavModel
 from .checkpoints import save_model
+from .output_dir import VALIDATIONS
 from .reporting import say
 from .state import State
 
@@ -131,7 +132,7 @@ def _report(state: State, results: dict[str, float], shown: tuple[str, ...]) -> 
         place = {"step": progress.step, "epoch": progress.epoch, "seconds": round(progress.seconds, 1)}
         line = place | {name: round(value, 4) for name, value in results.items()}
         output.mkdir(parents=True, exist_ok=True)
-        with (output / "validation.jsonl").open("a", encoding="utf-8") as file:
+        with (output / VALIDATIONS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
     text = ", ".join(f"{name.removeprefix('validation/')} {results[name]:.3f}" for name in shown)
     best = results["validation/loss"] < progress.best_loss

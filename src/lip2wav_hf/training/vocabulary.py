@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..configuration_lip2wav import Lip2WavTextConfig
 from ..corpora.clips import Clip
+from ..errors import counted
 from ..files import read_json
 from ..grammar import WORD_DELIMITER, TextUnits
 from .arguments import ModelArguments, TrainingError
@@ -42,16 +43,17 @@ def fit_vocabulary(config: Lip2WavTextConfig, models: ModelArguments, words: set
     if not unknown:
         return
     shown = ", ".join(unknown[:SHOWN_WORDS]) + (" …" if len(unknown) > SHOWN_WORDS else "")
+    lacking = f"{counted(len(unknown), 'word')} of the training clips: {shown}"
     if models.pretrained is not None:
         raise TrainingError(
-            f"--pretrained {models.pretrained}: this network does not know {len(unknown)} word(s) of the training"
-            f" clips: {shown}. Train without --pretrained, which learns the words of your clips, or on clips that say"
-            " nothing else than the network knows."
+            f"--pretrained {models.pretrained}: this network does not know {lacking}. Train without"
+            " --pretrained, which learns the words of your clips, or on clips that say nothing else than the network"
+            " knows."
         )
     if models.config is not None and "vocabulary" in read_json(Path(models.config), TrainingError):
         raise TrainingError(
-            f"--config {models.config}: its vocabulary lacks {len(unknown)} word(s) of the training clips: {shown}."
-            " Add them, or leave vocabulary out: then it is collected from the clips."
+            f"--config {models.config}: its vocabulary lacks {lacking}. Add them, or leave vocabulary out:"
+            " then it is collected from the clips."
         )
     units = TextUnits.collect(kind, words)
     if units.unknown(words):
@@ -69,9 +71,9 @@ def without_unknown_words(clips: list[Clip], units: TextUnits) -> list[Clip]:
     kept = [clip for clip in clips if unknown.isdisjoint(clip.words or ())]
     if unknown:
         logger.warning(
-            "%d of %d validation clips are left out: they say words %s, such as %s.",
+            "left out: %d of %s, saying words %s, such as %s.",
             len(clips) - len(kept),
-            len(clips),
+            counted(len(clips), "validation clip"),
             "with characters of no training clip" if units.is_open else "that no training clip says",
             ", ".join(sorted(unknown)[:SHOWN_WORDS]),
         )

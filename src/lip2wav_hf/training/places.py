@@ -1,0 +1,119 @@
+"""The files and folders that the options of a training name: all are looked for before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import one_line
+from ..files import read_json
+from ..models import BY_TYPE, ModelError, Network, locate_model
+from .arguments import TrainingArguments, TrainingError
+
+
+FILES = ("config", "feature_extractor", "critic_config", "splits_file")
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    A network that an option names, and what to say where it cannot be had.
+
+    Attributes:
+        option (`str`): its name.
+        model_type (`str`): of the network.
+        advice (`str`): what to do instead.
+    """
+
+    option: str
+    model_type: str
+    advice: str
+
+    @property
+    def network(self) -> Network:
+        """What is known of such a network."""
+        return BY_TYPE[self.model_type]
+
+    def error(self, source: str, problem: Exception) -> TrainingError:
+        """The error for a place without one."""
+        what = self.network.name.replace("_", " ").replace("syncnet", "sync network")
+        return TrainingError(
+            f"--{self.option} {source}: no {what} can be loaded from there ({one_line(problem)}). {self.advice}"
+        )
+
+    def locate(self, source: str) -> tuple[Path | str, str]:
+        """
+        The folder or Hub repository of a part, and the folder in it where the part lies; empty for the top.
+
+        Raises:
+            ModelError: if there is none.
+        """
+        place = locate_model(source, self.model_type)
+        if not isinstance(place, Path):
+            return place, ""
+        found = None
+        if (place / "config.json").is_file():
+            config = read_json(place / "config.json", ModelError)
+            found = config.get("model_type") if isinstance(config, dict) else None
+        subfolder = "" if found == self.model_type else self.network.folder
+        if subfolder and not (place / subfolder / "config.json").is_file():
+            kind = f"it is a model of the type {found!r}" if found else "there is no config.json in it"
+            raise ModelError(f"{kind}, without a folder {subfolder}/")
+        return place, subfolder
+
+
+SPEECH_ENCODER = Part(
+    "speech_encoder",
+    "lip2wav_speech_encoder",
+    "Train it first, with configs/speech_encoder.yaml, or take the bundled one: --speech_encoder grid-s1. A recipe of"
+    " your own can do without: then there are no perceptual losses.",
+)
+CRITIC = Part(
+    "critic_pretrained",
+    "lip2wav_critic",
+    "Leave the option out: then a new one learns from the beginning.",
+)
+SYNC_NETWORK = Part(
+    "sync_network",
+    "lip2wav_syncnet",
+    "Train it first, with configs/syncnet.yaml, or leave the option out: then the bundled one is used.",
+)
+
+
+def check_places(run: TrainingArguments) -> None:
+    """
+    Check that what the options name on this machine is there. What may be on the Hub is not asked for.
+
+    Raises:
+        TrainingError: names all that is missing.
+    """
+    problems = [one_line(problem) for problem in _problems(run)]
+    if problems:
+        raise TrainingError(" ".join(problems))
+
+
+def _problems(run: TrainingArguments) -> Iterator[Exception]:
+    options = run.options()
+    for folder in run.data.data_dir:
+        if not Path(folder).is_dir():
+            yield TrainingError(f"--data_dir {folder}: no such folder. Give the folder that holds the corpus.")
+    for option in FILES:
+        path = options[option]
+        if path is not None and not Path(path).is_file():
+            yield TrainingError(f"--{option} {path}: there is no such file.")
+    for part in (SPEECH_ENCODER, CRITIC, SYNC_NETWORK):
+        source = options[part.option]
+        try:
+            if source is not None:
+                part.locate(source)
+        except (OSError, ValueError) as error:
+            yield part.error(source, error)
+    if run.models.pretrained is not None:
+        try:
+            locate_model(run.models.pretrained, None)
+        except ModelError as error:
+            yield TrainingError(f"--pretrained: {error}")
+
+
+__all__ = ["CRITIC", "SPEECH_ENCODER", "SYNC_NETWORK", "Part", "check_places"]
