@@ -151,6 +151,7 @@ def train(environment: Environment) -> None:
         "data_dir": [str(CORPUS)],
         "cache_dir": "cache",
         "output_dir": "run",
+        "overwrite_output_dir": True,
         "config": "tiny.json",
         "max_steps": 2,
         "batch_size": 2,

@@ -374,3 +374,18 @@ def test_without_conditioning_a_grammar_changes_the_words_alone():
 def test_a_grammar_must_suit_the_model(fields, message):
     with pytest.raises(Exception, match=message):
         Lip2WavConfig(**fields)
+
+
+def test_our_models_load_without_a_progress_bar(tiny_model_dir, capfd):
+    """And whoever wants to see other models load still does."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.enable_progress_bar()
+    try:
+        Lip2WavModel.from_pretrained(tiny_model_dir)
+        assert capfd.readouterr().err == ""
+        assert logging.is_progress_bar_enabled()
+    finally:
+        if not shown:
+            logging.disable_progress_bar()

@@ -66,6 +66,30 @@ def test_a_checkpoint_of_the_training_is_no_model(saved, tmp_path):
     assert "runs/grid_s1/best" in str(error.value)
 
 
+@pytest.mark.parametrize("models", [["best", "final"], []])
+def test_nor_is_one_that_has_all_that_a_model_has(saved, tmp_path, models):
+    """Its weights are not the averaged ones."""
+    for name in (*models, "checkpoint-22", "checkpoint-44"):
+        folder = saved(f"runs/grid_s1/{name}")
+        if name.startswith("checkpoint-"):
+            (folder / "optimizer.bin").write_bytes(b"")
+    for name in (
+        "runs/grid_s1/checkpoint-22",
+        "runs/grid_s1/checkpoint-22/",
+        str(tmp_path / "runs/grid_s1/checkpoint-22"),
+    ):
+        with pytest.raises(ModelError, match="this is a checkpoint, for resuming a training") as error:
+            find_model(name)
+        advice = str(error.value)
+        assert ("Beside it are best, final: name one" in advice) == bool(models)
+        assert ("no model beside it yet" in advice) != bool(models)
+
+
+def test_a_checkpoint_of_another_trainer_is_a_model(saved):
+    """Those of transformers' own have the weights that one wants."""
+    assert find_model(saved("runs/checkpoint-500")).name == "checkpoint-500"
+
+
 def test_names_of_the_hub_are_left_to_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert locate_model("somebody/something") == "somebody/something"

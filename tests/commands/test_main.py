@@ -82,6 +82,8 @@ def test_the_shell_completes_commands_options_and_models():
     assert complete("lip2wav ", 1) == [command.name for command in COMMANDS]
     assert complete("lip2wav speak --outp", 2) == ["--output"]
     assert complete("lip2wav info --model grid-s", 3) == ["grid-s1"]
+    assert complete("lip2wav train grid_u", 2) == ["grid_unseen33"]
+    assert complete("lip2wav train grid_s1 grid_u", 3) == []
 
 
 def test_completion_can_be_installed():

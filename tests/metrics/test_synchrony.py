@@ -85,7 +85,7 @@ def test_clips_that_cannot_be_used_have_no_offsets(tmp_path, caplog):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert find_sound_offsets([broken], tmp_path, num_workers=1, progress=False) == {}
-    assert "no sound is moved: none of the 1 clips to synchronize can be used" in caplog.text
+    assert "no sound is moved: none of 1 clip to synchronize can be used" in caplog.text
     assert "nan" not in caplog.text
 
 

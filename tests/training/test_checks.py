@@ -5,10 +5,11 @@ from typing import get_type_hints
 
 import pytest
 
+from lip2wav_hf import Lip2WavConfig
 from lip2wav_hf.train import main, parse_arguments
 from lip2wav_hf.training import checks
 from lip2wav_hf.training.arguments import TrainingArguments, TrainingError, Use
-from lip2wav_hf.training.checks import check_arguments, check_effects
+from lip2wav_hf.training.checks import DEFAULT_DECODER, check_arguments, check_effects
 from lip2wav_hf.training.recipes import list_recipes
 
 
@@ -113,3 +114,39 @@ def test_a_critic_that_never_comes_is_told_of(caplog, options, warning):
     caplog.clear()
     check_arguments(parse(*options, "--adversarial", 0))
     assert not caplog.text
+
+
+def test_options_of_a_recipe_that_others_have_made_useless_are_left_out():
+    """A person cannot leave out what a recipe sets."""
+    for words, decoder, useless in (
+        (["tiny", "--pretrained", "grid-s1"], "istft", {"config"}),
+        (
+            ["grid_s1", "--network", "syncnet", "--critic_start", 0],
+            None,
+            {"adversarial", "speech_encoder", "envelope"},
+        ),
+        (["vougioukas2019", "--config", "tiny.json", "--decoder_windows", 4], "istft", set()),
+    ):
+        run = parse_arguments([*map(str, words), "--data_dir", "nowhere"])
+        left = check_effects(run, decoder)
+        assert useless <= run.recipe - left.recipe
+        assert all(left.options()[name] == left.defaults()[name] for name in useless)
+    with pytest.raises(TrainingError, match="--rotation with --network speech_encoder. Leave"):  # its own, and only it
+        words = ["grid_s1", "--network", "speech_encoder", "--rotation", "9", "--data_dir", "nowhere"]
+        check_effects(parse_arguments(words), None)
+
+
+def test_a_recipe_that_contradicts_itself_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("data_dir: [nowhere]\ncritic_start: 5\n")
+    with pytest.raises(TrainingError, match="--critic_start without --adversarial"):
+        check_effects(parse_arguments([str(tmp_path / "mine.yaml"), "--seed", "1"]), "istft")
+
+
+def test_the_decoder_that_is_assumed_is_the_default_one():
+    assert Lip2WavConfig().decoder_type == DEFAULT_DECODER
+
+
+@pytest.mark.parametrize("option", ["max_steps", "batch_size", "gradient_accumulation_steps", "save_total_limit"])
+def test_numbers_that_must_be_positive(option):
+    with pytest.raises(TrainingError, match=f"--{option} must be at least 1"):
+        check_arguments(parse(f"--{option}", 0))

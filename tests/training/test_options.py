@@ -100,8 +100,9 @@ def test_the_help_has_groups_and_each_option_once():
     assert "--data-dir" not in text and "--no_with_tracking" not in text
     assert len(text[: text.index("\n\n")].splitlines()) <= 4  # the usage
     assert max(map(len, text.splitlines())) <= 120
-    for name in list_recipes():
-        assert f"\n  {name} " in text
+    listed = " ".join(text[text.index("\nrecipes:") :].split())
+    for name, what in list_recipes().items():
+        assert f"\n  {name} " in text and f"{name} {what}" in listed  # whole, on as many lines as it takes
 
 
 def test_help_and_list_work_without_torch(elsewhere):
@@ -116,3 +117,13 @@ def test_help_and_list_work_without_torch(elsewhere):
         )
         assert result.returncode == 0, result.stderr
         assert expected in result.stdout
+
+
+def test_where_an_option_comes_from_is_known(elsewhere):
+    run = parse_arguments(["grid_s1", "--data-dir", "a", "--no_with_tracking", "--gamma=0.1", "--seed", "3"])
+    assert run.given == {"data_dir", "with_tracking", "gamma", "seed"}
+    assert "synchronize" in run.recipe and not run.recipe & run.given
+    without = run.without(["synchronize", "gamma", "critic_start"])
+    assert without.data.synchronize is None and without.augmentation.gamma == 0.3 and without.critic.critic_start == 0
+    assert without.data.data_dir == ["a"] and "synchronize" not in without.recipe
+    assert run.data.synchronize is not None

@@ -15,8 +15,10 @@ import torch
 
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavCritic, Lip2WavModel
+from lip2wav_hf.hub.facts import start_facts
 from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.training.output_dir import find_checkpoints
+from lip2wav_hf.training.record import read_record
 
 
 pytestmark = pytest.mark.slow
@@ -122,6 +124,33 @@ def test_a_run_killed_at_ten_places_ends_like_an_uninterrupted_one(recipe, launc
         expected, found = weights_of(tmp_path / "whole" / folder), weights_of(output / folder)
         assert all(torch.equal(expected[name], found[name]) for name in expected), folder
     assert not list(output.glob("tmp-*"))
+
+
+FACTS_KILLS = [
+    (f"{TRAINING}.checkpoints.replace_folder", 2, "after"),  # best/ and checkpoint-2, and a card.yaml from before
+    (f"{TRAINING}.checkpoints.replace_folder", 2, "before"),  # a whole checkpoint-4, not yet in its place
+    (f"{TRAINING}.loop.train_step", 3, "after"),
+]
+
+
+def test_weights_and_facts_agree_wherever_a_run_is_killed(recipe, launch, tmp_path):
+    options = ["--save_steps", 2, "--validation_steps", 2, "--output_dir", tmp_path, "--resume", "latest"]
+    averages, kept = {}, ["--save_total_limit", 100]
+    for kill in FACTS_KILLS:
+        launch(recipe, *options, *kept, kill=kill)
+        for checkpoint in find_checkpoints(tmp_path):
+            record = read_record(checkpoint)
+            assert checkpoint.name == f"checkpoint-{record.step}"
+            assert record.facts["training"].startswith(f"{record.step} steps, each of 1 batch of 2 clips")
+            assert torch.load(checkpoint / "custom_checkpoint_2.pkl", weights_only=True)["step"] == record.step
+            averages[record.step] = torch.load(checkpoint / "custom_checkpoint_1.pkl", weights_only=True)
+        best = read_record(tmp_path / "best")
+        if best.step in averages:
+            expected, found = averages[best.step], Lip2WavModel.from_pretrained(tmp_path / "best").state_dict()
+            assert all(torch.equal(expected[f"module.{name}"].half().float(), found[name].float()) for name in found)
+        assert f"{best.step} steps" in (facts := start_facts(tmp_path / "best")).read_text()
+        facts.unlink()
+    assert len(averages) > 1
 
 
 LOSSES_SCRIPT = """

@@ -19,7 +19,7 @@ LAUNCHERS = {
     "accelerate": ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "-m", "lip2wav_hf.train"],
     "torchrun": ["-m", "torch.distributed.run", "--nproc-per-node", "1", "--master-addr", "127.0.0.1"],
 }
-LONG = ["--max_steps", "100000", "--validation_epochs", "1000000", "--save_epochs", "1000000"]
+LONG = ["--max_steps", "100000", "--validation_steps", "1", "--validation_clips", "0", "--save_epochs", "1000000"]
 
 
 def children_of(process: int) -> list[int]:
@@ -67,7 +67,7 @@ def test_a_training_ends_with_its_launcher(run_arguments, tmp_path, launcher, nu
     process = start(launcher, run_arguments[0], output, log)
     trainers = []
     try:
-        wait_for(lambda: re.search(r"\b[1-9]\d*/100000", log.read_text()) or process.poll() is not None, 240, log)
+        wait_for(lambda: "step 1: loss" in log.read_text() or process.poll() is not None, 240, log)
         trainers += children_of(process.pid)
         assert len(trainers) == 1, log.read_text()[-3000:]
         process.send_signal(number)
@@ -81,6 +81,23 @@ def test_a_training_ends_with_its_launcher(run_arguments, tmp_path, launcher, nu
     step = checkpoint.name.rpartition("-")[2]
     assert f"stopped at step {step}; {checkpoint} is written" in log.read_text()
     assert "--resume latest" in log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="launchers are known by /proc")
+@pytest.mark.parametrize("launcher", ["accelerate", "torchrun"])
+def test_a_launcher_ends_without_a_word_where_the_training_is_asked_to_stop(run_arguments, tmp_path, launcher):
+    log, output = tmp_path / "log.txt", tmp_path / "run"
+    process = start(launcher, run_arguments[0], output, log)
+    try:
+        wait_for(lambda: "step 1: loss" in log.read_text() or process.poll() is not None, 240, log)
+        os.kill(int(re.search(r"to stop with a checkpoint: kill (\d+)", log.read_text())[1]), signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "stopped at step" in log.read_text() and "Traceback" not in log.read_text()
+    assert len(find_checkpoints(output)) == 1
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="needs /proc")

@@ -1,5 +1,10 @@
 """Threads on CPUs: idle cores, and threads without a core."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -41,3 +46,35 @@ def test_a_number_of_threads_that_a_person_chose_is_known(monkeypatch, tmp_path,
         (tmp_path / "environ").write_bytes(variables)
         (tmp_path / "cmdline").write_bytes(command)
     assert threads_were_chosen(tmp_path) is chosen
+
+
+CROWDED_SCRIPT = """
+import os, sys, logging
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, for all threads
+import torch
+from lip2wav_hf.training import threads
+torch.set_num_threads(int(sys.argv[1]))
+threads.WATCHED_SECONDS = 0.5
+logging.basicConfig(format="%(message)s")
+watch, pictures = threads.CrowdedThreads(torch.device("cpu")), torch.randn(64, 256, 256)
+for _ in range(60):
+    for _ in range(20):
+        pictures @ pictures
+    watch.note_batch()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").is_file(), reason="Linux says here how long threads have waited")
+@pytest.mark.parametrize(("threads", "warnings"), [(2, 1), (1, 0)])
+def test_threads_that_wait_for_a_core_are_told_of_once(threads, warnings):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    result = subprocess.run(
+        [sys.executable, "-c", CROWDED_SCRIPT, str(threads)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+        check=True,
+    )
+    assert result.stderr.count("the machine is busy") == warnings, result.stderr
+    assert result.stderr.count("OMP_NUM_THREADS=1") == warnings

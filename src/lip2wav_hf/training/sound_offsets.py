@@ -66,7 +66,7 @@ def find_sound_offsets(
         moved = counted(len(offsets), "clip")
         logger.info("the sound of %s is moved to the mouths (offsets: std %.1f ms).", moved, spread)
     else:
-        logger.warning("no sound is moved: of %s to synchronize, none can be used.", counted(len(clips), "clip"))
+        logger.warning("no sound is moved: none of %s to synchronize can be used.", counted(len(clips), "clip"))
     return offsets
 
 

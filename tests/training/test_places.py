@@ -1,0 +1,61 @@
+"""The files and folders that options name: looked for first, and all of them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.training.arguments import TrainingError
+from lip2wav_hf.training.places import check_places
+
+
+def test_all_that_is_missing_is_named_at_once_and_before_torch_is_loaded(tmp_path):
+    script = (
+        "import sys; sys.modules['torch'] = None; sys.modules['transformers'] = None\n"
+        "from lip2wav_hf.commands.main import main\nmain(sys.argv[1:])"
+    )
+    (tmp_path / "here").mkdir()
+    words = ["train", "grid_s1", "--data_dir", "here", "not-here", "--splits_file", "none.json"]
+    words += ["--critic_pretrained", "no-critic", "--feature_extractor", "no.json"]
+    result = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ,
+        check=False,
+    )
+    assert result.returncode == 2 and result.stderr.count("\n") == 1, result.stderr
+    for complaint in (
+        "error: --data_dir not-here: no such folder",
+        "--feature_extractor no.json: there is no such file",
+        "--splits_file none.json: there is no such file",
+        "--speech_encoder runs/speech_encoder/final: no speech encoder can be loaded from there",
+        "Train it first",
+        "--critic_pretrained no-critic: no critic can be loaded from there",
+    ):
+        assert complaint in result.stderr
+    assert "--data_dir here:" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--speech_encoder", "grid-s1", "--critic_pretrained", "grid-s1", "--pretrained", "grid-s1"],
+        ["--sync_network", "grid-sync", "--config", "tiny.json"],
+        ["--speech_encoder", "somebody/something", "--pretrained", "somebody/something"],  # which only the Hub knows
+    ],
+)
+def test_what_is_there_or_may_be_on_the_hub_passes(tmp_path, options):
+    check_places(parse_arguments(["--data_dir", str(tmp_path), *options]))
+
+
+def test_a_checkpoint_is_no_model_to_start_from(tmp_path):
+    checkpoint = tmp_path / "run" / "checkpoint-4"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "optimizer.bin").write_bytes(b"")
+    with pytest.raises(TrainingError, match="--pretrained: model .*checkpoint-4: this is a checkpoint.*--resume"):
+        check_places(parse_arguments(["--data_dir", str(tmp_path), "--pretrained", str(checkpoint)]))
