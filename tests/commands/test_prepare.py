@@ -32,6 +32,7 @@ def test_prepare_fills_the_cache_that_training_reads(corpus, tmp_path, capfd):
     output = capfd.readouterr()
     assert "3 clips: 3 usable, 0 left out." in output.out and "train: 3 clips" in output.out
     assert "prepared now: 3 " in output.out and "before: 0" in output.out and output.err == ""
+    assert "no clips" not in output.out  # of the splits that were asked for
     clips = load_split(corpus, "train")
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("[!.]*.safetensors")}
     files = prepare_clips(clips, Lip2WavFeatureExtractor(), cache, num_workers=1, progress=False).files
@@ -82,6 +83,18 @@ def write_faceless(path):
     from lip2wav_hf.audio import mux_audio
 
     mux_audio(np.zeros((75, 96, 128, 3), np.uint8), np.zeros(48_000, np.float32), 16_000, path, fps=25)
+
+
+def test_prepare_says_which_splits_are_empty(corpus, tmp_path, capfd):
+    """Here there are no speakers of this scheme for validation: training would not start."""
+    assert run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1, "--split_scheme", "unseen33") == 0
+    output = capfd.readouterr().out
+    assert "  train: 3 clips\n  test: 2 clips\n  validation: no clips\n" in output
+    assert "training needs clips in train and in validation; choose others with --train_split" in output
+    (corpus / "splits.json").write_text(json.dumps({"train": {"s1": ["bbaf2n"]}}))
+    assert run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1) == 0
+    output = capfd.readouterr().out
+    assert "1 clip: 1 usable" in output and "  train: 1 clip\n  validation: no clips\n" in output
 
 
 def test_prepare_does_not_print_what_its_report_says(corpus, tmp_path, capfd):

@@ -1,5 +1,6 @@
 """The picture of what was seen and said: every word can be read, and nothing heavy is imported before it is drawn."""
 
+import itertools
 import subprocess
 import sys
 
@@ -9,7 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 from PIL import Image
 
+from lip2wav_hf.evaluation.clips import ClipRow
 from lip2wav_hf.evaluation.plotting import draw_speech, log_mel_spectrogram, mel_positions, plot_speech
+from lip2wav_hf.evaluation.report_plots import draw_boxes
 
 
 RATE = 16000
@@ -27,6 +30,45 @@ def said(sentence, step, start=0.0):
         {"word": word, "start": start + index * step, "end": start + (index + 1) * step, "confidence": 1 / (1 + index)}
         for index, word in enumerate(words)
     ]
+
+
+def colliding(figure) -> list[tuple[str, str]]:
+    """Labels of ticks and axes that lie over each other, or partly outside of the picture, as they are drawn."""
+    FigureCanvasAgg(figure).draw()
+    found = []
+    for axes in (*figure.axes, *(child for parent in figure.axes for child in parent.child_axes)):
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)  # an axis without labels
+            labels = [label for place, label in ticks if low <= place <= high and label.get_visible()]
+            found += [label for label in (*labels, axis.label) if label.get_text()]
+    boxes = [(label.get_text(), label.get_rotation() % 90, label.get_window_extent()) for label in found]
+    pairs = [
+        (first, second)
+        for (first, turned, box), (second, also, other) in itertools.combinations(boxes, 2)
+        if not (turned and also) and box.overlaps(other)
+    ]
+    whole = figure.bbox.padded(1)
+    return pairs + [(text, "outside") for text, _, box in boxes if box.x0 < whole.x0 or box.y0 < whole.y0]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3.0])
+@pytest.mark.parametrize("loudness", [0.0, 0.02, 0.1, 1.0])
+@pytest.mark.parametrize("rate", [8000, 16_000, 50_000])
+def test_labels_of_ticks_do_not_collide(seconds, loudness, rate):
+    sound = np.random.default_rng(0).uniform(-loudness, loudness, int(seconds * rate)).astype(np.float32)
+    assert colliding(draw_speech(sound, rate)) == []
+
+
+@pytest.mark.parametrize("names", [["s1"], ["ann", "benedict", "cleopatra"], [f"synthetic{n}" for n in range(6)]])
+def test_names_below_box_plots_do_not_collide(names):
+    values = {"stoi": 0.5, "estoi": 0.4, "pesq_nb": 2.0, "pesq_wb": 1.5, "mcd": 5.0}
+    rows = [
+        ClipRow(name, str(n), numbers={key: value + n / 10 for key, value in values.items()})
+        for name in names
+        for n in range(4)
+    ]
+    assert colliding(draw_boxes(rows)) == []
 
 
 def drawn_labels(figure) -> list[tuple[str, Bbox]]:

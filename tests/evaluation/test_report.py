@@ -1,5 +1,6 @@
 """The report: what stands in it, that it needs nothing from outside, and that it looks right in a browser."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from lip2wav_hf.evaluation.published import PUBLISHED
 from lip2wav_hf.evaluation.report import cell, markdown_report, markdown_table, notes
 from lip2wav_hf.evaluation.results import build_results, json_ready
 from lip2wav_hf.evaluation.run import Failure
+from lip2wav_hf.evaluation.summary import terminal_summary
 from lip2wav_hf.evaluation.systems import Measured
 from lip2wav_hf.evaluation.web_report import html_report, marked_words, pick_clips
 from lip2wav_hf.grid.corpus import sentence_words
@@ -69,6 +71,9 @@ def report(tmp_path_factory):
             write_audio(path, 0.3 * np.sin(np.arange(16_000) * (0.05 + 0.01 * number)), 16_000)
     page = html_report(rows, results, sounds)
     (folder / "report.html").write_text(page, encoding="utf-8")
+    other = Measured("a-model-with-a-rather-long-name", rows, {})
+    compared = json_ready(build_results(Measured("mine", rows, {}, failures, settings), [other]))
+    (folder / "compared.html").write_text(html_report(rows, compared, sounds), encoding="utf-8")
     return rows, results, page, folder
 
 
@@ -201,6 +206,41 @@ def test_folders_of_anybody_hear_nothing_of_grid():
     assert "For the numbers in sync" in " ".join(notes(with_sync))
 
 
+def test_other_people_saying_sentences_of_grid_hear_nothing_of_its_faults():
+    """Rendered faces, or one's own recordings: neither GRID's late sound nor what was published on it is theirs."""
+    columns = {"in_sync_stoi": 0.5, "aligned_stoi": 0.5, "shift_seconds": 0.0, "generated_seconds": 1.0}
+    sentence = " ".join(sentence_words(NAMES[0]))
+    for speaker, of_grid in (("s1", True), ("s21", False), ("synthetic1", False), ("all", False)):
+        rows = [ClipRow.from_columns({"speaker": speaker, "name": NAMES[0], "sentence": sentence} | columns)]
+        results = few_results(rows)
+        assert results["grid_sentences"]
+        for told in (markdown_report(results), html_report(rows, results, {})):
+            assert ("Published results on GRID" in told) == of_grid
+            assert ("early or late" in told) == of_grid
+        assert "For the numbers in sync" in markdown_report(results)
+
+
+def test_the_terminal_gets_the_lines_that_matter(report):
+    settings = {"title": "mine on grid, split test", "metrics": ["stoi"]}
+    rows = report[0]
+    worse = [
+        dataclasses.replace(row, numbers={**row.numbers, "stoi": row.value("stoi") - 0.1, "judge_errors": 3})
+        for row in rows
+    ]
+    results = json_ready(build_results(Measured("mine", rows, {}, settings=settings), [Measured("theirs", worse, {})]))
+    results["speakers"]["s2"]["judge_wer"]["value"] = 0.5
+    lines = terminal_summary(results).splitlines()
+    assert lines[0] == "mine on grid, split test: 8 clips" and len(lines) <= 12
+    assert any(re.fullmatch(r"  Judge WER, % +[\d.]+ \([\d.]+ – [\d.]+\)", line) for line in lines)
+    assert any(line.startswith("worst speaker of 2: s2, Judge WER, % 50.0 (4 clips)") for line in lines)
+    assert lines[-1].startswith("against theirs (8 clips): better in ") and "STOI" in lines[-1]
+    one = terminal_summary(json_ready(build_results(Measured("mine", rows[:1], {}, settings=settings))))
+    assert one.startswith("mine on grid, split test: 1 clip\n") and "worst" not in one
+    assert "1 clips" not in one + markdown_report(few_results(rows[:1])) + html_report(
+        rows[:1], few_results(rows[:1]), {}
+    )
+
+
 def test_what_is_left_out_is_said():
     rows = [ClipRow.from_columns({"speaker": "all", "name": "b", "stoi": 0.5})]
     results = few_results(rows, remarks=["1 of 2 originals have no generated file; not scored: a."])
@@ -251,6 +291,9 @@ def look_at(address, playwright, chromium) -> tuple[list[str], list[str]]:
         page.on("console", lambda message: messages.append(message.text))
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") == 390
+        tables = "[...document.querySelectorAll('.comparison')].map(table => table.parentElement)"
+        cut = f"{tables}.map(box => box.scrollWidth - box.clientWidth)"
+        assert page.evaluate(cut) == [0]  # the verdicts are seen without scrolling
         assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
@@ -268,6 +311,6 @@ def test_page_in_a_browser(report):
         pytest.skip("no chromium is installed")
     # In a thread of its own, for other tests' browsers keep an event loop in this one.
     with ThreadPoolExecutor(1) as thread:
-        address = (report[3] / "report.html").as_uri()
+        address = (report[3] / "compared.html").as_uri()
         requests, messages = thread.submit(look_at, address, playwright, chromium).result()
     assert [url for url in requests if not url.startswith(("data:", "file:"))] == [] == messages

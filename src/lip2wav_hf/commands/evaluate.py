@@ -78,7 +78,10 @@ def evaluate(
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html, with pictures and sound.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the table.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print all tables of report.md, not the main numbers only.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the main numbers.")] = False,
 ) -> None:
     """
     Measure a model on a split of a corpus, from the video files: words, sound, sync, speed. Or score folders of sound.
@@ -125,17 +128,18 @@ def evaluate(
             raise
         raise CommandError(f"process {rank}: {error}") from error
     if rank == 0:
-        _print_results(results, output, report, as_json)
+        _print_results(results, output / ("report.html" if report else "report.md"), verbose, as_json)
 
 
-def _print_results(results: dict[str, Any], output: Path, report: bool, as_json: bool) -> None:
+def _print_results(results: dict[str, Any], report: Path, verbose: bool, as_json: bool) -> None:
     from ..evaluation.report import markdown_table
+    from ..evaluation.summary import terminal_summary
 
     if as_json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
     else:
-        print(markdown_table(results))
-        print(f"Written: {output / ('report.html' if report else 'report.md')}, results.json, clips.csv")
+        print(markdown_table(results) if verbose else terminal_summary(results))
+        print(f"report: {report}; all numbers: results.json and clips.csv beside it{'' if verbose else ', --verbose'}")
     for failure in results["failures"]:
         print_error(f"error: {failure['error']}")
     if results["failures"]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..corpora.clips import Clip, CorpusError, Selection
-from ..errors import one_line
+from ..errors import counted, one_line
 from ..machine import available_cores
 from .corpus_options import (
     AGAIN,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
     from ..training.clips import PreparedClips
 
+CHOOSE_OTHERS = "choose others with --train_split and --validation_split, or another --split_scheme or --splits_file."
 STALE_SECONDS = 3600  # age at which a temporary file in a cache is of a run that was killed
 
 
@@ -71,6 +72,8 @@ class Prepared:
         checked, usable, left_out (`int`): clips.
         counts (`dict[str, int]`): clips by kind of defect.
         splits (`dict[str, int]`): usable clips of each split.
+        empty_splits (`list[str]`): splits without a usable clip, and those among `train` and `validation` that the
+            corpus does not have.
         prepared (`int`): clips cached now; `cached`: those that were before.
         seconds (`float`): of the preparing.
         cache, report (`str`): paths.
@@ -82,6 +85,7 @@ class Prepared:
     left_out: int
     counts: dict[str, int]
     splits: dict[str, int]
+    empty_splits: list[str]
     prepared: int
     cached: int
     seconds: float
@@ -90,7 +94,10 @@ class Prepared:
 
     def describe(self) -> str:
         """Lines for a terminal."""
-        lines = [self.summary, *(f"  {split}: {count} clips" for split, count in self.splits.items())]
+        lines = [self.summary, *(f"  {split}: {counted(count, 'clip')}" for split, count in self.splits.items())]
+        lines += [f"  {split}: no clips" for split in self.empty_splits]
+        if "train" in self.empty_splits or "validation" in self.empty_splits:
+            lines.append(f"training needs clips in train and in validation; {CHOOSE_OTHERS}")
         rate = f", {self.prepared / self.seconds:.1f} clips/s" if self.prepared else ""
         lines.append(f"prepared now: {self.prepared} in {self.seconds:.1f} s{rate}; before: {self.cached}")
         return "\n".join([*lines, f"cache:  {self.cache}", f"report: {self.report}"])
@@ -182,13 +189,16 @@ def prepare_corpus(
     report.defects += _problems(prepared, report)
     path = options.report_file or cache / "defects.json"
     report.save(path)
+    counts = {name: sum(clip.key in prepared.files for clip in each) for name, each in found.items()}
+    wanted = dict.fromkeys((*(() if options.splits else ("train", "validation")), *counts))
     return Prepared(
         summary=report.summary(),
         checked=report.checked,
         usable=len(prepared.clips),
         left_out=report.left_out,
         counts=report.counts(),
-        splits={name: sum(clip.key in prepared.files for clip in each) for name, each in found.items() if each},
+        splits={name: count for name, count in counts.items() if count},
+        empty_splits=[name for name in wanted if not counts.get(name)],
         prepared=len(prepared.clips) - before,
         cached=before,
         seconds=seconds,

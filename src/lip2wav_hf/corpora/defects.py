@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 import av
 
 from ..audio import read_audio
+from ..errors import counted
 from ..files import read_json, write_json
 from ..machine import worker_processes
 from ..video import VideoPart, VideoReader
@@ -105,7 +106,7 @@ class CorpusReport:
 
     def summary(self, examples: int = 3) -> str:
         """A few readable lines; `examples` clips of each kind are named."""
-        lines = [f"{self.checked} clips: {self.usable} usable, {self.left_out} left out."]
+        lines = [f"{counted(self.checked, 'clip')}: {self.usable} usable, {self.left_out} left out."]
         for kind, count in self.counts().items():
             found = [defect for defect in self.defects if defect.kind == kind]
             names = ", ".join(defect.clip for defect in found[:examples])
@@ -218,7 +219,7 @@ def check_video(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_F
     except CorpusError as error:
         return [Defect(clip.key, "corrupt_video", f"{clip.video}: {error}")]
     if frames < minimum_frames:
-        found = f"{clip.video}: {frames} frames; {minimum_frames} are needed"
+        found = f"{clip.video}: {counted(frames, 'frame')}; {minimum_frames} are needed"
         return [Defect(clip.key, "corrupt_video" if not frames else "short_video", found)]
     if not sound and clip.audio is None:
         return [Defect(clip.key, "no_sound", f"{clip.video}: no sound track")]

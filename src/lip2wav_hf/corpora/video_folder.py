@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import counted
 from ..files import read_json
 from ..grammar import TextNormalizer
 from .clips import VIDEO_SUFFIXES, Clip, Selection, Splits, TimedWord
@@ -89,7 +90,7 @@ class VideoFolder:
             return f"there is no video in it ({', '.join(VIDEO_SUFFIXES)})."
         if not any(_transcript_beside(video) for video in videos):
             return (
-                f"there is no {METADATA[0]} in it, and no transcript beside any of its {len(videos)} video(s), such as"
+                f"there is no {METADATA[0]} in it, and no transcript beside any video ({len(videos)} in all), such as"
                 f" {videos[0].with_suffix('.txt').name} beside {videos[0].name}."
             )
         return None
@@ -114,7 +115,10 @@ class VideoFolder:
             ]
             repeated = [key for key, count in Counter(clip.key for clip in self._clips).items() if count > 1]
             if repeated:
-                raise VideoFolderError(f"{self.path}: {len(repeated)} clips are there twice, e.g. {repeated[0]}.")
+                raise VideoFolderError(
+                    f"{self.path}: the same clip is there twice: {repeated[0]}"
+                    + (f", and {len(repeated) - 1} more." if len(repeated) > 1 else ".")
+                )
         return self._clips
 
     def _of_metadata(self, file: Path) -> Iterator[_Row]:
@@ -276,7 +280,9 @@ class VideoFolder:
             return [made.describe()]
         unsplit = sum(clip.split is None for clip in self.clips)
         given = selection.splits_file is None and not (self.path / "splits.json").is_file()
-        return [f"{unsplit} clip(s) without a split are in train."] if unsplit and given else []
+        if not unsplit or not given:
+            return []
+        return [f"{counted(unsplit, 'clip')} without a split {'is' if unsplit == 1 else 'are'} in train."]
 
     def check_clips(
         self, clips: Iterable[Clip], options: CheckOptions = CheckOptions()

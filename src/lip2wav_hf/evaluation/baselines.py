@@ -109,9 +109,7 @@ def _run_folder(path: Path, clips: list[Clip], options: EvaluationOptions, share
         if file is not None:
             found.append(dataclasses.replace(clip, generated=file))
     if not found:
-        raise EvaluationError(
-            f"baseline {path}: holds none of the {len(clips)} clips; name its files as SPEAKER/NAME.wav."
-        )
+        raise EvaluationError(f"baseline {path}: holds none of these clips; name its files as SPEAKER/NAME.wav.")
     return run_folder(path.resolve().name, found, options, share)
 
 

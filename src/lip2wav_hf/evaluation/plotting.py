@@ -23,6 +23,7 @@ MAX_COLUMNS = 4000  # of the spectrogram; of longer speech fewer are taken
 # Sizes in inches.
 LEFT, RIGHT, TOP, TITLE, BOTTOM = 0.75, 0.9, 0.12, 0.32, 0.5  # margins
 CROPS, WAVEFORM, SPECTROGRAM, SPACE = 0.75, 1.15, 2.2, 0.06  # heights of the panels, and what lies between them
+TICK_SPACE = 0.16  # from the middle of one tick's label to that of the next, at least
 BAR, ROW, GAP = 0.3, 0.21, 0.1  # of the words: height of their boxes and of a row of labels, space between labels
 
 LABEL_SIZE = 9  # points
@@ -204,6 +205,8 @@ def _draw_waveform(axes: Axes, audio: np.ndarray, sampling_rate: int) -> None:
     axes.fill_between(times, blocks.min(1), blocks.max(1), color="tab:blue", linewidth=0.5)
     limit = max(0.05, 1.05 * float(np.abs(audio).max(initial=0)))
     axes.set_ylim(-limit, limit)
+    inner = float(f"{limit / 2:.0e}")  # away from the edges, where the labels of the next panel are
+    axes.set_yticks((-inner, 0, inner), (f"−{inner:g}", "0", f"{inner:g}"))
     axes.set_ylabel("waveform")
 
 
@@ -219,8 +222,11 @@ def _draw_mel(figure: Figure, axes: Axes, audio: np.ndarray, sampling_rate: int)
         vmin=-80,
         vmax=0,
     )
-    ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000, 8000) if hertz <= sampling_rate / 2]
-    axes.set_yticks(mel_positions(ticks, sampling_rate, len(decibels)), [f"{hertz / 1000:g}" for hertz in ticks])
+    ticks = [hertz for hertz in (8000, 4000, 2000, 1000, 500, 250) if hertz <= sampling_rate / 2]
+    places = mel_positions(ticks, sampling_rate, len(decibels))
+    apart = len(decibels) * TICK_SPACE / SPECTROGRAM
+    kept = [number for number, place in enumerate(places) if not number or places[number - 1] - place >= apart]
+    axes.set_yticks([places[number] for number in kept], [f"{ticks[number] / 1000:g}" for number in kept])
     axes.set_ylabel("mel spectrogram [kHz]")
     width = figure.get_figwidth() - LEFT - RIGHT
     scale = axes.inset_axes((1 + 0.1 / width, 0, 0.15 / width, 1))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..errors import counted
+from ..grid.corpus import SPEAKERS
 from ..metrics.registry import ALIGNED, METRICS, OF_ORIGINAL, SUMMARY
 from .published import HEADINGS, NOTE, PUBLISHED
 from .scoring import MAX_SHIFT_SECONDS
@@ -56,8 +58,10 @@ def markdown_report(results: dict[str, Any]) -> str:
 
 
 def is_grid(results: Mapping[str, Any]) -> bool:
-    """Whether the clips are sentences of GRID, so that published results on it are of interest."""
-    return bool(results.get("grid_sentences", "judge" in results))
+    """Whether the clips are GRID's: its sentences, said by its speakers. Other people's recordings of such sentences,
+    and rendered faces, share neither GRID's faults nor what was published on it."""
+    of_grid = bool(results.get("grid_sentences", "judge" in results))
+    return of_grid and bool(results["speakers"]) and set(results["speakers"]) <= set(SPEAKERS)
 
 
 def _markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -67,7 +71,7 @@ def _markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[st
 
 
 def _main_table(results: dict[str, Any]) -> list[str]:
-    columns = {f"all ({results['clips']} clips), 95 % interval": results["overall"]}
+    columns = {f"all ({counted(results['clips'], 'clip')}), 95 % interval": results["overall"]}
     if len(results["speakers"]) > 1:
         columns |= {f"{speaker} ({own['clips']})": own for speaker, own in results["speakers"].items()}
     lines = []
@@ -80,7 +84,7 @@ def _main_table(results: dict[str, Any]) -> list[str]:
 
 def _baseline_table(baseline: dict[str, Any]) -> list[str]:
     headings = (
-        f"against {baseline['name']} ({baseline['clips']} clips)",
+        f"against {baseline['name']} ({counted(baseline['clips'], 'clip')})",
         f"{baseline['name']}, 95 % interval",
         "difference (paired), 95 % interval",
         "",
@@ -202,7 +206,8 @@ def notes(results: dict[str, Any]) -> list[str]:
             f"{timing['real_time_factor']:.3f}."
         )
     if results.get("limit"):
-        found.append(f"Only the first {results['limit']} clips of the split were measured.")
+        first = "clip" if results["limit"] == 1 else f"{results['limit']} clips"
+        found.append(f"Only the first {first} of the split {'was' if results['limit'] == 1 else 'were'} measured.")
     found += [_machine_note(results["machine"]), f"Intervals: {results['confidence_interval']}."]
     counts = {
         "failed": len(results["failures"]),
@@ -239,7 +244,7 @@ def _machine_note(computer: dict[str, Any]) -> str:
     return (
         f"Machine: {computer['cpu']}, {computer['cores']} cores, "
         + (f"{computer['accelerator']}, " if computer["accelerator"] else "")
-        + f"torch {computer['torch']} with {threads} thread{'s' * (threads != 1)}; "
+        + f"torch {computer['torch']} with {counted(threads, 'thread')}; "
         + f"load average {computer['load_average']}."
     )
 

@@ -25,6 +25,7 @@ from .statistics import by_speaker, clip_values, column
 
 
 BLUE, ORANGE, GRAY, GREEN = "#1f5fa8", "#c8641b", "#6b7280", "#2f7d4f"
+LINE_OF_NAMES = 100  # characters below panels as wide as the page, in one line
 MISSING = "–"  # a word that was not heard
 TICKS_HERTZ = (500, 1000, 2000, 4000, 8000)
 
@@ -77,14 +78,15 @@ def draw_boxes(rows: Sequence[ClipRow]) -> Figure | None:
     for axes, key in zip(panels, shown, strict=False):
         metric = SUMMARY[key]
         values = [clip_values(own, metric) for own in speakers.values()]
-        _draw_boxes(axes, [some[np.isfinite(some)] for some in values], list(speakers))
+        turned = len(speakers) * (max(map(len, speakers)) + 1) > LINE_OF_NAMES / columns
+        _draw_boxes(axes, [some[np.isfinite(some)] for some in values], list(speakers), turned)
         axes.set_title(metric.title, fontsize=9)
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
     return figure
 
 
-def _draw_boxes(axes: Axes, values: list[np.ndarray], names: list[str]) -> None:
+def _draw_boxes(axes: Axes, values: list[np.ndarray], names: list[str], turned: bool) -> None:
     places = np.arange(len(values))
     axes.boxplot(
         values,
@@ -101,7 +103,7 @@ def _draw_boxes(axes: Axes, values: list[np.ndarray], names: list[str]) -> None:
     for place, some in zip(places, values, strict=True):
         spread = generator.uniform(-0.17, 0.17, len(some))
         axes.plot(place + spread, some, ".", color=GRAY, markersize=2.6, alpha=0.6)
-    axes.set_xticks(places, names, rotation=0 if len(names) <= 6 else 60)
+    axes.set_xticks(places, names, rotation=60 if turned else 0)
     axes.set_xlim(-0.6, len(values) - 0.4)
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.7)
     axes.set_axisbelow(True)

@@ -194,7 +194,7 @@ class Run:
         if set(differing) - {FINGERPRINT}:
             raise EvaluationError(
                 f"{self.output_dir}: holds the evaluation of another model or split, or with other options"
-                f" ({', '.join(sorted(differing))}); give another output folder, or overwrite=True (--overwrite)."
+                f" ({', '.join(sorted(differing))}); give another output folder, or --overwrite."
             )
 
     def _settings_before(self) -> dict[str, Any] | None:

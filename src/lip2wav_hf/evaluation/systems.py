@@ -25,6 +25,7 @@ from .run import Failure, Run, Scorer, Share, WorkerError, collect
 from .scoring import clip_columns
 
 
+PACKAGE = __name__.partition(".")[0]
 FOLDERS_OF_A_RUN = ("best", "final")  # what a training calls its models, whatever they are
 
 
@@ -230,13 +231,15 @@ def _speak(
 @contextlib.contextmanager
 def _quiet(pipe: Any) -> Generator[None]:
     """Keep back a pipeline's warnings about doubtful clips: the table has the numbers."""
-    logger = logging.getLogger(type(pipe).__module__)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in (PACKAGE, type(pipe).__module__)]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _text_columns(clip: Clip, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from scipy.io import wavfile
 
+from ..errors import counted
 from ..metrics.registry import CLIP_NUMBERS, GROUPS, SUMMARY, TILES
 from ..metrics.words import correct_words
 from .clips import HEARD, ClipRow, Key, clip_label
@@ -67,7 +68,7 @@ def html_report(rows: Sequence[ClipRow], results: dict[str, Any], sounds: Sounds
     environment = Environment(
         loader=PackageLoader("lip2wav_hf", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "together": _together}
+    environment.filters |= {"percent": percent, "together": _together, "counted": counted}
     published = {"headings": HEADINGS, "rows": [row.cells() for row in PUBLISHED], "note": NOTE}
     return environment.get_template(TEMPLATE).render(
         results=results,
@@ -82,6 +83,7 @@ def html_report(rows: Sequence[ClipRow], results: dict[str, Any], sounds: Sounds
         confusions=[_confusions(name, results["slots"][name]) for name in CONFUSED if name in results["slots"]],
         clip_groups=_clip_groups(rows, sounds),
         published=published if is_grid(results) else None,
+        of_grid=is_grid(results),
         remarks=results.get("remarks", []),
         notes=notes(results),
         max_shift=f"{1000 * MAX_SHIFT_SECONDS:.0f}",

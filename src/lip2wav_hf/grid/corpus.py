@@ -26,6 +26,7 @@ from ..corpora.clips import (
     open_archive,
 )
 from ..corpora.columns import metadata_files
+from ..errors import counted
 from ..grammar import GRAMMAR
 
 
@@ -71,6 +72,9 @@ _PLACES = {
 
 NOT_A_SENTENCE = "the name spells no GRID sentence, as bbaf2n does (bin blue at f two now)"
 """Why a video that is there is not found."""
+
+SPEAKERS = tuple(f"s{number}" for number in range(1, 35) if number != 21)
+"""The speakers of GRID with video."""
 
 _SPEAKER = re.compile(r"s\d+", re.IGNORECASE)
 
@@ -313,7 +317,7 @@ class GridFolder:
         """A sentence on the videos that are there but are no clips, for an error that misses clips; or nothing."""
         if not self.strays:
             return ""
-        return f" Not counted are {len(self.strays)} video(s) such as {self.strays[0]}: {NOT_A_SENTENCE}."
+        return f" Not counted are {counted(len(self.strays), 'video')} such as {self.strays[0]}: {NOT_A_SENTENCE}."
 
     def fingerprint(self, speakers: Iterable[str] | None = None) -> str:
         """Changes when a file of the speakers (all by default) comes, goes or changes its size or time."""
@@ -387,6 +391,7 @@ def find_video(data_dir: str | os.PathLike, speaker: str, name: str) -> ClipVide
 __all__ = [
     "ALIGNMENT_RATE",
     "SILENCES",
+    "SPEAKERS",
     "ContradictingAlignment",
     "GridAlignment",
     "GridError",

@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 
 from ..corpora.progress import Bar, progress_bar
-from .corpus import GridError
+from .corpus import SPEAKERS, GridError
 
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ ZENODO_API = "https://zenodo.org/api"
 RECORD = "3625687"
 ALIGNMENTS_FILE = "alignments.zip"
 AUDIO_FILE = "audio_25k.zip"
-SPEAKERS = tuple(f"s{number}" for number in range(1, 35) if number != 21)  # s21 has no video
 
 LONGEST_WAIT = 60.0  # seconds between two tries
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)  # HTTP statuses that may pass
@@ -373,7 +372,6 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike, progress: bool
 
 
 __all__ = [
-    "SPEAKERS",
     "ZENODO_API",
     "DownloadError",
     "Patience",

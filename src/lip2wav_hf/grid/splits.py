@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..corpora.clips import Splits
 from ..corpora.made_splits import shuffled
-from .corpus import VIDEO_ARCHIVES, VIDEO_FOLDERS, GridError, GridFolder
+from .corpus import SPEAKERS, VIDEO_ARCHIVES, VIDEO_FOLDERS, GridError, GridFolder
 
 
 # Published splits, see SPLIT_SCHEMES. s21 has no video.
@@ -94,11 +94,10 @@ class _Scheme:
         return tuple(dict.fromkeys(speaker for chosen in self.speakers().values() for speaker in chosen))
 
 
-_ALL_SPEAKERS = tuple(f"s{n}" for n in range(1, 35) if n != 21)
 _SCHEMES = {
     "seen4": _Scheme(_everywhere(SEEN4_SPEAKERS), _seen4),
     "unseen33": _Scheme(lambda: UNSEEN33_SPEAKERS, _unseen33),
-    "overlap33": _Scheme(_everywhere(_ALL_SPEAKERS), _overlap33),
+    "overlap33": _Scheme(_everywhere(SPEAKERS), _overlap33),
     "grid_s1": _Scheme(lambda: {split: (*own,) for split, own in _bundled_split().items()}, _grid_s1),
 }
 

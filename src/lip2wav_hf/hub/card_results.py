@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..errors import one_line
+from ..errors import counted, one_line
 from ..evaluation.report import cell
 from ..evaluation.systems import model_sha256
 from ..files import read_json, write_text
@@ -78,7 +78,8 @@ class Measurement:
         """Head of its column in the table."""
         speakers = list(self.results.get("speakers", {}))
         who = ", ".join(speakers) if len(speakers) <= MOST_SPEAKERS_NAMED else f"{len(speakers)} speakers"
-        which = f"first {self.results['clips']} clips only" if self.limit else f"{self.results['clips']} clips"
+        which = counted(self.results["clips"], "clip")
+        which = f"first {which} only" if self.limit else which
         return f"`{self.split}` of {self.dataset}: {who}, {which}"
 
     def command(self, model: str) -> str:
@@ -176,8 +177,8 @@ def read_measurements(folder: str | os.PathLike, results: Mapping[str, Source]) 
 def limited(measured: Iterable[Measurement]) -> list[str]:
     """A warning for each measurement of only the first clips of a split."""
     return [
-        f"the results of {each.split} are of its first {each.limit} clips only (--limit {each.limit}); the card says"
-        " so. Measure the whole split before you publish."
+        f"the results of {each.split} are of its first {counted(each.limit, 'clip')} only (--limit {each.limit}); the"
+        " card says so. Measure the whole split before you publish."
         for each in measured
         if each.limit
     ]
@@ -262,7 +263,9 @@ def _read_results(split: str, source: Source) -> dict[str, Any]:
     if results.get("split", split) != split:
         raise CardError(f"{name}: is of the split {results['split']!r}, not {split!r}.")
     if results.get("failures"):
-        raise CardError(f"{name}: {len(results['failures'])} clips failed. A card needs a whole evaluation.")
+        raise CardError(
+            f"{name}: {counted(len(results['failures']), 'clip')} failed. A card needs a whole evaluation."
+        )
     return results
 
 
