@@ -9,42 +9,11 @@ import argparse
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
-from typing import TYPE_CHECKING
 
-
-if TYPE_CHECKING:  # Gradio is imported late
-    import gradio as gr
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-# A page loads nothing from elsewhere: the browser itself refuses it.
-CONTENT_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline';"
-    " img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:;"
-    " connect-src 'self' data: blob:; worker-src 'self' blob:"
-)
-
-
-class ContentPolicy:
-    """ASGI middleware that adds the header `Content-Security-Policy` to every response."""
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message.setdefault("headers", [])
-                message["headers"] = [
-                    *message["headers"],
-                    (b"content-security-policy", CONTENT_POLICY.encode()),
-                ]
-            await send(message)
-
-        await self.app(scope, receive, send_with_policy)
+from lip2wav_hf.studio.serving import free_port, launch, prepare
 
 
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -84,13 +53,10 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
 def serve(options: argparse.Namespace, folder: str) -> None:
     """Load the checkpoints, open the page, and stay until interrupted. Files live in `folder` alone."""
     port = free_port(options.host, options.port)
-    os.environ["GRADIO_TEMP_DIR"] = folder
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Only now: Gradio reads these when it is imported.
+    prepare(folder)  # before Gradio is imported
     from answers import Limits, metric_functions
     from checkpoints import load_checkpoints
-    from page import Page
+    from page import CSS, HEAD, Page
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -102,60 +68,13 @@ def serve(options: argparse.Namespace, folder: str) -> None:
     page.warm_up()
     loaded = time.perf_counter()
     blocks = page.build()
-    url = launch(blocks, options.host, port, options.max_megabytes)
+    url = launch(blocks, options.host, port, options.max_megabytes, css=CSS, head=HEAD)
     print(
         f"{url}  checkpoints: {', '.join(checkpoints)} (loaded in {loaded - start:.1f} s,"
         f" page up {time.perf_counter() - loaded:.1f} s later). Ctrl-C ends it.",
         flush=True,
     )
     blocks.block_thread()
-
-
-def launch(page: gr.Blocks, host: str, port: int, max_megabytes: float) -> str:
-    """Start the server of a page, without waiting for its end; returns the page's address."""
-    import gradio as gr
-    from page import CSS, HEAD
-    from starlette.middleware import Middleware
-
-    theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    _, url, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        max_file_size=int(max_megabytes * 1e6),
-        theme=theme,
-        css=CSS,
-        head=HEAD,
-        app_kwargs={"middleware": [Middleware(ContentPolicy)]},
-        prevent_thread_lock=True,
-        share=False,
-        inbrowser=False,
-        quiet=True,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        run_history=False,
-        footer_links=["api"],
-    )
-    return url
-
-
-def free_port(host: str, port: int) -> int:
-    """
-    The port, or any free one for 0, tried out before the models are loaded.
-
-    Raises:
-        OSError: if it is taken, or the address is not this machine's.
-    """
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-        try:
-            probe.bind(address)
-        except OSError as error:
-            raise OSError(
-                f"port {port} of {host} cannot be opened ({error.strerror}). Choose another with --port."
-            ) from error
-        return probe.getsockname()[1]
 
 
 def main(arguments: list[str] | None = None) -> int:

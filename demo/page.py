@@ -26,14 +26,6 @@ KEEP_SECONDS = 900  # how long uploads and answers stay on the server
 QUEUE_SIZE = 64  # requests that wait; more are turned away with a message
 
 CSS = """
-#page-status .failure { padding: .7rem 1rem; border-radius: .5rem; border: 1px solid #b91c1c; background: #fef2f2;
-  color: #7f1d1d; }
-#page-status .success { opacity: .75; }
-.prose table { width: 100%; border: 0 !important; border-collapse: collapse; }
-.prose tr { border: 0 !important; }
-.prose th, .prose td { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
-  padding: .35rem .75rem .35rem 0 !important; text-align: left; }
-.waiting { opacity: .6; }
 #video button[aria-label="Trim video to selection"] { display: none; }
 #video.no-preview::after { content: "This browser cannot show the format. It can still be read."; display: block;
   padding: .7rem 1rem; opacity: .75; }

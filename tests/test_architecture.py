@@ -23,6 +23,7 @@ LAYERS = (
     ["training"],
     ["hub"],
     ["adaptation"],
+    ["studio"],
     ["train"],
     ["commands"],
     [""],  # the package itself: public names, which no module of it uses

@@ -194,10 +194,10 @@ def test_without_metrics_there_are_no_scores(answers, monkeypatch):
 
 def test_doubts(answers):
     sure = [{"word": "bin", "start": 0.0, "end": 0.5, "confidence": 0.95}]
-    assert answers._doubts({"face_coverage": 1.0, "words": sure}) == []
+    assert answers.doubts({"face_coverage": 1.0, "words": sure}) == []
     unsure = [{**sure[0], "confidence": 0.4}]
-    assert len(answers._doubts({"face_coverage": 0.5, "words": unsure})) == 2
-    assert answers._doubts({"face_coverage": 1.0, "words": []}) == ["no words were recognised"]
+    assert len(answers.doubts({"face_coverage": 0.5, "words": unsure})) == 2
+    assert answers.doubts({"face_coverage": 1.0, "words": []}) == ["no words were recognised"]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -285,15 +285,16 @@ def test_options_out_of_range(demo_path, capsys):
 
 def test_old_files_go_and_the_example_stays(page, talking_video, tmp_path):
     """In this process, where the fixture `no_network` watches the server too."""
-    from app import free_port, launch
     from gradio.route_utils import delete_files_created_by_app
     from gradio_client import Client, handle_file
-    from page import remove_old_folders
+    from page import CSS, HEAD, remove_old_folders
+
+    from lip2wav_hf.studio.serving import free_port, launch
 
     cache = tmp_path / "cache"
     blocks = page.build()
     try:
-        client = Client(launch(blocks, "127.0.0.1", free_port("127.0.0.1", 0), 50), verbose=False)
+        client = Client(launch(blocks, "127.0.0.1", free_port("127.0.0.1", 0), 50, css=CSS, head=HEAD), verbose=False)
         client.predict(handle_file(str(talking_video)), BUNDLED, api_name="/speak")
         assert {path.suffix for path in cache.rglob("*") if path.is_file()} >= {".wav", ".mp4", ".png"}
         delete_files_created_by_app(blocks, age=0)  # what the server does every minute, with an age of 15

@@ -7,6 +7,7 @@ import importlib.metadata
 import multiprocessing
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -128,4 +129,33 @@ def versions() -> dict[str, str]:
     return found
 
 
-__all__ = ["available_cores", "gpu_power_limit", "machine", "process_pool", "versions", "worker_processes"]
+def missing_packages(extra: str) -> list[str]:
+    """
+    What an extra of this package brings and is not installed.
+
+    Args:
+        extra (`str`): such as `"train"`.
+
+    Returns:
+        `list[str]`: names of distributions.
+    """
+    missing = []
+    for line in importlib.metadata.requires("lip2wav_hf") or ():
+        if re.search(rf"""extra == ['"]{re.escape(extra)}['"]""", line):
+            name = re.match(r"[\w.-]+", line)
+            try:
+                importlib.metadata.version(name[0] if name else line)
+            except importlib.metadata.PackageNotFoundError:
+                missing.append(name[0] if name else line)
+    return missing
+
+
+__all__ = [
+    "available_cores",
+    "gpu_power_limit",
+    "machine",
+    "missing_packages",
+    "process_pool",
+    "versions",
+    "worker_processes",
+]

@@ -58,6 +58,9 @@ COMMANDS = (
     Command(
         "evaluate", "commands.evaluate:evaluate", "Measure a model, and compare it with others.", extra="evaluate"
     ),
+    Command(
+        "studio", "commands.studio:studio_command", "Record phrases, train your own voice, on a page.", extra="demo"
+    ),
     Command("average", "commands.average:average", "Average the weights of several models."),
     Command("card", "commands.card:card_command", "Put measured results into a model card, or check them."),
     Command("write-card", "commands.card:write_card_command", "Write the card of a model, a dataset or a Space."),

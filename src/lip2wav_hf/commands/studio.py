@@ -1,0 +1,89 @@
+"""`lip2wav studio`: the page on which a person records phrases and trains a voice of their own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from ..models import find_model
+from .messages import CommandError, reporting
+from .options import complete_model
+
+
+@reporting
+def studio_command(
+    folder: Annotated[
+        Path, typer.Option("--folder", "-f", help="Where the recordings, the consent and the trained voice are.")
+    ] = Path("recordings"),
+    host: Annotated[str, typer.Option(help="Address to listen on; this machine alone by default.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 7861,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="The model that learns the voice: a folder, a bundled model, or a repository on the Hub.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.5, max=120, help="How long a training may take, as the page proposes it.")
+    ] = 10.0,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM file of a certificate, for https: phones need it.", show_default=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.", show_default=False)] = None,
+) -> None:
+    """
+    Open a page on which you record phrases, train a voice of your own on them, and then speak by moving your lips.
+
+    Everything stays in the folder, on this machine. Ctrl-C ends it; a training that runs saves its best model first.
+
+    \b
+    Examples:
+      lip2wav studio
+      lip2wav studio --folder anna --port 8000
+      lip2wav studio --host 0.0.0.0 --certificate cert.pem --key key.pem
+
+    To train, it needs the extra `train` too.
+    """
+    if (certificate is None) != (key is None):
+        raise CommandError("--certificate and --key belong together: give both.")
+    for option, file in (("--certificate", certificate), ("--key", key)):
+        if file is not None and not file.is_file():
+            raise CommandError(f"{option} {file}: there is no such file.")
+    from ..errors import require_packages
+
+    require_packages("demo", "The studio", "gradio")
+    if model is not None:
+        model = str(find_model(model))
+    from ..studio.page import Address, serve
+    from ..studio.recordings import Recordings
+    from ..studio.studio import Studio
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    recordings = Recordings(folder)
+    studio = Studio(recordings, model, minutes)
+    address = Address(host, port, certificate and str(certificate), key and str(key))
+    try:
+        serve(studio, address, _announce)
+    finally:
+        if studio.learning.status().active:
+            print("The training saves its best model …", file=sys.stderr, flush=True)
+        studio.close()
+
+
+def _announce(url: str) -> None:
+    typer.echo(f"{url}  Open this address in a browser. Ctrl-C ends the studio.")
+    sys.stdout.flush()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise SystemExit(0)
+
+
+__all__ = ["studio_command"]

@@ -1,0 +1,286 @@
+"""The training of a voice in the background: one at a time, in a process of its own, which outlives the page."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import one_line
+from ..files import write_json
+from .recordings import StudioError
+
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 60.0  # seconds in which a training that was told to stop saves its best model
+
+Progress = Callable[[dict[str, Any]], None]
+Learn = Callable[..., dict[str, Any]]
+"""A function of the recordings' folder, the voice's folder, the options, `progress` and `stop`; gives the summary."""
+
+
+@dataclass
+class Status:
+    """
+    Where the training is.
+
+    Attributes:
+        state (`str`): `"idle"`, `"running"`, `"stopping"`, `"done"` or `"failed"`.
+        stage (`str`), fraction (`float`), step (`int`), loss (`float`, *optional*), message (`str`): as of
+            [`AdaptationProgress`].
+        history (`list[tuple[int, float]]`): steps, and the error on the recordings held back after them.
+        seconds (`float`): since it began.
+        minutes (`float`): that it may take.
+        takes (`int`): recordings that there were when it began.
+        error (`str`): why it failed.
+        result (`dict`, *optional*): the summary of what it has learnt.
+    """
+
+    state: str = "idle"
+    stage: str = ""
+    fraction: float = 0.0
+    step: int = 0
+    loss: float | None = None
+    message: str = ""
+    history: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    minutes: float = 0.0
+    takes: int = 0
+    error: str = ""
+    result: dict[str, Any] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it is going on."""
+        return self.state in ("running", "stopping")
+
+
+class Learning:
+    """
+    The one training of a studio.
+
+    Args:
+        learn (function): what is run in the other process; it must be importable there. See `Learn`.
+        notes (`Path`): JSON file in which the last status is kept for the next start of the studio.
+        before (`Status`, *optional*): the status to begin with, from those notes.
+    """
+
+    def __init__(self, learn: Learn, notes: Path, before: Status | None = None) -> None:
+        self._learn, self._notes = learn, notes
+        self._status = before or Status()
+        self._change = threading.Lock()
+        self._process: Any = None
+        self._stop: Any = None
+        self._reader: threading.Thread | None = None
+        self._began = 0.0
+
+    def status(self) -> Status:
+        """A copy of the present status."""
+        with self._change:
+            status = Status(**{**vars(self._status), "history": list(self._status.history)})
+        if status.active:
+            status.seconds = time.monotonic() - self._began
+        return status
+
+    def start(self, recordings: Path, voice: Path, takes: int, minutes: float, **options: Any) -> None:
+        """
+        Begin.
+
+        Args:
+            recordings (`Path`): the corpus.
+            voice (`Path`): where the model goes.
+            takes (`int`): how many recordings there are.
+            minutes (`float`): the most that it may take.
+            options: of [`Learn`].
+
+        Raises:
+            StudioError: if it is going on already.
+        """
+        with self._change:
+            if self._status.active:
+                raise StudioError("The training is running already. There is one at a time.")
+            context = multiprocessing.get_context("spawn")  # a forked process would wait for torch's threads in vain
+            receiver, sender = context.Pipe(duplex=False)
+            self._stop = context.Event()
+            arguments = (
+                self._learn,
+                sender,
+                self._stop,
+                os.getpid(),
+                recordings,
+                voice,
+                {**options, "minutes": minutes},
+            )
+            process = context.Process(target=_run, args=arguments, name="lip2wav-studio-training")
+            process.start()
+            sender.close()
+            self._process, self._began = process, time.monotonic()
+            self._status = Status("running", stage="checking", minutes=minutes, takes=takes, message="Starting.")
+            self._reader = threading.Thread(target=self._read, args=(receiver, process), daemon=True)
+            self._reader.start()
+
+    def _read(self, receiver: multiprocessing.connection.Connection, process: Any) -> None:
+        kind, content = "failed", "The training ended without a word. Start it again; what it had learnt is kept."
+        while True:
+            try:
+                kind_now, content_now = receiver.recv()
+            except (EOFError, OSError):
+                break
+            if kind_now == "progress":
+                self._note(content_now)
+            else:
+                kind, content = kind_now, content_now
+        process.join()
+        receiver.close()
+        with self._change:
+            status = self._status
+            status.seconds = time.monotonic() - self._began
+            if kind == "done":
+                status.state, status.fraction, status.result, status.message = "done", 1.0, content, ""
+            else:
+                status.state, status.error, status.message = "failed", content, ""
+            saved = asdict(status)
+        with contextlib.suppress(
+            OSError
+        ):  # deleted, or on a full disk: only the next start loses
+            if self._notes.parent.is_dir():
+                write_json(self._notes, saved)
+
+    def _note(self, progress: dict[str, Any]) -> None:
+        with self._change:
+            status = self._status
+            status.stage, status.fraction = progress["stage"], progress["fraction"]
+            status.step, status.message = progress["step"], progress["message"]
+            status.loss = progress["loss"] if progress["loss"] is not None else status.loss
+            error = progress["held_out_error"]
+            if error is not None and (not status.history or status.history[-1] != (status.step, error)):
+                if status.history and status.history[-1][0] == status.step:
+                    status.history.pop()
+                status.history.append((status.step, error))
+
+    def stop(self) -> None:
+        """Let it end, and save the best that it has learnt; does nothing where there is no training."""
+        with self._change:
+            if self._status.active and self._stop is not None:
+                self._status.state = "stopping"
+                self._stop.set()
+
+    def cancel(self) -> None:
+        """End it at once; what it has learnt since it last saved is lost."""
+        if self._process is not None and self._process.is_alive():
+            self._process.terminate()
+            self._process.join(10)
+        if self._reader is not None:
+            self._reader.join(10)
+
+    def forget(self) -> None:
+        """As if there had never been a training."""
+        self.cancel()
+        with self._change:
+            self._status = Status()
+
+    def close(self) -> None:
+        """End it, at the end of the studio: it saves its best model first, if that takes no longer than a minute."""
+        self.stop()
+        if self._process is not None:
+            self._process.join(PATIENCE)
+        self.cancel()
+
+
+def last_status(content: Any) -> Status:
+    """The status of an earlier studio, from its notes; what was running then has ended with it."""
+    try:
+        status = Status(**content)
+        status.history = [(int(step), float(error)) for step, error in status.history]
+    except (TypeError, ValueError):
+        return Status()
+    return Status() if status.active else status
+
+
+def _run(
+    learn: Learn,
+    sender: multiprocessing.connection.Connection,
+    stop: Any,
+    parent: int,
+    recordings: Path,
+    voice: Path,
+    options: dict[str, Any],
+) -> None:
+    """The other process: what comes of the training goes through the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the studio, which tells this process to stop
+
+    def progress(content: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # the studio is gone
+            sender.send(("progress", content))
+
+    def asked_to_stop() -> bool:
+        return stop.is_set() or os.getppid() != parent
+
+    try:
+        outcome = ("done", learn(recordings, voice, progress=progress, stop=asked_to_stop, **options))
+    except (ValueError, OSError, ImportError) as error:
+        outcome = ("failed", one_line(error))
+    except Exception as error:
+        logger.exception("the training failed")
+        outcome = ("failed", f"Something went wrong in the training ({one_line(error)}). The recordings are kept.")
+    with contextlib.suppress(OSError):
+        sender.send(outcome)
+
+
+def adapt_to_recordings(
+    recordings: Path,
+    voice: Path,
+    *,
+    model: str | None,
+    minutes: float,
+    phrases: list[str] | None,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    """
+    [`adapt`] with plain data in and out, for a pipe.
+
+    Returns:
+        `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `minutes`, `clips`,
+        `held_out` (how many recordings), `stopped`, `notes`, and `checks`: of each recording with problems its file,
+        messages and whether it was used.
+    """
+    from ..adaptation.adapt import adapt  # noqa: PLC0415  brings torch, which the studio itself does without
+    from ..adaptation.records import AdaptationProgress, score_rows  # noqa: PLC0415
+
+    def report(now: AdaptationProgress) -> None:
+        progress(asdict(now))
+
+    found = adapt(recordings, voice, model=model, minutes=minutes, phrases=phrases, progress=report, stop=stop)
+    return {
+        "scores": [list(row) for row in score_rows(found.before, found.after)],
+        "missing": found.after.missing if found.after is not None else "",
+        "steps": found.steps,
+        "minutes": found.minutes,
+        "clips": found.clips,
+        "held_out": len(found.held_out),
+        "stopped": found.stopped,
+        "notes": list(found.notes),
+        "checks": [
+            {
+                "file": Path(check.file).name,
+                "usable": check.usable,
+                "problems": [str(problem) for problem in check.problems],
+            }
+            for check in found.checks
+            if check.problems
+        ],
+    }
+
+
+__all__ = ["Learning", "Status", "adapt_to_recordings", "last_status"]

@@ -1,0 +1,104 @@
+"""The page: a Gradio page with the demo's look, whose inside `static/` draws in the browser; and its server."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import require_packages
+from .serving import Guard, free_port, guard_options, launch, prepare
+
+
+if TYPE_CHECKING:
+    from .studio import Studio
+
+
+@dataclass(frozen=True)
+class Address:
+    """
+    Where the page is served.
+
+    Attributes:
+        host (`str`): address to listen on.
+        port (`int`): 0 for any free one.
+        certificate (`str`, *optional*), key (`str`, *optional*): PEM files for HTTPS.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7861
+    certificate: str | None = None
+    key: str | None = None
+
+
+HEAD = """<link rel="stylesheet" href="studio/static/studio.css">
+<script type="module" src="studio/static/main.js"></script>"""
+
+INSIDE = """<div id="studio"><p class="waiting" role="status">The studio opens …</p>
+<noscript>The studio needs JavaScript: it records with the browser's own recorder.</noscript></div>"""
+
+
+def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> None:
+    """
+    Serve the page until interrupted.
+
+    Args:
+        studio ([`Studio`]): what the page asks.
+        address ([`Address`]): where.
+        ready (function): called with the page's address once it is up.
+
+    Raises:
+        MissingExtraError: without Gradio.
+        OSError: if the port is taken.
+    """
+    require_packages("demo", "The studio", "gradio")
+    port = free_port(address.host, address.port)
+    folder = tempfile.mkdtemp(prefix="lip2wav-studio-page-")
+    prepare(folder)  # before Gradio is imported
+    try:
+        import gradio as gr  # noqa: PLC0415
+        from starlette.middleware import Middleware  # noqa: PLC0415
+
+        from .routes import studio_routes  # noqa: PLC0415
+
+        logging.getLogger("lip2wav_hf").setLevel(logging.ERROR)  # doubts are shown on the page
+        with gr.Blocks(title="Your own voice", analytics_enabled=False) as page:
+            gr.HTML(INSIDE, padding=False)
+        guard = guard_options(address.host)
+        url = launch(
+            page,
+            address.host,
+            port,
+            1.0,
+            head=HEAD,
+            footer_links=[],
+            ssl_certfile=address.certificate,
+            ssl_keyfile=address.key,
+            ssl_verify=False,
+            app_kwargs={"middleware": [Middleware(Guard, **guard)], "routes": [studio_routes(studio)]},
+        )
+        threading.Thread(target=_warm_up, args=(studio,), daemon=True).start()
+        ready(url if guard["key"] is None else f"{url}?key={guard['key']}")
+        page.block_thread()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _warm_up(studio: Studio) -> None:
+    """Import and load what the first take needs, while the person reads the first page."""
+    from transformers.utils import logging as transformers_logging  # noqa: PLC0415
+
+    from ..adaptation import checking  # noqa: F401, PLC0415  brings torch
+    from ..face_tracking import FaceFinder  # noqa: PLC0415
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    FaceFinder()
+    studio.voice.warm_up()
+
+
+__all__ = ["Address", "serve"]

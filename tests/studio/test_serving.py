@@ -1,0 +1,84 @@
+"""Who may ask the server for what."""
+
+import pytest
+
+
+pytest.importorskip("gradio", reason="the studio needs gradio: make install")
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from lip2wav_hf.studio.serving import ContentPolicy, Guard, guard_options, host_name, is_loopback
+
+
+def client_of(host, base_url="http://127.0.0.1:7861"):
+    """A client of a guarded server that listens on `host`, and the key."""
+    options = guard_options(host)
+
+    async def endpoint(request):
+        return PlainTextResponse("in")
+
+    routes = [Route(path, endpoint, methods=["GET", "POST"]) for path in ("/", "/x", "/gradio_api/startup-events")]
+    app = Starlette(routes=routes, middleware=[Middleware(ContentPolicy), Middleware(Guard, **options)])
+    return TestClient(app, base_url=base_url, follow_redirects=False), options["key"]
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
+def test_this_machine_needs_no_key(name):
+    client, key = client_of("127.0.0.1", f"http://{name}:7861")
+    assert key is None and client.get("/").text == "in"
+    assert client.post("/x", headers={"origin": f"http://{name}:7861"}).status_code == 200
+    assert client.post("/x").status_code == 200  # a program, not a page
+
+
+def test_another_name_is_refused():
+    """A page elsewhere whose name is made to point here (DNS rebinding)."""
+    client, _ = client_of("127.0.0.1", "http://evil.example:7861")
+    answer = client.get("/")
+    assert answer.status_code == 403 and "does not answer to the name 'evil.example:7861'" in answer.text
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_other_pages_may_change_nothing(headers):
+    client, _ = client_of("127.0.0.1")
+    assert client.post("/x", headers=headers).status_code == 403
+
+
+def test_elsewhere_the_address_has_a_key():
+    client, key = client_of("0.0.0.0", "http://192.168.0.7:7861")
+    assert len(key) > 20 and client_of("0.0.0.0")[1] != key
+    assert client.get("/").status_code == client.get("/x").status_code == client.get("/?key=no").status_code == 401
+    assert client.get(f"/x?key={key}").status_code == 401  # only the page itself takes it
+    assert client.get("/gradio_api/startup-events").status_code == 200  # Gradio asks itself
+    answer = client.get(f"/?key={key}")
+    assert answer.status_code == 303 and answer.headers["location"] == "./"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie
+    assert client.get("/").text == client.post("/x").text == "in"
+    client.cookies.set("lip2wav_key", "wrong")
+    client.cookies.delete("lip2wav_key", domain="192.168.0.7")
+    assert client.get("/").status_code == 401
+
+
+def test_over_https_the_cookie_stays_there():
+    client, key = client_of("192.168.0.7", "https://192.168.0.7:7861")
+    assert "; Secure" in client.get(f"/?key={key}").headers["set-cookie"]
+
+
+def test_names():
+    assert [host_name(h) for h in ("LocalHost:80", "[::1]:80", "1.2.3.4", "")] == ["localhost", "::1", "1.2.3.4", ""]
+    assert is_loopback("127.0.0.9") and is_loopback("::1") and is_loopback("localhost")
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "my-machine")))

@@ -1,0 +1,86 @@
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lip2wav_hf import DEFAULT_CHECKPOINT
+from lip2wav_hf.audio import mux_audio, read_audio
+from lip2wav_hf.studio.recordings import StudioError
+from lip2wav_hf.studio.voice import MOST_ANSWERS, Voice
+
+
+@pytest.fixture
+def voice(tmp_path):
+    shutil.copytree(DEFAULT_CHECKPOINT, tmp_path / "voice")
+    return Voice(tmp_path / "voice", tmp_path / "answers")
+
+
+def test_a_mouthed_phrase_is_spoken(voice, talking_video):
+    found = voice.speak(talking_video)
+    assert found["text"] == "bin blue at f two now" and found["doubts"] == []
+    for kind in ("wav", "mp4"):
+        assert len(read_audio(voice.answers / found[kind])) == pytest.approx(48000, abs=1024)
+
+
+def test_old_answers_go(voice, talking_video):
+    for _ in range(MOST_ANSWERS + 2):
+        found = voice.speak(talking_video)
+    assert len(list(voice.answers.iterdir())) == 2 * MOST_ANSWERS
+    assert (voice.answers / found["wav"]).is_file()
+
+
+def test_no_face(voice, tmp_path):
+    import numpy as np
+
+    mux_audio(np.zeros((25, 96, 128, 3), np.uint8), np.zeros(16000, np.float32), 16000, tmp_path / "dark.mp4", fps=25)
+    with pytest.raises(StudioError, match="No face was found"):
+        voice.speak(tmp_path / "dark.mp4")
+
+
+def test_a_new_voice_is_loaded(voice, tiny_model_dir, talking_video):
+    voice.warm_up()
+    first = voice._speaker
+    voice.speak(talking_video)
+    assert voice._speaker is first
+    shutil.rmtree(voice.folder)
+    shutil.copytree(tiny_model_dir, voice.folder)
+    voice.speak(talking_video)
+    assert voice._speaker is not first
+
+
+def test_without_a_voice(tmp_path, talking_video):
+    voice = Voice(tmp_path / "voice", tmp_path / "answers")
+    voice.warm_up()
+    assert not voice.exists
+    for action in (lambda: voice.speak(talking_video), lambda: voice.pack(tmp_path / "x.zip")):
+        with pytest.raises(StudioError, match="There is no voice yet"):
+            action()
+    with pytest.raises(StudioError, match="There is no voice yet"):
+        voice.push("me/my-voice", private=True)
+
+
+def test_the_archive_is_a_model_without_recordings(voice, tmp_path):
+    (voice.folder / ".adaptation").mkdir()
+    (voice.folder / ".adaptation" / "state.json").write_text("{}", encoding="utf-8")
+    (voice.folder / "adaptation.json").write_text("{}", encoding="utf-8")
+    (voice.folder / "take-0001.webm").write_bytes(b"")
+    voice.pack(tmp_path / "my-voice.zip")
+    with zipfile.ZipFile(tmp_path / "my-voice.zip") as archive:
+        names = {name.removeprefix("my-voice/") for name in archive.namelist()}
+        archive.extractall(tmp_path / "unpacked")
+    assert {"config.json", "preprocessor_config.json", "model.safetensors", "README.md"} <= names
+    assert not [name for name in names if "adaptation" in name or name.endswith((".webm", ".mp4"))]
+    unpacked = Voice(tmp_path / "unpacked" / "my-voice", tmp_path / "answers")
+    unpacked.warm_up()
+    assert unpacked._speaker is not None
+
+
+def test_pushing_needs_a_login_and_a_name(voice, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(StudioError, match="no name of a repository"):
+        voice.push("a b", private=True)
+    with pytest.raises(StudioError) as caught:
+        voice.push("me/my-voice", private=True)
+    assert "HF_HUB_OFFLINE" in str(caught.value) and "--token" not in str(caught.value)
+    assert Path(voice.folder, "model.safetensors").is_file()
