@@ -68,7 +68,7 @@ def studio_command(
     signal.signal(signal.SIGTERM, _interrupt)
     recordings = Recordings(folder)
     studio = Studio(recordings, model, minutes)
-    address = Address(host, port, certificate and str(certificate), key and str(key))
+    address = Address(host, port, certificate, key)
     try:
         serve(studio, address, _announce)
     finally:

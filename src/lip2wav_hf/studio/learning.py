@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class Learning:
     def status(self) -> Status:
         """A copy of the present status."""
         with self._change:
-            status = Status(**{**vars(self._status), "history": list(self._status.history)})
+            status = replace(self._status, history=list(self._status.history))
         if status.active:
             status.seconds = time.monotonic() - self._began
         return status
@@ -130,29 +130,31 @@ class Learning:
             self._reader.start()
 
     def _read(self, receiver: multiprocessing.connection.Connection, process: Any) -> None:
-        kind, content = "failed", "The training ended without a word. Start it again; what it had learnt is kept."
+        result: dict[str, Any] | None = None
+        error = "The training ended without a word. Start it again; what it had learnt is kept."
         while True:
             try:
-                kind_now, content_now = receiver.recv()
+                kind, content = receiver.recv()
             except (EOFError, OSError):
                 break
-            if kind_now == "progress":
-                self._note(content_now)
+            if kind == "progress":
+                self._note(content)
+            elif kind == "done":
+                result = content
             else:
-                kind, content = kind_now, content_now
+                error = content
         process.join()
         receiver.close()
         with self._change:
             status = self._status
             status.seconds = time.monotonic() - self._began
-            if kind == "done":
-                status.state, status.fraction, status.result, status.message = "done", 1.0, content, ""
+            status.message = ""
+            if result is not None:
+                status.state, status.fraction, status.result = "done", 1.0, result
             else:
-                status.state, status.error, status.message = "failed", content, ""
+                status.state, status.error = "failed", error
             saved = asdict(status)
-        with contextlib.suppress(
-            OSError
-        ):  # deleted, or on a full disk: only the next start loses
+        with contextlib.suppress(OSError):  # deleted, or on a full disk: only the next start loses
             if self._notes.parent.is_dir():
                 write_json(self._notes, saved)
 

@@ -8,7 +8,8 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import require_packages
 from .serving import Guard, free_port, guard_options, launch, prepare
@@ -26,13 +27,13 @@ class Address:
     Attributes:
         host (`str`): address to listen on.
         port (`int`): 0 for any free one.
-        certificate (`str`, *optional*), key (`str`, *optional*): PEM files for HTTPS.
+        certificate (`Path`, *optional*), key (`Path`, *optional*): PEM files for HTTPS.
     """
 
     host: str = "127.0.0.1"
     port: int = 7861
-    certificate: str | None = None
-    key: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 HEAD = """<link rel="stylesheet" href="studio/static/studio.css">
@@ -76,9 +77,7 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
             1.0,
             head=HEAD,
             footer_links=[],
-            ssl_certfile=address.certificate,
-            ssl_keyfile=address.key,
-            ssl_verify=False,
+            **_tls(address),
             app_kwargs={"middleware": [Middleware(Guard, **guard)], "routes": [studio_routes(studio)]},
         )
         threading.Thread(target=_warm_up, args=(studio,), daemon=True).start()
@@ -86,6 +85,13 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
         page.block_thread()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tls(address: Address) -> dict[str, Any]:
+    """Arguments of `Blocks.launch` for HTTPS; Gradio, which asks itself once, takes a certificate of one's own."""
+    if address.certificate is None or address.key is None:
+        return {}
+    return {"ssl_certfile": str(address.certificate), "ssl_keyfile": str(address.key), "ssl_verify": False}
 
 
 def _warm_up(studio: Studio) -> None:

@@ -6,9 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..corpora.normalization import TextNormalizer
 from ..errors import Lip2WavError
-from ..grammar import GRAMMAR, VOCABULARY
+from ..grammar import GRAMMAR, VOCABULARY, TextNormalizer
 from ..grid.corpus import sentence_words
 from ..synthetic.corpus import sample_sentences
 

@@ -401,8 +401,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _record(kind: type, content: Any, path: Path) -> Any:
-    """A dataclass from JSON that somebody may have edited."""
+def _record(kind: type[Consent] | type[Settings], content: Any, path: Path) -> Any:
+    """A record from JSON that somebody may have edited."""
     names = {field.name for field in fields(kind)}
     try:
         return kind(**{name: value for name, value in content.items() if name in names})
