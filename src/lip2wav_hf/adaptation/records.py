@@ -102,6 +102,28 @@ class Scores:
     missing: str = ""
 
 
+SCORES = (
+    ("words read wrong", "text_wer", "{:.1%}"),
+    ("phrases read right", "phrase_accuracy", "{:.0%}"),
+    ("PESQ (1 to 4.5)", "pesq", "{:.2f}"),
+    ("STOI (0 to 1)", "stoi", "{:.2f}"),
+    ("ESTOI (0 to 1)", "estoi", "{:.2f}"),
+    ("speaker similarity (0 to 1)", "speaker_similarity", "{:.2f}"),
+)
+"""Label, field of [`Scores`] and format, as tables show them."""
+
+
+def score_rows(before: Scores | None, after: Scores | None) -> list[tuple[str, str, str]]:
+    """Label, and the number before and after, of what was measured; `"-"` for one that is missing."""
+    rows = []
+    for label, name, form in SCORES:
+        values = [getattr(scores, name, None) for scores in (before, after)]
+        if any(value is not None for value in values):
+            first, second = (form.format(value) if value is not None else "-" for value in values)
+            rows.append((label, first, second))
+    return rows
+
+
 @dataclass(frozen=True)
 class AdaptationProgress:
     """
@@ -167,4 +189,5 @@ __all__ = [
     "RecordingCheck",
     "Scores",
     "Stage",
+    "score_rows",
 ]

@@ -23,16 +23,6 @@ if TYPE_CHECKING:
 
 AGAIN = "Run the same command again: it goes on where it was."
 
-TABLE = (
-    ("words read wrong", "text_wer", "{:.1%}"),
-    ("phrases read right", "phrase_accuracy", "{:.0%}"),
-    ("PESQ (1 to 4.5)", "pesq", "{:.2f}"),
-    ("STOI (0 to 1)", "stoi", "{:.2f}"),
-    ("ESTOI (0 to 1)", "estoi", "{:.2f}"),
-    ("speaker similarity (0 to 1)", "speaker_similarity", "{:.2f}"),
-)
-"""Label, field of `Scores` and format of each line of the table."""
-
 
 @reporting(interrupted=AGAIN)
 def adapt(
@@ -172,13 +162,11 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
 
 
 def _table(before: Scores, after: Scores) -> list[str]:
+    from ..adaptation.records import score_rows
+
     head = f"on {after.clips} recordings held back"
     lines = [f"{head:<32} {'before':>8} {'after':>8}"]
-    for label, name, form in TABLE:
-        values = [getattr(scores, name) for scores in (before, after)]
-        if any(value is not None for value in values):
-            cells = [form.format(value) if value is not None else "-" for value in values]
-            lines.append(f"{label:<32} {cells[0]:>8} {cells[1]:>8}")
+    lines += [f"{label:<32} {first:>8} {second:>8}" for label, first, second in score_rows(before, after)]
     if after.missing:
         lines.append(f"not measured: {after.missing}")
     return lines
