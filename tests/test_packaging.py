@@ -76,6 +76,7 @@ USERS = {
     "metrics": ("evaluate", [name for name in modules() if name.startswith(f"{NAME}.metrics")]),
     "synthetic": ("synthetic", [name for name in modules() if name.startswith(f"{NAME}.synthetic")]),
     "hub": ("", [name for name in modules() if name.startswith(f"{NAME}.hub")]),
+    "studio": ("demo train", [name for name in modules() if name.startswith(f"{NAME}.studio")]),
     "publishing": ("train", [f"{NAME}.hub.publish_training"]),
 }
 USERS["hub"][1].remove(f"{NAME}.hub.publish_training")  # the end of a training
@@ -96,7 +97,7 @@ def test_an_extra_brings_what_its_rooms_import(setup_cfg, user):
     there.
     """
     extra, names = USERS[user]
-    asked = {*required(setup_cfg), *(required(setup_cfg, extra) if extra else ())}
+    asked = {name for each in ("", *extra.split()) for name in required(setup_cfg, each)}
     names = {name for name in names if not name.endswith(PAGES)}
     assert names <= set(modules())
     owners = packages_distributions()

@@ -49,7 +49,7 @@ def test_far_and_near_and_at_the_edge(face):
     small = np.full_like(face, 120)
     small[100:186, 100:208] = cv2.resize(face, (108, 86))
     assert "Come nearer" in seen(small).face_hint
-    assert "Go back" in seen(cv2.resize(face[50:230, 70:290], (360, 288))).face_hint
+    assert "Go back" in seen(cv2.resize(face[65:215, 84:272], (360, 288))).face_hint
     assert "edge" in seen(np.roll(face, 115, axis=1)).face_hint
 
 

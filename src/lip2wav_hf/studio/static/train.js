@@ -11,6 +11,10 @@ const STAGES = {
   after: "Measuring what was learnt",
   saving: "Saving the voice",
 };
+const ENDS = {
+  time: "The time was over; trained again, with more minutes if you like, it goes on where it was.",
+  asked: "It was stopped; trained again, it goes on where it was.",
+};
 const WIDTH = 560;
 const HEIGHT = 180;
 const MARGIN = { left: 44, right: 12, top: 10, bottom: 26 };
@@ -125,6 +129,7 @@ export function trainPanel(app) {
           )
         : null,
       found.missing ? h("p", { class: "success" }, found.missing) : null,
+      found.stopped in ENDS ? h("p", {}, ENDS[found.stopped]) : null,
       found.notes.map((note) => h("p", { class: "success" }, note)),
       found.checks.length
         ? h(
