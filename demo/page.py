@@ -26,13 +26,15 @@ KEEP_SECONDS = 900  # how long uploads and answers stay on the server
 QUEUE_SIZE = 64  # requests that wait; more are turned away with a message
 
 CSS = """
+.spoken:not(.loaded)::before { content: "Loading the video …"; display: block; padding: .7rem 1rem; opacity: .6; }
 #video button[aria-label="Trim video to selection"] { display: none; }
 #video.no-preview::after { content: "This browser cannot show the format. It can still be read."; display: block;
   padding: .7rem 1rem; opacity: .75; }
 """
 
-# A format that the browser cannot preview is no error: the server still reads it. And Gradio's player
-# fetches 31 MB of ffmpeg for a button that cuts videos, which is no use to a phone: neither is wanted here.
+# A format that the browser cannot preview is no error: the server still reads it. The place of a video that is still
+# loading says so, rather than being an empty box. And Gradio's player fetches 31 MB of ffmpeg for a button that cuts
+# videos, which is no use to a phone.
 HEAD = """<script>
 document.addEventListener("error", (event) => {
   if (!(event.target instanceof HTMLVideoElement)) return;
@@ -41,6 +43,7 @@ document.addEventListener("error", (event) => {
 }, true);
 for (const name of ["loadeddata", "emptied"]) document.addEventListener(name, (event) => {
   event.target.closest?.("#video")?.classList.remove("no-preview");
+  event.target.closest?.(".spoken")?.classList.toggle("loaded", name === "loadeddata");
 }, true);
 const fetchAnything = window.fetch;
 window.fetch = (resource, ...options) => String(resource?.url ?? resource).includes("/static/ffmpeg/")
@@ -240,10 +243,10 @@ class Page:
             with gr.Row():
                 with gr.Column(min_width=140):
                     gr.Markdown("The video with its new sound")
-                    spoken = gr.Video(elem_id=f"{place}-video", interactive=False, buttons=[], show_label=False)
+                    spoken = _answer_video(f"{place}-video")
                 with gr.Column(min_width=140):
                     gr.Markdown("What the model sees: the tracked mouth")
-                    mouth = gr.Video(elem_id=f"{place}-mouth", interactive=False, buttons=[], show_label=False)
+                    mouth = _answer_video(f"{place}-mouth")
         return [column, title, picture, spoken, mouth]
 
     def _comparison(self) -> list:
@@ -275,6 +278,11 @@ class Page:
             concurrency_id="speak",
         )
         gr.api(self.list_checkpoints, api_name="checkpoints", queue=False)
+
+
+def _answer_video(name: str) -> gr.Video:
+    """A video of an answer; until the browser has its first picture, the place says that it is coming."""
+    return gr.Video(elem_id=name, elem_classes="spoken", interactive=False, buttons=[], show_label=False)
 
 
 def remove_old_folders(cache: Path, seconds: float) -> None:

@@ -76,6 +76,27 @@ def test_upload_speaks(open_page, screenshot, talking_video, sentence, tmp_path)
     screenshot(page)
 
 
+def test_a_video_that_is_still_loading_says_so(open_page, screenshot, talking_video):
+    """On a slow connection the place of the answer's video is no empty box."""
+    page, held, released = open_page(), [], []
+    page.route("**/*_mouth.mp4", lambda route: route.continue_() if released else held.append(route))
+    upload(page, talking_video)
+    press_speak(page)
+    page.locator("#first-mouth").wait_for()
+
+    def note(place):
+        return page.evaluate("place => getComputedStyle(document.querySelector(place), '::before').content", place)
+
+    page.wait_for_function("v => v.readyState > 1", arg=page.locator("#first-video video").element_handle())
+    assert note("#first-mouth") == '"Loading the video …"' and note("#first-video") == "none"
+    screenshot(page)
+    released.append(True)
+    for route in held:
+        route.continue_()
+    page.wait_for_function("v => v.readyState > 1", arg=page.locator("#first-mouth video").element_handle())
+    assert note("#first-mouth") == "none"
+
+
 def test_example_has_no_original_to_compare_with(open_page, screenshot):
     page = open_page()
     page.locator(".gallery-item").click()
