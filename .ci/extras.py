@@ -78,16 +78,17 @@ class Environment:
     def program(self, name: str) -> str:
         return str(self.folder / "bin" / name)
 
-    def run(self, *command: str | Path, expect: str = "") -> str:
+    def run(self, *command: str | Path, expect: str = "", status: int = 0) -> str:
         """
         Run a program of the environment outside of the checkout.
 
         Args:
             command (`str` or `Path`): name of the program, and its arguments.
             expect (`str`, *optional*): what its output must hold.
+            status (`int`, *optional*, defaults to 0): what it must end with.
 
         Raises:
-            Failed: if it does not end with status 0, or says something else.
+            Failed: if it ends otherwise, or says something else.
         """
         program, *rest = map(str, command)
         if not Path(self.program(program)).exists():  # it lies in the base's environment, and would see that one alone
@@ -103,7 +104,7 @@ class Environment:
             check=False,
         )
         output = result.stdout + result.stderr
-        if result.returncode or expect not in output:
+        if result.returncode != status or expect not in output:
             raise Failed(f"{self.folder.name}: {program} {' '.join(rest)}: status {result.returncode}\n{output}")
         return output
 
@@ -130,6 +131,13 @@ def base(environment: Environment) -> None:
     environment.run("lip2wav", "--help", expect="speak")
     environment.run("lip2wav", "info", expect="grid-s1")
     environment.run("lip2wav", "speak", SAMPLE, "-y", "-o", "base.wav", "-o", "base.mp4", "--plot", "base.png")
+    environment.run("lip2wav", "write-card", "--type", "dataset", expect="license")
+    environment.run("lip2wav", "push", "grid-s1", "me/mine", "--dry-run", expect="nothing was uploaded")
+    server = ("--tries", "1", "--base-url", "http://127.0.0.1:9")
+    environment.run("lip2wav", "download", "grid", "grid", *server, expect="no connection", status=2)
+    environment.run("lip2wav", "train", "tiny", expect="pip install '.[train]'", status=2)
+    pair = ("--generated", FOLDER, "--reference", FOLDER)
+    environment.run("lip2wav", "evaluate", *pair, expect="pip install '.[evaluate]'", status=2)
     for name in ("base.wav", "base.mp4", "base.png"):
         assert (FOLDER / name).stat().st_size > 5000, name
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import httpx
 
 from ..corpora.progress import Bar, progress_bar
+from ..errors import counted
 from .corpus import SPEAKERS, GridError
 
 
@@ -160,7 +161,7 @@ def _get(
         if failures < patience.tries:
             patience.wait(f"{server_of(url)}: {problem}", failures, answer)
     raise DownloadError(
-        f"{url}: {problem}, {patience.tries} times. Run the same command later: it continues from here."
+        f"{url}: {problem}, {counted(patience.tries, 'time')}. Run the same command later: it continues from here."
     )
 
 
@@ -297,8 +298,8 @@ def _fetch(client: httpx.Client, file: RemoteFile, part: Path, patience: Patienc
         if have < file.size:
             if failures >= patience.tries:
                 raise DownloadError(
-                    f"{file.url}: {problem}, {failures} times, after {have} of {file.size} bytes. Run the same command"
-                    " later: it continues from here."
+                    f"{file.url}: {problem}, {counted(failures, 'time')}, after {have} of {file.size} bytes. Run the"
+                    " same command later: it continues from here."
                 )
             patience.wait(f"{file.name}: {problem} after {have} of {file.size} bytes", failures)
 
