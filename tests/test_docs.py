@@ -27,7 +27,8 @@ DOCS = REPOSITORY / "docs"
 PACKAGE = REPOSITORY / "src" / "lip2wav_hf"
 PAGES = sorted([REPOSITORY / "README.md", *DOCS.rglob("*.md")])
 PROSE = [
-    *(REPOSITORY / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "demo/README.md")),
+    *(REPOSITORY / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(REPOSITORY / name for name in ("benchmarks/README.md", "demo/README.md")),
     *PAGES,
 ]
 FENCE = re.compile(
@@ -590,8 +591,9 @@ def test_a_long_line_would_be_found():
     assert not long_lines(f"---\nkey: {long}\n---\n```sh\n{long}\n```\n| {long} |\n- {link}\n{long[:LONG_LINE]}\n")
 
 
-def test_links_of_the_readme_lead_somewhere():
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#\s]+)", FENCE.sub("", text)):
+@pytest.mark.parametrize("page", [page for page in PROSE if DOCS not in page.parents], ids=page_name)
+def test_links_lead_somewhere(page):
+    """Of the files that are no pages of the site, whose links `mkdocs build --strict` follows."""
+    for target in re.findall(r"\]\(([^)#\s]+)", FENCE.sub("", page.read_text(encoding="utf-8"))):
         if not target.startswith(("http:", "https:", "mailto:")):
-            assert (REPOSITORY / target).exists(), target
+            assert (page.parent / target).exists(), target

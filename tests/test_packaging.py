@@ -6,6 +6,7 @@ from importlib.metadata import entry_points, packages_distributions, requires, v
 from pathlib import Path
 
 import pytest
+import yaml
 
 import lip2wav_hf
 from conftest import REPOSITORY
@@ -27,6 +28,18 @@ def setup_cfg():
 def test_the_version_stands_in_one_place(setup_cfg):
     assert version("lip2wav_hf") == lip2wav_hf.__version__
     assert setup_cfg["metadata"]["version"] == "attr: lip2wav_hf.__version__"
+
+
+def test_the_citation_names_this_software_and_what_it_builds_on(setup_cfg):
+    """The keys that the Citation File Format 1.2.0 requires; the version stands elsewhere, in one place."""
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation) and "version" not in citation
+    assert citation["cff-version"] == "1.2.0" and citation["title"] == "lip2wav_hf"
+    assert citation["license"] == setup_cfg["metadata"]["license"]
+    assert [author["name"] for author in citation["authors"]] == [setup_cfg["metadata"]["author"]]
+    references = {reference["authors"][0]["family-names"] for reference in citation["references"]}
+    assert references == {"Vougioukas", "Cooke"}
+    assert all({"type", "title", "authors"} <= set(reference) for reference in citation["references"])
 
 
 def test_the_command_is_installed():
