@@ -401,6 +401,18 @@ def test_recipes_are_complete(recipe):
         assert critic.critic_start < optimization.max_steps
 
 
+def test_hours_follow_from_the_time_of_a_step():
+    """Which stands in one place; the other page has the steps only."""
+    measured = " ".join((REPOSITORY / "benchmarks" / "README.md").read_text(encoding="utf-8").split())
+    seconds = float(re.search(r"`grid_s1.yaml`, before the critic \| [\d.]+ M \| ([\d.]+) \|", measured)[1])
+    found = re.search(r"they would take ([\d ]+) and ([\d ]+) steps: ([\d.]+) and ([\d.]+) hours", measured).groups()
+    steps = [int(number.replace(" ", "")) for number in found[:2]]
+    assert [f"{number * seconds / 3600:.1f}" for number in steps] == list(found[2:])
+    for name, number in zip(("grid_seen4", "grid_unseen33"), steps, strict=True):
+        assert yaml.safe_load((REPOSITORY / "configs" / f"{name}.yaml").read_text())["max_steps"] == number
+    assert not re.search(r"step.* takes [\d.]+ s", (DOCS / "train.md").read_text(encoding="utf-8"))
+
+
 def test_data_blocks_can_be_read():
     for block in BLOCKS:
         if block.language in ("yaml", "json"):

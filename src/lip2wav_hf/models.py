@@ -205,7 +205,7 @@ def _of_a_checkpoint(folder: Path) -> str:
     found = _models_in(folder.absolute().parent)
     purpose = "this is a checkpoint, for resuming a training (--resume), and no model."
     if found:
-        return f"{purpose} Beside it are {', '.join(found)}: name one, such as {folder.parent / found[0]}."
+        return f"{purpose} {_listed('Beside it', found)}, such as {folder.parent / found[0]}."
     return (
         f"{purpose} There is no model beside it yet: the training writes best/ when it validates, and final/ at its"
         " end. Resume it."
@@ -215,7 +215,13 @@ def _of_a_checkpoint(folder: Path) -> str:
 def _models_nearby(folder: Path) -> str:
     """What to name instead of the folder of a training; empty if there is nothing."""
     found = _models_in(folder)
-    return f"In it are {', '.join(found)}: name one, such as {folder / found[0]}." if found else ""
+    return f"{_listed('In it', found)}, such as {folder / found[0]}." if found else ""
+
+
+def _listed(place: str, names: list[str]) -> str:
+    return (
+        f"{place} {'is' if len(names) == 1 else 'are'} {', '.join(names)}: name {'it' if len(names) == 1 else 'one'}"
+    )
 
 
 def _models_in(folder: Path) -> list[str]:

@@ -25,6 +25,7 @@ from ..modeling_lip2wav import Lip2WavModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..models import DEFAULT_MODEL, find_model, weight_files
 from ..training.networks import load_speech_encoder
+from ..training.record import RECORD_FILE
 from .card import Facts, write_card
 from .checking import Examined, examine_clips
 from .choosing import find_phrases, grammar_of, hold_back, read_phrases
@@ -369,7 +370,7 @@ def _save(
     seconds = sum(check.seconds for check in job.checks if check.usable)
     folder = job.work / "model"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(learnt.folder, folder)
+    shutil.copytree(learnt.folder, folder, ignore=shutil.ignore_patterns(RECORD_FILE))  # it names folders and persons
     record = dataclasses.asdict(result)
     del record["model"], record["checks"]
     write_json(folder / RECORD, record | {"fingerprint": fingerprint})

@@ -14,7 +14,7 @@ from .arguments import TrainingArguments, TrainingError, Use
 
 
 RECORD_FILE = "training.json"
-NOT_COMPARED = ("resume", "overwrite_output_dir")  # how a run begins, not what it is
+NOT_COMPARED = ("resume", "output_dir", "overwrite_output_dir")  # how a run begins and where it lies
 
 
 @dataclass(frozen=True)
