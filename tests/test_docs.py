@@ -313,10 +313,13 @@ def check_module(module: str, words: list[str]):
     pytest.importorskip("accelerate", reason="the extra `train` is not installed")
     if words[0].endswith("CONFIG.yaml"):
         return
-    check_training(find_recipe(words[0]), words[1:])
+    if words[0].startswith("--"):
+        check_training(None, words)
+    else:
+        check_training(find_recipe(words[0]), words[1:])
 
 
-def check_training(recipe: Path, options: list[str]) -> tuple:
+def check_training(recipe: Path | None, options: list[str]) -> tuple:
     """
     The arguments of a run that the trainer would begin: the files that they name are there or made by another
     documented run, options that need each other are complete, and each has an effect.
@@ -326,10 +329,10 @@ def check_training(recipe: Path, options: list[str]) -> tuple:
     from lip2wav_hf.train import parse_arguments
     from lip2wav_hf.training.checks import check_arguments, check_effects
 
-    parsed = parse_arguments([str(recipe), *options])
+    parsed = parse_arguments([*([str(recipe)] if recipe else []), *options])
     models = parsed.models
     for path in (models.config, models.feature_extractor, parsed.critic.critic_config):
-        assert path is None or (REPOSITORY / path).is_file(), f"{recipe.name}: there is no {path}"
+        assert path is None or (REPOSITORY / path).is_file(), f"{recipe}: there is no {path}"
     check_arguments(parsed)
     config = Lip2WavConfig.from_json_file(REPOSITORY / models.config) if models.config else Lip2WavConfig()
     check_effects(parsed, config.decoder_type if models.network == "generator" else None)

@@ -9,9 +9,12 @@ from transformers import pipeline
 import lip2wav_hf
 from conftest import TINY_CONFIG
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
+from lip2wav_hf.decoding import BeamDecoder, BeamOptions
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
+from lip2wav_hf.speaking import Speaker
+from lip2wav_hf.training.language_model import estimate_ngram
 from lip2wav_hf.video import VideoError
 
 
@@ -306,6 +309,71 @@ def test_phrases_are_all_that_is_said(pipe):
     assert pipe(video)["text"] == free["text"]  # this model has no grammar of its own
 
 
+def test_phrases_are_normalised_and_come_back_as_they_were_written(pipe):
+    said = pipe(noise(40), phrases=["Place WHITE!", "Set red, by A one again."])
+    assert said["text"] in ("place white", "set red by a one again")
+    assert said["written"] in ("Place WHITE!", "Set red, by A one again.") and said["words"][0]["word"].islower()
+    assert pipe(noise(40))["written"] == pipe(noise(40))["text"]
+
+
+def test_a_beam_searches_for_the_words(pipe):
+    video, model = noise(40), pipe.model
+    inputs = pipe.preprocess(video, fps=25, mouth_boxes=BOX)
+    scores = pipe._forward(inputs)["text_logits"][0].log_softmax(-1).numpy()
+    expected = BeamDecoder(model.config.units, BeamOptions(4), None, model.config.change_penalty).decode(scores)
+    assert pipe(video, beam=4)["text"] == " ".join(word for word, _, _ in expected.words)
+    batch = pipe([video, noise(30, 2)], beam=4, batch_size=2)
+    assert batch[0]["text"] == pipe(video, beam=4)["text"]
+
+
+def test_a_beam_of_the_model_is_the_default_and_can_be_left_out(tmp_path):
+    own = make_pipeline(model_options={"beam_width": 6, "word_bonus": 50.0})
+    greedy = make_pipeline()
+    greedy.model.load_state_dict(own.model.state_dict())
+    video = noise(30)
+    assert len(own(video)["words"]) == 30  # as many words as there are frames, for the bonus
+    assert own(video, beam=1)["text"] == greedy(video)["text"] == own(video, grammar=None, beam=1)["text"]
+    assert own(video, phrases=["place white now"])["text"] == "place white now"
+    both = make_pipeline(model_options={"grammar": "public <s> = place white now;", "word_bonus": 50.0})
+    assert both(video)["text"] == both(video, beam=1)["text"] == "place white now"
+    assert len(both(video, beam=6)["words"]) == 30
+
+
+def test_an_n_gram_beside_the_weights_is_used(tmp_path):
+    own = make_pipeline(model_options={"beam_width": 8, "ngram_weight": 100.0})
+    own.model.ngram = estimate_ngram([["place", "white", "now"]], 3)
+    own.save_pretrained(tmp_path)
+    loaded = pipeline("video-to-speech", model=str(tmp_path), device="cpu", fps=25, mouth_boxes=BOX)
+    light = Speaker.from_folder(tmp_path, "cpu")
+    clip = {"video": noise(30), "fps": 25, "mouth_boxes": BOX}
+    assert loaded(noise(30))["text"] == light([clip])[0]["text"] == "place white now"
+    assert loaded(noise(30), beam=1)["text"] != "place white now"
+    (tmp_path / "ngram.arpa").unlink()
+    with pytest.raises(OSError, match="ngram.arpa"):
+        Lip2WavModel.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="ngram.arpa"):
+        Speaker.from_folder(tmp_path, "cpu")
+
+
+@pytest.mark.parametrize("conditioning", [False, True])
+def test_characters_are_spoken_in_every_way(tmp_path, conditioning):
+    """Greedily, with a beam, with phrases; words have their times; the decoder is told the characters."""
+    own = make_pipeline(model_options={"text_units": "characters", "word_conditioning": conditioning})
+    own.save_pretrained(tmp_path)
+    loaded = pipeline("video-to-speech", model=str(tmp_path), device="cpu", fps=25, mouth_boxes=BOX)
+    video = noise(40)
+    results = {"greedy": loaded(video), "beam": loaded(video, beam=4), "list": loaded(video, phrases=["Hullo, you!"])}
+    for result in results.values():
+        assert result["text"].split() == [word["word"] for word in result["words"]]
+        times = [time for word in result["words"] for time in (word["start"], word["end"])]
+        assert times == sorted(times) and all(0 < word["confidence"] <= 1 for word in result["words"])
+    assert results["list"]["text"] == "hullo you" and results["list"]["written"] == "Hullo, you!"
+    moved = np.abs(results["list"]["audio"] - results["greedy"]["audio"]).max() > 0
+    assert moved == conditioning
+    with pytest.raises(ValueError, match="knows 26 characters"):
+        loaded(video, phrases=["γεια"])
+
+
 def test_a_grammar_of_the_model_is_the_default_and_can_be_left_out(tmp_path):
     own = make_pipeline(model_options={"grammar": "public <s> = place white now;"})
     own.save_pretrained(tmp_path)
@@ -328,6 +396,8 @@ def test_a_grammar_of_the_model_is_the_default_and_can_be_left_out(tmp_path):
         ({"phrases": ["place white"], "grammar": None}, "give one of them"),
         ({"grammar": "missing.jsgf"}, "missing.jsgf.*cannot be read"),
         ({"grammar": 7}, "7 is no grammar"),
+        ({"beam": 0}, "beam=0: .* 1 or more"),
+        ({"beam": 4, "phrases": ["place white"]}, "give one of them"),
     ],
 )
 def test_unusable_grammars_are_refused_before_any_work(pipe, parameters, message):

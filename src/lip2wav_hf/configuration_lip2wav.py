@@ -151,6 +151,16 @@ class Lip2WavConfig(Lip2WavTextConfig):
             no effect with characters.
         grammar (`str`, *optional*):
             The sentences that are read and said unless a call says otherwise, in JSGF; any words by default.
+        beam_width (`int`, *optional*, defaults to 1):
+            Beginnings of sentences that a beam search keeps, where a call names neither a width nor a grammar; with 1,
+            each frame has its likeliest class.
+        ngram_order (`int`, *optional*, defaults to 0):
+            Of the word n-gram in `ngram.arpa` beside the weights, which the beam search takes; 0 for none.
+        ngram_weight (`float`, *optional*, defaults to 0.5), word_bonus (`float`, *optional*, defaults to 0.0):
+            Weight of its log probabilities in the beam search, and what each word earns there, in nats. Our choice.
+        written_words (`dict[str, str]`, *optional*), written_sentences (`dict[str, str]`, *optional*):
+            How transcripts write words and whole sentences, where that is another form than the normalised one and
+            always the same.
         word_conditioning (`bool`, *optional*, defaults to `False`):
             Whether the decoder is told, frame by frame, which words are said, so that speech and text agree. "istft"
             only; our choice.
@@ -226,6 +236,12 @@ class Lip2WavConfig(Lip2WavTextConfig):
     image_height: int = 40
     image_width: int = 64
     grammar: str | None = None
+    beam_width: int = 1
+    ngram_order: int = 0
+    ngram_weight: float | int = 0.5
+    word_bonus: float | int = 0.0
+    written_words: dict[str, str] | None = None
+    written_sentences: dict[str, str] | None = None
     word_conditioning: bool = False
     speaker_embedding_size: int = 0
     hidden_size: int = 256
@@ -262,6 +278,17 @@ class Lip2WavConfig(Lip2WavTextConfig):
         spectrogram_frames += (1 + self.griffin_lim_iterations) * (self.n_fft // self.hop_length)
         encoder_frames = self.stem_frames // 2 + self.num_layers * (reach + self.attention_window)
         return encoder_frames + -(-spectrogram_frames // self.mel_frames_per_frame)
+
+    def written(self, text: str) -> str:
+        """A normalised text as transcripts write it, as far as that is known."""
+        forms = self.written_words or {}
+        sentence = (self.written_sentences or {}).get(text)
+        return " ".join(forms.get(word, word) for word in text.split()) if sentence is None else sentence
+
+    def validate_decoding(self) -> None:
+        """Part of `@strict`-powered validation: fields of the search for words."""
+        if self.beam_width < 1 or self.ngram_order < 0:
+            raise ValueError("`beam_width` must be 1 or more, and `ngram_order` 0 or more.")
 
     def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""

@@ -1,19 +1,28 @@
-"""From the frames of a text head to words: the best sentence of a grammar, or the likeliest classes."""
+"""From the frames of a text head to words: the best sentence of a grammar, a beam search, the likeliest classes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+import heapq
+import math
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from .grammar import WORD_DELIMITER, Grammar, GrammarError, TextUnits
+from .grammar import UNKNOWN, WORD_DELIMITER, Grammar, GrammarError, TextUnits
 
 
 if TYPE_CHECKING:
     import torch
+
+
+NGRAM_FILE = "ngram.arpa"  # beside a model's weights
+LN_10 = math.log(10)  # ARPA files have decimal logarithms
 
 
 @dataclass(frozen=True)
@@ -242,6 +251,220 @@ class GrammarDecoder:
         return edges, pauses
 
 
+class NGram:
+    """
+    How likely each word is after others: a back-off model, as files in the ARPA format hold it.
+
+    Args:
+        scores (mapping of `tuple[str, ...]` to `float`): natural logarithm of the probability of the last word of each
+            n-gram, given those before it. `"<s>"` and `"</s>"` are the ends of a sentence, `"<unk>"` any other word.
+        backoffs (mapping of `tuple[str, ...]` to `float`): natural logarithm of a history's back-off weight. A history
+            is an n-gram itself.
+
+    Raises:
+        GrammarError: if there are no single words in it, or no `"<unk>"`.
+    """
+
+    def __init__(self, scores: Mapping[tuple[str, ...], float], backoffs: Mapping[tuple[str, ...], float]):
+        self.scores, self.backoffs = dict(scores), dict(backoffs)
+        self.order = max(map(len, self.scores), default=0)
+        if (UNKNOWN,) not in self.scores:
+            raise GrammarError(f"the n-gram has no {UNKNOWN}, which stands for words that it does not list.")
+
+    def log_probability(self, history: tuple[str, ...], word: str) -> float:
+        """Natural logarithm of the probability of a word after others, the nearest of which count."""
+        word = word if (word,) in self.scores else UNKNOWN
+        total, history = 0.0, history[max(len(history) - self.order + 1, 0) :]
+        while (*history, word) not in self.scores:
+            total += self.backoffs.get(history, 0.0)
+            history = history[1:]
+        return total + self.scores[*history, word]
+
+    @classmethod
+    def from_arpa(cls, path: str | os.PathLike) -> NGram:
+        """
+        Read an ARPA file.
+
+        Raises:
+            GrammarError: if it cannot be read as one.
+        """
+        scores, backoffs, order = {}, {}, 0
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            for line in lines:
+                if line.startswith("\\"):
+                    order = int(line[1:].split("-")[0]) if line.endswith("-grams:") else 0
+                elif order and line:
+                    score, words, *backoff = line.split("\t")
+                    key = tuple(words.split(" "))
+                    if len(key) != order:
+                        raise ValueError(f"{words!r} is not of order {order}")
+                    scores[key] = float(score) * LN_10
+                    if backoff:
+                        backoffs[key] = float(backoff[0]) * LN_10
+            return cls(scores, backoffs)
+        except (OSError, ValueError) as error:
+            raise GrammarError(f"{path}: this is no n-gram in the ARPA format ({error}).") from error
+
+    def to_arpa(self) -> str:
+        """The text of an ARPA file."""
+        groups = [sorted(key for key in self.scores if len(key) == order) for order in range(1, self.order + 1)]
+        lines = ["\\data\\", *(f"ngram {order}={len(keys)}" for order, keys in enumerate(groups, 1)), ""]
+        for order, keys in enumerate(groups, 1):
+            lines.append(f"\\{order}-grams:")
+            for key in keys:
+                backoff = f"\t{self.backoffs[key] / LN_10:.7g}" if key in self.backoffs else ""
+                lines.append(f"{self.scores[key] / LN_10:.7g}\t{' '.join(key)}{backoff}")
+            lines.append("")
+        return "\n".join([*lines, "\\end\\", ""])
+
+
+@dataclass(frozen=True)
+class BeamOptions:
+    """
+    How a beam search weighs and prunes. All are our choices.
+
+    Attributes:
+        width (`int`): how many beginnings of sentences are kept from frame to frame.
+        ngram_weight (`float`): weight of the n-gram's log probabilities.
+        word_bonus (`float`): what each word earns, in nats.
+        least (`float`): units of a smaller log probability in a frame are not looked at there.
+    """
+
+    width: int = 16
+    ngram_weight: float = 0.5
+    word_bonus: float = 0.0
+    least: float = -10.0
+
+
+class _Prefix:
+    """A beginning of a sentence; those that go on with the same unit are one object."""
+
+    __slots__ = ("bonus", "children", "parent", "spelling", "unit", "words")
+
+    def __init__(self, parent: _Prefix | None, unit: int, words: tuple[str, ...], spelling: tuple[int, ...]):
+        self.parent, self.unit, self.words, self.spelling = parent, unit, words, spelling
+        self.children: dict[int, _Prefix] = {}
+        self.bonus = 0.0
+
+
+class BeamDecoder:
+    """
+    Prefix beam search over the sums of CTC paths (Graves 2012; Hannun et al. 2014), with an n-gram of words.
+
+    What is maximised is `log P(units) + ngram_weight log P(words) + word_bonus (number of words)`. The frames of the
+    words are those of the best path of the sentence that was found.
+
+    Args:
+        units ([`TextUnits`]): of the text head.
+        options ([`BeamOptions`], *optional*): how to search.
+        ngram ([`NGram`], *optional*): none by default.
+        change_penalty (`float`, *optional*, defaults to 0): in finding the frames, see [`DecodingOptions`].
+    """
+
+    def __init__(
+        self,
+        units: TextUnits,
+        options: BeamOptions | None = None,
+        ngram: NGram | None = None,
+        change_penalty: float = 0.0,
+    ):
+        self.units, self.options, self.ngram = units, options or BeamOptions(), ngram
+        self.times = DecodingOptions(change_penalty, math.inf)
+
+    def decode(self, log_probabilities: np.ndarray) -> DecodedFrames:
+        """The best sentence; see [`GrammarDecoder.decode`]."""
+        sentence, score = self.search(log_probabilities)
+        if not sentence:
+            return DecodedFrames(np.zeros(len(log_probabilities), np.int64), [], score)
+        return dataclasses.replace(self._only(sentence).decode(log_probabilities), score=score)
+
+    def posteriors(self, log_probabilities: np.ndarray) -> np.ndarray:
+        """How likely each class is in each frame, given the best sentence; see [`GrammarDecoder.posteriors`]."""
+        sentence, _ = self.search(log_probabilities)
+        return self._only(sentence).posteriors(log_probabilities) if sentence else np.exp(log_probabilities)
+
+    def _only(self, sentence: tuple[str, ...]) -> GrammarDecoder:
+        return GrammarDecoder(Grammar.from_phrases([" ".join(sentence)]), self.units, self.times)
+
+    def search(self, log_probabilities: np.ndarray) -> tuple[tuple[str, ...], float]:
+        """
+        The words of the best sentence, and its score.
+
+        Args:
+            log_probabilities (`np.ndarray` of shape `(frames, classes)`): of the text head.
+        """
+        beam: dict[_Prefix, list[float]] = {_Prefix(None, 0, (), ()): [0.0, -math.inf]}
+        for scores in log_probabilities.astype(np.float64):
+            beam = self._step(beam, scores)
+        ended = [(_add(*ends) + prefix.bonus + self._end(prefix), prefix) for prefix, ends in beam.items()]
+        score, best = max(ended, key=lambda entry: entry[0])
+        return self._finished(best), float(score)
+
+    def _step(self, beam: dict[_Prefix, list[float]], scores: np.ndarray) -> dict[_Prefix, list[float]]:
+        """The best beginnings up to the next frame: log probabilities of ending in a blank, and in a unit."""
+        candidates = [int(unit) for unit in np.flatnonzero(scores >= self.options.least) if unit]
+        found: dict[_Prefix, list[float]] = {}
+        values = scores.tolist()
+        for prefix, (blank, unit_end) in beam.items():
+            total = _add(blank, unit_end)
+            ends = found.setdefault(prefix, [-math.inf, -math.inf])
+            ends[0] = _add(ends[0], total + values[0])
+            if prefix.unit:
+                ends[1] = _add(ends[1], unit_end + values[prefix.unit])
+            for unit in candidates:
+                before = blank if unit == prefix.unit else total
+                if before > -math.inf:
+                    ends = found.setdefault(self._extend(prefix, unit), [-math.inf, -math.inf])
+                    ends[1] = _add(ends[1], before + values[unit])
+        if len(found) <= self.options.width:
+            return found
+        best = heapq.nlargest(self.options.width, found, key=lambda prefix: _add(*found[prefix]) + prefix.bonus)
+        return {prefix: found[prefix] for prefix in best}
+
+    def _extend(self, prefix: _Prefix, unit: int) -> _Prefix:
+        if unit in prefix.children:
+            return prefix.children[unit]
+        words, spelling = prefix.words, (*prefix.spelling, unit)
+        if not self.units.is_open or unit == self.units.delimiter:
+            word = self.units.text(spelling)
+            words, spelling = ((*words, word) if word else words), ()
+        child = prefix.children[unit] = _Prefix(prefix, unit, words, spelling)
+        child.bonus = prefix.bonus
+        if len(words) > len(prefix.words):
+            child.bonus += self._word(prefix.words, words[-1])
+        return child
+
+    def _word(self, history: tuple[str, ...], word: str) -> float:
+        """What a word adds to the score of those before it."""
+        if self.ngram is None:
+            return self.options.word_bonus
+        return self.options.word_bonus + self._ngram(history, word)
+
+    def _ngram(self, history: tuple[str, ...], word: str) -> float:
+        return self.options.ngram_weight * self.ngram.log_probability(("<s>", *history), word) if self.ngram else 0.0
+
+    def _finished(self, prefix: _Prefix) -> tuple[str, ...]:
+        """All words of a beginning; the last one may have no delimiter behind it."""
+        return (*prefix.words, *self.units.text(prefix.spelling).split())
+
+    def _end(self, prefix: _Prefix) -> float:
+        """What it adds to a score that the sentence ends here."""
+        words = self._finished(prefix)
+        last = self._word(prefix.words, words[-1]) if len(words) > len(prefix.words) else 0.0
+        return last + self._ngram(words, "</s>")
+
+
+def _add(first: float, second: float) -> float:
+    """Logarithm of the sum of two probabilities, from theirs."""
+    high, low = (first, second) if first > second else (second, first)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+
+
+TextDecoder = GrammarDecoder | BeamDecoder
+"""What finds the words of a clip in the frames of its text head, other than frame by frame."""
+
+
 class Word(TypedDict):
     """A recognised word: `start` and `end` in seconds from the first frame, `confidence` from 0 to 1."""
 
@@ -280,7 +503,7 @@ def read_words(
     units: TextUnits,
     frame_rate: float,
     change_penalty: float,
-    decoder: GrammarDecoder | None = None,
+    decoder: TextDecoder | None = None,
 ) -> list[Word]:
     """
     The words of a clip with their times.
@@ -289,8 +512,8 @@ def read_words(
         log_probabilities (`np.ndarray` of shape `(frames, classes)`): of the text head.
         units ([`TextUnits`]): what the classes stand for.
         frame_rate (`float`): in frames/s.
-        change_penalty (`float`): see [`best_path`], which is taken where there is no grammar.
-        decoder ([`GrammarDecoder`], *optional*): finds the best sentence of a grammar instead.
+        change_penalty (`float`): see [`best_path`], which is taken where there is no decoder.
+        decoder ([`GrammarDecoder`] or [`BeamDecoder`], *optional*): finds the best sentence instead.
 
     Returns:
         `list[Word]`: the confidence is the text head's own mean probability over the frames of a word, or of its
@@ -320,7 +543,7 @@ def decode_words(
     text_logits: torch.Tensor,
     frame_mask: torch.Tensor | None,
     config: Any,
-    grammar: GrammarDecoder | None = None,
+    grammar: TextDecoder | None = None,
 ) -> list[list[Word]]:
     """Words with their times, see [`Lip2WavPreTrainedModel.decode_text`]; `config` gives units and rates."""
     return [
@@ -337,10 +560,15 @@ def clip_scores(text_logits: torch.Tensor, frame_mask: torch.Tensor | None) -> l
 
 
 __all__ = [
+    "NGRAM_FILE",
+    "BeamDecoder",
+    "BeamOptions",
     "DecodedFrames",
     "DecodingOptions",
     "GrammarDecoder",
+    "NGram",
     "Piece",
+    "TextDecoder",
     "Word",
     "best_path",
     "clip_scores",

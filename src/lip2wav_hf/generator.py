@@ -19,7 +19,7 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavSoundConfig, Lip2WavSyncNetConfig
-from .decoding import GrammarDecoder, Word, clip_scores, decode_words
+from .decoding import NGram, TextDecoder, Word, clip_scores, decode_words
 
 
 @dataclass
@@ -463,12 +463,12 @@ class SpeechGenerator:
     """
     From mouth crops to a waveform and to words: the layers, and how they work together.
 
-    A torch module becomes a generator by this mixin. Two do: [`Generator`], which is light to import, and
-    [`Lip2WavModel`], which is a `PreTrainedModel` too.
+    A mixin of torch modules: of [`Generator`], light to import, and of [`Lip2WavModel`], a `PreTrainedModel` too.
     """
 
     config: Lip2WavConfig
     training: bool
+    ngram: NGram | None = None  # of the words, for a beam search
     __call__: Callable[..., Any]  # torch's, around `forward`
 
     def add_layers(self, config: Lip2WavConfig) -> None:
@@ -623,7 +623,7 @@ class SpeechGenerator:
         speaker_embedding: torch.Tensor | None = None,
         chunk_frames: int = 250,
         progress: Callable[[int], object] | None = None,
-        grammar: GrammarDecoder | None = None,
+        grammar: TextDecoder | None = None,
     ) -> Lip2WavOutput:
         """
         Speak videos of any length with bounded memory: chunks with the receptive field's context, seams blended over
@@ -633,7 +633,7 @@ class SpeechGenerator:
             pixel_values_videos, frame_mask, speaker_embedding: as for `forward`.
             chunk_frames (`int`, *optional*, defaults to 250): video frames spoken at a time, context not counted.
             progress (`Callable`, *optional*): called with the number of frames done after each chunk.
-            grammar ([`GrammarDecoder`], *optional*): with `config.word_conditioning`, the sentences that are said. The
+            grammar ([`TextDecoder`], *optional*): with `config.word_conditioning`, finds what is said. The
                 lips are read twice then: once for the words, once to say them.
 
         Returns:
@@ -669,7 +669,7 @@ class SpeechGenerator:
         return Lip2WavOutput(waveform=waveform, waveform_lengths=lengths, text_logits=torch.cat(logits, 1))
 
     def _grammatical_words(
-        self, videos: torch.Tensor, frame_mask: torch.Tensor, chunk_frames: int, grammar: GrammarDecoder
+        self, videos: torch.Tensor, frame_mask: torch.Tensor, chunk_frames: int, grammar: TextDecoder
     ) -> torch.Tensor:
         """How likely each word is in each frame, `(batch, frames, classes)`, given the grammar."""
         frames, context = videos.shape[1], self.config.context_frames + 1
@@ -691,7 +691,7 @@ class SpeechGenerator:
         self,
         text_logits: torch.Tensor,
         frame_mask: torch.Tensor | None = None,
-        grammar: GrammarDecoder | None = None,
+        grammar: TextDecoder | None = None,
     ) -> list[list[Word]]:
         """Words with their times, see [`decode_words`]."""
         return decode_words(text_logits, frame_mask, self.config, grammar)

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -290,19 +290,27 @@ class Grammar:
     Attributes:
         edges (`tuple[tuple[int, str, int], ...]`): (state, word, next state), sorted by next state.
         finals (`frozenset[int]`): states in which a sentence may end.
+        written (`tuple[tuple[str, str], ...]`): sentences, and how they were written where that differs.
     """
 
     edges: tuple[tuple[int, str, int], ...]
     finals: frozenset[int] = field(default_factory=frozenset)
+    written: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, grammar: Grammar | str | os.PathLike | Sequence[str] | Mapping[str, Sequence[str]]) -> Grammar:
+    def of(
+        cls,
+        grammar: Grammar | str | os.PathLike | Sequence[str] | Mapping[str, Sequence[str]],
+        normalizer: TextNormalizer | None = None,
+    ) -> Grammar:
         """
         A grammar from what a user has.
 
         Args:
             grammar: a `Grammar`; a list of sentences; a mapping of slots to words; the text of a JSGF grammar; or the
                 path of a file: `.jsgf`, `.gram` (JSGF), or of any other text file with a sentence on each line.
+            normalizer ([`TextNormalizer`], *optional*): what makes the words of sentences in a list or a file; by
+                default they are what white space separates.
 
         Raises:
             GrammarError: if it is none of these.
@@ -312,15 +320,16 @@ class Grammar:
         if isinstance(grammar, Mapping):
             return cls.from_slots(grammar)
         if isinstance(grammar, str) and ("#JSGF" in grammar or "\n" in grammar or ";" in grammar):
-            return cls.from_jsgf(grammar) if "=" in grammar else cls.from_phrases(grammar.splitlines())
+            lines = grammar.splitlines()
+            return cls.from_jsgf(grammar) if "=" in grammar else cls.from_phrases(lines, normalizer=normalizer)
         if isinstance(grammar, (str, os.PathLike)):
-            return cls._from_file(Path(grammar).expanduser())
+            return cls._from_file(Path(grammar).expanduser(), normalizer)
         if isinstance(grammar, Iterable):
-            return cls.from_phrases(grammar)
+            return cls.from_phrases(grammar, normalizer=normalizer)
         raise GrammarError(f"{grammar!r} is no grammar: pass a list of sentences, JSGF, or the path of a file.")
 
     @classmethod
-    def _from_file(cls, path: Path) -> Grammar:
+    def _from_file(cls, path: Path, normalizer: TextNormalizer | None) -> Grammar:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
@@ -330,18 +339,25 @@ class Grammar:
             ) from error
         if path.suffix.lower() in (".jsgf", ".gram") or "#JSGF" in text:
             return cls.from_jsgf(text, str(path))
-        return cls.from_phrases(text.splitlines(), str(path))
+        return cls.from_phrases(text.splitlines(), str(path), normalizer)
 
     @classmethod
-    def from_phrases(cls, phrases: Iterable[str], name: str = "the list of phrases") -> Grammar:
-        """The grammar of exactly these sentences, words separated by white space; empty ones are ignored."""
+    def from_phrases(
+        cls, phrases: Iterable[str], name: str = "the list of phrases", normalizer: TextNormalizer | None = None
+    ) -> Grammar:
+        """
+        The grammar of exactly these sentences; empty ones are ignored. White space separates their words, or a
+        normaliser makes them: then it is kept how they were written.
+        """
         if isinstance(phrases, (str, bytes)):
             raise GrammarError(f"{name}: pass a list of sentences, not one string.")
-        sentences = []
+        sentences, written = [], {}
         for phrase in phrases:
             if not isinstance(phrase, str):
                 raise GrammarError(f"{name}: {phrase!r} is no sentence but a {type(phrase).__name__}.")
-            sentences.append(phrase.split())
+            words = phrase.split() if normalizer is None else list(normalizer(phrase).words)
+            sentences.append(words)
+            written.setdefault(" ".join(words), " ".join(phrase.split()))
         machine = _Machine()
         start, end = machine.state(), machine.state()
         for words in filter(None, sentences):
@@ -349,7 +365,8 @@ class Grammar:
             for word in words[:-1]:
                 state = machine.step(state, word, machine.state())
             machine.step(state, words[-1], end)
-        return machine.grammar(start, end, name)
+        forms = tuple((words, form) for words, form in written.items() if form != words)
+        return replace(machine.grammar(start, end, name), written=forms)
 
     @classmethod
     def from_slots(cls, slots: Mapping[str, Sequence[str]]) -> Grammar:
@@ -642,6 +659,7 @@ __all__ = [
     "GRAMMAR",
     "TOKENIZER_FILES",
     "UNIT_KINDS",
+    "UNKNOWN",
     "VOCABULARY",
     "WORD_DELIMITER",
     "Grammar",

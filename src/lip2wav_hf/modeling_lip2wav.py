@@ -14,13 +14,17 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import cached_file
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig
-from .decoding import GrammarDecoder, Word, decode_words
+from .decoding import NGRAM_FILE, NGram, TextDecoder, Word, decode_words
 from .errors import WeightsError, check_fit
-from .files import follow_umask, write_json
+from .files import follow_umask, write_json, write_text
 from .generator import ClipNorm, ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator
 from .grammar import TOKENIZER_FILES
+
+
+_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
 
 
 class Lip2WavPreTrainedModel(PreTrainedModel):
@@ -119,16 +123,16 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         self,
         text_logits: torch.Tensor,
         frame_mask: torch.Tensor | None = None,
-        grammar: GrammarDecoder | None = None,
+        grammar: TextDecoder | None = None,
     ) -> list[list[Word]]:
         """
-        Words with their times: the best sentence of a grammar; or, without one, the likeliest classes of the frames,
+        Words with their times: those that a decoder finds; or, without one, the likeliest classes of the frames,
         where each change of class costs `config.word_change_penalty`, with repeats merged and blanks dropped.
 
         Args:
             text_logits (`torch.FloatTensor` of shape `(batch, frames, classes)`): as the model returns them.
             frame_mask (`torch.Tensor` of shape `(batch, frames)`, *optional*): as for `forward`.
-            grammar ([`GrammarDecoder`], *optional*): which sentences there are.
+            grammar ([`GrammarDecoder`] or [`BeamDecoder`], *optional*): finds the words.
 
         Returns:
             `list[list[Word]]`: for each clip, words as `{"word", "start", "end", "confidence"}`: times in seconds,
@@ -180,6 +184,29 @@ class Lip2WavModel(SpeechGenerator, Lip2WavPreTrainedModel):
         super().__init__(config)
         self.add_layers(config)
         self.post_init()
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save everything, the n-gram included; see [`Lip2WavPreTrainedModel.save_pretrained`]."""
+        self.config.ngram_order = 0 if self.ngram is None else self.ngram.order
+        super().save_pretrained(save_directory, *args, **kwargs)
+        path = Path(save_directory, NGRAM_FILE)
+        if self.ngram is not None:
+            write_text(path, self.ngram.to_arpa())
+        else:
+            path.unlink(missing_ok=True)
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load everything, the n-gram included; see [`Lip2WavPreTrainedModel.from_pretrained`]."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if pretrained_model_name_or_path is not None and model.config.ngram_order:
+            chosen = {name: kwargs[name] for name in _HUB_OPTIONS if name in kwargs}
+            path = cached_file(pretrained_model_name_or_path, NGRAM_FILE, **chosen)
+            model.ngram = NGram.from_arpa(path or NGRAM_FILE)
+        return loaded
 
 
 __all__ = ["Lip2WavModel", "Lip2WavOutput", "Lip2WavPreTrainedModel", "WeightsError"]

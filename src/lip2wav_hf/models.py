@@ -20,7 +20,7 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 DEFAULT_MODEL = "grid-s1"
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # owner/name
-DOWNLOADED = ("config.json", "preprocessor_config.json", "model*.safetensors*", "README.md")
+DOWNLOADED = ("config.json", "preprocessor_config.json", "model*.safetensors*", "ngram.arpa", "README.md")
 
 
 OPTIMIZER_FILE = "optimizer.bin"

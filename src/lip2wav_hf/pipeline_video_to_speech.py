@@ -101,6 +101,7 @@ class VideoToSpeechPipeline(Pipeline):
         low_face_coverage: float | None = None,
         grammar: AnyGrammar = GrammarChoice.OF_MODEL,
         phrases: Sequence[str] | None = None,
+        beam: int | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preprocess_params = _given(
             fps=fps,
@@ -117,9 +118,9 @@ class VideoToSpeechPipeline(Pipeline):
         if phrases is not None:
             if grammar is not GrammarChoice.OF_MODEL:
                 raise GrammarError("phrases= and grammar= both say which sentences there are: give one of them.")
-            grammar = Grammar.from_phrases(phrases)
-        if grammar is not GrammarChoice.OF_MODEL:
-            decoder = self._speaker.grammar_decoder(grammar)
+            grammar = Grammar.from_phrases(phrases, normalizer=self.model.config.normalizer)
+        if grammar is not GrammarChoice.OF_MODEL or beam is not None:
+            decoder = self._speaker.grammar_decoder(grammar, beam) or GrammarChoice.GREEDY
             forward_params["grammar"] = postprocess_params["grammar"] = decoder
         return preprocess_params, forward_params, postprocess_params
 
@@ -156,6 +157,9 @@ class VideoToSpeechPipeline(Pipeline):
                 Which sentences may be said: a list of them, JSGF (its text or a `.jsgf` file), or a text file with one
                 on each line. `None` for the model's words in any order; by default `model.config.grammar`.
             phrases (`list[str]`, *optional*): A list of sentences, as `grammar` takes it too.
+            beam (`int`, *optional*):
+                How many sentences a beam search follows, for any words in any order; 1 for none. By default
+                `model.config.beam_width`.
             batch_size, num_workers (`int`, *optional*): As for any pipeline.
 
         Returns:

@@ -23,11 +23,20 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .configuration_lip2wav import Lip2WavConfig
-from .decoding import DecodingOptions, GrammarDecoder, Word
+from .decoding import (
+    NGRAM_FILE,
+    BeamDecoder,
+    BeamOptions,
+    DecodingOptions,
+    GrammarDecoder,
+    NGram,
+    TextDecoder,
+    Word,
+)
 from .errors import Lip2WavError, WeightsError, check_fit, one_line
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .generator import SpeechGenerator
-from .grammar import VOCABULARY, Grammar, TextUnits
+from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
 from .video import VideoError
 
 
@@ -42,10 +51,11 @@ class GrammarChoice(enum.Enum):
     """Which sentences may be read, where a call names no grammar."""
 
     OF_MODEL = "of the model"
+    GREEDY = "any words, those of the likeliest classes"
 
 
 AnyGrammar = (
-    Grammar | GrammarDecoder | GrammarChoice | str | os.PathLike | Sequence[str] | Mapping[str, Sequence[str]] | None
+    Grammar | TextDecoder | GrammarChoice | str | os.PathLike | Sequence[str] | Mapping[str, Sequence[str]] | None
 )
 """A grammar in any form that [`Grammar.of`] takes; `None` for any words, or the model's own."""
 
@@ -62,6 +72,7 @@ class SpokenVideo(TypedDict, total=False):
         audio (`np.ndarray` of shape `(samples,)`): Speech, float32 in [-1, 1].
         sampling_rate (`int`): Of `audio`, in Hz.
         text (`str`): The words, joined by spaces.
+        written (`str`): The same as transcripts, or the phrases that were given, write it, as far as that is known.
         words (`list[Word]`): The words with their times, in seconds, and confidences.
         face_coverage (`float`): Share of the frames in which a face was found, from 0 to 1.
         crops (`np.ndarray` of shape `(frames, height, width)`): Gray mouth crops, uint8; only with `return_crops`.
@@ -70,6 +81,7 @@ class SpokenVideo(TypedDict, total=False):
     audio: np.ndarray
     sampling_rate: int
     text: str
+    written: str
     words: list[Word]
     face_coverage: float
     crops: np.ndarray
@@ -110,6 +122,7 @@ class Generator(SpeechGenerator, nn.Module):
 
         Raises:
             WeightsError: if the weights are missing or damaged, or do not fit the configuration.
+            GrammarError: if the n-gram is missing or damaged.
         """
         config = Lip2WavConfig.from_pretrained(folder)
         weights: dict[str, torch.Tensor] = {}
@@ -123,6 +136,8 @@ class Generator(SpeechGenerator, nn.Module):
         generator = cls(config).to(_chosen_dtype(dtype, config, weights))
         check_fit(folder, _report(generator, weights))
         generator.load_state_dict(weights)
+        if config.ngram_order:
+            generator.ngram = NGram.from_arpa(Path(folder, NGRAM_FILE))
         return generator.eval()
 
 
@@ -154,31 +169,51 @@ class Speaker:
 
     Attributes:
         grammar: the sentences that may be said where a call names none, see [`grammar_decoder`]; the model's own.
+        beam (`int`, *optional*): the width of the beam search where a call names none; the model's own.
     """
 
     def __init__(self, model: Any, feature_extractor: Lip2WavFeatureExtractor) -> None:
         self.model = model
         self.feature_extractor = feature_extractor
         self.grammar: AnyGrammar = GrammarChoice.OF_MODEL
+        self.beam: int | None = None
 
-    def grammar_decoder(self, grammar: AnyGrammar = GrammarChoice.OF_MODEL) -> GrammarDecoder | None:
+    def grammar_decoder(
+        self, grammar: AnyGrammar = GrammarChoice.OF_MODEL, beam: int | None = None
+    ) -> TextDecoder | None:
         """
-        What reads the sentences of a grammar off this model's text head.
+        What reads the words off this model's text head; `None` where each frame has its likeliest class.
 
         Args:
             grammar: a list of sentences, JSGF, a file of either, or a [`Grammar`]; `None` for any words in any order;
-                the model's own by default.
+                the model's own by default, unless there is a beam.
+            beam (`int`, *optional*): width of the search for any words in any order, 1 for none; the model's own by
+                default.
 
         Raises:
-            GrammarError: if it is no grammar, or has words that the model does not know.
+            GrammarError: if it is no grammar, or has words that the model does not know; or if both are given.
         """
         config = self.model.config
         grammar = self.grammar if grammar is GrammarChoice.OF_MODEL else grammar
-        if grammar is GrammarChoice.OF_MODEL:
-            grammar = None if config.grammar is None else _own_grammar(config.grammar)
-        if grammar is None or isinstance(grammar, GrammarDecoder):
+        beam = self.beam if beam is None else beam
+        if beam is not None and beam < 1:
+            raise GrammarError(f"beam={beam}: it is how many sentences are followed, 1 or more.")
+        if isinstance(grammar, TextDecoder):
             return grammar
-        return _decoder(Grammar.of(grammar), config.units, config.change_penalty)
+        if grammar is GrammarChoice.GREEDY:
+            return None
+        if grammar is GrammarChoice.OF_MODEL:
+            own = config.grammar if beam is None or beam == 1 else None
+            grammar = None if own is None else _own_grammar(own)
+        elif grammar is not None and beam is not None and beam > 1:
+            raise GrammarError("a beam is for any words, a grammar for given sentences: give one of them.")
+        if grammar is not None:
+            return _decoder(Grammar.of(grammar, config.normalizer), config.units, config.change_penalty)
+        width = config.beam_width if beam is None else beam
+        if width == 1:
+            return None
+        options = BeamOptions(width, config.ngram_weight, config.word_bonus)
+        return BeamDecoder(config.units, options, self.model.ngram, config.change_penalty)
 
     @classmethod
     def from_folder(
@@ -209,13 +244,14 @@ class Speaker:
         progress: bool = False,
         chunk_length_s: float = CHUNK_SECONDS,
         grammar: AnyGrammar = GrammarChoice.OF_MODEL,
+        beam: int | None = None,
     ) -> list[SpokenVideo]:
         """
         Speak videos that go through the generator together.
 
         Args:
             videos (sequence of videos): each as for `VideoToSpeechPipeline`.
-            return_crops, progress, chunk_length_s, grammar: as for `VideoToSpeechPipeline`.
+            return_crops, progress, chunk_length_s, grammar, beam: as for `VideoToSpeechPipeline`.
 
         Returns:
             `list[SpokenVideo]`: one for each video.
@@ -224,7 +260,7 @@ class Speaker:
             ValueError: for a video that cannot be read or shows no face.
         """
         prepared = [self.prepare(video, return_crops=return_crops, progress=progress) for video in videos]
-        decoder = self.grammar_decoder(grammar)
+        decoder = self.grammar_decoder(grammar, beam) or GrammarChoice.GREEDY
         outputs = self.generate(_batch(prepared), chunk_length_s, progress, decoder)
         return [self.finish(_clip_of(outputs, index), grammar=decoder) for index in range(len(prepared))]
 
@@ -322,10 +358,13 @@ class Speaker:
         samples = int(outputs["waveform_lengths"][0])
         decoder = self.grammar_decoder(grammar)
         words = self.model.decode_text(outputs["text_logits"], outputs["frame_mask"], decoder)[0]
+        text = " ".join(word["word"] for word in words)
+        forms = decoder.grammar.written if isinstance(decoder, GrammarDecoder) else ()
         result = SpokenVideo(
             audio=outputs["waveform"][0, :samples].float().cpu().numpy(),
             sampling_rate=self.model.config.sampling_rate,
-            text=" ".join(word["word"] for word in words),
+            text=text,
+            written=dict(forms).get(text) or self.model.config.written(text),
             words=words,
             face_coverage=clip["face_coverage"],
         )

@@ -1,10 +1,12 @@
 """A corpus of one's own, in another script than English, through every command."""
 
+import csv
 import json
 import shutil
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 from conftest import TINY_CONFIG
 from greek_corpus import FAULTS, SENTENCES, WORDS, write_greek_corpus
@@ -120,6 +122,60 @@ def test_train_collects_the_words_and_evaluate_measures_them(corpus, tmp_path, c
     config.write_text(json.dumps(json.loads(config.read_text()) | {"vocabulary": WORDS[:-1]}))
     assert run("train", "--config", config, *shared, "--output_dir", tmp_path / "other") == 2
     assert "its vocabulary lacks 1 word(s) of the training clips: ώρα" in capfd.readouterr().err
+
+
+def test_characters_go_through_every_command(corpus, tmp_path, talking_video, capfd):
+    """Prepared, trained, measured, spoken and ready to be published, with words that no list holds."""
+    config = tmp_path / "tiny.json"
+    config.write_text(json.dumps(TINY_CONFIG | {"model_type": "lip2wav", "num_mel_bins": 20}))
+    names = [f"clips-{n}" for n in range(3)] + ["clips-3@0.60"]
+    splits = tmp_path / "splits.json"
+    splits.write_text(json.dumps({"train": {"άννα": names, "cleo": names}, "validation": {"ben": names[:2]}}))
+    cache, output, measured = tmp_path / "cache", tmp_path / "run", tmp_path / "measured"
+    assert run("prepare", corpus, "--cache", cache, "--workers", 1) == 0
+    assert run("train", "--config", config, "--data_dir", corpus, "--cache_dir", cache, "--splits_file", splits,
+               "--output_dir", output, "--max_steps", 3, "--batch_size", 2, "--decoder_window_frames", 32,
+               "--text_units", "characters", "--text_case", "keep", "--ngram_order", 2, "--mixed_precision", "no",
+               "--with_tracking", "false", "--dataloader_workers", 0, "--preprocessing_workers", 1) == 0  # fmt: skip
+    printed = capfd.readouterr().err
+    assert "vocabulary: 22 characters of the training clips." in printed and "n-gram: " in printed
+    model = output / "best"
+    last = json.loads((output / "validation.jsonl").read_text().splitlines()[-1])
+    assert last["validation/ctc"] > 0 and {"validation/text_wer", "validation/text_cer"} <= set(last)
+    saved = Lip2WavConfig.from_pretrained(model)
+    assert saved.vocabulary[0] == "|" and set("ΓεώρΜ") <= set(saved.vocabulary)
+    assert saved.written("Τι ώρα είναι") == "Τι ώρα είναι;"
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    assert tokenizer.decode(tokenizer("Γεια σου").input_ids) == "Γεια σου"
+
+    options = ["--model", model, "--data", corpus, "--splits-file", splits, "--workers", 1, "-o", measured]
+    assert run("evaluate", *options, "--beam", 4, "--metrics", "stoi", "--no-report") == 0
+    results = json.loads((measured / "results.json").read_text())
+    assert results["beam"] == 4 and "--beam 4" in results["command"] and "text_wer" in results["overall"]
+    with (measured / "clips.csv").open(encoding="utf-8") as file:
+        assert {row["sentence"] for row in csv.DictReader(file)} == {"Γεια σου Μαρία", "Καλημέρα"}
+
+    capfd.readouterr()
+    spoken = tmp_path / "a.wav"
+    assert run("speak", talking_video, "--model", model, "--beam", 4, "-o", spoken, "--json", "--device", "cpu") == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["text"].split() == [word["word"] for word in found["words"]] and spoken.is_file()
+    (tmp_path / "phrases.txt").write_text("Τι ώρα είναι;\nΜαρία!\n", encoding="utf-8")
+    assert run("speak", talking_video, "--model", model, "--grammar", tmp_path / "phrases.txt", "-o", spoken, "-y",
+               "--json", "--device", "cpu") == 0  # fmt: skip
+    assert json.loads(capfd.readouterr().out)["written"] in ("Τι ώρα είναι;", "Μαρία!")
+    assert run("info", model) == 0
+    assert "22 characters: |, " in capfd.readouterr().out
+
+    facts = ("license: cc-by-4.0", "license_name: CC BY 4.0", "data_license: Nobody's.")
+    assert run("card", model, "--results", f"validation={measured / 'results.json'}") in (0, 2)
+    with (model / "card.yaml").open("a", encoding="utf-8") as file:
+        file.write("\n" + "\n".join(facts) + "\n")
+    assert run("card", model, "--results", f"validation={measured / 'results.json'}") == 0
+    capfd.readouterr()
+    assert run("push", model, "me/voice", "--dry-run") == 0
+    listed = capfd.readouterr().out
+    assert all(name in listed for name in ("vocab.json", "tokenizer_config.json", "ngram.arpa"))
 
 
 def test_splits_that_were_made_are_written_to_the_output(tmp_path, talking_video, capfd):

@@ -373,6 +373,16 @@ assert not found, found
     assert (tmp_path / "a.wav").is_file()
 
 
+def test_a_beam_on_the_command_line(run, tmp_path, talking_video):
+    options = ("-o", tmp_path / "a.wav", "-y", "--json", "--beam", 8, "--device", "cpu")
+    status, output, _ = run("speak", talking_video, *options, model=None)
+    found = json.loads(output)
+    assert status == 0 and found["text"] == found["written"] == "bin blue at f two now"
+    (tmp_path / "phrases.txt").write_text("set red by a one again\n")
+    status, _, errors = run("speak", talking_video, *options, "--grammar", tmp_path / "phrases.txt", model=None)
+    assert status == 2 and "give one of them" in errors
+
+
 def test_a_grammar_on_the_command_line(run, tmp_path, talking_video):
     (tmp_path / "phrases.txt").write_text("set red by a one again\nbin blue at f two now\n")
     (tmp_path / "one.jsgf").write_text("#JSGF V1.0;\ngrammar g;\npublic <s> = place white [soon];\n")

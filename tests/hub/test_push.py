@@ -24,10 +24,10 @@ from test_remote_code import (
 )
 
 import lip2wav_hf
-from conftest import REPOSITORY
+from conftest import REPOSITORY, TINY_CONFIG
 from hub_stub import HubStub, card_errors
 from lip2wav_hf.commands.main import main
-from lip2wav_hf.configuration_lip2wav import Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
+from lip2wav_hf.configuration_lip2wav import Lip2WavConfig, Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
 from lip2wav_hf.evaluation.systems import model_sha256
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.hub.model_card import write_model_card
@@ -37,10 +37,12 @@ from lip2wav_hf.hub.remote_code import code_files
 from lip2wav_hf.modeling_critic import Lip2WavCritic
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder
+from lip2wav_hf.training.language_model import estimate_ngram
 
 
 BUNDLED = Path(lip2wav_hf.DEFAULT_CHECKPOINT)
 STAGING = "https://hub-ci.huggingface.co"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 FACTS = """
 name: voice
 summary: Random weights, for a test.
@@ -94,7 +96,8 @@ def test_a_repository_has_all_it_needs(folder):
     faces = {f"face_models/{path.name}" for path in (BUNDLED.parents[1] / "face_models").iterdir()}
     others = {"README.md", "card.yaml", "LICENSE-CODE", "preprocessor_config.json", "results/validation.json"}
     samples = {"samples/synthetic_face.mp4", "samples/synthetic_face.json"}
-    assert set(upload.files) == networks | code | faces | others | samples
+    tokenizers = {f"{part}{name}" for part in ("", "speech_encoder/") for name in TOKENIZER}
+    assert set(upload.files) == networks | code | faces | others | samples | tokenizers
     assert {
         "generator.py",
         "speaking.py",
@@ -105,6 +108,26 @@ def test_a_repository_has_all_it_needs(folder):
     } <= code
     assert upload.left_out == ["checkpoint-10/", "optimizer.bin"]
     assert sum(upload.sizes().values()) > 2_000_000
+
+
+def test_characters_and_an_n_gram_go_too(folder):
+    model = Lip2WavModel(Lip2WavConfig(**TINY_CONFIG, text_units="characters"))
+    model.ngram = estimate_ngram([["bin", "blue"], ["lay", "blue"]], 2)
+    for name in TOKENIZER:
+        (folder / name).unlink()
+    model.save_pretrained(folder)
+    (folder / "vocab.json").unlink()  # it follows from the configuration
+    path = folder / "results" / "validation.json"
+    results = json.loads(path.read_text(encoding="utf-8")) | {"model_sha256": model_sha256(model)}
+    path.write_text(json.dumps(results), encoding="utf-8")
+    write_model_card(folder)
+    files = plan_model(folder).files
+    assert json.loads(files["vocab.json"])["|"] == 1 and "tokenizer.json" not in files
+    assert files["ngram.arpa"].read_text().startswith("\\data\\\nngram 1=")
+    assert "Words spelt from 26 characters" in files["README.md"].read_text(encoding="utf-8")
+    (folder / "ngram.arpa").write_text("nothing")
+    with pytest.raises(HubError, match="the weights do not load.*ngram.arpa"):
+        plan_model(folder)
 
 
 def test_the_configurations_name_their_code_and_no_place_of_this_machine(folder):

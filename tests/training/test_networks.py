@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavCritic, Lip2WavCriticConfig, Lip2WavModel, Lip2WavSpeechEncoder
+from lip2wav_hf.grammar import TextNormalizer
 from lip2wav_hf.models import CHECKPOINTS
 from lip2wav_hf.train import parse_arguments
 from lip2wav_hf.training import networks
@@ -67,6 +68,30 @@ def test_networks_that_cannot_be_had_are_named_before_any_clip_is_looked_for(tmp
     options = [str(word).format(**files) for word in options]
     with pytest.raises(ValueError, match=complaint):
         plan(*options)
+
+
+def test_features_of_an_encoder_need_no_common_words():
+    options = ["--speech_encoder", "grid-s1", "--text_units", "characters"]
+    with pytest.raises(TrainingError, match="its `text_units` is not .* or say --heard_words 0"):
+        plan(*options)
+    made = plan(*options, "--heard_words", 0)
+    assert made.speech_encoder is not None and made.config.units.is_open
+
+
+def test_how_text_is_written_is_an_option_of_new_networks(tmp_path):
+    made = plan("--text_units", "characters", "--text_case", "keep", "--text_unicode", "NFC", "--text_numbers", "en")
+    assert made.config.normalizer == TextNormalizer("keep", "drop", "en", "NFC")
+    encoder = plan("--network", "speech_encoder", "--text_punctuation", "keep")
+    assert encoder.config.normalizer == TextNormalizer(punctuation="keep")
+    for options, complaint in (
+        (["--text_units", "syllables"], "--text_units syllables: there are words and characters"),
+        (["--text_case", "upper"], "--text_case upper: there are lower and keep"),
+        (["--text_case", "keep", "--pretrained", "grid-s1"], "--text_case beside --pretrained"),
+        (["--text_units", "characters", "--network", "syncnet"], "--text_units with --network syncnet"),
+        (["--ngram_order", 2, "--network", "speech_encoder"], "--ngram_order with --network speech_encoder"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            plan(*options)
 
 
 def test_a_critic_of_another_rate_is_refused(tmp_path):

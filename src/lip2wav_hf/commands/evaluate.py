@@ -13,7 +13,7 @@ from ..machine import available_cores
 from ..metrics.registry import METRICS
 from .corpus_options import Scheme, SchemeOption, SpeakersOption, SplitsFileOption, split_names
 from .messages import BAD_INPUT, CommandError, print_error, reporting
-from .options import GrammarOption
+from .options import BeamOption, GrammarOption
 
 
 @reporting(interrupted="Run the same command again: finished clips are kept.")
@@ -67,6 +67,7 @@ def evaluate(
     device: Annotated[str | None, typer.Option(help="Where the model runs, such as cpu or cuda:0.")] = None,
     dtype: Annotated[str | None, typer.Option(help="Type of the model's numbers, such as bfloat16.")] = None,
     grammar: GrammarOption = None,
+    beam: BeamOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips that go through the model together.")] = 8,
     workers: Annotated[
         int | None,
@@ -106,7 +107,7 @@ def evaluate(
         "report": report,
     }
     own: dict[str, Any] = {"splits_file": splits_file, "split_scheme": scheme.value, "limit": limit}
-    own |= {"batch_size": batch_size, "device": device, "dtype": dtype, "grammar": grammar}
+    own |= {"batch_size": batch_size, "device": device, "dtype": dtype, "grammar": grammar, "beam": beam}
     if (generated is None) != (reference is None):
         raise CommandError("--generated and --reference belong together: give both.")
     if generated is not None and (model is not None or data is not None):

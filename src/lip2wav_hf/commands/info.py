@@ -79,6 +79,7 @@ class ModelFacts:
     frame_rate: float
     crop_width: int
     crop_height: int
+    text_units: str
     vocabulary: list[str]
     results: list[Result]
     remark: str
@@ -120,7 +121,7 @@ def report(facts: ModelFacts, all_results: bool = False) -> str:
         "sampling rate": [f"{facts.sampling_rate} Hz"],
         "frame rate": [f"{facts.frame_rate:g} frames/s"],
         "mouth crops": [f"{facts.crop_width} x {facts.crop_height} pixels"],
-        "vocabulary": textwrap.wrap(f"{len(facts.vocabulary)} words: {', '.join(facts.vocabulary)}", 64),
+        "vocabulary": textwrap.wrap(f"{len(facts.vocabulary)} {facts.text_units}: {', '.join(facts.vocabulary)}", 64),
         "results": [facts.remark] if facts.remark else _table(facts.results, all_results),
     }
     return "\n".join(
@@ -173,6 +174,7 @@ def describe_model(folder: Path) -> ModelFacts:
         frame_rate=config["frame_rate"],
         crop_width=config["image_width"],
         crop_height=config["image_height"],
+        text_units=config.get("text_units", "words"),
         vocabulary=config["vocabulary"],
         results=results,
         remark=remark,

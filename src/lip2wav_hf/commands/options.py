@@ -36,9 +36,22 @@ GrammarOption = Annotated[
 ]
 
 
+BeamOption = Annotated[
+    int | None,
+    typer.Option(
+        "--beam",
+        min=1,
+        metavar="N",
+        help="Search for the words with a beam of this width, such as 16, and with the model's n-gram, if it has one;"
+        " 1 takes the likeliest of each frame. By default as the model's configuration says.",
+        show_default=False,
+    ),
+]
+
+
 def chosen_grammar(grammar: str) -> str | None:
     """The argument `grammar=` of pipelines for the value of the option `--grammar`."""
     return None if grammar == "none" else grammar
 
 
-__all__ = ["GrammarOption", "ModelOption", "chosen_grammar", "complete_model"]
+__all__ = ["BeamOption", "GrammarOption", "ModelOption", "chosen_grammar", "complete_model"]

@@ -19,7 +19,7 @@ import typer
 from ..errors import one_line
 from ..models import DEFAULT_MODEL, find_model
 from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting
-from .options import GrammarOption, ModelOption, chosen_grammar
+from .options import BeamOption, GrammarOption, ModelOption, chosen_grammar
 from .outputs import Job, find_videos, plan_jobs, write_outputs
 
 
@@ -90,6 +90,7 @@ def speak(
     ] = Dtype.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos that go through the generator together.")] = 1,
     grammar: GrammarOption = None,
+    beam: BeamOption = None,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -135,6 +136,7 @@ def speak(
       outputs           the files that were written; output is the first of them
       text              the words; with their times in seconds and confidences
                         in words: word, start, end, confidence
+      written           the same, as the transcripts of the training write it
       duration          of the speech, in seconds
       sampling_rate     of the speech, in Hz
       seconds           the time taken; the first video takes longer
@@ -157,6 +159,7 @@ def speak(
         with _without_collections():
             messages = stack.enter_context(only_our_messages())
             speaker = load_speaker(folder, device, dtype.value)
+        speaker.beam = beam
         if grammar is not None:
             speaker.grammar = speaker.grammar_decoder(chosen_grammar(grammar))
         status = _speak_all(speaker, jobs, batch_size, messages, json_lines, quiet)
@@ -302,6 +305,7 @@ def _finish(job: Job, outcome: Spoken | Exception, frame_rate: float, messages: 
         "output": written[0],
         "outputs": written,
         "text": result["text"],
+        "written": result["written"],
         "words": [
             {key: round(value, 4) if isinstance(value, float) else value for key, value in word.items()}
             for word in result["words"]
@@ -321,7 +325,7 @@ def _describe(record: dict[str, Any], warm: bool) -> str:
     return "\n".join(
         [
             record["file"],
-            f"  text      {record['text'] or '(no words recognised)'}",
+            f"  text      {record['written'] or '(no words recognised)'}",
             f"  duration  {record['duration']:.2f} s",
             f"  took      {record['seconds']:.2f} s, {factor if warm else 'the first one with its warm-up'}",
             f"  output    {', '.join(record['outputs'])}",

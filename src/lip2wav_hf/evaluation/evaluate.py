@@ -48,6 +48,7 @@ def evaluate_model(
     device: str | int | None = None,
     dtype: str | None = None,
     grammar: str | os.PathLike | None = None,
+    beam: int | None = None,
     batch_size: int = 8,
     limit: int | None = None,
     workers: int = 1,
@@ -81,6 +82,7 @@ def evaluate_model(
             default.
         grammar (`str` or `os.PathLike`, *optional*): file of the sentences that the model may say, see
             `VideoToSpeechPipeline`; `"none"` for its words in any order; its own grammar by default.
+        beam (`int`, *optional*): width of the beam search for any words, see `VideoToSpeechPipeline`.
         batch_size (`int`, *optional*, defaults to 8): clips that go through the pipeline together.
         limit (`int`, *optional*): only the first N clips.
         workers (`int`, *optional*, defaults to 1): processes that score while the pipeline runs.
@@ -110,6 +112,7 @@ def evaluate_model(
         device=device,
         dtype=dtype,
         grammar=os.fspath(grammar) if grammar is not None else None,
+        beam=beam,
         batch_size=batch_size,
         workers=workers,
         overwrite=overwrite,

@@ -85,6 +85,7 @@ class EvaluationOptions:
     device: str | int | None = None
     dtype: str | None = None
     grammar: str | None = None
+    beam: int | None = None
     batch_size: int = 8
     workers: int = 1
     overwrite: bool = False
@@ -109,6 +110,7 @@ class EvaluationOptions:
         arguments += ["--compat"] * self.compat
         arguments += ["--dtype", self.dtype] if self.dtype else []
         arguments += ["--grammar", self.grammar] if self.grammar else []
+        arguments += ["--beam", str(self.beam)] if self.beam is not None else []
         return [*arguments, "-o", os.fspath(self.output_dir)]
 
 

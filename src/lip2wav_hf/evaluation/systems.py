@@ -91,6 +91,8 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
     chosen = {key: value for key, value in chosen.items() if value is not None}
     if options.grammar is not None:
         chosen["grammar"] = None if options.grammar == "none" else options.grammar
+    if options.beam is not None:
+        chosen["beam"] = options.beam
     chosen |= {"task": "video-to-speech", "model": str(folder)}
     try:
         pipe = pipeline(**chosen)
@@ -166,6 +168,8 @@ def run_model(
     }
     if options.grammar is not None:
         settings["grammar"] = options.grammar
+    if options.beam is not None:
+        settings["beam"] = options.beam
     clips = [dataclasses.replace(clip, generated=spoken_file(options.output_dir, clip.key)) for clip in clips]
     columns = clip_columns(options.metrics, options.compat)
     run = Run(clips, options.output_dir, settings, columns, share, options.overwrite)

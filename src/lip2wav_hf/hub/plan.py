@@ -21,6 +21,7 @@ from huggingface_hub import DatasetCard, ModelCard, ModelCardData, RepoCard, Spa
 
 from ..audio import mux_audio
 from ..configuration_lip2wav import Lip2WavTextConfig
+from ..decoding import NGRAM_FILE
 from ..errors import Lip2WavError, one_line
 from ..evaluation.systems import model_sha256
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -163,6 +164,8 @@ def _plan_network(folder: Path, model_type: str | None = None) -> tuple[Lip2WavP
     if isinstance(model.config, Lip2WavTextConfig):
         tokenizer = model.config.units.tokenizer_files(model.config.normalizer)
         files |= {name: _to_json(content) for name, content in tokenizer.items()}
+    if getattr(model.config, "ngram_order", 0):
+        files[NGRAM_FILE] = folder / NGRAM_FILE
     return model, files
 
 

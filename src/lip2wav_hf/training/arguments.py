@@ -125,6 +125,13 @@ class ModelArguments:
         default=None,
         metadata={"help": "Of transcripts: 'NFC', 'NFKC', 'NFD' or 'NFKD'; what the config says by default."},
     )
+    ngram_order: Annotated[int | None, GENERATOR] = field(
+        default=None,
+        metadata={
+            "help": "Save an n-gram of this many words, made of the training transcripts, for the beam search; by"
+            " default that of --pretrained, if it has one."
+        },
+    )
     feature_extractor: Annotated[str | None, Use(replaced_by="pretrained")] = field(
         default=None, metadata={"help": "JSON file of a Lip2WavFeatureExtractor."}
     )

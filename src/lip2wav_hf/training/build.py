@@ -21,7 +21,7 @@ from ..errors import counted
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import TextNormalizer, TextUnits
 from ..modeling_critic import Lip2WavCritic
-from ..modeling_lip2wav import Lip2WavPreTrainedModel
+from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from .arguments import AugmentationArguments, DataArguments, OptimizationArguments, TrainingArguments
 from .checks import check_start
 from .clips import prepare_clips
@@ -42,6 +42,7 @@ from .record import Record, cannot_change, read_record
 from .sound_offsets import find_sound_offsets
 from .state import AveragedWeights, CriticLearner, State, TrainingError
 from .threads import warn_of_idle_cores
+from .transcripts import keep_transcripts
 from .vocabulary import without_unknown_words, words_of
 
 
@@ -85,6 +86,8 @@ def build_state(run: TrainingArguments) -> State:
         _write_made_splits(corpora, run.data, Path(run.optimization.output_dir))
     check_batch_size(datasets[0], run.optimization)
     model = build_model(plan, datasets[0])
+    if isinstance(model, Lip2WavModel):
+        keep_transcripts(model, datasets[0].clips, run.models.ngram_order)
     critic = build_critic(plan)
     objective = build_objective(plan, model, critic, run.losses)
     state = prepare_state(accelerator, run, objective, plan.feature_extractor, datasets)

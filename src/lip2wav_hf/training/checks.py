@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..files import read_json
+from ..grammar import CASES, PUNCTUATION, UNICODE_FORMS, UNIT_KINDS
 from ..models import NETWORKS, Network, locate_model
 from .arguments import TrainingArguments, TrainingError, Use
 from .output_dir import check_output_dir, checkpoint_to_resume
@@ -20,6 +21,12 @@ from .record import check_kept
 logger = logging.getLogger(__name__)
 
 TRAINABLE = {network.name: network for network in NETWORKS if network.objective}
+TEXT_CHOICES = {
+    "text_units": UNIT_KINDS,
+    "text_case": CASES,
+    "text_punctuation": PUNCTUATION,
+    "text_unicode": UNICODE_FORMS,
+}
 SCHEDULES = ("one_cycle", "constant")
 DEFAULT_DECODER = "istft"  # of a generator whose config does not say
 AT_LEAST_ONE = ("max_steps", "batch_size", "gradient_accumulation_steps", "save_total_limit")
@@ -85,6 +92,10 @@ def _check_choices(run: TrainingArguments) -> Network:
     for option in AT_LEAST_ONE:
         if getattr(run.optimization, option) < 1:
             raise TrainingError(f"--{option} must be at least 1.")
+    for option, choices in TEXT_CHOICES.items():
+        chosen = getattr(run.models, option)
+        if chosen not in (None, *choices):
+            raise TrainingError(f"--{option} {chosen}: there are {' and '.join(choices)}.")
     return TRAINABLE[name]
 
 

@@ -44,6 +44,9 @@ from .vocabulary import TEXT_OPTIONS, fit_vocabulary, words_of
 NOT_OF_THE_ARCHITECTURE = (
     "mel_mean",
     "mel_std",
+    "ngram_order",
+    "written_words",
+    "written_sentences",
     "architectures",
     "auto_map",
     "dtype",
@@ -101,7 +104,8 @@ def plan_networks(
     speech_encoder = None
     if run.models.speech_encoder is not None:
         speech_encoder = load_speech_encoder(run.models.speech_encoder)
-        _check_speech_encoder(run.models.speech_encoder, speech_encoder.config, cast(Lip2WavConfig, config))
+        generator = cast(Lip2WavConfig, config)
+        _check_speech_encoder(run.models.speech_encoder, speech_encoder.config, generator, run.losses)
     critic = None
     if run.losses.adversarial:
         generator = cast(Lip2WavConfig, config)
@@ -197,17 +201,22 @@ def load_speech_encoder(source: str) -> Lip2WavSpeechEncoder:
     return _load_part(SPEECH_ENCODER, source)
 
 
-def _check_speech_encoder(source: str, encoder: Lip2WavSpeechEncoderConfig, generator: Lip2WavConfig) -> None:
+def _check_speech_encoder(
+    source: str, encoder: Lip2WavSpeechEncoderConfig, generator: Lip2WavConfig, weights: LossArguments
+) -> None:
     """An encoder hears the generator's spectrogram, or the "frame" decoder's waveform, and knows the same words."""
-    shared = ["frame_rate", "vocabulary"]
+    shared = ["frame_rate"] + (["text_units", "vocabulary"] if weights.heard_words else [])
     if generator.decoder_type == "istft":
         shared += ["sampling_rate", "num_mel_bins", "n_fft", "hop_length"]
     for name in shared:
         own, other = getattr(encoder, name), getattr(generator, name)
         if list(own) != list(other) if name == "vocabulary" else own != other:
             values = "" if name == "vocabulary" else f" ({own} and {other})"
+            words = name in ("text_units", "vocabulary")
+            otherwise = ", or say --heard_words 0: then only its features count" if words else ""
             raise TrainingError(
-                f"--speech_encoder {source}: its `{name}` is not that of the generator{values}. Train one that fits."
+                f"--speech_encoder {source}: its `{name}` is not that of the generator{values}. Train one that"
+                f" fits{otherwise}."
             )
 
 
