@@ -48,3 +48,16 @@ def test_subtitles_end_at_pauses_and_before_they_grow_long():
     assert len(lines) == 3 and max(map(len, lines)) <= 42
     assert " ".join(lines).count("seven") == 20
     assert subtitles([]) == ""
+
+
+def test_each_sentence_is_a_subtitle():
+    """Six short words each, with half a second between them: neither one cue for all, nor a break after 42 letters."""
+    sentences = ("bin blue at f two now", "set red by a one again", "lay green in z nine soon")
+    words = [
+        word(text, start, start + 0.25)
+        for number, sentence in enumerate(sentences)
+        for text, start in zip(sentence.split(), [2 * number + 0.25 * step for step in range(6)], strict=True)
+    ]
+    cues = subtitles(words).split("\n\n")
+    assert [cue.strip().splitlines()[-1] for cue in cues] == list(sentences)
+    assert "00:00:02,000 --> 00:00:03,500" in cues[1]

@@ -30,6 +30,10 @@ class Check(enum.StrEnum):
     FULL = "full"
 
 
+DATA_HELP = (
+    "Folder of videos with metadata.csv or with transcripts beside them; or of GRID: s1/*.mpg, s1.zip …; or a dataset"
+    " with videos on the Hugging Face Hub, such as me/voices."
+)
 SchemeOption = Annotated[
     Scheme,
     typer.Option(
@@ -70,7 +74,7 @@ DataArgument = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
-        help="Folder of videos with metadata.csv or with transcripts beside them; or of GRID: s1/*.mpg, s1.zip …",
+        help=DATA_HELP,
         show_default=False,
     ),
 ]
@@ -82,8 +86,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object in
 
 
 def corpus_in(data: Path, selection: Selection) -> Corpus:
-    """The corpus in a folder. What is no corpus, but has splits of GRID's form, is read as GRID, whose report says
-    what is wrong with the names.
+    """The corpus in a folder, or a dataset of the Hub. What is no corpus, but has splits of GRID's form, is read as
+    GRID, whose report says what is wrong with the names.
 
     Raises:
         CorpusError: if there is no corpus.

@@ -11,7 +11,7 @@ import typer
 
 from ..machine import available_cores
 from ..metrics.registry import METRICS
-from .corpus_options import Scheme, SchemeOption, SpeakersOption, SplitsFileOption, split_names
+from .corpus_options import DATA_HELP, Scheme, SchemeOption, SpeakersOption, SplitsFileOption, split_names
 from .messages import BAD_INPUT, CommandError, print_error, reporting
 from .options import BeamOption, GrammarOption
 
@@ -27,7 +27,7 @@ def evaluate(
         typer.Option(
             "--data",
             "-d",
-            help="Folder of videos with metadata.csv or with transcripts beside them; or of GRID: s1/*.mpg, s1.zip …",
+            help=DATA_HELP,
             show_default=False,
         ),
     ] = None,

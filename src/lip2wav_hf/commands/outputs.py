@@ -27,7 +27,7 @@ OUTPUT_SUFFIXES = (*SOUND_SUFFIXES, SPEAKING_VIDEO_SUFFIX, *SUBTITLE_SUFFIXES)
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 LONGEST_CUE = 42  # characters of a subtitle
-LONGEST_PAUSE = 0.7  # seconds between two words of a subtitle
+LONGEST_PAUSE = 0.4  # seconds between two words of a subtitle: more lies between sentences
 
 
 @dataclass
@@ -181,7 +181,8 @@ def write_outputs(job: Job, result: SpokenVideo, frame_rate: float) -> None:
 
 def subtitles(words: Sequence[Word], suffix: str = ".srt") -> str:
     """
-    Words as subtitles. One ends where a pause of 0.7 s follows, or where it would grow beyond 42 characters.
+    Words as subtitles. One ends where a pause of 0.4 s follows, as between sentences, or where it would grow beyond
+    42 characters.
 
     Args:
         words (sequence of [`Word`]): with times in seconds.

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
-from ..errors import one_line, require_packages
-from ..grammar import TextNormalizer
-from .clips import Clip, CorpusError, Selection, StoredVideo
-from .columns import (
-    SPEAKER_COLUMNS,
-    SPLIT_NAMES,
-    TEXT_COLUMNS,
-    first_text,
-    part_start,
-    read_time,
-    safe_name,
-    times_within,
-    word_times,
-)
+from .clips import Clip, Selection
 from .registry import open_corpus
-
-
-if TYPE_CHECKING:
-    import datasets
-
-NAME_COLUMNS = ("name", "id")
+from .tables import clips_of_table, load_tables
 
 
 @overload
@@ -111,12 +91,12 @@ def load_clips(
     """
     path = Path(source)
     if not path.is_dir() and isinstance(source, str) and source.count("/") <= 1 and not source.startswith((".", "~")):
-        tables = _load_tables(source, split, streaming, options)
+        tables = load_tables(source, split, streaming, options)
     elif path.is_dir() and any(path.rglob("*.parquet")):
-        tables = _load_tables(str(path), split, streaming, options)
+        tables = load_tables(str(path), split, streaming, options)
     else:
         return _of_folder(path, split, Selection("custom", splits_file, tuple(speakers or ()) or None), streaming)
-    clips = {name: _clips_of(table, str(source), name, speakers) for name, table in tables.items()}
+    clips = {name: clips_of_table(table, str(source), name, speakers) for name, table in tables.items()}
     if streaming:
         return (clip for own in clips.values() for clip in own)
     return {name: list(own) for name, own in clips.items()} if split is None else list(clips[split])
@@ -132,113 +112,6 @@ def _of_folder(
         return (clip for name in names for clip in corpus.load_split(name, selection, zipped=True))
     clips = {name: corpus.load_split(name, selection, zipped=True) for name in names}
     return {name: clips.get(name, []) for name in splits} if split is None else clips[split]
-
-
-def _load_tables(source: str, split: str | None, streaming: bool, options: dict[str, Any]) -> dict[str, Any]:
-    """Tables of a dataset by split, their videos not decoded."""
-    require_packages("train", "load_clips of a dataset", "datasets")
-    import datasets  # noqa: PLC0415  of an extra
-    from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415
-
-    try:
-        loaded = datasets.load_dataset(source, split=split, streaming=streaming, **options)
-    except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
-        raise CorpusError(
-            f"{source}: there is no such folder, and no dataset of that name can be loaded ({one_line(error)})."
-        ) from error
-    tables = dict(loaded) if split is None else {split: loaded}
-    return {str(name): _undecoded(table, source) for name, table in tables.items()}
-
-
-def _undecoded(table: Any, source: str) -> Any:
-    import datasets  # noqa: PLC0415  of an extra
-
-    column = _video_column(table, source)
-    return table.cast_column(column, datasets.Video(decode=False))
-
-
-def _video_column(table: Any, source: str) -> str:
-    import datasets  # noqa: PLC0415  of an extra
-
-    features = table.features or {}
-    found = [name for name, feature in features.items() if isinstance(feature, datasets.Video)]
-    if len(found) == 1:
-        return found[0]
-    if "video" in features or not features:
-        return "video"
-    raise CorpusError(
-        f"{source}: it has {len(found) or 'no'} columns of videos; there must be one. Its columns are"
-        f" {', '.join(features)}."
-    )
-
-
-def _clips_of(
-    table: datasets.Dataset | datasets.IterableDataset,
-    source: str,
-    split: str,
-    speakers: Iterable[str] | None,
-) -> Iterator[Clip]:
-    column, normalizer, seen = _video_column(table, source), TextNormalizer(), set()
-    fingerprint = getattr(table, "_fingerprint", "") if hasattr(table, "__len__") else ""
-    for number, row in enumerate(table):
-        clip = _clip_of(row, column, f"{source}, {split}, row {number}", normalizer)
-        clip = replace(clip, speaker=clip.speaker or safe_name(Path(source).name), split=split)
-        if speakers and clip.speaker not in speakers:
-            continue
-        if clip.key in seen:
-            clip = replace(clip, name=f"{clip.name}-{number}")
-        seen.add(clip.key)
-        video = clip.video
-        if isinstance(video, StoredVideo) and fingerprint and video.location is None:
-            video = replace(video, content=None, table=table, column=column, row=number)  # read again when needed
-        facts = (fingerprint or _content_hash(clip), number, clip.start, clip.end, clip.words, clip.times)
-        yield replace(clip, video=video, version=hashlib.sha256(repr(facts).encode()).hexdigest()[:12])
-
-
-def _content_hash(clip: Clip) -> str:
-    video = clip.video
-    if isinstance(video, StoredVideo) and video.content is not None:
-        return hashlib.sha256(video.content).hexdigest()
-    return str(video)
-
-
-def _clip_of(row: dict[str, Any], column: str, place: str, normalizer: TextNormalizer) -> Clip:
-    """The clip of a row, without speaker where the row names none."""
-    details = row.get("json")
-    row = row | details if isinstance(details, dict) else row  # of a WebDataset
-    video = row[column]
-    if not isinstance(video, dict) or not (video.get("bytes") or video.get("path")):
-        raise CorpusError(f"{place}: there is no video in the column {column!r}.")
-    start, end = read_time(row, "start", place), read_time(row, "end", place)
-    if end is not None and end <= (start or 0.0):
-        raise CorpusError(f"{place}: it ends at {end} s, not after its start at {start or 0.0} s.")
-    file = str(video.get("path") or f"{place.rpartition(' ')[2]}.mp4")
-    name = first_text(row, NAME_COLUMNS) or Path(file).stem
-    name += "" if start is None and end is None else f"@{start or 0.0:.2f}"
-    text, begin = first_text(row, TEXT_COLUMNS), part_start(start)
-    times = times_within(word_times(row.get("words"), place), begin, end, normalizer)
-    timed = tuple(word for _, _, word in times)
-    words = (timed or None) if text is None else normalizer(text).words
-    own, speaker = (first_text(row, ("split",)) or "").lower(), first_text(row, SPEAKER_COLUMNS)
-    return Clip(
-        speaker=safe_name(speaker) if speaker else "",
-        name=safe_name(name.rpartition("/")[2]),
-        video=_video_of(video, file),
-        words=words,
-        times=times if times and timed == words else None,
-        text=text,
-        start=begin,
-        end=end,
-        split=SPLIT_NAMES.get(own, own) or None,
-    )
-
-
-def _video_of(video: dict[str, Any], file: str) -> Path | StoredVideo:
-    if video.get("bytes") is not None:
-        return StoredVideo(Path(file).name, content=video["bytes"])
-    if Path(file).is_file():
-        return Path(file)
-    return StoredVideo(file.rpartition("/")[2], location=file)
 
 
 __all__ = ["load_clips"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 READERS = {
     "grid": "lip2wav_hf.grid.reader:GridCorpus",
     "videos": "lip2wav_hf.corpora.video_folder:VideoFolder",
+    "dataset": "lip2wav_hf.corpora.hub_dataset:HubDataset",
 }
 """Name of a corpus -> `module:class` of its reader, a [`Corpus`]. The first without an objection to a folder reads it.
 A reader is imported when a folder is opened: the readers build on this package, not the other way around."""
+
+
+_DATASET = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 class DescribedSplits(Protocol):
@@ -94,11 +99,18 @@ class Corpus(Protocol):
         """
 
 
+def is_dataset_name(source: str | os.PathLike) -> bool:
+    """Whether what is no folder can be the name of a dataset on the Hub, such as `"me/voices"`; a folder that is
+    missing beside others cannot."""
+    path = Path(source)
+    return bool(_DATASET.fullmatch(os.fspath(source))) and not path.exists() and not path.parent.exists()
+
+
 def open_corpus(folder: str | os.PathLike, normalizer: TextNormalizer | None = None) -> Corpus:
-    """The corpus in a folder.
+    """The corpus in a folder, or a dataset of the Hub.
 
     Args:
-        folder (`str` or `os.PathLike`): the folder.
+        folder (`str` or `os.PathLike`): the folder, or the name of the dataset; see [`is_dataset_name`].
         normalizer ([`TextNormalizer`], *optional*): what makes words of its transcripts; lower case without
             punctuation by default.
 
@@ -106,6 +118,9 @@ def open_corpus(folder: str | os.PathLike, normalizer: TextNormalizer | None = N
         CorpusError: if there is no such folder, or no known corpus lies in it; the message says what each misses.
     """
     path = Path(folder)
+    if is_dataset_name(path):
+        dataset = _reader("dataset")
+        return dataset(path) if normalizer is None else dataset(path, normalizer)
     if not path.is_dir():
         raise CorpusError(f"{folder}: no such folder. Give the folder that holds the corpus.")
     objections = []
@@ -173,4 +188,4 @@ def write_made_splits(corpus: Corpus, selection: Selection, path: Path) -> str |
     return f"{made.describe()}; written to {path}"
 
 
-__all__ = ["READERS", "Corpus", "DescribedSplits", "load_split", "open_corpus", "write_made_splits"]
+__all__ = ["READERS", "Corpus", "DescribedSplits", "is_dataset_name", "load_split", "open_corpus", "write_made_splits"]

@@ -66,7 +66,8 @@ def evaluate_model(
         model (`str`, *optional*): a folder, a bundled model, such as `"grid-s1"`, a Hub repository, or a
             `video-to-speech` pipeline; the bundled default if none is given.
         data_dir (`str` or `os.PathLike`): folder of a corpus: of videos with transcripts, or of GRID in any of its
-            layouts; videos in archives such as `s1.zip` are copied to `output_dir/originals`.
+            layouts; or the name of a dataset on the Hub. Videos in archives such as `s1.zip`, and in tables, are
+            copied to `output_dir/originals`.
         split (`str`, *optional*, defaults to `"validation"`): of the corpus, such as a key of `splits.json`.
         speakers (sequence of `str`, *optional*): only these; all of the split by default.
         output_dir (`str` or `os.PathLike`): where everything is written.
@@ -180,7 +181,7 @@ def _video(clip: CorpusClip, output_dir: Path) -> Path | VideoPart:
     `output_dir/originals`."""
     path = clip.video
     if not isinstance(path, Path):
-        path = output_dir / "originals" / clip.speaker / clip.video.name
+        path = output_dir / "originals" / clip.speaker / f"{clip.name}{clip.video.suffix}"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora.clips import Selection
+from ..corpora.registry import is_dataset_name
 from ..errors import Lip2WavError
 from ..metrics.registry import METRICS
 from ..models import DEFAULT_MODEL
@@ -25,7 +26,7 @@ class ClipSelection:
     Clips of a corpus.
 
     Attributes:
-        data_dir (`Path`): folder of the corpus.
+        data_dir (`Path`): folder of the corpus, or name of a dataset on the Hub.
         split (`str`): one of its splits, such as `"validation"`.
         speakers (`tuple[str, ...]`, *optional*): only these; all of the split by default.
         splits_file (`Path`, *optional*): another file than `data_dir/splits.json`.
@@ -41,7 +42,7 @@ class ClipSelection:
     split_scheme: str = "custom"
 
     def __post_init__(self) -> None:
-        if not self.data_dir.is_dir():
+        if not self.data_dir.is_dir() and not is_dataset_name(self.data_dir):
             raise EvaluationError(f"{self.data_dir}: no such folder. Give the folder that holds the corpus.")
         if self.limit is not None and self.limit < 1:
             raise EvaluationError(f"a limit of {self.limit} clips: it must be at least 1.")
@@ -53,7 +54,9 @@ class ClipSelection:
 
     @property
     def data(self) -> str:
-        """What reports and cards call the data: the folder's name."""
+        """What reports and cards call the data: the folder's name, or that on the Hub."""
+        if is_dataset_name(self.data_dir):
+            return self.data_dir.as_posix()
         return self.data_dir.resolve().name
 
 

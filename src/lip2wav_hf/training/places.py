@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..corpora.registry import is_dataset_name
 from ..errors import one_line
 from ..files import read_json
 from ..models import BY_TYPE, ModelError, Network, locate_model
@@ -96,7 +97,7 @@ def check_places(run: TrainingArguments) -> None:
 def _problems(run: TrainingArguments) -> Iterator[Exception]:
     options = run.options()
     for folder in run.data.data_dir:
-        if not Path(folder).is_dir():
+        if not Path(folder).is_dir() and not is_dataset_name(folder):
             yield TrainingError(f"--data_dir {folder}: no such folder. Give the folder that holds the corpus.")
     for option in FILES:
         path = options[option]

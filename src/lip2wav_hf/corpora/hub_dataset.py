@@ -1,0 +1,66 @@
+"""A dataset of the Hub, or a folder of parquet files, as a corpus."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import require_packages
+from .clips import Clip
+from .defects import Defect
+from .tables import clips_of_table, load_tables
+from .video_folder import VideoFolder
+
+
+class HubDataset(VideoFolder):
+    """
+    The reader of a dataset with a column of videos, whose other columns are those of a [`VideoFolder`].
+
+    All of it is downloaded, into the cache of `datasets`. Its splits are those of the dataset; of one that has only
+    `train`, they are made.
+
+    Args:
+        folder (`str` or `os.PathLike`): name on the Hub, such as `"me/voices"`, or a folder of parquet files.
+        normalizer, seed: as of [`VideoFolder`].
+    """
+
+    name = "dataset"
+
+    @classmethod
+    def objection(cls, folder: Path) -> str | None:
+        """Why an existing folder is no dataset, one sentence; `None` if it is."""
+        return None if any(folder.rglob("*.parquet")) else "there are no parquet files in it."
+
+    @property
+    def clips(self) -> list[Clip]:
+        """All clips, read once; rows that hold none go to `defects`.
+
+        Raises:
+            CorpusError: if there is no such dataset, or it has no column of videos.
+            MissingExtraError: if the library `datasets` is not installed.
+        """
+        if self._clips is None:
+            found: dict[str, Clip] = {}
+            tables, name = self._tables(), self.path.as_posix()
+            for split, table in tables.items():
+                unusable: list[str] = []
+                for clip in clips_of_table(table, name, split, None, unusable, self.normalizer):
+                    clip = replace(clip, split=None) if list(tables) == ["train"] else clip
+                    clip = replace(clip, name=f"{clip.name}-{split}") if clip.key in found else clip
+                    found[clip.key] = clip
+                self.defects += [Defect(text.partition(": ")[0], "missing_video", text) for text in unusable]
+            self._clips = list(found.values())
+        return self._clips
+
+    def _tables(self) -> dict[str, Any]:
+        require_packages("train", "a dataset of the Hub", "datasets")
+        import datasets  # noqa: PLC0415  of an extra
+
+        if not sys.stderr.isatty():
+            datasets.disable_progress_bars()
+        return load_tables(self.path.as_posix(), None, False, {})
+
+
+__all__ = ["HubDataset"]
