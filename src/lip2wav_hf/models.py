@@ -154,6 +154,30 @@ def locate_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -
     raise ModelError(f"model {name}: there is no such folder. {_choices(model_type)}")
 
 
+def load_network(model: str | os.PathLike, model_type: str) -> Any:
+    """
+    A network with its weights in float32, of a folder, repository or bundled model, where it lies at the top or in the
+    folder of its kind.
+
+    Args:
+        model (`str` or `os.PathLike`): the name, see [`locate_model`].
+        model_type (`str`): of the network's configuration.
+
+    Raises:
+        ModelError: if there is no such model, or it has no such network.
+        OSError, ValueError: if it cannot be loaded.
+    """
+    import torch
+    from transformers import PreTrainedConfig
+
+    network, place = BY_TYPE[model_type], locate_model(model, model_type)
+    found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
+    subfolder = "" if found == network.model_type else network.folder
+    if subfolder and isinstance(place, Path) and not (place / subfolder / "config.json").is_file():
+        raise ModelError(f"it is a model of the type {found!r}, without a folder {subfolder}/")
+    return network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
+
+
 def find_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -> Path:
     """
     The folder of a saved model, see [`locate_model`]; a repository of the Hub is downloaded.
@@ -264,6 +288,7 @@ __all__ = [
     "bundled_models",
     "find_model",
     "is_checkpoint",
+    "load_network",
     "locate_model",
     "weight_files",
 ]

@@ -52,6 +52,7 @@ COMMANDS = (
     Command("info", "commands.info:info", "Describe a model: size, vocabulary, measured results."),
     Command("download", "commands.download:download", "Download the GRID corpus."),
     Command("prepare", "commands.prepare:prepare", "Cache mouth crops and sound of a corpus, for training."),
+    Command("align", "commands.align:align", "Find when each word of a corpus is said."),
     Command("export", "commands.export:export", "Write a corpus as a dataset for the Hugging Face Hub."),
     Command("train", "commands.train:train", "Train a network, by a recipe.", extra="train"),
     Command("adapt", "commands.adapt:adapt", "Make a model of one's own from a few recordings.", extra="train"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .clips import CorpusError
+from .clips import CorpusError, TimedWord
 
 
 ALIGNMENT_RATE = 25_000  # of the times in .align files, in 1/s
@@ -166,6 +166,47 @@ def _read_align(text: str) -> Transcript:
     return Transcript(" ".join(cue.text for cue in words), words=words)
 
 
+def _with_silences(words: Sequence[TimedWord], duration: float) -> list[TimedWord]:
+    """Words, and silences (without text) where there are none, from 0 to the end."""
+    entries: list[TimedWord] = []
+    for start, end, word in [*words, (duration, duration, "")]:
+        before = entries[-1][1] if entries else 0.0
+        if start > before:
+            entries.append((before, start, ""))
+        if word:
+            entries.append((start, end, word))
+    return entries
+
+
+def _write_textgrid(words: Sequence[TimedWord], duration: float) -> str:
+    """Praat's long text format, with the tier `words`."""
+    duration = max([duration, *(end for _, end, _ in words)])
+    entries = _with_silences(words, duration)
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {duration:.6g}"]
+    lines += ["tiers? <exists>", "size = 1", "item []:", "    item [1]:", '        class = "IntervalTier"']
+    lines += ['        name = "words"', "        xmin = 0", f"        xmax = {duration:.6g}"]
+    lines.append(f"        intervals: size = {len(entries)}")
+    for number, (start, end, word) in enumerate(entries, 1):
+        quoted = word.replace('"', '""')
+        lines += [f"        intervals [{number}]:", f"            xmin = {start:.6g}", f"            xmax = {end:.6g}"]
+        lines.append(f'            text = "{quoted}"')
+    return "\n".join([*lines, ""])
+
+
+def _write_align(words: Sequence[TimedWord], duration: float) -> str:
+    """As GRID's alignments."""
+    return "".join(
+        f"{round(start * ALIGNMENT_RATE)} {round(end * ALIGNMENT_RATE)} {word or 'sil'}\n"
+        for start, end, word in _with_silences(words, duration)
+    )
+
+
+TIMED_WRITERS: dict[str, Callable[[Sequence[TimedWord], float], str]] = {
+    ".TextGrid": _write_textgrid,
+    ".align": _write_align,
+}
+"""Suffix -> writer of word times, of a clip of some duration."""
+
 READERS: dict[str, Callable[[str], Transcript]] = {
     ".textgrid": _read_textgrid,
     ".align": _read_align,
@@ -176,4 +217,4 @@ READERS: dict[str, Callable[[str], Transcript]] = {
 """Suffix -> reader; the first that is there beside a video is read, so those with times come first."""
 
 
-__all__ = ["READERS", "Cue", "Transcript", "TranscriptError", "read_transcript"]
+__all__ = ["READERS", "TIMED_WRITERS", "Cue", "Transcript", "TranscriptError", "read_transcript"]

@@ -34,6 +34,7 @@ from .columns import (
 from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips
 from .made_splits import MadeSplits, make_splits
 from .transcripts import READERS, TranscriptError, read_transcript
+from .word_times import FOLDER, with_word_times
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class VideoFolder:
     `file_name` (relative to it), `transcription`, and *optional* `speaker`, `split`, `start` and `end` (in seconds, of
     a part of the video), and `words` (of JSON lines: a list of `{"word", "start", "end"}`). Without metadata, each
     video is a clip whose transcript lies beside it (see `transcripts`); with a file of subtitles, each of them is one.
+    A clip without word times has those of `alignments/SPEAKER/NAME.TextGrid` or `.align`, if there is such a file.
     A speaker that nobody names is the folder that the video lies in. A part begins with a frame: its start is rounded
     to 1/25 s.
 
@@ -119,6 +121,8 @@ class VideoFolder:
                     f"{self.path}: the same clip is there twice: {repeated[0]}"
                     + (f", and {len(repeated) - 1} more." if len(repeated) > 1 else ".")
                 )
+            if (self.path / FOLDER).is_dir():
+                self._clips = with_word_times(self._clips, self.path / FOLDER)
         return self._clips
 
     def _of_metadata(self, file: Path) -> Iterator[_Row]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import PreTrainedConfig
 
 from ..configuration_lip2wav import (
     Lip2WavConfig,
@@ -29,7 +28,7 @@ from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
-from ..models import ModelError, Network, locate_model
+from ..models import ModelError, Network, load_network, locate_model
 from .arguments import CriticArguments, DataArguments, LossArguments, ModelArguments, TrainingArguments
 from .checks import check_arguments, check_effects
 from .dataset import SpeechClips
@@ -182,11 +181,8 @@ def _locate(option: str, source: str, network: Network) -> Path | str:
 def _load_part(part: Part, source: str) -> Any:
     """A network of a folder, Hub repo or bundled model, where it lies at the top or in the folder of its kind."""
     try:
-        place, subfolder = part.locate(source)
-        if not isinstance(place, Path):
-            found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
-            subfolder = "" if found == part.model_type else part.network.folder
-        return part.network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
+        part.locate(source)
+        return load_network(source, part.model_type)
     except (OSError, ValueError) as error:
         raise part.error(source, error) from error
 

@@ -1,0 +1,253 @@
+"""Align the clips of a corpus: word times into a folder, clip by clip, so that a stopped run continues."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..audio import read_audio
+from ..errors import one_line
+from ..machine import worker_processes
+from .alignment import DOUBTFUL, Alignment, AlignmentError, WordAligner
+from .clips import Clip
+from .word_times import WordTimesError, times_file, write_word_times, written_times
+
+
+RECORDS = "alignment.jsonl"
+"""File in the folder of word times with a line for each aligned clip: its score and that of each word."""
+
+
+@dataclass(frozen=True)
+class AlignedClip:
+    """
+    What became of a clip.
+
+    Attributes:
+        clip (`Clip`): the clip.
+        alignment ([`Alignment`], *optional*): when its words are said; `None` where they cannot be found.
+        problem (`str`, *optional*): why.
+        duration (`float`): of its sound, in seconds.
+    """
+
+    clip: Clip
+    alignment: Alignment | None = None
+    problem: str = ""
+    duration: float = 0.0
+
+
+@dataclass
+class AlignmentReport:
+    """
+    What was done with the clips of a corpus.
+
+    Attributes:
+        aligned (`list[str]`): keys of clips whose times were written now; `before`: of those that a former run wrote;
+            `kept`: of those whose files somebody else wrote, which stay as they are; `timed`: of those that have word
+            times of their own.
+        scores (`dict[str, float]`): of the clips that were aligned now or before, by key.
+        refused (`dict[str, str]`): why others could not be aligned, by key.
+    """
+
+    aligned: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    timed: list[str] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def doubtful(self) -> dict[str, float]:
+        """Scores below [`DOUBTFUL`], by key, the worst first."""
+        low = {key: score for key, score in self.scores.items() if score < DOUBTFUL}
+        return dict(sorted(low.items(), key=lambda entry: entry[1]))
+
+
+@functools.lru_cache(maxsize=1)
+def _aligner(model: str) -> WordAligner:
+    return WordAligner.load(model)
+
+
+def clip_sound(clip: Clip, sampling_rate: int) -> np.ndarray:
+    """
+    The sound of a clip: of its video, or else of its sound file.
+
+    Raises:
+        AlignmentError: if there is none.
+        VideoError: if it cannot be read.
+    """
+    waveform = read_audio(clip.source, sampling_rate)
+    if waveform is None and clip.audio is not None:
+        audio = clip.audio
+        waveform = read_audio(audio if isinstance(audio, Path) else audio.read_bytes(), sampling_rate)
+    if waveform is None or not len(waveform):
+        raise AlignmentError("it has no sound.")
+    return waveform
+
+
+def align_clip(clip: Clip, model: str) -> AlignedClip:
+    """
+    Align one clip; what cannot be aligned is no error.
+
+    Args:
+        clip (`Clip`): with its words.
+        model (`str`): of the speech encoder, as [`WordAligner.load`] takes it; loaded once in each process.
+    """
+    aligner = _aligner(model)
+    try:
+        waveform = clip_sound(clip, aligner.config.sampling_rate)
+        alignment = aligner.align(waveform, clip.words or ())
+    except ValueError as error:
+        return AlignedClip(clip, problem=one_line(error))
+    return AlignedClip(clip, alignment, duration=len(waveform) / aligner.config.sampling_rate)
+
+
+def align_clips(
+    clips: Sequence[Clip], model: str, num_workers: int = 1, progress: bool = False
+) -> Iterator[AlignedClip]:
+    """
+    Align clips, in their order.
+
+    Args:
+        clips (`Sequence[Clip]`): with their words.
+        model (`str`): of the speech encoder, as [`WordAligner.load`] takes it.
+        num_workers (`int`, *optional*, defaults to 1): processes.
+        progress (`bool`, *optional*, defaults to `False`): show a progress bar.
+    """
+    with worker_processes(min(num_workers, len(clips) // 8), chunksize=4) as map_:
+        found = map_(functools.partial(align_clip, model=model), clips)
+        yield from tqdm(found, "aligning", len(clips), unit="clip", disable=not progress)
+
+
+class AlignmentFolder:
+    """
+    A folder of word times that is filled clip by clip.
+
+    Args:
+        folder (`str` or `os.PathLike`): made when it is written to.
+        suffix (`str`, *optional*, defaults to `".TextGrid"`): of the files, or `".align"`.
+        overwrite (`bool`, *optional*, defaults to `False`): replace files that are there.
+    """
+
+    def __init__(self, folder: str | os.PathLike, suffix: str = ".TextGrid", overwrite: bool = False) -> None:
+        self.path, self.suffix, self.overwrite = Path(folder), suffix, overwrite
+        if self.path.exists() and not self.path.is_dir():
+            raise WordTimesError(f"{folder}: this is a file. Name a folder for the word times.")
+        self.records: dict[str, dict[str, Any]] = {}
+        if (self.path / RECORDS).is_file():
+            self.records = dict(self._read_records())
+
+    def _read_records(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for line in (self.path / RECORDS).read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+                yield record["clip"], record
+            except (ValueError, KeyError, TypeError):
+                continue  # cut off when a run was killed: the clip counts as written by somebody else
+
+    def missing(self, clips: Iterable[Clip], model: str, report: AlignmentReport) -> list[Clip]:
+        """Of some clips, those whose times are to be written; the others go to the report."""
+        todo = []
+        for clip in clips:
+            file, record = written_times(self.path, clip), self.records.get(clip.key)
+            if file is None or self.overwrite:
+                todo.append(clip)
+            elif record is not None and record["model"] == model and record["words"] == list(clip.words or ()):
+                report.before.append(clip.key)
+                report.scores[clip.key] = record["score"]
+            else:
+                report.kept.append(clip.key)
+        return todo
+
+    def write(self, done: AlignedClip, model: str) -> None:
+        """Write the times of a clip, and its scores."""
+        alignment, clip = done.alignment, done.clip
+        if alignment is None:
+            return
+        write_word_times(times_file(self.path, clip, self.suffix), alignment.words, done.duration)
+        record = {
+            "clip": clip.key,
+            "score": round(alignment.score, 4),
+            "words": list(clip.words or ()),
+            "scores": [round(score, 4) for score in alignment.scores],
+            "model": model,
+        }
+        with open(self.path / RECORDS, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def align_corpus(
+    clips: Iterable[Clip],
+    folder: AlignmentFolder,
+    model: str,
+    num_workers: int = 1,
+    progress: bool = False,
+    everything: bool = False,
+) -> AlignmentReport:
+    """
+    Write the word times of clips that have none.
+
+    Args:
+        clips (`Iterable[Clip]`): the clips.
+        folder ([`AlignmentFolder`]): where the times go.
+        model (`str`): of the speech encoder, as [`WordAligner.load`] takes it.
+        num_workers (`int`, *optional*, defaults to 1): processes.
+        progress (`bool`, *optional*, defaults to `False`): show a progress bar.
+        everything (`bool`, *optional*, defaults to `False`): align clips that have word times too.
+
+    Raises:
+        AlignmentError: if the speech encoder knows the words of no clip.
+        ModelError, OSError, ValueError: if there is no such speech encoder.
+    """
+    aligner, report, usable = _aligner(model), AlignmentReport(), []
+    clips = list(clips)
+    for clip in clips:
+        unknown = aligner.unknown(clip.words or ())
+        if clip.times is not None and not everything:
+            report.timed.append(clip.key)
+        elif not clip.words:
+            report.refused[clip.key] = "it has no transcript."
+        elif unknown:
+            report.refused[clip.key] = f"the speech encoder does not know {', '.join(unknown)}."
+        else:
+            usable.append(clip)
+    if report.refused and not usable and not report.timed:
+        raise AlignmentError(_nothing_known(clips, aligner, model))
+    for done in align_clips(folder.missing(usable, model, report), model, num_workers, progress):
+        folder.write(done, model)
+        if done.alignment is None:
+            report.refused[done.clip.key] = done.problem
+        else:
+            report.aligned.append(done.clip.key)
+            report.scores[done.clip.key] = done.alignment.score
+    return report
+
+
+def _nothing_known(clips: Sequence[Clip], aligner: WordAligner, model: str) -> str:
+    unknown = aligner.unknown([word for clip in clips for word in clip.words or ()])
+    if not unknown:
+        return "no clip has a transcript: there is nothing to align."
+    return (
+        f"the speech encoder of {model} knows none of the {len(clips)} sentences: {len(unknown)} words, such as"
+        f" {', '.join(unknown[:5])}, are not in its vocabulary. Train one on this corpus: lip2wav train speech_encoder"
+        " --data_dir DATA; then name it with --model runs/speech_encoder/final."
+    )
+
+
+__all__ = [
+    "RECORDS",
+    "AlignedClip",
+    "AlignmentFolder",
+    "AlignmentReport",
+    "align_clip",
+    "align_clips",
+    "align_corpus",
+    "clip_sound",
+]

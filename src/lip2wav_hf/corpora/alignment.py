@@ -1,0 +1,216 @@
+"""When each word of a transcript is said: CTC forced alignment with the scores of a text head.
+
+The boundaries are finer than the text head's frames: a speech encoder hears each clip several times, each time moved
+by a spectrogram frame, and the scores are put together in the order of the times at which their windows are centred.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..generator import LogMelSpectrogram
+from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from ..models import load_network
+from .clips import CorpusError, TimedWord
+
+
+DOUBTFUL = 0.5
+"""Score below which a word is probably another one, or not where it was found; our choice, see docs/own-corpus.md."""
+
+
+class AlignmentError(CorpusError):
+    """A clip that cannot be aligned with its transcript."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """
+    When the words of a clip are said.
+
+    Attributes:
+        words (`tuple[TimedWord, ...]`): start and end in seconds from the beginning of the clip, and the word.
+        scores (`tuple[float, ...]`): for each word the mean probability, from 0 to 1, that the text head gives it in
+            the frames where it lies.
+    """
+
+    words: tuple[TimedWord, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """That of the most doubtful word."""
+        return min(self.scores)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a word's score is below [`DOUBTFUL`]."""
+        return self.score < DOUBTFUL
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """
+    When the frames of a text head are: frame `i` is centred `first + i * step` after the beginning of the clip.
+
+    Attributes:
+        step (`float`), first (`float`): in seconds.
+        duration (`float`): of the clip, in seconds; no word begins before 0 or ends later.
+    """
+
+    step: float
+    first: float
+    duration: float
+
+    def between(self, start: int, end: int) -> tuple[float, float]:
+        """Beginning of frame `start` and end of frame `end - 1`, in seconds."""
+        edges = [self.first + (frame - 0.5) * self.step for frame in (start, end)]
+        begin, stop = (min(max(edge, 0.0), self.duration) for edge in edges)
+        return begin, stop
+
+
+def forced_path(log_probabilities: np.ndarray, units: Sequence[int]) -> np.ndarray:
+    """
+    The likeliest path through the units of a sentence, as CTC allows it (Graves et al. 2006): each unit lasts a frame
+    or more, blanks may lie between, and must between equal ones (found as by Viterbi 1967).
+
+    Args:
+        log_probabilities (`np.ndarray` of shape `(frames, classes)`): of a text head; class 0 is the blank.
+        units (`Sequence[int]`): classes, at least one.
+
+    Returns:
+        `np.ndarray` of shape `(frames,)`: int64, the number of the unit in each frame, -1 for a blank.
+
+    Raises:
+        AlignmentError: if there are too few frames for the units.
+    """
+    classes = np.zeros(2 * len(units) + 1, np.int64)
+    classes[1::2] = units
+    skips = (
+        np.flatnonzero((classes[2:] != 0) & (classes[2:] != classes[:-2])) + 2
+    )  # states that follow without a blank
+    scores = log_probabilities.astype(np.float64)[:, classes]
+    if len(scores) < len(classes) - 2 - len(skips):
+        raise AlignmentError(f"it has {len(scores)} frames, too few for its {len(units)} words or characters.")
+    total = np.full(len(classes), -np.inf)
+    total[:2] = scores[0, :2]
+    moves = np.zeros(scores.shape, np.int8)
+    ways = np.full((3, len(classes)), -np.inf)  # from the same state, the one before, the one before that
+    for frame in range(1, len(scores)):
+        ways[0], ways[1, 1:], ways[2, skips] = total, total[:-1], total[skips - 2]
+        moves[frame] = ways.argmax(0)
+        total = ways.max(0) + scores[frame]
+    state = len(classes) - 1 if total[-1] > total[-2] else len(classes) - 2
+    path = np.empty(len(scores), np.int64)
+    for frame in range(len(scores) - 1, -1, -1):
+        path[frame] = state // 2 if state % 2 else -1
+        state -= moves[frame, state]
+    return path
+
+
+def align_words(
+    log_probabilities: np.ndarray, words: Sequence[str], vocabulary: Sequence[str], times: FrameTimes
+) -> Alignment:
+    """
+    When words are said, by the scores of any text head: that of a speech encoder, which hears them, or that of a
+    generator, which reads them from lips.
+
+    Args:
+        log_probabilities (`np.ndarray` of shape `(frames, classes)`): of the text head; class 0 is the blank.
+        words (`Sequence[str]`): what is said.
+        vocabulary (`Sequence[str]`): word `i` is class `i + 1`.
+        times ([`FrameTimes`]): of the frames.
+
+    Raises:
+        AlignmentError: if there are no words, the text head does not know one, or they cannot be said in that time.
+    """
+    classes = {word: number for number, word in enumerate(vocabulary, 1)}
+    unknown = sorted(set(words) - set(classes))
+    if unknown or not words:
+        raise AlignmentError(f"unknown words: {', '.join(unknown)}." if unknown else "it has no words.")
+    spelt = [[classes[word]] for word in words]
+    units = [unit for word in spelt for unit in word]
+    owner = np.array([number for number, word in enumerate(spelt) for _ in word])
+    path = forced_path(log_probabilities, units)
+    spoken = np.flatnonzero(path >= 0)
+    probabilities = np.exp(log_probabilities[spoken, np.array(units)[path[spoken]]])
+    said = owner[path[spoken]]
+    timed, scores = [], []
+    for number, word in enumerate(words):
+        frames = spoken[said == number]
+        timed.append((*times.between(int(frames[0]), int(frames[-1]) + 1), word))
+        scores.append(float(probabilities[said == number].mean()))
+    return Alignment(tuple(timed), tuple(scores))
+
+
+class WordAligner:
+    """
+    Finds when words are said with a speech encoder.
+
+    Args:
+        encoder ([`Lip2WavSpeechEncoder`]): trained on speech with these words.
+    """
+
+    def __init__(self, encoder: Lip2WavSpeechEncoder) -> None:
+        self.encoder, self.config = encoder.eval(), encoder.config
+        self.log_mel = LogMelSpectrogram(encoder.config).eval()
+
+    @classmethod
+    def load(cls, model: str | os.PathLike) -> WordAligner:
+        """
+        With the speech encoder of a folder, a Hub repository or a bundled model, see [`load_network`].
+
+        Raises:
+            ModelError, OSError, ValueError: if there is none.
+        """
+        return cls(load_network(model, "lip2wav_speech_encoder"))
+
+    def unknown(self, words: Sequence[str]) -> list[str]:
+        """The distinct words that the speech encoder cannot hear, sorted."""
+        return sorted(set(words) - set(self.config.vocabulary))
+
+    @torch.no_grad()
+    def log_probabilities(self, waveform: np.ndarray) -> tuple[np.ndarray, FrameTimes]:
+        """
+        What the text head hears, once for each spectrogram frame, and when.
+
+        Args:
+            waveform (`np.ndarray` of shape `(samples,)`): at the sampling rate of the speech encoder, full scale 1.
+
+        Returns:
+            `np.ndarray` of shape `(times, classes)`: log probabilities; and their [`FrameTimes`].
+        """
+        config, factor = self.config, self.encoder.factor
+        mel = self.log_mel.standardised(torch.from_numpy(np.ascontiguousarray(waveform, np.float32))[None])[0]
+        frames = -(-(len(mel) + factor - 1) // factor)
+        heard = mel.new_empty(factor, frames * factor, mel.shape[1])
+        for late in range(factor):  # the clip, `late` spectrogram frames later
+            before, after = mel[:1].expand(late, -1), mel[-1:].expand(frames * factor - late - len(mel), -1)
+            heard[late] = torch.cat([before, mel, after])
+        scores = self.encoder(heard).text_logits.float().log_softmax(-1)  # (late, frames, classes)
+        step = config.hop_length / config.sampling_rate
+        times = FrameTimes(step, (1 - factor / 2) * step, len(waveform) / config.sampling_rate)
+        return scores.flip(0).transpose(0, 1).flatten(0, 1).numpy(), times
+
+    def align(self, waveform: np.ndarray, words: Sequence[str]) -> Alignment:
+        """
+        When words are said in a clip.
+
+        Args:
+            waveform (`np.ndarray` of shape `(samples,)`): at the sampling rate of the speech encoder, full scale 1.
+            words (`Sequence[str]`): the transcript.
+
+        Raises:
+            AlignmentError: as [`align_words`], and if there is no sound.
+        """
+        if not len(waveform):
+            raise AlignmentError("it has no sound.")
+        scores, times = self.log_probabilities(waveform)
+        return align_words(scores, words, self.config.vocabulary, times)
+
+
+__all__ = ["DOUBTFUL", "Alignment", "AlignmentError", "FrameTimes", "WordAligner", "align_words", "forced_path"]

@@ -1,0 +1,91 @@
+"""`lip2wav align`: word times where only sentences are known."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from lip2wav_hf import load_clips
+from lip2wav_hf.configuration_lip2wav import Lip2WavSpeechEncoderConfig
+from lip2wav_hf.corpora.align_clips import RECORDS
+from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder
+
+from .command_line import error_line
+
+
+SENTENCE = "bin blue at f two now"
+
+
+@pytest.fixture
+def corpus(tmp_path, talking_video):
+    """Three clips with sentences, two of which a GRID encoder knows."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    rows = ["file_name,transcription,speaker"]
+    for name, text in (("one", "Bin blue at F two now."), ("two", SENTENCE), ("three", "good morning")):
+        shutil.copy(talking_video, folder / f"{name}.mp4")
+        rows.append(f"{name}.mp4,{text},ann")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_word_times_are_written_and_read_again(run, corpus, tmp_path):
+    status, out, err = run("align", corpus, "-o", corpus / "alignments", "--workers", 1)
+    assert (status, err) == (0, "")
+    assert "3 clips: 2 aligned now, 0 before, 1 refused." in out
+    assert "refused: ann/three: the speech encoder does not know good, morning." in out
+    assert "lip2wav train speech_encoder --data_dir" in out
+    clips = {clip.name: clip for own in load_clips(corpus).values() for clip in own}
+    times = clips["one"].timed_words()
+    assert [word for *_, word in times] == SENTENCE.split() and clips["three"].times is None
+    edges = [edge for start, end, _ in times for edge in (start, end)]
+    assert edges == sorted(edges) and 0 <= edges[0] < edges[-1] <= 3.01
+    records = [json.loads(line) for line in (corpus / "alignments" / RECORDS).read_text().splitlines()]
+    assert {record["clip"] for record in records} == {"ann/one", "ann/two"}
+    assert all(record["score"] == min(record["scores"]) for record in records)
+
+
+def test_a_second_run_continues_and_overwrites_nothing(run, corpus, tmp_path):
+    folder = tmp_path / "times"
+    run("align", corpus, "-o", folder, "--workers", 1)
+    (folder / "ann/one.TextGrid").unlink()  # as if the first run had been stopped before it
+    written = (folder / "ann/two.TextGrid").stat().st_mtime_ns
+    _, out, _ = run("align", corpus, "-o", folder, "--workers", 1, "--json")
+    facts = json.loads(out)
+    assert (facts["aligned"], facts["before"], list(facts["refused"])) == (["ann/one"], ["ann/two"], ["ann/three"])
+    assert (folder / "ann/two.TextGrid").stat().st_mtime_ns == written
+    (folder / RECORDS).unlink()  # now nobody knows who wrote the files
+    (folder / "ann/two.TextGrid").write_text("mine")
+    _, out, _ = run("align", corpus, "-o", folder, "--workers", 1)
+    assert "2 have a file there that this speech encoder did not write" in out
+    assert (folder / "ann/two.TextGrid").read_text() == "mine"
+    run("align", corpus, "-o", folder, "--workers", 1, "--overwrite")
+    assert "IntervalTier" in (folder / "ann/two.TextGrid").read_text()
+
+
+def test_an_encoder_of_other_words_is_refused_with_what_to_do(run, corpus, tmp_path):
+    torch.manual_seed(0)
+    config = Lip2WavSpeechEncoderConfig(vocabulary=["hei"], hidden_size=8, num_layers=1)
+    Lip2WavSpeechEncoder(config).save_pretrained(tmp_path / "encoder")
+    line = error_line(run("align", corpus, "-o", tmp_path / "times", "--model", tmp_path / "encoder"))
+    assert "knows none of the 3 sentences: 8 words, such as at, bin" in line
+    assert "lip2wav train speech_encoder --data_dir" in line and not (tmp_path / "times").exists()
+
+
+def test_what_cannot_be_is_refused(run, corpus, tmp_path):
+    assert "--output, or compare with known ones with --check" in error_line(run("align", corpus))
+    assert "has word times to compare with" in error_line(run("align", corpus, "--check"))
+    assert "no split dev; there are" in error_line(run("align", corpus, "--check", "--split", "dev"))
+    (tmp_path / "file").write_text("")
+    assert "this is a file" in error_line(run("align", corpus, "-o", tmp_path / "file"))
+    assert "model nowhere" in error_line(run("align", corpus, "-o", tmp_path / "t", "--model", "nowhere"))
+
+
+def test_check_names_the_worst_speaker(run, grid_dir):
+    status, out, err = run(
+        "align", grid_dir, "--check", "--split", "unseen_validation", "--speakers", "s26,s33", "--workers", 1
+    )
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].split() == ["speaker", "clips", "median", "90", "%", "bias", "ms"]
+    assert "worst speaker: s" in out and len(out.splitlines()) == 5
