@@ -54,7 +54,9 @@ _MODULES = {
     "VideoReader": "video",
     "VideoToSpeechPipeline": "pipeline_video_to_speech",
     "Word": "generator",
+    "WordAligner": "corpora.alignment",
     "adapt": "adaptation.adapt",
+    "align_words": "corpora.alignment",
     "check_recording": "adaptation.checking",
     "draw_speech": "evaluation.plotting",
     "evaluate_folders": "evaluation.evaluate",
@@ -86,6 +88,8 @@ if TYPE_CHECKING:
     from .configuration_lip2wav import Lip2WavCriticConfig as Lip2WavCriticConfig
     from .configuration_lip2wav import Lip2WavSpeechEncoderConfig as Lip2WavSpeechEncoderConfig
     from .configuration_lip2wav import Lip2WavSyncNetConfig as Lip2WavSyncNetConfig
+    from .corpora.alignment import WordAligner as WordAligner
+    from .corpora.alignment import align_words as align_words
     from .corpora.clips import Clip as Clip
     from .corpora.load import load_clips as load_clips
     from .corpora.registry import load_split as load_split

@@ -170,11 +170,13 @@ def load_network(model: str | os.PathLike, model_type: str) -> Any:
     import torch
     from transformers import PreTrainedConfig
 
-    network, place = BY_TYPE[model_type], locate_model(model, model_type)
-    found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
+    network, place, found = BY_TYPE[model_type], locate_model(model, model_type), None
+    if not isinstance(place, Path) or (place / "config.json").is_file():
+        found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
     subfolder = "" if found == network.model_type else network.folder
     if subfolder and isinstance(place, Path) and not (place / subfolder / "config.json").is_file():
-        raise ModelError(f"it is a model of the type {found!r}, without a folder {subfolder}/")
+        kind = f"it is a model of the type {found!r}" if found else "there is no config.json in it"
+        raise ModelError(f"model {model}: {kind}, and no folder {subfolder}/ is in it.")
     return network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
 
 

@@ -58,7 +58,7 @@ def test_a_second_run_continues_and_overwrites_nothing(run, corpus, tmp_path):
     (folder / RECORDS).unlink()  # now nobody knows who wrote the files
     (folder / "ann/two.TextGrid").write_text("mine")
     _, out, _ = run("align", corpus, "-o", folder, "--workers", 1)
-    assert "2 have a file there that this speech encoder did not write" in out
+    assert "2 files that this speech encoder did not write for these words: ann/one, ann/two" in out
     assert (folder / "ann/two.TextGrid").read_text() == "mine"
     run("align", corpus, "-o", folder, "--workers", 1, "--overwrite")
     assert "IntervalTier" in (folder / "ann/two.TextGrid").read_text()

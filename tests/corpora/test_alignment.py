@@ -11,7 +11,11 @@ from lip2wav_hf.configuration_lip2wav import Lip2WavSpeechEncoderConfig
 from lip2wav_hf.corpora.alignment import AlignmentError, FrameTimes, WordAligner, align_words, forced_path
 from lip2wav_hf.corpora.alignment_check import boundary_differences, check_alignment, measure
 from lip2wav_hf.corpora.registry import load_split
+from lip2wav_hf.grammar import TextUnits
 from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder
+
+
+UNITS = TextUnits("words", ("a", "b"))
 
 
 def scores_of(frames, classes, seed):
@@ -57,12 +61,27 @@ def test_times_and_scores_of_words():
     probabilities = np.full((8, 3), 0.05)
     for frame, best in enumerate([0, 1, 1, 1, 0, 2, 2, 0]):
         probabilities[frame, best] = 0.9
-    found = align_words(np.log(probabilities), ["a", "b"], ["a", "b"], FrameTimes(0.04, 0.02, 0.32))
+    found = align_words(np.log(probabilities), ["a", "b"], UNITS, FrameTimes(0.04, 0.02, 0.32))
     assert [word for _, _, word in found.words] == ["a", "b"]
     assert np.allclose([edge for *edges, _ in found.words for edge in edges], [0.04, 0.16, 0.20, 0.28])
     assert found.scores == pytest.approx((0.9, 0.9)) and not found.doubtful
     with pytest.raises(AlignmentError, match="unknown words: c"):
-        align_words(np.log(probabilities), ["a", "c"], ["a", "b"], FrameTimes(0.04, 0.02, 0.32))
+        align_words(np.log(probabilities), ["a", "c"], UNITS, FrameTimes(0.04, 0.02, 0.32))
+
+
+@pytest.mark.parametrize("between", ["|", " "])
+def test_words_of_characters(between):
+    """ "ab ba", the two `b` parted by the delimiter or by a pause."""
+    units = TextUnits.collect("characters", ["ab", "ba"])
+    said = [" ", "a", "a", "b", between, "b", "a", " "]
+    probabilities = np.full((8, 4), 0.02)
+    for frame, unit in enumerate(said):
+        probabilities[frame, units.classes.get(unit, 0)] = 0.94
+    found = align_words(np.log(probabilities), ["ab", "ba"], units, FrameTimes(0.04, 0.02, 0.32))
+    assert np.allclose([edge for *edges, _ in found.words for edge in edges], [0.04, 0.16, 0.20, 0.28])
+    assert found.scores == pytest.approx((0.94, 0.94))
+    with pytest.raises(AlignmentError, match="unknown words: cab"):
+        align_words(np.log(probabilities), ["cab"], units, FrameTimes(0.04, 0.02, 0.32))
 
 
 class Loud(Lip2WavSpeechEncoder):

@@ -25,7 +25,6 @@ from .corpus_options import (
     WorkersOption,
     corpus_in,
     lost_workers,
-    show_progress,
     split_names,
 )
 from .messages import CommandError, only_our_messages, reporting
@@ -109,7 +108,7 @@ def _clips(data: Path, selection: Selection, splits: list[str] | None) -> list[C
 def _check(clips: list[Clip], model: str, processes: int, as_json: bool) -> None:
     from ..corpora.alignment_check import check_alignment
 
-    found = check_alignment(clips, model, processes, show_progress())
+    found = check_alignment(clips, model, processes, progress=True)
     typer.echo(json.dumps(asdict(found) | {"worst": found.worst}, indent=2) if as_json else found.describe())
 
 
@@ -126,7 +125,7 @@ def _align(
 
     everything, overwrite = choices
     folder = AlignmentFolder(output, suffix, overwrite)
-    report = align_corpus(clips, folder, model, processes, show_progress(), everything)
+    report = align_corpus(clips, folder, model, processes, progress=True, everything=everything)
     if as_json:
         facts = asdict(report) | {"doubtful": report.doubtful, "output": str(output)}
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -139,11 +138,11 @@ def describe(report: AlignmentReport, clips: int, output: Path, records: Path) -
     counts = f"{counted(clips, 'clip')}: {len(report.aligned)} aligned now, {len(report.before)} before"
     lines = [counts + (f", {len(report.refused)} refused." if report.refused else ".")]
     if report.timed:
-        lines.append(f"  {len(report.timed)} have word times of their own and are left alone (--all aligns them too)")
+        lines.append(f"  left alone (--all aligns them too): {len(report.timed)} with word times of their own")
     if report.kept:
         lines.append(
-            f"  {len(report.kept)} have a file there that this speech encoder did not write for these words, which"
-            f" stays (--overwrite replaces it): {_some(report.kept)}"
+            f"  kept (--overwrite replaces them): {counted(len(report.kept), 'file')} that this speech encoder did not"
+            f" write for these words: {_some(report.kept)}"
         )
     if report.doubtful:
         listed = _some([f"{key} {score:.2f}" for key, score in report.doubtful.items()])

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..audio import read_audio
 from ..errors import one_line
 from ..machine import worker_processes
 from .alignment import DOUBTFUL, Alignment, AlignmentError, WordAligner
 from .clips import Clip
+from .progress import progress_bar
 from .word_times import WordTimesError, times_file, write_word_times, written_times
 
 
@@ -123,7 +123,7 @@ def align_clips(
     """
     with worker_processes(min(num_workers, len(clips) // 8), chunksize=4) as map_:
         found = map_(functools.partial(align_clip, model=model), clips)
-        yield from tqdm(found, "aligning", len(clips), unit="clip", disable=not progress)
+        yield from progress_bar(found, "aligning", len(clips), show=progress)
 
 
 class AlignmentFolder:

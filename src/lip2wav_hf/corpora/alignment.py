@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..generator import LogMelSpectrogram
+from ..grammar import TextUnits
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..models import load_network
 from .clips import CorpusError, TimedWord
@@ -66,21 +67,21 @@ class FrameTimes:
     first: float
     duration: float
 
-    def between(self, start: int, end: int) -> tuple[float, float]:
+    def between(self, start: float, end: float) -> tuple[float, float]:
         """Beginning of frame `start` and end of frame `end - 1`, in seconds."""
         edges = [self.first + (frame - 0.5) * self.step for frame in (start, end)]
         begin, stop = (min(max(edge, 0.0), self.duration) for edge in edges)
         return begin, stop
 
 
-def forced_path(log_probabilities: np.ndarray, units: Sequence[int]) -> np.ndarray:
+def forced_path(log_probabilities: np.ndarray, units: Sequence[int] | np.ndarray) -> np.ndarray:
     """
     The likeliest path through the units of a sentence, as CTC allows it (Graves et al. 2006): each unit lasts a frame
     or more, blanks may lie between, and must between equal ones (found as by Viterbi 1967).
 
     Args:
         log_probabilities (`np.ndarray` of shape `(frames, classes)`): of a text head; class 0 is the blank.
-        units (`Sequence[int]`): classes, at least one.
+        units (`Sequence[int]` or `np.ndarray`): classes, at least one.
 
     Returns:
         `np.ndarray` of shape `(frames,)`: int64, the number of the unit in each frame, -1 for a blank.
@@ -112,39 +113,39 @@ def forced_path(log_probabilities: np.ndarray, units: Sequence[int]) -> np.ndarr
     return path
 
 
-def align_words(
-    log_probabilities: np.ndarray, words: Sequence[str], vocabulary: Sequence[str], times: FrameTimes
-) -> Alignment:
+def align_words(log_probabilities: np.ndarray, words: Sequence[str], units: TextUnits, times: FrameTimes) -> Alignment:
     """
     When words are said, by the scores of any text head: that of a speech encoder, which hears them, or that of a
     generator, which reads them from lips.
 
+    A word of characters lasts from its first to its last one. The delimiter between words counts as a pause.
+
     Args:
         log_probabilities (`np.ndarray` of shape `(frames, classes)`): of the text head; class 0 is the blank.
         words (`Sequence[str]`): what is said.
-        vocabulary (`Sequence[str]`): word `i` is class `i + 1`.
+        units ([`TextUnits`]): of the text head.
         times ([`FrameTimes`]): of the frames.
 
     Raises:
         AlignmentError: if there are no words, the text head does not know one, or they cannot be said in that time.
     """
-    classes = {word: number for number, word in enumerate(vocabulary, 1)}
-    unknown = sorted(set(words) - set(classes))
+    unknown = units.unknown(words)
     if unknown or not words:
         raise AlignmentError(f"unknown words: {', '.join(unknown)}." if unknown else "it has no words.")
-    spelt = [[classes[word]] for word in words]
-    units = [unit for word in spelt for unit in word]
-    owner = np.array([number for number, word in enumerate(spelt) for _ in word])
-    path = forced_path(log_probabilities, units)
+    if units.delimiter is not None:
+        log_probabilities = log_probabilities.copy()
+        pauses = log_probabilities[:, [0, units.delimiter]]
+        log_probabilities[:, 0] = np.logaddexp.reduce(pauses, axis=1)
+    spelt = [[units.classes[unit] for unit in units.spell(word)] for word in words]
+    sentence = np.array([unit for word in spelt for unit in word])
+    owners = np.repeat(np.arange(len(words)), [len(word) for word in spelt])
+    path = forced_path(log_probabilities, sentence)
     spoken = np.flatnonzero(path >= 0)
-    probabilities = np.exp(log_probabilities[spoken, np.array(units)[path[spoken]]])
-    said = owner[path[spoken]]
-    timed, scores = [], []
-    for number, word in enumerate(words):
-        frames = spoken[said == number]
-        timed.append((*times.between(int(frames[0]), int(frames[-1]) + 1), word))
-        scores.append(float(probabilities[said == number].mean()))
-    return Alignment(tuple(timed), tuple(scores))
+    probabilities, said = np.exp(log_probabilities[spoken, sentence[path[spoken]]]), owners[path[spoken]]
+    spans = [spoken[said == number][[0, -1]] + (0, 1) for number in range(len(words))]
+    timed = [(*times.between(start, end), word) for (start, end), word in zip(spans, words, strict=True)]
+    scores = tuple(float(probabilities[said == number].mean()) for number in range(len(words)))
+    return Alignment(tuple(timed), scores)
 
 
 class WordAligner:
@@ -171,7 +172,7 @@ class WordAligner:
 
     def unknown(self, words: Sequence[str]) -> list[str]:
         """The distinct words that the speech encoder cannot hear, sorted."""
-        return sorted(set(words) - set(self.config.vocabulary))
+        return self.config.units.unknown(words)
 
     @torch.no_grad()
     def log_probabilities(self, waveform: np.ndarray) -> tuple[np.ndarray, FrameTimes]:
@@ -210,7 +211,7 @@ class WordAligner:
         if not len(waveform):
             raise AlignmentError("it has no sound.")
         scores, times = self.log_probabilities(waveform)
-        return align_words(scores, words, self.config.vocabulary, times)
+        return align_words(scores, words, self.config.units, times)
 
 
 __all__ = ["DOUBTFUL", "Alignment", "AlignmentError", "FrameTimes", "WordAligner", "align_words", "forced_path"]

@@ -63,6 +63,10 @@ class DataArguments:
     splits_file: str | None = field(
         default=None, metadata={"help": "JSON file of the splits; splits.json in each data_dir by default."}
     )
+    alignments: str | None = field(
+        default=None,
+        metadata={"help": "Folder of word times that `lip2wav align` wrote, for clips that have none of their own."},
+    )
     train_split: Annotated[str, KEPT] = field(default="train", metadata={"help": "Split to train on."})
     validation_split: Annotated[str, KEPT] = field(default="validation", metadata={"help": "Split to validate on."})
     speakers: Annotated[list[str] | None, KEPT] = field(

@@ -44,6 +44,7 @@ from .state import AveragedWeights, CriticLearner, State, TrainingError
 from .threads import warn_of_idle_cores
 from .transcripts import keep_transcripts
 from .vocabulary import without_unknown_words, words_of
+from .word_times import add_word_times
 
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def build_state(run: TrainingArguments) -> State:
             run.optimization.seed,
             accelerator.is_main_process,
             corpora,
+            run.models.speech_encoder,
         )
     if checkpoint is not None and record is not None:
         check_same_clips(checkpoint, record, datasets)
@@ -122,9 +124,11 @@ def build_datasets(
     seed: int,
     progress: bool,
     corpora: list[Corpus] | None = None,
+    speech_encoder: str | None = None,
 ) -> tuple[SpeechClips, SpeechClips]:
     """
-    Training and validation clips of the folders, their crops cached.
+    Training and validation clips of the folders, their crops cached. Word times that are missing are found by a speech
+    encoder, if one is named.
 
     Raises:
         TrainingError: if a split has no usable clip.
@@ -145,6 +149,16 @@ def build_datasets(
             moved, data.cache_dir, data.preprocessing_workers, progress, sync_network_of(data)
         )
         prepared = replace(prepared, sound_offsets=offsets)
+        if texts:
+            prepared = add_word_times(
+                prepared,
+                data.cache_dir,
+                config.sampling_rate,
+                data.alignments,
+                speech_encoder,
+                data.preprocessing_workers,
+                progress,
+            )
         dataset = SpeechClips(prepared, feature_extractor, units, config.samples_per_frame, variation, seed)
         if not len(dataset):
             raise TrainingError(f"no usable clip in split {split!r} of {', '.join(data.data_dir)}.")

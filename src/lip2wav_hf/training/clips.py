@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import read_audio
-from ..corpora.clips import Clip, CorpusError
+from ..corpora.clips import Clip, CorpusError, TimedWord
 from ..corpora.progress import progress_bar
 from ..errors import counted
 from ..face_tracking import FaceTrackingError
@@ -45,6 +46,8 @@ class PreparedClips:
             it is to be moved to where it belongs, and its words with it.
         silent (`frozenset[str]`, *optional*): those whose sound says nothing, by `clip.key`: only their lips are
             learnt from.
+        word_times (`dict[str, list[TimedWord]]`, *optional*): when the words of a clip without word times are said,
+            as far as was found, by `clip.key`.
     """
 
     clips: list[Clip]
@@ -53,6 +56,7 @@ class PreparedClips:
     faceless: frozenset[str] = frozenset()
     sound_offsets: dict[str, float] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
+    word_times: dict[str, list[TimedWord]] = field(default_factory=dict)
 
 
 def prepare_clips(
@@ -147,15 +151,31 @@ def _prepare_clip(
 def frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     """Number of the word spoken in each frame: -1 for silence, -2 everywhere for a clip without word times."""
     entries = clip.timed_words()
-    if not entries or len(entries) > MOST_WORDS:
-        return np.full(frames, UNKNOWN_TIMES, np.int8)
-    if entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
+    if entries and len(entries) <= MOST_WORDS and entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
         length = counted(frames, "frame")
         raise CorpusError(f"it ends too early: {length}, but its last word ends at {entries[-1][1]:.2f} s.")
-    words = np.full(frames, -1, np.int8)
-    for number, (start, end, _) in enumerate(entries):
-        words[round(start * frame_rate) : max(round(end * frame_rate), round(start * frame_rate) + 1)] = number
-    return words
+    return number_frames(entries or (), frames, frame_rate)
+
+
+def number_frames(words: Sequence[TimedWord], frames: int, frame_rate: float) -> np.ndarray:
+    """
+    Which word is spoken in each frame.
+
+    Args:
+        words (`Sequence[TimedWord]`): with their times.
+        frames (`int`): how many there are.
+        frame_rate (`float`): in frames/s.
+
+    Returns:
+        `np.ndarray` of shape `(frames,)`: int8, the number of the word, -1 for silence; -2 everywhere for no words, or
+        more than a byte can number.
+    """
+    if not words or len(words) > MOST_WORDS:
+        return np.full(frames, UNKNOWN_TIMES, np.int8)
+    numbers = np.full(frames, -1, np.int8)
+    for number, (start, end, _) in enumerate(words):
+        numbers[round(start * frame_rate) : max(round(end * frame_rate), round(start * frame_rate) + 1)] = number
+    return numbers
 
 
 __all__ = [
@@ -165,5 +185,6 @@ __all__ = [
     "cached_files",
     "cached_name",
     "frame_words",
+    "number_frames",
     "prepare_clips",
 ]

@@ -13,7 +13,7 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import TextUnits
 from .arguments import AugmentationArguments, TrainingError
 from .cache import read_cached_clip
-from .clips import MOST_WORDS, PreparedClips
+from .clips import MOST_WORDS, PreparedClips, number_frames
 from .spelling import spell_clip
 from .variation import UNKNOWN_TIMES, ClipContent, ClipVariation
 
@@ -56,7 +56,7 @@ class SpeechClips(Dataset):
             raise TrainingError(f"{unknown}: there is no sentence for this clip, so it cannot be trained on.")
         self.clips = prepared.clips
         self.files = [prepared.files[clip.key] for clip in self.clips]
-        self.sound_offsets = prepared.sound_offsets
+        self.sound_offsets, self.word_times = prepared.sound_offsets, prepared.word_times
         self.feature_extractor = feature_extractor
         self.units = units
         self.samples_per_frame = samples_per_frame
@@ -123,7 +123,10 @@ class SpeechClips(Dataset):
     def _load(self, index: int) -> ClipContent:
         cached = read_cached_clip(self.files[index])
         waveform, frame_words = cached.waveform.astype(np.float32) / 32767, cached.frame_words
-        late = self.sound_offsets.get(self.clips[index].key, 0.0) * self.feature_extractor.frame_rate  # in frames
+        key, frame_rate = self.clips[index].key, self.feature_extractor.frame_rate
+        if key in self.word_times and (frame_words == UNKNOWN_TIMES).all():
+            frame_words = number_frames(self.word_times[key], len(frame_words), frame_rate)
+        late = self.sound_offsets.get(key, 0.0) * frame_rate  # in frames
         if late:
             waveform = _advance(waveform, round(late * self.samples_per_frame))
             frame_words = _advance(frame_words, round(late))

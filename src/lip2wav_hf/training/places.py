@@ -99,6 +99,8 @@ def _problems(run: TrainingArguments) -> Iterator[Exception]:
     for folder in run.data.data_dir:
         if not Path(folder).is_dir() and not is_dataset_name(folder):
             yield TrainingError(f"--data_dir {folder}: no such folder. Give the folder that holds the corpus.")
+    if run.data.alignments is not None and not Path(run.data.alignments).is_dir():
+        yield TrainingError(f"--alignments {run.data.alignments}: no such folder. `lip2wav align` makes one.")
     for option in FILES:
         path = options[option]
         if path is not None and not Path(path).is_file():
