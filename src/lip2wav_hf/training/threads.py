@@ -15,7 +15,7 @@ from .stopping import LAUNCHER_VARIABLES
 
 logger = logging.getLogger(__name__)
 
-WATCHED_BATCHES = 5  # at least, and
+WATCHED_BATCHES = 2  # at least, and
 WATCHED_SECONDS = 10.0  # at least, before anything is said; our choices, as is
 CROWDED_SHARE = 0.25  # of the time that threads want a core, without one
 
