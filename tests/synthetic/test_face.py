@@ -1,5 +1,6 @@
 """Pictures of the synthetic speakers."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +22,10 @@ def test_pictures(frames):
 
 TOLERANCE = 0.02  # gray levels
 
+# Where OpenCV 4 differs by more: its `remap` rounds positions to 1/32 of a pixel, that of OpenCV 5 does not. All else
+# that paints these faces gives the same numbers in both.
+MOUTHS_OF_OPENCV_4 = {"synthetic1": [146.11, 104.34, 87.36]}
+
 
 @pytest.mark.parametrize(
     ("name", "speaker", "seed", "whole", "mouth"),
@@ -33,6 +38,8 @@ TOLERANCE = 0.02  # gray levels
 )
 def test_pictures_never_change(name, speaker, seed, whole, mouth):
     """Mean colours, of a picture in mid-speech and of the mouth in it: trained weights know these faces."""
+    if cv2.__version__.startswith("4."):
+        mouth = MOUTHS_OF_OPENCV_4.get(speaker, mouth)
     pictures = list(render_frames(synthesize_speech(sentence_words(name), speaker, seed), speaker, seed))
     for picture, expected in ((pictures[40], whole), (pictures[40][160:210, 145:215], mouth)):
         np.testing.assert_allclose(picture.mean(axis=(0, 1)), expected, atol=TOLERANCE)
