@@ -24,11 +24,13 @@ class Part:
     Attributes:
         option (`str`): its name.
         model_type (`str`): of the network.
+        complaint (`str`): what is wrong.
         advice (`str`): what to do instead.
     """
 
     option: str
     model_type: str
+    complaint: str
     advice: str
 
     @property
@@ -38,10 +40,7 @@ class Part:
 
     def error(self, source: str, problem: Exception) -> TrainingError:
         """The error for a place without one."""
-        what = self.network.name.replace("_", " ").replace("syncnet", "sync network")
-        return TrainingError(
-            f"--{self.option} {source}: no {what} can be loaded from there ({one_line(problem)}). {self.advice}"
-        )
+        return TrainingError(f"--{self.option} {source}: {self.complaint} ({one_line(problem)}). {self.advice}")
 
     def locate(self, source: str) -> tuple[Path | str, str]:
         """
@@ -67,17 +66,20 @@ class Part:
 SPEECH_ENCODER = Part(
     "speech_encoder",
     "lip2wav_speech_encoder",
+    "no speech encoder can be loaded from there",
     "Train it first, with configs/speech_encoder.yaml, or take the bundled one: --speech_encoder grid-s1. A recipe of"
     " your own can do without: then there are no perceptual losses.",
 )
 CRITIC = Part(
     "critic_pretrained",
     "lip2wav_critic",
+    "no critic can be loaded from there",
     "Leave the option out: then a new one learns from the beginning.",
 )
 SYNC_NETWORK = Part(
     "sync_network",
     "lip2wav_syncnet",
+    "no sync network can be loaded from there",
     "Train it first, with configs/syncnet.yaml, or leave the option out: then the bundled one is used.",
 )
 
