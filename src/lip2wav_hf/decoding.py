@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
+from .errors import counted
 from .grammar import UNKNOWN, WORD_DELIMITER, Grammar, GrammarError, TextUnits
 
 
@@ -104,8 +105,8 @@ class GrammarDecoder:
         if unknown:
             known = [unit for unit in units.vocabulary if unit != WORD_DELIMITER]
             raise GrammarError(
-                f"the grammar has {len(unknown)} word(s) that this model does not know, e.g. {unknown[0]!r}. It knows"
-                f" {len(known)} {units.kind}, e.g. {', '.join(known[:5])}. Train or adapt a model with these words."
+                f"the grammar has {counted(len(unknown), 'word')} that this model does not know, e.g. {unknown[0]!r}."
+                f" It knows {len(known)} {units.kind}, e.g. {', '.join(known[:5])}. Train or adapt a model with these words."
             )
         self.grammar, self.units, self.options = grammar, units, options or DecodingOptions()
         said = grammar.spelled() if units.is_open else grammar

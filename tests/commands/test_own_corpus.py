@@ -118,10 +118,10 @@ def test_train_collects_the_words_and_evaluate_measures_them(corpus, tmp_path, c
 
     assert run("train", "--pretrained", "grid-s1", *shared, "--output_dir", tmp_path / "other") == 2
     error = capfd.readouterr().err
-    assert "does not know 8 word(s) of the training clips: γεια, είναι" in error and "Train without" in error
+    assert "does not know 8 words of the training clips: γεια, είναι" in error and "Train without" in error
     config.write_text(json.dumps(json.loads(config.read_text()) | {"vocabulary": WORDS[:-1]}))
     assert run("train", "--config", config, *shared, "--output_dir", tmp_path / "other") == 2
-    assert "its vocabulary lacks 1 word(s) of the training clips: ώρα" in capfd.readouterr().err
+    assert "its vocabulary lacks 1 word of the training clips: ώρα" in capfd.readouterr().err
 
 
 def test_characters_go_through_every_command(corpus, tmp_path, talking_video, capfd):
