@@ -106,7 +106,8 @@ class GrammarDecoder:
             known = [unit for unit in units.vocabulary if unit != WORD_DELIMITER]
             raise GrammarError(
                 f"the grammar has {counted(len(unknown), 'word')} that this model does not know, e.g. {unknown[0]!r}."
-                f" It knows {len(known)} {units.kind}, e.g. {', '.join(known[:5])}. Train or adapt a model with these words."
+                f" It knows {len(known)} {units.kind}, e.g. {', '.join(known[:5])}."
+                " Train or adapt a model with these words."
             )
         self.grammar, self.units, self.options = grammar, units, options or DecodingOptions()
         said = grammar.spelled() if units.is_open else grammar
