@@ -187,17 +187,23 @@ def evaluate(environment: Environment) -> None:
 
 
 def demo(environment: Environment) -> None:
-    """Serve the page, and fetch it."""
+    """Serve the page of the demo, and the studio's, and fetch them."""
     app = str(REPOSITORY / "demo" / "app.py")
     environment.run("python", app, "--help", expect="--port")
-    command = [environment.program("python"), app, "--port", "0"]
+    fetch([environment.program("python"), app, "--port", "0"], b"Speech from a silent face")
+    studio = [environment.program("python"), "-m", "lip2wav_hf.commands.main", "studio"]
+    fetch([*studio, "--port", "0", "--folder", str(FOLDER / "recordings")], b"studio/static/main.js")
+
+
+def fetch(command: list[str], expected: bytes) -> None:
+    """Start a server, and look for some words in its page."""
     with subprocess.Popen(command, cwd=FOLDER, env=_quiet(), stdout=subprocess.PIPE, text=True) as process:
         try:
             address = process.stdout.readline().split()
             if not address:
-                raise Failed("demo: the page ended without saying where it listens")
+                raise Failed(f"{command[-3:]}: the page ended without saying where it listens")
             with urllib.request.urlopen(address[0], timeout=60) as response:
-                assert b"Speech from a silent face" in response.read()
+                assert expected in response.read()
         finally:
             process.terminate()
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from lip2wav_hf import DEFAULT_CHECKPOINT
-from lip2wav_hf.audio import mux_audio
+from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 from lip2wav_hf.video import VideoReader
 
 
@@ -73,10 +73,13 @@ def browser(chromium_path, talking_video, tmp_path_factory):
     pytest.importorskip("playwright", reason="no playwright: make install")
     from playwright.sync_api import sync_playwright
 
-    camera = tmp_path_factory.mktemp("camera") / "face.mjpeg"
+    folder = tmp_path_factory.mktemp("camera")
+    camera, microphone = folder / "face.y4m", folder / "voice.wav"
     _write_camera(talking_video, camera)
+    write_audio(microphone, read_audio(talking_video, 48000), 48000)
     with sync_playwright() as playwright:
         flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        flags.append(f"--use-file-for-fake-audio-capture={microphone}")
         browser = playwright.chromium.launch(executable_path=chromium_path, args=flags)
         yield browser
         browser.close()
@@ -187,10 +190,9 @@ def mpeg1_video(talking_video, tmp_path_factory) -> Path:
 
 
 def _write_camera(video: Path, path: Path):
-    """What Chromium's pretended camera shows, over and over: motion JPEG."""
-    with VideoReader(video) as reader, av.open(str(path), "w", format="mjpeg") as container:
-        stream = container.add_stream("mjpeg", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 360, 288, "yuvj420p"
+    """What Chromium's pretended camera shows, over and over: raw pictures, 25 per second."""
+    with VideoReader(video) as reader, path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W360 H288 F25:1 Ip A1:1 C420mpeg2\n")
         for picture in reader:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24").reformat(360, 288, "yuvj420p")))
-        container.mux(stream.encode(None))
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(360, 288, "yuv420p")
+            file.write(b"FRAME\n" + frame.to_ndarray().tobytes())
