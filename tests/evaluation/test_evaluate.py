@@ -385,7 +385,8 @@ def test_folders_are_checked_before_anything_slow_is_loaded(tmp_path, speech):
     assert "no original for 1 of 1 generated files: b." in done.stdout and done.stdout.endswith("[]\n")
 
 
-def test_metrics_are_loaded_before_the_clock_starts(tmp_path, corpus, capfd):
+def test_metrics_are_loaded_before_the_clock_starts(tmp_path, corpus, capfd, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)  # where a bar is drawn
     evaluation.evaluate_model(Recording(), corpus, output_dir=tmp_path, metrics=["stoi"], report=False, limit=1)
     told = capfd.readouterr().err
     assert told.index("loading the metrics: stoi") < told.index("0/1")

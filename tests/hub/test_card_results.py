@@ -125,7 +125,7 @@ def test_bad_input_is_named(folder, tmp_path):
         ({"test": results()}, "is of the split 'validation', not 'test'"),
         ({"../x": results()}, "not the name of a split"),
         ({"validation": results(data=None)}, "do not say on which data"),
-        ({"validation": results(failures=[{"clip": "x"}])}, "1 clips failed"),
+        ({"validation": results(failures=[{"clip": "x"}])}, ": 1 clip failed"),
     ):
         with pytest.raises(CardError, match=message):
             update_card(folder, given)

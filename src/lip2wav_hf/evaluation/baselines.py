@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import counted
 from .clips import Clip, spoken_file
 from .folders import AUDIO_SUFFIXES, run_folder, sound_files
 from .options import ClipSelection, EvaluationError, EvaluationOptions
@@ -109,7 +110,9 @@ def _run_folder(path: Path, clips: list[Clip], options: EvaluationOptions, share
         if file is not None:
             found.append(dataclasses.replace(clip, generated=file))
     if not found:
-        raise EvaluationError(f"baseline {path}: holds none of these clips; name its files as SPEAKER/NAME.wav.")
+        raise EvaluationError(
+            f"baseline {path}: holds none of the {counted(len(clips), 'clip')}; name its files as SPEAKER/NAME.wav."
+        )
     return run_folder(path.resolve().name, found, options, share)
 
 
