@@ -7,13 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..corpora.clips import Clip, CorpusError, TimedWord
+from ..decoding import GrammarDecoder
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..training.cache import CachedClip, write_cached_clip
+from ..generator import LogMelSpectrogram
+from ..grammar import Grammar
+from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from ..training.cache import CachedClip, read_cached_clip, write_cached_clip
 from ..training.clips import PreparedClips, cached_files, frame_words
 from .checking import LATE_SECONDS, SAMPLING_RATE, Examined
 from .records import Problem
+from .voice import Voice, convert
 
 
 WORD_RANGE_DB, WORD_GAP, WORD_MARGIN = 30.0, 0.25, 0.04  # how a single word is found in its recording; our choices
@@ -75,6 +81,42 @@ class Recordings:
             self.offsets.append(check.sync_offset)
         return None
 
+    def align(self, encoder: Lip2WavSpeechEncoder) -> int:
+        """Find when the words are said, in recordings that have sound and no times, where the speech encoder knows
+        the words; returns in how many."""
+        found = 0
+        for number, clip in enumerate(self.clips):
+            words = clip.words or ()
+            if clip.times is not None or clip.key in self.silent or encoder.config.units.unknown(words):
+                continue
+            cached = read_cached_clip(self.files[clip.key])
+            times = align_words(cached.waveform.astype(np.float32) / 32767, words, encoder)
+            if times is None:
+                continue
+            self.clips[number] = replace(clip, times=times)
+            numbers = frame_words(self.clips[number], len(cached.regions), self.extractor.frame_rate)
+            write_cached_clip(self.files[clip.key], replace(cached, frame_words=numbers))
+            found += 1
+        return found
+
+    def change_voice(self, voice: Voice) -> None:
+        """Let the sound of all recordings that have any be in another voice."""
+        heard = [clip for clip in self.clips if clip.key not in self.silent]
+        waveforms = [self.waveform(clip) for clip in heard]
+        own = Voice.of(waveforms)
+        for clip, waveform in zip(heard, waveforms, strict=True):
+            self.set_waveform(clip, convert(waveform, own, voice))
+
+    def waveform(self, clip: Clip) -> np.ndarray:
+        """The cached sound of a recording, `(samples,)`, float32."""
+        return read_cached_clip(self.files[clip.key]).waveform.astype(np.float32) / 32767
+
+    def set_waveform(self, clip: Clip, waveform: np.ndarray) -> None:
+        """Replace the cached sound of a recording by another of the same length."""
+        cached = read_cached_clip(self.files[clip.key])
+        samples = (np.clip(waveform, -1, 1) * 32767).astype(np.int16)
+        write_cached_clip(self.files[clip.key], replace(cached, waveform=samples[: len(cached.waveform)]))
+
     @property
     def offset(self) -> float:
         """By how many seconds all sounds are to be moved: their median offset, where it is one of the equipment."""
@@ -115,4 +157,30 @@ def single_word(waveform: np.ndarray, word: str) -> TimedWord:
     return max(start, 0.0), min(end, total), word
 
 
-__all__ = ["Recordings", "single_word"]
+@torch.no_grad()
+def align_words(
+    waveform: np.ndarray, words: Sequence[str], encoder: Lip2WavSpeechEncoder
+) -> tuple[TimedWord, ...] | None:
+    """
+    When the words of a recording are said: the best path of exactly these through what a speech encoder hears.
+
+    Args:
+        waveform (`np.ndarray` of shape `(samples,)`): at the encoder's rate.
+        words (sequence of `str`): in order of speaking; the encoder knows them.
+        encoder ([`Lip2WavSpeechEncoder`]): hears them.
+
+    Returns:
+        `tuple[TimedWord, ...]`, *optional*: start and end in seconds of each; `None` where they do not fit in.
+    """
+    config = encoder.config
+    samples = len(waveform) // config.samples_per_frame * config.samples_per_frame
+    mel = LogMelSpectrogram(config).standardised(torch.from_numpy(np.array(waveform[None, :samples])))
+    scores = encoder(mel).text_logits[0].log_softmax(-1).numpy()
+    decoder = GrammarDecoder(Grammar.from_phrases([" ".join(words)]), config.units)
+    found = decoder.decode(scores).words
+    if tuple(word for word, _, _ in found) != tuple(words):
+        return None
+    return tuple((start / config.frame_rate, end / config.frame_rate, word) for word, start, end in found)
+
+
+__all__ = ["Recordings", "align_words", "single_word"]

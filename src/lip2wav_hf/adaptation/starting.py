@@ -66,4 +66,10 @@ def freeze_speech(model: Lip2WavModel) -> None:
             part.requires_grad_(False)
 
 
-__all__ = ["freeze_speech", "grow", "load_starting_model"]
+def freeze_lips(model: Lip2WavModel) -> None:
+    """Leave what reads the lips as it is: only the sound learns."""
+    for part in (model.visual_encoder, model.temporal_encoder, model.text_head):
+        part.requires_grad_(False)
+
+
+__all__ = ["freeze_lips", "freeze_speech", "grow", "load_starting_model"]
