@@ -3,17 +3,23 @@
 import dataclasses
 import shutil
 
+import av
+import numpy as np
 import pytest
+import torch
 
-from lip2wav_hf import adapt, load_clips
+from conftest import REPOSITORY
+from lip2wav_hf import adapt, load_clips, read_audio, write_audio
 from lip2wav_hf.adaptation.adapt import RECORD, WORK, read_record
 from lip2wav_hf.adaptation.records import AdaptationError
+from lip2wav_hf.adaptation.starting import load_starting_model
 from lip2wav_hf.speaking import Speaker
 
 from .conftest import SENTENCES, write_metadata
 
 
 STEPS = 2
+SAMPLE = REPOSITORY / "src/lip2wav_hf/assets/sample.mp4"  # has no sound
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +104,6 @@ def test_time_that_is_short_ends_the_training(recordings, starting_model, tmp_pa
 
 
 def test_recordings_without_sound_leave_the_voice_as_it_was(recordings, starting_model, tmp_path):
-    import av
-    import torch
-
-    from lip2wav_hf.adaptation.starting import load_starting_model
-
     folder = tmp_path / "silent"
     folder.mkdir()
     for name in SENTENCES[:2]:
@@ -165,3 +166,16 @@ def test_numbers_out_of_range_are_refused(recordings, starting_model, tmp_path, 
 def test_clips_are_taken_as_well_as_folders(recordings, starting_model, tmp_path):
     clips = [clip for own in load_clips(recordings).values() for clip in own][:1]
     assert adapt(clips, tmp_path / "one", model=starting_model, steps=1).clips == 1
+
+
+def test_a_voice_is_given_to_recordings_with_and_without_sound(recordings, starting_model, tmp_path):
+    speech = [read_audio(recordings / f"{name}.mp4") for name in SENTENCES[:3]]
+    write_audio(tmp_path / "voice.wav", np.concatenate(speech), 16000)
+    clips = [clip for own in load_clips(recordings).values() for clip in own][:1]
+    options = {"model": starting_model, "steps": STEPS, "voice": tmp_path / "voice.wav"}
+    voiced = adapt(clips, tmp_path / "voiced", **options)
+    assert any("voice" in note for note in voiced.notes)
+    silent = adapt([dataclasses.replace(clips[0], video=SAMPLE)], tmp_path / "silent", **options)
+    assert silent.steps == STEPS + STEPS // 2
+    before, after = load_starting_model(starting_model), load_starting_model(silent.model)
+    assert not torch.equal(before.decoder.projection.weight, after.decoder.projection.weight)

@@ -95,3 +95,47 @@ def test_a_clip_without_word_times_stays_whole(cached_clip):
             assert len(item["waveform"]) == 48_000  # all of the sound
             shown = len(item["pixel_values_videos"])
             assert shown * item["stretch"] == pytest.approx(75, abs=item["stretch"])
+
+
+def test_clips_that_are_shorter_than_the_window_are_joined(cached_clip):
+    """Two takes of one word: each fills a third of the window, so that three words are heard one after the other."""
+    (clip,), (path,) = cached_clip.clips, cached_clip.files.values()
+    cached = read_cached_clip(path)
+    short = dataclasses.replace(
+        cached, regions=cached.regions[:24], waveform=cached.waveform[: 24 * 640], frame_words=cached.frame_words[:24]
+    )
+    write_cached_clip(path, dataclasses.replace(short, frame_words=np.where(short.frame_words >= 0, 0, -1)))
+    one_word = replace(cached_clip, clips=[dataclasses.replace(clip, words=("bin",))])
+    off = {field.name: 0 for field in dataclasses.fields(AugmentationArguments) if field.name.endswith("probability")}
+    item = clips_of(one_word, AugmentationArguments(**off | {"join_probability": 1.0}))[0]
+    assert item["pixel_values_videos"].shape[0] == 64
+    assert item["waveform"].shape == (64 * 640,)
+    starts = torch.diff((item["frame_classes"] > 0).int(), prepend=torch.zeros(1, dtype=torch.int32)) == 1
+    assert len(item["labels"]) == int(starts.sum()) >= 2
+    assert len(clips_of(one_word, AugmentationArguments(**off))[0]["pixel_values_videos"]) == 24
+
+
+def test_joined_clips_have_no_times_where_one_has_none(cached_clip):
+    (clip,), (path,) = cached_clip.clips, cached_clip.files.values()
+    cached = read_cached_clip(path)
+    write_cached_clip(
+        path,
+        dataclasses.replace(
+            cached,
+            regions=cached.regions[:40],
+            waveform=cached.waveform[: 40 * 640],
+            frame_words=np.full(40, -2, np.int8),
+        ),
+    )
+    off = {field.name: 0 for field in dataclasses.fields(AugmentationArguments) if field.name.endswith("probability")}
+    item = clips_of(cached_clip, AugmentationArguments(**off | {"join_probability": 1.0}))[0]
+    assert item["pixel_values_videos"].shape[0] == 80
+    assert len(item["labels"]) == 2 * len(clip.words)
+    assert (item["frame_classes"] == -100).all()
+
+
+def test_a_clip_without_sound_says_so(cached_clip):
+    (clip,) = cached_clip.clips
+    silent = clips_of(replace(cached_clip, silent=frozenset({clip.key})))
+    batch = collate_clips([silent[0], clips_of(cached_clip)[0]])
+    assert batch["has_sound"].tolist() == [False, True]

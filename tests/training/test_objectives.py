@@ -114,3 +114,24 @@ def test_the_decoder_learns_from_clips_of_every_length():
     assert {clip for clip, _ in places} == {0, 1}
     assert max(start for clip, start in places if clip == 1) in range(80, 160 - 64 + 1)
     assert max(start for clip, start in places if clip == 0) in range(300, 400 - 64 + 1)
+
+
+def test_only_the_lips_are_learnt_from_clips_without_sound(cached_clip):
+    """The sound of such a clip changes no loss, and without any other there is none of the sound."""
+    dataset = clips_of(cached_clip)
+    batch = collate_clips([dataset[0], dataset[0]])
+    torch.manual_seed(0)
+    model = tiny_generator(num_mel_bins=80)
+    encoder = Lip2WavSpeechEncoder(Lip2WavSpeechEncoderConfig(hidden_size=8, num_layers=1))
+    objective = GeneratorObjective(model, LossArguments(), encoder).eval()
+    batch["has_sound"] = torch.tensor([True, False])
+    before = objective(batch).losses
+    batch["waveform"][1] = torch.randn_like(batch["waveform"][1])
+    after = objective(batch).losses
+    assert {name: float(value) for name, value in after.items()} == pytest.approx(
+        {name: float(value) for name, value in before.items()}, rel=1e-5
+    )
+    batch["has_sound"][:] = False
+    losses = objective.train()(batch).losses
+    assert {name for name, value in losses.items() if value} == {"ctc", "words"}
+    assert all(torch.isfinite(value) for value in losses.values())

@@ -11,13 +11,13 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..configuration_lip2wav import Lip2WavConfig
 from ..corpora.clips import Clip
 from ..corpora.load import load_clips
 from ..corpora.registry import open_corpus
-from ..errors import Lip2WavError, require_packages
+from ..errors import Lip2WavError, counted, require_packages
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json, replace_folder, write_json
 from ..hub.card_texts import quiet_transformers
@@ -32,8 +32,9 @@ from .choosing import find_phrases, grammar_of, hold_back, read_phrases
 from .learning import STEPS, Clock, Follower, Learnt, Task, learn
 from .preparing import Recordings
 from .records import Adaptation, AdaptationError, AdaptationProgress, RecordingCheck, Scores, Stage
-from .scoring import Measurement, measure
-from .starting import freeze_speech, grow, load_starting_model
+from .scoring import Measurement, measure, speak_clips
+from .starting import freeze_lips, freeze_speech, grow, load_starting_model
+from .voice import Voice, convert, read_voice
 
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class _Job:
     stop: Callable[[], bool]
     checks: list[RecordingCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    voice: Voice | None = None
 
     @property
     def work(self) -> Path:
@@ -73,6 +75,7 @@ def adapt(
     *,
     model: str | os.PathLike | None = None,
     minutes: float = 10.0,
+    voice: str | os.PathLike | None = None,
     phrases: Sequence[str] | str | None = None,
     seed: int = 0,
     steps: int = STEPS,
@@ -96,6 +99,9 @@ def adapt(
             the bundled default if none is given.
         minutes (`float`, *optional*, defaults to 10.0): wall clock of the whole call, at most; with a quarter of a
             minute or so of tolerance.
+        voice (`str` or `os.PathLike`, *optional*): a sound file, or a folder of such, of the voice that the model is to
+            have: where the recordings have no sound, or the wrong voice. Pitch, formants and long-term spectrum are
+            taken from it, no more; see [`convert`].
         phrases (`list[str]` or `str`, *optional*): the sentences that the model answers with unless a call says
             `grammar=None`: a list, or a text file with one on each line, or `"none"`; see [`find_phrases`].
         seed (`int`, *optional*, defaults to 0): of all random numbers.
@@ -123,6 +129,7 @@ def adapt(
     clips = _all_clips(recordings, job.starting)
     _check_output(job)
     chosen = read_phrases(phrases)
+    job.voice = None if voice is None else read_voice(voice)
     fingerprint = _fingerprint(job, clips, chosen)
     if resume and (done := _finished(job.output, fingerprint)) is not None:
         return done
@@ -173,6 +180,8 @@ def _check_output(job: _Job) -> None:
 def _fingerprint(job: _Job, clips: Sequence[Clip], phrases: list[str] | None) -> str:
     """Changes with what the result depends on, but for the minutes."""
     digest = hashlib.sha256(repr((phrases, job.seed, job.steps)).encode())
+    if job.voice is not None:
+        digest.update(repr(job.voice.pitch).encode() + job.voice.spectrum.tobytes())
     for clip in sorted(clips, key=lambda clip: clip.key):
         digest.update(repr((clip.key, clip.words, clip.version or _version(clip))).encode())
     for path in weight_files(job.starting):
@@ -229,6 +238,8 @@ def _adapt(job: _Job, clips: list[Clip], chosen: list[str] | None, fingerprint: 
     extractor = Lip2WavFeatureExtractor.from_pretrained(job.starting)
     start = load_starting_model(job.starting)
     recordings = _check(job, clips, extractor, start)
+    encoder = _speech_encoder(job, start)
+    _prepare_sound(job, recordings, encoder)
     usable = recordings.clips
     phrases = find_phrases(usable, chosen, start.config.normalizer)
     held_out = hold_back(usable, start.config.units, job.seed)
@@ -240,7 +251,7 @@ def _adapt(job: _Job, clips: list[Clip], chosen: list[str] | None, fingerprint: 
     model = grow(start, new_words, grammar_of(phrases, usable, start.config.grammar), job.seed)
     task = Task(
         model,
-        _speech_encoder(job, start),
+        encoder,
         extractor,
         recordings.prepared([clip for clip in usable if clip.key not in held_keys]),
         recordings.prepared(held_out),
@@ -253,6 +264,8 @@ def _adapt(job: _Job, clips: list[Clip], chosen: list[str] | None, fingerprint: 
     _explain(job, recordings, held_out, new_words)
     before = _measure(job, "before", job.starting, task, phrases)
     learnt = _learn(job, task)
+    if job.voice is not None and recordings.silent:
+        learnt = _give_voice(job, task, learnt, recordings)
     after = _measure(job, "after", learnt.folder, task, phrases)
     return _save(job, task, learnt, phrases, new_words, before, after, fingerprint)
 
@@ -276,6 +289,42 @@ def _check(job: _Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, sta
     return recordings
 
 
+def _prepare_sound(job: _Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None) -> None:
+    """Find the times of words where they can be found, and change the voice where that was asked for."""
+    if encoder is not None and (found := recordings.align(encoder)):
+        job.say("preparing", 0.3, f"found when the words are said in {counted(found, 'recording')}")
+    if job.voice is not None and len(recordings.silent) < len(recordings.clips):
+        job.say("preparing", 0.6, "changing the voice of the recordings")
+        recordings.change_voice(job.voice)
+
+
+def _give_voice(job: _Job, task: Task, learnt: Learnt, recordings: Recordings) -> Learnt:
+    """
+    Teach a model that has learnt the lips of recordings without sound a voice: what it says itself for them, in that
+    voice. What it reads stays as it is.
+    """
+    job.say("training", 0.0, "learning the voice")
+    silent = [clip for clip in recordings.clips if clip.key in recordings.silent]
+    own = speak_clips(learnt.folder, task.feature_extractor, [recordings.files[clip.key] for clip in silent])
+    source = Voice.of(own)
+    for clip, waveform in zip(silent, own, strict=True):
+        recordings.set_waveform(clip, convert(waveform, source, cast(Voice, job.voice)))
+    recordings.silent.clear()
+    model = load_starting_model(learnt.folder)
+    freeze_lips(model)
+    again = dataclasses.replace(
+        task,
+        model=model,
+        speech_encoder=None,
+        training=recordings.prepared(task.training.clips),
+        held_out=recordings.prepared(task.held_out.clips),
+        folder=job.work / "run" / "voice",
+        steps=max(task.steps // 2, 1),
+    )
+    spoken = learn(again, _follower(job, again))
+    return dataclasses.replace(spoken, best_step=learnt.best_step + spoken.best_step)
+
+
 def _explain(job: _Job, recordings: Recordings, held_out: list[Clip], new_words: tuple[str, ...]) -> None:
     count = len(recordings.clips)
     if count < FEW:
@@ -287,8 +336,11 @@ def _explain(job: _Job, recordings: Recordings, held_out: list[Clip], new_words:
             f"The sound of all recordings was {abs(recordings.offset) * 1000:.0f} ms"
             f" {'late' if recordings.offset > 0 else 'early'}, and was moved to where the lips say it belongs."
         )
+    if job.voice is not None:
+        job.notes.append("The voice is one like that of the sound files, no copy: of like pitch and timbre.")
     if len(recordings.silent) == count:
-        job.notes.append("The recordings have no sound: only the lips were learnt, and the voice is that it had.")
+        if job.voice is None:
+            job.notes.append("The recordings have no sound: only the lips were learnt, and the voice is that it had.")
         if new_words:
             job.notes.append(
                 f"The voice has never said {len(new_words)} of these words, such as {new_words[0]!r}: they are read,"
@@ -334,12 +386,15 @@ def _learn(job: _Job, task: Task) -> Learnt:
     if silent:
         freeze_speech(task.model)
         task = dataclasses.replace(task, speech_encoder=None)
+    return learn(task, _follower(job, task))
 
+
+def _follower(job: _Job, task: Task) -> Follower:
     def report(step: int, steps: int, loss: float | None, error: float | None) -> None:
         text = f"step {step} of {steps}" + (f", error on those held back {error:.3f}" if error is not None else "")
         job.say("training", step / max(steps, 1), text, step=step, loss=loss, held_out_error=error)
 
-    return learn(task, Follower(job.clock, bool(task.held_out.clips), report, job.stop))
+    return Follower(job.clock, bool(task.held_out.clips), report, job.stop)
 
 
 def _save(

@@ -24,7 +24,7 @@ from ..training.arguments import (
     TrainingArguments,
 )
 from ..training.build import build_accelerator, prepare_state
-from ..training.checkpoints import save_model
+from ..training.checkpoints import find_checkpoints, save_model
 from ..training.clips import PreparedClips
 from ..training.dataset import SpeechClips
 from ..training.loop import train
@@ -41,6 +41,7 @@ VALIDATION_STEPS = 25
 SAVING_STEPS = 50
 PATIENCE = 3  # validations without a better one, then it ends
 UNTIMED_STEPS = 2  # which take longer than the others
+TIMED_STEPS = 5  # after so many more, and again after each five, it is planned how many there is time for
 LOSSES = LossArguments(perceptual=2.0, heard_words=0.5, envelope=2.5, spoken_envelope=1.0)
 NEW_WORDS_CTC, NEW_WORDS_FRAMES = 0.2, 0.3  # weights where there are words to be learnt from nothing
 VARIATION = AugmentationArguments(aspect=0.15, shear=0.1, lighting=0.3, gamma=0.4, join_probability=0.8)
@@ -93,6 +94,7 @@ class Follower:
     error: float | None = None
     since_best: int = 0
     times: list[float] = field(default_factory=list)
+    limit: int = 0
 
     def after_step(self, state: State, losses: dict[str, float]) -> None:
         """Also plans how many steps there is time for."""
@@ -108,14 +110,15 @@ class Follower:
             self._end(state, "time")
 
     def _fit_to_time(self, state: State) -> None:
-        """Fewer steps, where the time is too short for all; the learning rate then falls sooner."""
+        """So many steps as there is time for, of those that were asked for; the learning rate falls accordingly."""
         done, arguments = len(self.times), state.arguments
-        if done <= UNTIMED_STEPS or (done - UNTIMED_STEPS) % 5 != 1:
+        self.limit = self.limit or arguments.max_steps
+        if done <= UNTIMED_STEPS or (done - UNTIMED_STEPS) % TIMED_STEPS:
             return
         seconds = (self.times[-1] - self.times[UNTIMED_STEPS - 1]) / (done - UNTIMED_STEPS)
         possible = state.progress.step + max(int(self.clock.left / max(seconds, 1e-6)), 0)
-        if possible < arguments.max_steps:
-            arguments.max_steps, self.reason = max(possible, state.progress.step), "time"
+        arguments.max_steps = min(possible, self.limit)
+        self.reason = "time" if possible < self.limit else "finished"
 
     def after_validation(self, state: State, results: dict[str, float]) -> None:
         """Ends the training when the recordings held back have not got better for some time."""
@@ -249,7 +252,7 @@ def _arguments(task: Task) -> TrainingArguments:
         validation_clips=0,
         save_steps=SAVING_STEPS,
         save_total_limit=1,
-        resume="latest" if any(task.folder.glob("checkpoint-*")) else None,
+        resume="latest" if find_checkpoints(task.folder) else None,
         with_tracking=False,
     )
     data = DataArguments(data_dir=[], dataloader_workers=0, preprocessing_workers=1)

@@ -79,6 +79,15 @@ def measure(
     return Measurement(_scores(rows, phrases, missing), tuple(rows), model_sha256(speaker.model))
 
 
+def speak_clips(
+    folder: str | Path, extractor: Lip2WavFeatureExtractor, files: Sequence[str | Path]
+) -> list[np.ndarray]:
+    """What a model says for cached recordings: waveforms `(samples,)`, float32."""
+    speaker = Speaker(Generator.from_folder(find_model(folder)), extractor)
+    regions = (read_cached_clip(file).regions for file in files)
+    return [_speak(speaker, each, speaker.grammar)[1].astype(np.float32) for each in regions]
+
+
 def _text_columns(clip: Clip, words: list[Word]) -> dict[str, Any]:
     sentence, text = " ".join(clip.words or ()), " ".join(word["word"] for word in words)
     confidences = tuple(round(word["confidence"], DECIMALS) for word in words)
@@ -168,4 +177,4 @@ def _score(names: Sequence[str], sound: np.ndarray, original: np.ndarray, clip: 
     return found
 
 
-__all__ = ["DATA", "SPLIT", "Measurement", "available_metrics", "measure", "results_of"]
+__all__ = ["DATA", "SPLIT", "Measurement", "available_metrics", "measure", "results_of", "speak_clips"]

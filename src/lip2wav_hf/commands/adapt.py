@@ -49,6 +49,15 @@ def adapt(
             autocompletion=complete_model,
         ),
     ] = DEFAULT_MODEL,
+    voice: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SOUND",
+            help="A sound file, or a folder of them, of the voice that the model is to have, where the recordings have"
+            " no sound or another voice.",
+            show_default=False,
+        ),
+    ] = None,
     phrases: Annotated[
         str | None,
         typer.Option(
@@ -88,6 +97,7 @@ def adapt(
             output,
             model=model,
             minutes=minutes,
+            voice=voice,
             phrases=phrases,
             seed=seed,
             progress=show,

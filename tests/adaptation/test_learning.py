@@ -1,0 +1,75 @@
+"""When a training ends: it gets no better, time is up, or somebody asks."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from lip2wav_hf.adaptation import learning
+from lip2wav_hf.adaptation.learning import PATIENCE, Clock, Follower
+
+
+class Time:
+    """A clock that a test moves."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch):
+    clock = Time()
+    monkeypatch.setattr(learning, "time", clock)
+    return clock
+
+
+def follow(time, minutes, seconds_per_step, steps=100, errors=(), stop=None):
+    """The steps that are made, and why they end; `errors` are those of the validations, each after ten steps."""
+    state = SimpleNamespace(
+        progress=SimpleNamespace(step=0), arguments=SimpleNamespace(max_steps=steps), stop_requested=False
+    )
+    follower = Follower(Clock(minutes, start=time.monotonic()), bool(errors), lambda *report: None, stop)
+    errors, planned = list(errors), []
+    while state.progress.step < state.arguments.max_steps and not state.stop_requested:
+        time.now += seconds_per_step(state.progress.step)
+        state.progress.step += 1
+        follower.after_step(state, {"ctc": 1.0})
+        planned.append(state.arguments.max_steps)
+        if errors and state.progress.step % 10 == 0:
+            follower.after_validation(state, {"validation/loss": errors.pop(0)})
+    return state.progress.step, follower.reason, planned
+
+
+def test_all_steps_are_made_where_there_is_time(time):
+    assert follow(time, 10, lambda step: 1.0)[:2] == (100, "finished")
+
+
+def test_fewer_steps_are_planned_where_there_is_not(time):
+    steps, reason, planned = follow(time, 1, lambda step: 1.0)
+    assert reason == "time"
+    assert 50 <= steps <= 55  # a minute less the reserve
+    assert planned[10] == pytest.approx(steps, abs=2)
+    assert time.now <= 100.0 + 60
+
+
+def test_one_slow_step_does_not_shorten_the_plan_for_good(time):
+    steps, reason, planned = follow(time, 4, lambda step: 30.0 if step == 4 else 1.0)
+    assert (steps, reason) == (100, "finished")
+    assert min(planned) < 100
+
+
+def test_it_ends_when_it_gets_no_better(time):
+    steps, reason, _ = follow(time, 10, lambda step: 1.0, errors=[3.0, 2.0, *[2.5] * 9])
+    assert (steps, reason) == (20 + 10 * PATIENCE, "no improvement")
+
+
+def test_it_goes_on_while_it_gets_better(time):
+    errors = [3.0 - number / 10 for number in range(11)]
+    assert follow(time, 10, lambda step: 1.0, errors=errors)[:2] == (100, "finished")
+
+
+def test_who_asks_is_heard_after_each_step(time):
+    asked = iter([False, False, True])
+    assert follow(time, 10, lambda step: 1.0, stop=lambda: next(asked))[:2] == (3, "asked")

@@ -1,0 +1,76 @@
+"""From recordings that were looked at to cached clips."""
+
+import numpy as np
+import pytest
+
+from lip2wav_hf import Lip2WavFeatureExtractor, read_audio
+from lip2wav_hf.adaptation.checking import Examined
+from lip2wav_hf.adaptation.preparing import Recordings, align_words, single_word
+from lip2wav_hf.adaptation.records import RecordingCheck
+from lip2wav_hf.corpora.clips import Clip
+from lip2wav_hf.corpora.registry import load_split
+from lip2wav_hf.models import DEFAULT_MODEL
+from lip2wav_hf.training.cache import read_cached_clip
+from lip2wav_hf.training.networks import load_speech_encoder
+
+
+RATE = 16000
+
+
+def tone(start, end, seconds):
+    sound = np.random.default_rng(0).normal(0, 0.001, int(seconds * RATE)).astype(np.float32)
+    sound[int(start * RATE) : int(end * RATE)] += 0.2 * np.sin(np.arange(int(end * RATE) - int(start * RATE)) * 0.3)
+    return sound
+
+
+def recordings(folder, *offsets):
+    """As many recordings of 25 frames as offsets: each a word between 0.3 and 0.7 s."""
+    found = Recordings.empty(folder, Lip2WavFeatureExtractor(), RATE)
+    for number, offset in enumerate(offsets):
+        check = RecordingCheck(f"{number}.mp4", has_sound=offset != "silent")
+        if check.has_sound:
+            check = RecordingCheck(f"{number}.mp4", has_sound=True, sync_offset=offset)
+        clip = Clip("me", str(number), folder / f"{number}.mp4", ("yes",))
+        assert found.add(clip, Examined(check, np.zeros((25, 48, 72), np.uint8), tone(0.3, 0.7, 1.2))) is None
+    return found
+
+
+def test_a_single_word_is_where_it_is_loud():
+    start, end, word = single_word(tone(0.5, 0.9, 1.5), "yes")
+    assert (start, end) == (pytest.approx(0.5, abs=0.06), pytest.approx(0.9, abs=0.06))
+    assert word == "yes"
+    assert single_word(np.zeros(RATE, np.float32), "yes")[:2] == (0.0, 1.0)
+
+
+def test_a_recording_is_cached_with_its_word(tmp_path):
+    found = recordings(tmp_path, None)
+    cached = read_cached_clip(found.files["me/0"])
+    assert cached.waveform.shape == (RATE,)
+    assert np.flatnonzero(cached.frame_words == 0)[[0, -1]].tolist() == pytest.approx([7, 17], abs=2)
+
+
+def test_sounds_that_are_all_late_are_moved_together(tmp_path):
+    late = recordings(tmp_path / "late", 0.11, 0.12, 0.13, None)
+    assert late.prepared(late.clips).sound_offsets == {f"me/{number}": 0.12 for number in range(4)}
+    for offsets in ((0.11, 0.12), (0.01, 0.02, 0.03), (0.2, -0.2, 0.01)):
+        some = recordings(tmp_path / str(offsets), *offsets)
+        assert some.prepared(some.clips).sound_offsets == {}
+
+
+def test_recordings_without_sound_are_told_apart(tmp_path):
+    found = recordings(tmp_path, None, "silent")
+    assert found.prepared(found.clips).silent == {"me/1"}
+    assert found.prepared(found.clips[:1]).silent == frozenset()
+
+
+def test_words_are_found_by_the_speech_encoder(grid_dir):
+    encoder, errors = load_speech_encoder(DEFAULT_MODEL), []
+    for clip in load_split(grid_dir, "validation", ["s1"])[:5]:
+        times = align_words(read_audio(str(clip.video)), clip.words, encoder)
+        errors += [abs(own[1] - true[1]) for own, true in zip(times[:-1], clip.timed_words()[:-1], strict=True)]
+    assert np.median(errors) < 0.06
+
+
+def test_words_that_do_not_fit_into_a_recording_have_no_times():
+    encoder = load_speech_encoder(DEFAULT_MODEL)
+    assert align_words(np.zeros(RATE // 10, np.float32), ("bin", "blue", "at", "f", "two", "now"), encoder) is None
