@@ -2,7 +2,7 @@
 
 import torch
 
-from lip2wav_hf.adaptation.starting import freeze_speech, grow, load_starting_model
+from lip2wav_hf.adaptation.starting import freeze_speech, grow, keep_unsaid, load_starting_model
 
 
 def test_new_words_leave_what_was_known_as_it_was(starting_model):
@@ -37,3 +37,19 @@ def test_frozen_speech_leaves_lips_and_words_to_learn(starting_model):
     freeze_speech(model)
     learning = {name.partition(".")[0] for name, value in model.named_parameters() if value.requires_grad}
     assert learning == {"visual_encoder", "temporal_encoder", "text_head"}
+
+
+def test_words_that_nobody_says_are_not_unlearnt(starting_model):
+    """Two steps of AdamW on "bin": without care, every row of the text head would move as far as that of "bin"."""
+    start, model = load_starting_model(starting_model), load_starting_model(starting_model)
+    keep_unsaid(model, ["bin"])
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=0.0)
+    for _ in range(2):
+        logits = model(torch.randn(1, 12, 1, 40, 64)).text_logits[0]
+        torch.nn.functional.cross_entropy(logits, torch.ones(12, dtype=torch.long)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    for name, rows in (("text_head.weight", 0), ("text_head.bias", 0), ("word_projection.weight", 1)):
+        before, after = (network.state_dict()[name].movedim(rows, 0) for network in (start, model))
+        assert torch.equal(before[2:], after[2:]), name
+    assert not torch.equal(start.text_head.weight[:2], model.text_head.weight[:2])

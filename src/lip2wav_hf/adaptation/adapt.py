@@ -33,7 +33,7 @@ from .learning import STEPS, Clock, Follower, Learnt, Task, learn
 from .preparing import Recordings
 from .records import Adaptation, AdaptationError, AdaptationProgress, RecordingCheck, Scores, Stage
 from .scoring import Measurement, measure, speak_clips
-from .starting import freeze_lips, freeze_speech, grow, load_starting_model
+from .starting import freeze_lips, freeze_speech, grow, keep_unsaid, load_starting_model
 from .voice import Voice, convert, read_voice
 
 
@@ -382,6 +382,7 @@ def _measure(job: _Job, stage: Stage, folder: Path, task: Task, phrases: tuple[s
 
 
 def _learn(job: _Job, task: Task) -> Learnt:
+    keep_unsaid(task.model, {word for clip in task.training.clips for word in clip.words or ()})
     silent = len(task.training.silent) == len(task.training.clips)
     if silent:
         freeze_speech(task.model)

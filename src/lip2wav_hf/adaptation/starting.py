@@ -72,4 +72,24 @@ def freeze_lips(model: Lip2WavModel) -> None:
         part.requires_grad_(False)
 
 
-__all__ = ["freeze_lips", "freeze_speech", "grow", "load_starting_model"]
+def keep_unsaid(model: Lip2WavModel, words: Iterable[str]) -> None:
+    """
+    Leave what the text head knows of words that nobody says in the recordings as it is. They would be unlearnt: each
+    step makes them less likely, and Adam makes all such steps equally large, however small their gradients are.
+
+    Args:
+        model ([`Lip2WavModel`]): the network, before it is trained.
+        words (iterable of `str`): those of the recordings.
+    """
+    units = model.config.units
+    said = torch.zeros(model.config.num_classes)
+    said[[0, *{units.classes[unit] for word in words for unit in units.spell(word)}]] = 1
+    if units.delimiter is not None:
+        said[units.delimiter] = 1
+    model.text_head.weight.register_hook(lambda gradient: gradient * said.to(gradient)[:, None])
+    model.text_head.bias.register_hook(lambda gradient: gradient * said.to(gradient))
+    if model.word_projection is not None:  # (hidden_size, classes)
+        model.word_projection.weight.register_hook(lambda gradient: gradient * said.to(gradient))
+
+
+__all__ = ["freeze_lips", "keep_unsaid", "freeze_speech", "grow", "load_starting_model"]
