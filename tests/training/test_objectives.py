@@ -128,8 +128,8 @@ def test_only_the_lips_are_learnt_from_clips_without_sound(cached_clip):
     before = objective(batch).losses
     batch["waveform"][1] = torch.randn_like(batch["waveform"][1])
     after = objective(batch).losses
-    assert {name: float(value) for name, value in after.items()} == pytest.approx(
-        {name: float(value) for name, value in before.items()}, rel=1e-5
+    assert {name: value.item() for name, value in after.items()} == pytest.approx(
+        {name: value.item() for name, value in before.items()}, rel=1e-5
     )
     batch["has_sound"][:] = False
     losses = objective.train()(batch).losses

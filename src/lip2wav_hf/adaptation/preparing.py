@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from ..corpora.alignment import AlignmentError, WordAligner
 from ..corpora.clips import Clip, CorpusError, TimedWord
-from ..decoding import GrammarDecoder
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..generator import LogMelSpectrogram
-from ..grammar import Grammar
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..training.cache import CachedClip, read_cached_clip, write_cached_clip
 from ..training.clips import PreparedClips, cached_files, frame_words
@@ -83,17 +80,20 @@ class Recordings:
 
     def align(self, encoder: Lip2WavSpeechEncoder) -> int:
         """Find when the words are said, in recordings that have sound and no times, where the speech encoder knows
-        the words; returns in how many."""
-        found = 0
+        the words and is sure of them; returns in how many."""
+        found, aligner = 0, WordAligner(encoder)
         for number, clip in enumerate(self.clips):
             words = clip.words or ()
-            if clip.times is not None or clip.key in self.silent or encoder.config.units.unknown(words):
+            if clip.times is not None or clip.key in self.silent or aligner.unknown(words):
                 continue
+            try:
+                alignment = aligner.align(self.waveform(clip), words)
+            except AlignmentError:  # it is too short for its words
+                continue
+            if alignment.doubtful:
+                continue
+            self.clips[number] = replace(clip, times=alignment.words)
             cached = read_cached_clip(self.files[clip.key])
-            times = align_words(cached.waveform.astype(np.float32) / 32767, words, encoder)
-            if times is None:
-                continue
-            self.clips[number] = replace(clip, times=times)
             numbers = frame_words(self.clips[number], len(cached.regions), self.extractor.frame_rate)
             write_cached_clip(self.files[clip.key], replace(cached, frame_words=numbers))
             found += 1
@@ -157,30 +157,4 @@ def single_word(waveform: np.ndarray, word: str) -> TimedWord:
     return max(start, 0.0), min(end, total), word
 
 
-@torch.no_grad()
-def align_words(
-    waveform: np.ndarray, words: Sequence[str], encoder: Lip2WavSpeechEncoder
-) -> tuple[TimedWord, ...] | None:
-    """
-    When the words of a recording are said: the best path of exactly these through what a speech encoder hears.
-
-    Args:
-        waveform (`np.ndarray` of shape `(samples,)`): at the encoder's rate.
-        words (sequence of `str`): in order of speaking; the encoder knows them.
-        encoder ([`Lip2WavSpeechEncoder`]): hears them.
-
-    Returns:
-        `tuple[TimedWord, ...]`, *optional*: start and end in seconds of each; `None` where they do not fit in.
-    """
-    config = encoder.config
-    samples = len(waveform) // config.samples_per_frame * config.samples_per_frame
-    mel = LogMelSpectrogram(config).standardised(torch.from_numpy(np.array(waveform[None, :samples])))
-    scores = encoder(mel).text_logits[0].log_softmax(-1).numpy()
-    decoder = GrammarDecoder(Grammar.from_phrases([" ".join(words)]), config.units)
-    found = decoder.decode(scores).words
-    if tuple(word for word, _, _ in found) != tuple(words):
-        return None
-    return tuple((start / config.frame_rate, end / config.frame_rate, word) for word, start, end in found)
-
-
-__all__ = ["Recordings", "align_words", "single_word"]
+__all__ = ["Recordings", "single_word"]

@@ -1,0 +1,61 @@
+"""`lip2wav adapt`: what it prints, and what it refuses."""
+
+import csv
+import json
+
+import pytest
+
+from .command_line import error_line
+
+
+@pytest.fixture(scope="module")
+def takes(tmp_path_factory, talking_video):
+    """Two takes of each of two phrases, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("takes")
+    rows = [
+        ("good morning", "a1"),
+        ("thank you", "b1"),
+        ("good morning", "a2"),
+        ("thank you", "b2"),
+        ("yes", "broken"),
+    ]
+    for _, name in rows:
+        (folder / f"{name}.mp4").write_bytes(b"" if name == "broken" else talking_video.read_bytes())
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file_name", "transcription"), *((f"{name}.mp4", text) for text, name in rows)])
+    return folder
+
+
+def test_it_says_what_is_wrong_what_was_done_and_what_to_do_next(run, takes, tiny_model_dir, tmp_path):
+    model = tmp_path / "my-voice"
+    arguments = ["adapt", takes, "-o", model, "--from", tiny_model_dir, "--minutes", "0.1"]
+    status, out, err = run(*arguments)
+    assert status == 0, err
+    assert f"{takes / 'broken.mp4'}: It cannot be read" in err
+    assert "3 recordings learnt from, 1 held back, 1 of 5 not used" in out
+    assert "new words: good, morning, thank, you" in out
+    assert "it answers with 2 phrases only" in out
+    assert "phrases read right" in out
+    assert f"lip2wav speak VIDEO --model {model} -o speech.wav" in out
+    config = json.loads((model / "config.json").read_text())
+    assert "good" in config["vocabulary"]
+    assert "thank" in config["grammar"]
+    status, out, _ = run("speak", takes / "a1.mp4", "-o", tmp_path / "a1.wav", "--json", model=model)
+    assert status == 0
+    assert json.loads(out)["text"] in ("good morning", "thank you")
+    status, out, _ = run("push", model, "me/my-voice", "--dry-run")
+    assert status == 0, out
+    assert "model.safetensors" in out
+    assert "adaptation.json" not in out.partition("left")[0]
+
+
+def test_what_cannot_be_done_is_one_line(run, takes, tiny_model_dir, tmp_path):
+    start = ["--from", tiny_model_dir]
+    assert "no such folder" in error_line(run("adapt", tmp_path / "absent", "-o", tmp_path / "out", *start))
+    assert "no such folder" in error_line(run("adapt", takes, "-o", tmp_path / "out", "--from", "absent"))
+    assert "holds something else" in error_line(run("adapt", takes, "-o", takes, *start))
+    absent = ["--voice", tmp_path / "absent.wav"]
+    assert "there is no sound file" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *absent))
+    absent = ["--phrases", tmp_path / "absent.txt"]
+    assert "it cannot be read as text" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *absent))
+    assert not (tmp_path / "out").exists()
