@@ -84,3 +84,8 @@ def test_files(tmp_path):
 def test_what_is_no_grammar_is_refused(bad):
     with pytest.raises(GrammarError):
         Grammar.of(bad)
+
+
+def test_a_grammar_of_slots_survives_jsgf():
+    again = Grammar.from_jsgf(Grammar.from_slots(GRAMMAR).to_jsgf(), "grid")
+    assert again.count() == 64_000 and again.accepts("bin blue at f two now")

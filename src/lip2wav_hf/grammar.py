@@ -468,13 +468,15 @@ class Grammar:
 
     def to_jsgf(self, name: str = "sentences") -> str:
         """The same sentences in JSGF, a rule for each state; the automaton must have no loop."""
-        rules: dict[int, list[str]] = {}
+        choices: dict[int, dict[int, list[str]]] = {}
         for source, word, target in self.edges:
-            rest = f" <s{target}>" if any(edge[0] == target for edge in self.edges) else ""
-            rules.setdefault(source, []).append(word + rest)
+            choices.setdefault(source, {}).setdefault(target, []).append(word)
         lines = [f"#JSGF V1.0;\ngrammar {name};"]
-        for state, choices in sorted(rules.items()):
-            body = " | ".join(choices)
+        for state, targets in sorted(choices.items()):
+            # Words that lead to the same state share its rule, which a reader writes out wherever it is named.
+            body = " | ".join(
+                f"({' | '.join(words)})" + f" <s{target}>" * (target in choices) for target, words in targets.items()
+            )
             lines.append(f"{'public ' * (state == 0)}<s{state}> = {f'[{body}]' if state in self.finals else body};")
         return "\n".join(lines) + "\n"
 
