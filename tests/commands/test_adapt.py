@@ -55,7 +55,7 @@ def test_what_cannot_be_done_is_one_line(run, takes, tiny_model_dir, tmp_path):
     assert "no such folder" in error_line(run("adapt", takes, "-o", tmp_path / "out", "--from", "absent"))
     assert "holds something else" in error_line(run("adapt", takes, "-o", takes, *start))
     absent = ["--voice", tmp_path / "absent.wav"]
-    assert "there is no sound file" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *absent))
+    assert "no sound file" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *absent))
     absent = ["--phrases", tmp_path / "absent.txt"]
     assert "it cannot be read as text" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *absent))
     assert not (tmp_path / "out").exists()

@@ -99,8 +99,8 @@ def adapt(
             the bundled default if none is given.
         minutes (`float`, *optional*, defaults to 10.0): wall clock of the whole call, at most; with a quarter of a
             minute or so of tolerance.
-        voice (`str` or `os.PathLike`, *optional*): a sound file, or a folder of such, of the voice that the model is to
-            have: where the recordings have no sound, or the wrong voice. Pitch, formants and long-term spectrum are
+        voice (`str` or `os.PathLike`, *optional*): a sound file, or a folder of such, of the voice that the model is
+            to have: where the recordings have no sound, or the wrong voice. Pitch, formants and long-term spectrum are
             taken from it, no more; see [`convert`].
         phrases (`list[str]` or `str`, *optional*): the sentences that the model answers with unless a call says
             `grammar=None`: a list, or a text file with one on each line, or `"none"`; see [`find_phrases`].

@@ -38,7 +38,7 @@ class Voice:
     What a voice is like.
 
     Attributes:
-        pitch (`float`, *optional*): median fundamental frequency, in Hz; `None` for a voice without, such as a whisper.
+        pitch (`float`, *optional*): median fundamental frequency, in Hz; `None` for a voice without, as a whisper.
         spectrum (`np.ndarray` of shape `(513,)`): mean log magnitude of its speech by frequency, 0 to 8 kHz, its own
             mean removed.
     """
@@ -71,9 +71,10 @@ def read_voice(place: str | os.PathLike) -> Voice:
     path = Path(place).expanduser()
     files = [path]
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)]
+        suffixes = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
+        files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
     if not path.exists() or not files:
-        raise AdaptationError(f"voice {place}: there is no sound file. Name a .wav or .flac file, or a folder of such.")
+        raise AdaptationError(f"voice {place}: no sound file. Name a .wav or .flac file, or a folder of such.")
     waveforms = []
     for file in files:
         try:
