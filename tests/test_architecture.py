@@ -9,7 +9,7 @@ import pytest
 
 from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.hub.remote_code import remote_code_files
-from source_tree import NAME, PACKAGE, imports_of, modules
+from source_tree import NAME, PACKAGE, closure, imports_of, modules
 
 
 # Each layer imports from its own room and from layers before it, never from another room of its own layer.
@@ -131,3 +131,13 @@ def test_all_errors_have_one_base():
                 assert issubclass(error, Lip2WavError), f"{module}: {node.name} is no Lip2WavError"
                 found += 1
     assert found > 5
+
+
+def test_the_judge_is_no_teacher():
+    """No training can hear what the judges of words hear: it imports no recogniser, and nothing that has one."""
+    judges = {f"{NAME}.metrics.{name}" for name in ("recognizers", "heard", "grid_wer.grid_wer", "wer.wer")}
+    assert judges <= set(modules())
+    training = {name for name in modules() if place(name) in ("training", "train")}
+    reached = closure(training, late=True)
+    assert training <= set(reached)
+    assert not {name: way for name, way in reached.items() if name in judges or name == "pocketsphinx"}

@@ -88,12 +88,14 @@ def test_every_metric_fills_its_columns(tmp_path, talking_video):
     """All metrics, the lineage's forms included, of a synthetic face with its own sound."""
     write_audio(tmp_path / "sound.wav", read_sound(talking_video), RATE)
     sentence = " ".join(sentence_words("bbaf2n"))
-    row = score_files(tmp_path / "sound.wav", talking_video, sentence, compat=True)
+    row = score_files(tmp_path / "sound.wav", talking_video, sentence, compat=True, text=sentence, phrases=2)
     expected = set(clip_columns(METRICS, compat=True))
     not_from_sound = {"speaker", "name", "text", "word_confidences", "text_errors", "text_confidence"}
     assert set(row) == expected - not_from_sound - {"face_coverage", "process_seconds"}
     assert row["mcd"] == pytest.approx(0, abs=0.2) and row["corr2d"] > 0.99 and row["speaker_similarity"] > 0.99
     assert row["judge_errors"] == row["floor_errors"] and row["av_offset"] == row["av_offset_original"]
+    assert row["text_character_errors"] == 0 == 1 - row["text_phrase_right"] and row["characters"] == len(sentence)
+    assert (row["judge_character_errors"] == 0) == (row["judge_errors"] == 0) == bool(row["judge_phrase_right"])
     assert row["pesq_wb"] > 4.5 and row["dnsmos_ovrl"] == pytest.approx(row["dnsmos_ovrl_original"], abs=0.05)
 
 

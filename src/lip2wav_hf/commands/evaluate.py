@@ -64,6 +64,34 @@ def evaluate(
     compat: Annotated[
         bool, typer.Option("--compat", help="Add the metrics in the forms that others' evaluation code computes.")
     ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            metavar="NAME",
+            help="Who hears the words: grid, sentences (of the corpus), open (English), or a speech recogniser of"
+            " transformers, a folder or on the Hub. By default what fits the transcripts.",
+            show_default=False,
+        ),
+    ] = None,
+    judge_grammar: Annotated[
+        str | None,
+        typer.Option(
+            "--judge-grammar",
+            metavar="FILE",
+            help="Let pocketsphinx hear these sentences only: a JSGF grammar (.jsgf), or one sentence on each line.",
+            show_default=False,
+        ),
+    ] = None,
+    judge_language: Annotated[
+        str | None,
+        typer.Option(
+            "--judge-language",
+            metavar="LANGUAGE",
+            help="Of words that pocketsphinx does not know, such as de; by their script by default.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Where the model runs, such as cpu or cuda:0.")] = None,
     dtype: Annotated[str | None, typer.Option(help="Type of the model's numbers, such as bfloat16.")] = None,
     grammar: GrammarOption = None,
@@ -102,6 +130,9 @@ def evaluate(
         "baselines": baseline or (),
         "metrics": [name for names in metrics for name in names.replace(",", " ").split()] if metrics else None,
         "compat": compat,
+        "judge": judge,
+        "judge_grammar": judge_grammar,
+        "judge_language": judge_language,
         "workers": workers or _default_workers(),
         "overwrite": overwrite,
         "report": report,

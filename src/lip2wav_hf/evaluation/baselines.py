@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import counted
 from .clips import Clip, spoken_file
 from .folders import AUDIO_SUFFIXES, run_folder, sound_files
+from .judging import Words
 from .options import ClipSelection, EvaluationError, EvaluationOptions
 from .run import CLIPS, RESULTS, Share
 from .statistics import paired_differences, summarize
@@ -54,7 +55,12 @@ def baseline_kinds(baselines: Sequence[str]) -> dict[str, str]:
 
 
 def run_baselines(
-    kinds: dict[str, str], clips: list[Clip], selection: ClipSelection | None, options: EvaluationOptions, share: Share
+    kinds: dict[str, str],
+    clips: list[Clip],
+    selection: ClipSelection | None,
+    options: EvaluationOptions,
+    share: Share,
+    words: Words = Words(),
 ) -> list[Measured]:
     """
     Measure baselines on some clips; what is written lies in `output_dir/baselines`.
@@ -81,9 +87,9 @@ def run_baselines(
                 raise EvaluationError(
                     f"baseline {baseline}: a model needs videos; give --data instead of two folders."
                 )
-            measured = run_model(baseline, clips, selection, own, share)
+            measured = run_model(baseline, clips, selection, own, share, words)
         else:
-            measured = _run_folder(Path(baseline), clips, own, share)
+            measured = _run_folder(Path(baseline), clips, own, share, words)
         found.append(dataclasses.replace(measured, name=name))
     return found
 
@@ -100,7 +106,7 @@ def _earlier(path: Path, clips: list[Clip]) -> Measured:
     return Measured("", read_clips(folder / CLIPS), {key: file for key, file in sounds.items() if file.is_file()})
 
 
-def _run_folder(path: Path, clips: list[Clip], options: EvaluationOptions, share: Share) -> Measured:
+def _run_folder(path: Path, clips: list[Clip], options: EvaluationOptions, share: Share, words: Words) -> Measured:
     files = sound_files(path, AUDIO_SUFFIXES)
     names = [clip.name for clip in clips]
     found = []
@@ -113,7 +119,7 @@ def _run_folder(path: Path, clips: list[Clip], options: EvaluationOptions, share
         raise EvaluationError(
             f"baseline {path}: holds none of the {counted(len(clips), 'clip')}; name its files as SPEAKER/NAME.wav."
         )
-    return run_folder(path.resolve().name, found, options, share)
+    return run_folder(path.resolve().name, found, options, share, words)
 
 
 def compare(system: Measured, other: Measured) -> dict[str, Any]:

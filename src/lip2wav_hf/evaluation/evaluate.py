@@ -16,14 +16,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..corpora.clips import Clip as CorpusClip
+from ..corpora.clips import Selection
 from ..corpora.registry import Corpus, open_corpus, write_made_splits
 from ..errors import require_packages
 from ..files import replacing
-from ..metrics.registry import EXTRA, check_names, check_packages
+from ..metrics.registry import EXTRA, METRICS, check_names, check_packages
 from .baselines import baseline_kinds, run_baselines
 from .clips import Clip, spoken_file
-from .folders import NOT_GRID, left_out, pair_folders, run_folder
-from .options import ClipSelection, EvaluationError, EvaluationOptions, folders_command, model_command
+from .folders import pair_folders, run_folder
+from .judging import NOT_NAMED, Words, choose_metrics, find_words
+from .options import (
+    ClipSelection,
+    EvaluationError,
+    EvaluationOptions,
+    JudgeOptions,
+    folders_command,
+    model_command,
+)
 from .results import build_results, json_ready, publish
 from .run import Share
 from .systems import normalizer_of, run_model
@@ -43,6 +52,9 @@ def evaluate_model(
     baselines: Sequence[str | os.PathLike] = (),
     metrics: Sequence[str] | None = None,
     compat: bool = False,
+    judge: str | None = None,
+    judge_grammar: str | os.PathLike | None = None,
+    judge_language: str | None = None,
     splits_file: str | os.PathLike | None = None,
     split_scheme: str = "custom",
     device: str | int | None = None,
@@ -73,8 +85,15 @@ def evaluate_model(
         output_dir (`str` or `os.PathLike`): where everything is written.
         baselines (sequence of `str` or `os.PathLike`, *optional*): what the same clips are compared with: other
             models, folders of sound files, or the `results.json` of earlier evaluations.
-        metrics (sequence of `str`, *optional*): keys of `metrics.registry.METRICS`; all by default.
+        metrics (sequence of `str`, *optional*): keys of `metrics.registry.METRICS`; by default all that the clips
+            call for.
         compat (`bool`, *optional*, defaults to `False`): compute the lineage's forms of the metrics too.
+        judge (`str`, *optional*): who hears the words: `"grid"`, `"sentences"` (of the corpus), `"open"` (English),
+            or a speech recogniser of transformers; see `judge.choose_judge` for the default.
+        judge_grammar (`str` or `os.PathLike`, *optional*): instead, the file of a grammar or of a list of sentences
+            that pocketsphinx is to know.
+        judge_language (`str`, *optional*): of words that its dictionary lacks, such as `"de"`; by their script by
+            default.
         splits_file (`str` or `os.PathLike`, *optional*): another file than `data_dir/splits.json`.
         split_scheme (`str`, *optional*, defaults to `"custom"`): which clips are in which split: those of the file,
             or of one of GRID's `SPLIT_SCHEMES`, such as `"grid_s1"`.
@@ -109,6 +128,7 @@ def evaluate_model(
         output_dir=Path(output_dir),
         metrics=check_names(metrics),
         compat=compat,
+        judge=_judge_options(judge, judge_grammar, judge_language),
         baselines=tuple(os.fspath(baseline) for baseline in baselines),
         device=device,
         dtype=dtype,
@@ -138,23 +158,39 @@ def _evaluate_model(
     clips, remarks = _clips(corpus, selection, options)
     selection = replace(selection, split_scheme=corpus.scheme(selection.of_corpus))
     command = model_command(model, selection, options)
-    reasons = left_out(clips, options.metrics, NOT_GRID)
-    if wanted and reasons:
-        raise EvaluationError("; ".join(f"the metric {name} is not available: {why}" for name, why in reasons.items()))
-    options = replace(options, metrics=tuple(name for name in options.metrics if name not in reasons))
+    whole = replace(selection.of_corpus, speakers=None)
+    words = find_words((clip.sentence for clip in clips), options.judge, lambda: _sentences(corpus, whole))
+    metrics, reasons = choose_metrics(clips, options.metrics, wanted, words)
+    options = replace(options, metrics=metrics)
     kinds = baseline_kinds(options.baselines)
     _check_installed(options)
     share = share or Share.of_this_process(options.device)
-    said = [*remarks, *(f"not measured: {name}: {why}" for name, why in reasons.items())]
+    said = [*remarks, *_judge_line(words, metrics), *(f"not measured: {name}: {why}" for name, why in reasons.items())]
     for line in said if share.is_main else ():
         options.say(line)
-    system = run_model(model, clips, selection, options, share)
-    compared = run_baselines(kinds, clips, selection, options, share)
+    system = run_model(model, clips, selection, options, share, words)
+    compared = run_baselines(kinds, clips, selection, options, share, words)
     more: dict[str, Any] = {"limit": selection.limit, "command": command}
     more |= {"split_scheme": selection.split_scheme} if selection.split_scheme != "custom" else {}
     more |= {"remarks": remarks} if remarks else {}
     more |= {"left_out": reasons} if reasons else {}
-    return publish(system, build_results(system, compared, more), clips, compared, options, share)
+    return publish(system, build_results(system, compared, more, words), clips, compared, options, share)
+
+
+def _judge_options(judge: str | None, grammar: str | os.PathLike | None, language: str | None) -> JudgeOptions:
+    return JudgeOptions(judge, None if grammar is None else os.fspath(grammar), language)
+
+
+def _sentences(corpus: Corpus, selection: Selection) -> list[str]:
+    """What is said in each clip of all splits of a corpus."""
+    found, _ = corpus.find_clips(selection)
+    clips = {clip.key: clip for own in found.values() for clip in own}
+    return [" ".join(clip.words) for clip in clips.values() if clip.words is not None]
+
+
+def _judge_line(words: Words, metrics: Sequence[str]) -> list[str]:
+    heard = words.judge is not None and any({"judge", "phrases"} & set(METRICS[name].needs) for name in metrics)
+    return [f"judge of the words: {words.judge.describe()}"] if heard and words.judge is not None else []
 
 
 def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions) -> tuple[list[Clip], list[str]]:
@@ -208,6 +244,9 @@ def evaluate_folders(
     baselines: Sequence[str | os.PathLike] = (),
     metrics: Sequence[str] | None = None,
     compat: bool = False,
+    judge: str | None = None,
+    judge_grammar: str | os.PathLike | None = None,
+    judge_language: str | None = None,
     skip_missing: bool = False,
     workers: int = 1,
     overwrite: bool = False,
@@ -229,6 +268,12 @@ def evaluate_folders(
         metrics (sequence of `str`, *optional*): keys of `metrics.registry.METRICS`; by default all that these files
             allow.
         compat (`bool`, *optional*, defaults to `False`): compute the lineage's forms of the metrics too.
+        judge (`str`, *optional*): who hears the words: `"grid"`, `"sentences"` (of the corpus), `"open"` (English),
+            or a speech recogniser of transformers; see `judge.choose_judge` for the default.
+        judge_grammar (`str` or `os.PathLike`, *optional*): instead, the file of a grammar or of a list of sentences
+            that pocketsphinx is to know.
+        judge_language (`str`, *optional*): of words that its dictionary lacks, such as `"de"`; by their script by
+            default.
         skip_missing (`bool`, *optional*, defaults to `False`): leave out generated files without an original.
         workers (`int`, *optional*, defaults to 1): processes that score.
         overwrite (`bool`, *optional*, defaults to `False`): start again where `output_dir` holds an evaluation.
@@ -250,6 +295,7 @@ def evaluate_folders(
         output_dir=Path(output_dir or "."),
         metrics=check_names(metrics),
         compat=compat,
+        judge=_judge_options(judge, judge_grammar, judge_language),
         baselines=tuple(os.fspath(baseline) for baseline in baselines),
         workers=workers,
         overwrite=overwrite,
@@ -257,15 +303,14 @@ def evaluate_folders(
         progress=progress,
     )
     pairs = pair_folders(generated, reference, skip_missing)
-    reasons = left_out(pairs.clips, options.metrics)
-    if metrics is not None and reasons:
-        raise EvaluationError("; ".join(f"the metric {name} is not available: {why}" for name, why in reasons.items()))
+    words = find_words((clip.sentence for clip in pairs.clips), options.judge)
+    chosen, reasons = choose_metrics(pairs.clips, options.metrics, metrics is not None, words, NOT_NAMED)
     command = folders_command(generated, reference, skip_missing, options)
-    options = replace(options, metrics=tuple(name for name in options.metrics if name not in reasons))
+    options = replace(options, metrics=chosen)
     kinds = _without_models(baseline_kinds(options.baselines))
     _check_installed(options)
     share = Share.of_this_process("cpu")
-    for remark in pairs.remarks() if share.is_main else ():
+    for remark in (*pairs.remarks(), *_judge_line(words, chosen)) if share.is_main else ():
         options.say(remark)
     with contextlib.ExitStack() as stack:
         if output_dir is None:
@@ -275,8 +320,8 @@ def evaluate_folders(
                 )
             options = replace(options, output_dir=Path(stack.enter_context(tempfile.TemporaryDirectory())))
         title = " against ".join("/".join(folder.resolve().parts[-2:]) for folder in (generated, reference))
-        system = run_folder(title, pairs.clips, options, share)
-        compared = run_baselines(kinds, pairs.clips, None, options, share)
+        system = run_folder(title, pairs.clips, options, share, words)
+        compared = run_baselines(kinds, pairs.clips, None, options, share, words)
         more = {
             "references_unused": len(pairs.without_generated),
             "generated_unused": len(pairs.without_original),
@@ -284,7 +329,7 @@ def evaluate_folders(
             "left_out": reasons,
             "command": command if output_dir is not None else None,
         }
-        results = build_results(system, compared, more)
+        results = build_results(system, compared, more, words)
         if output_dir is None:
             return json_ready(results)
         return publish(system, results, pairs.clips, compared, options, share)

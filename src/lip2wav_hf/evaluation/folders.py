@@ -10,9 +10,8 @@ from typing import Any
 
 from ..corpora.clips import VIDEO_SUFFIXES
 from ..grid.corpus import GridError, sentence_words
-from ..metrics.registry import METRICS
-from ..metrics.words import is_grid_sentence
 from .clips import NO_SPEAKER, Clip, ClipRow
+from .judging import Words
 from .options import EvaluationError, EvaluationOptions
 from .run import FINGERPRINT, Failure, Run, Scorer, Share, WorkerError, collect
 from .scoring import clip_columns
@@ -114,23 +113,9 @@ def _sentence(key: str) -> str | None:
         return None
 
 
-NOT_NAMED = "the files are not all named as GRID sentences, such as bbaf2n, so the words are unknown."
-NOT_GRID = "the judge recognises GRID's grammar only, and these clips say something else."
-
-
-def left_out(clips: list[Clip], metrics: tuple[str, ...], why_no_judge: str = NOT_NAMED) -> dict[str, str]:
-    """Metrics that some clips do not allow, with the reason; `why_no_judge` is that of the judge of words."""
-    reasons = {}
-    for name in metrics:
-        needs = METRICS[name].needs
-        if needs == "grid_sentence" and not all(is_grid_sentence(clip.sentence) for clip in clips):
-            reasons[name] = why_no_judge
-        if needs == "video" and any(clip.original.suffix.lower() not in VIDEO_SUFFIXES for clip in clips):
-            reasons[name] = "the originals are not videos, so there are no lips to look at."
-    return reasons
-
-
-def run_folder(name: str, clips: list[Clip], options: EvaluationOptions, share: Share) -> Measured:
+def run_folder(
+    name: str, clips: list[Clip], options: EvaluationOptions, share: Share, words: Words = Words()
+) -> Measured:
     """
     Score existing sound files.
 
@@ -139,15 +124,17 @@ def run_folder(name: str, clips: list[Clip], options: EvaluationOptions, share: 
         clips (`list[Clip]`): the files, with their originals.
         options ([`EvaluationOptions`]): everything lies in its `output_dir`.
         share ([`Share`]): the part of this process.
+        words ([`Words`], *optional*): who hears the words.
 
     Raises:
         EvaluationError: if a file cannot be scored; it is named.
     """
     settings: dict[str, Any] = {"title": name, "metrics": list(options.metrics), "compat": options.compat}
+    settings |= words.settings
     columns = clip_columns(options.metrics, options.compat)
     stored = settings | {FINGERPRINT: _files_sha256(clips)}
     run = Run(clips, options.output_dir, stored, columns, share, options.overwrite)
-    with Scorer(options) as scorer:
+    with Scorer(options, words) as scorer:
 
         def produce(todo: list[Clip], failures: list[Failure]) -> Iterator[ClipRow]:
             scorer.load(todo)
@@ -179,4 +166,4 @@ def _files_sha256(clips: list[Clip]) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["AUDIO_SUFFIXES", "NOT_GRID", "Pairs", "left_out", "pair_folders", "run_folder", "sound_files"]
+__all__ = ["AUDIO_SUFFIXES", "Pairs", "pair_folders", "run_folder", "sound_files"]

@@ -61,6 +61,35 @@ class ClipSelection:
 
 
 @dataclass(frozen=True)
+class JudgeOptions:
+    """
+    Who is to hear the words.
+
+    Attributes:
+        judge (`str`, *optional*): `"grid"`, `"sentences"`, `"open"`, or the name of a speech recogniser of
+            transformers; chosen from what is said by default.
+        grammar (`str`, *optional*): file of the sentences that it knows.
+        language (`str`, *optional*): of words that its dictionary lacks, as eSpeak NG calls it.
+    """
+
+    judge: str | None = None
+    grammar: str | None = None
+    language: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.judge is not None and self.grammar is not None:
+            raise EvaluationError(
+                f"the judge {self.judge} takes no grammar: give --judge-grammar for pocketsphinx with these sentences,"
+                " or --judge for another recogniser."
+            )
+
+    def as_arguments(self) -> list[str]:
+        """The arguments of `lip2wav evaluate` for these."""
+        given = {"--judge": self.judge, "--judge-grammar": self.grammar, "--judge-language": self.language}
+        return [word for option, value in given.items() if value is not None for word in (option, value)]
+
+
+@dataclass(frozen=True)
 class EvaluationOptions:
     """
     How clips are scored, and what is written.
@@ -69,6 +98,7 @@ class EvaluationOptions:
         output_dir (`Path`): where everything is written.
         metrics (`tuple[str, ...]`): keys of `METRICS`.
         compat (`bool`): compute the lineage's forms of the metrics too.
+        judge ([`JudgeOptions`]): who hears the words.
         baselines (`tuple[str, ...]`): what the same clips are compared with.
         device (`str` or `int`, *optional*): where a model runs.
         dtype (`str`, *optional*): what a model calculates in; as the checkpoint says by default.
@@ -84,6 +114,7 @@ class EvaluationOptions:
     output_dir: Path
     metrics: tuple[str, ...] = tuple(METRICS)
     compat: bool = False
+    judge: JudgeOptions = JudgeOptions()
     baselines: tuple[str, ...] = ()
     device: str | int | None = None
     dtype: str | None = None
@@ -111,6 +142,7 @@ class EvaluationOptions:
         if self.metrics != tuple(METRICS):
             arguments += ["--metrics", ",".join(self.metrics)]
         arguments += ["--compat"] * self.compat
+        arguments += self.judge.as_arguments()
         arguments += ["--dtype", self.dtype] if self.dtype else []
         arguments += ["--grammar", self.grammar] if self.grammar else []
         arguments += ["--beam", str(self.beam)] if self.beam is not None else []
@@ -151,4 +183,4 @@ def folders_command(generated: Path, reference: Path, skip_missing: bool, option
     return shlex.join(["lip2wav", "evaluate", *arguments, *options.as_arguments()])
 
 
-__all__ = ["EvaluationError", "EvaluationOptions", "ClipSelection", "folders_command", "model_command"]
+__all__ = ["ClipSelection", "EvaluationError", "EvaluationOptions", "JudgeOptions", "folders_command", "model_command"]

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import counted
 from ..grid.corpus import SPEAKERS
 from ..metrics.registry import ALIGNED, METRICS, OF_ORIGINAL, SUMMARY
+from .judging import judge_notes, without_sound_note
 from .published import HEADINGS, NOTE, PUBLISHED
 from .scoring import MAX_SHIFT_SECONDS
 from .statistics import verdict
@@ -186,17 +187,13 @@ def reliability_table(calibration: dict[str, Any]) -> Table:
 
 def notes(results: dict[str, Any]) -> list[str]:
     """Notes on how to read the numbers, one or two sentences each."""
-    found = []
-    if "judge" in results:
-        found.append(
-            f"Judge: {results['judge']}; reference: the sentence; corpus-level WER. "
-            f"Chance (guessing from the grammar): {100 * results['chance_wer']:.0f} %."
-        )
+    found = judge_notes(results)
     found += _shift_notes(results["overall"], is_grid(results))
     found += results.get("remarks", [])
+    found += [without_sound_note(results)] if results.get("without_sound") else []
     for name, reason in results.get("left_out", {}).items():
         found.append(f"Not measured: {name}: {reason}")
-    left = [name for name in METRICS if name not in [*results["metrics"], *results.get("left_out", {})]]
+    left = _not_asked_for(results)
     if left:
         found.append(f"Not asked for: {', '.join(left)}.")
     if "timing" in results:
@@ -218,6 +215,17 @@ def notes(results: dict[str, Any]) -> list[str]:
     if results["longest_cut_seconds"] > 0:
         found.append(f"Where lengths differed, the longer was cut, by at most {results['longest_cut_seconds']:.3f} s.")
     return found
+
+
+def _not_asked_for(results: Mapping[str, Any]) -> list[str]:
+    """Metrics that were not computed although these clips would allow them, and no other gave the same numbers."""
+    there = [*results["metrics"], *results.get("left_out", {})]
+    measured = {number for name in there if name in METRICS for number in METRICS[name].numbers}
+    return [
+        name
+        for name, metric in METRICS.items()
+        if name not in there and not metric.occasional and not measured >= set(metric.numbers)
+    ]
 
 
 def _shift_notes(overall: Mapping[str, Any], of_grid: bool) -> list[str]:

@@ -10,10 +10,12 @@ import numpy as np
 
 from ..files import read_json, write_json, write_text
 from ..machine import machine, versions
-from ..metrics.words import CHANCE_WER, is_grid_sentence
+from ..metrics.judge import GRID_JUDGE
+from ..metrics.words import is_grid_sentence
 from .baselines import compare
 from .calibration import calibrate
 from .clips import Clip, ClipRow, Key
+from .judging import Words, without_sound
 from .options import EvaluationError, EvaluationOptions
 from .report import markdown_report
 from .run import RESULTS, Share
@@ -25,11 +27,12 @@ from .systems import Measured
 Sounds = dict[Key, dict[str, Any]]
 """Sound files, or parts of videos, of each clip by what they are."""
 
-JUDGE = "pocketsphinx with the GRID grammar and British 'zed'"
-
 
 def build_results(
-    system: Measured, compared: Sequence[Measured] = (), more: Mapping[str, Any] | None = None
+    system: Measured,
+    compared: Sequence[Measured] = (),
+    more: Mapping[str, Any] | None = None,
+    words: Words = Words(GRID_JUDGE),
 ) -> dict[str, Any]:
     """
     The contents of `results.json`. Rates are fractions, times are in seconds.
@@ -38,6 +41,7 @@ def build_results(
         system ([`Measured`]): the system under test.
         compared (sequence of [`Measured`], *optional*): the baselines.
         more (mapping, *optional*): what else is to stand beside the settings.
+        words ([`Words`], *optional*): who heard the words; the judge of GRID by default.
 
     Returns:
         `dict`: see `evaluate_model`.
@@ -65,8 +69,12 @@ def build_results(
     calibration = calibrate(rows)
     if calibration is not None:
         results["calibration"] = calibration
-    if "judge" in results["slots"]:
-        results |= {"judge": JUDGE, "chance_wer": CHANCE_WER}
+    results |= words.results(rows)
+    silent, missing = without_sound(rows, results.get("metrics", ()))
+    if silent:
+        results["without_sound"] = silent
+    if missing:
+        results["left_out"] = {**results.get("left_out", {}), **missing}
     timing = _timing(rows, system.load_seconds)
     return results | ({"timing": timing} if timing else {})
 

@@ -18,6 +18,7 @@ from ..errors import require_packages
 from ..files import write_json
 from ..machine import process_pool
 from .clips import Clip, ClipRow, Key
+from .judging import Words
 from .options import EvaluationError, EvaluationOptions
 from .scoring import load_metrics, score_files
 from .table import append_row, read_clips, write_rows
@@ -66,10 +67,11 @@ class Scorer:
 
     Args:
         options ([`EvaluationOptions`]): how many processes, and which metrics.
+        words ([`Words`], *optional*): who hears the words.
     """
 
-    def __init__(self, options: EvaluationOptions) -> None:
-        self.options = options
+    def __init__(self, options: EvaluationOptions, words: Words = Words()) -> None:
+        self.options, self.words = options, words
         self.executor = process_pool(options.workers) if options.workers > 1 else None
 
     def __enter__(self) -> Scorer:
@@ -84,23 +86,32 @@ class Scorer:
         self.options.say(f"loading the metrics: {', '.join(self.options.metrics)} …")
         with_video = any(clip.original.suffix.lower() in VIDEO_SUFFIXES for clip in clips)
         if self.executor is None:
-            load_metrics(self.options.metrics, with_video)
+            load_metrics(self.options.metrics, with_video, self.words.judge)
             return
         loading = [
-            self.executor.submit(load_metrics, self.options.metrics, with_video) for _ in range(self.options.workers)
+            self.executor.submit(load_metrics, self.options.metrics, with_video, self.words.judge)
+            for _ in range(self.options.workers)
         ]
         wait(loading)
         for future in loading:
             collect(future)
 
-    def submit(self, clip: Clip) -> Future:
-        """The scores of a clip, when they are ready; see [`collect`]."""
+    def submit(self, clip: Clip, text: str | None = None) -> Future:
+        """
+        The scores of a clip, when they are ready; see [`collect`].
+
+        Args:
+            clip ([`Clip`]): the clip.
+            text (`str`, *optional*): what the system's text head recognised.
+        """
+        phrases = None if self.words.phrases is None else len(self.words.phrases)
+        known = {"text": text, "judge": self.words.judge, "phrases": phrases}
         arguments = (clip.generated, clip.original, clip.sentence, self.options.metrics, self.options.compat)
         if self.executor:
-            return self.executor.submit(score_files, *arguments)
+            return self.executor.submit(score_files, *arguments, **known)
         future: Future = Future()
         try:
-            future.set_result(score_files(*arguments))
+            future.set_result(score_files(*arguments, **known))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -188,7 +199,7 @@ class Run:
 
     def _check_folder(self) -> None:
         before = self._settings_before()
-        if self.overwrite or before is None:
+        if self.overwrite or before is None or not self._finished_rows():  # where nothing was done, nothing is lost
             return
         differing = [key for key in before.keys() | self.settings.keys() if before.get(key) != self.settings.get(key)]
         if set(differing) - {FINGERPRINT}:

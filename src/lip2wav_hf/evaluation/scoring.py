@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..corpora.clips import VIDEO_SUFFIXES
-from ..metrics.pairs import SAMPLING_RATE, SoundPair, align
+from ..metrics.judge import GRID_JUDGE, Judge
+from ..metrics.pairs import SAMPLING_RATE, Hears, SoundPair, align
 from ..metrics.registry import ALIGNED, METRICS
+from ..metrics.words import is_grid_sentence
 from .options import EvaluationError
 
 
@@ -56,30 +59,37 @@ def clip_columns(metrics: Iterable[str], compat: bool = False) -> list[str]:
     for metric in chosen:
         columns += metric.text_columns + metric.columns(compat)
     columns += [ALIGNED + column for metric in chosen for column in metric.aligned_columns]
-    return columns + list(LAST_COLUMNS)
+    return list(dict.fromkeys(columns)) + list(LAST_COLUMNS)
 
 
-def load_metrics(metrics: Iterable[str], with_video: bool = False) -> None:
+def load_metrics(metrics: Iterable[str], with_video: bool = False, judge: Judge | None = None) -> None:
     """
     Load the packages and networks of metrics in this process, so that the first clip takes no longer than the others.
 
     Args:
         metrics (iterable of `str`): keys of `METRICS`.
         with_video (`bool`, *optional*, defaults to `False`): whether the originals are videos.
+        judge ([`Judge`], *optional*): who hears the words; the judge of GRID by default.
 
     Raises:
         MissingExtraError: if a package is not installed.
     """
     noise = np.random.default_rng(0).normal(0, 0.05, LOADING_SECONDS * SAMPLING_RATE)
-    pair = SoundPair(noise, noise, LOADING_SENTENCE)
+    pair = SoundPair(noise, noise, LOADING_SENTENCE, judge=partial(_recognizer, judge or GRID_JUDGE), phrases=1)
     for name in metrics:
         score = METRICS[name].score_function()
-        if METRICS[name].needs != "video":
+        if "video" not in METRICS[name].needs:
             score(pair)
     if with_video:
         from ..metrics.synchrony import load_sync_network  # brings torch and transformers
 
         load_sync_network()
+
+
+def _recognizer(judge: Judge) -> Hears:
+    from ..metrics.recognizers import recognizer  # of an extra, where words are judged
+
+    return recognizer(judge)
 
 
 def read_sound(path: str | os.PathLike | VideoPart) -> np.ndarray:
@@ -93,6 +103,18 @@ def read_sound(path: str | os.PathLike | VideoPart) -> np.ndarray:
 
     Raises:
         EvaluationError: if the file is missing, cannot be read or has no sound.
+    """
+    waveform = read_original(path)
+    if waveform is None:
+        raise EvaluationError(f"{path}: has no sound, so there is nothing to compare with.")
+    return waveform
+
+
+def read_original(path: str | os.PathLike | VideoPart) -> np.ndarray | None:
+    """As [`read_sound`], but `None` for a video without sound.
+
+    Raises:
+        EvaluationError: if the file is missing or cannot be read.
     """
     from scipy.io import wavfile  # of an extra, and slow to import
 
@@ -115,9 +137,7 @@ def read_sound(path: str | os.PathLike | VideoPart) -> np.ndarray:
         waveform = np.mean([check_waveform(channel, str(path)) for channel in channels], axis=0)
         return resample(waveform, sampling_rate, SAMPLING_RATE)
     waveform = read_audio(path, SAMPLING_RATE)
-    if waveform is None:
-        raise EvaluationError(f"{path}: has no sound, so there is nothing to compare with.")
-    return check_waveform(waveform, str(path))
+    return None if waveform is None else check_waveform(waveform, str(path))
 
 
 def energy_envelope(waveform: np.ndarray) -> np.ndarray:
@@ -170,16 +190,23 @@ def score_files(
     sentence: str | None = None,
     metrics: Iterable[str] = tuple(METRICS),
     compat: bool = False,
+    *,
+    text: str | None = None,
+    judge: Judge | None = None,
+    phrases: int | None = None,
 ) -> dict[str, Any]:
     """Every metric of one clip that its sound allows (and its video, where the original is one).
 
     Args:
         generated (`str` or `os.PathLike`): sound file of the generated speech.
         original (`str`, `os.PathLike` or [`VideoPart`]): sound file or video with the original speech, or the part of
-            a video.
-        sentence (`str`, *optional*): the words spoken; they are judged if they are a sentence of GRID.
+            a video. Where a video has no sound, the metrics that compare with it have no value.
+        sentence (`str`, *optional*): the words spoken.
         metrics (iterable of `str`, *optional*): keys of `METRICS`; all by default.
         compat (`bool`, *optional*, defaults to `False`): compute the lineage's forms too.
+        text (`str`, *optional*): what the system's text head recognised.
+        judge ([`Judge`], *optional*): who hears the words; by default that of GRID, for its sentences.
+        phrases (`int`, *optional*): how many sentences there are, where they are a closed list.
 
     Returns:
         `dict`: values by column of `clips.csv`, for `ClipRow.from_columns`; durations in seconds.
@@ -187,22 +214,26 @@ def score_files(
     Raises:
         ValueError: if a file cannot be read, or is too short or too broken to be scored.
     """
-    prediction, reference = read_sound(generated), read_sound(original)
+    prediction, reference = read_sound(generated), read_original(original)
     source = Path(original) if isinstance(original, (str, os.PathLike)) else original
     video = source if source.suffix.lower() in VIDEO_SUFFIXES else None
-    pair = SoundPair(prediction, reference, sentence, video, compat)
-    shift = find_shift(prediction, reference)
-    columns: dict[str, Any] = {
-        "generated_seconds": len(prediction) / SAMPLING_RATE,
-        "original_seconds": len(reference) / SAMPLING_RATE,
-        "cut_seconds": abs(len(prediction) - len(reference)) / SAMPLING_RATE,
-        "shift_seconds": shift,
-    }
+    if judge is None and is_grid_sentence(sentence):
+        judge = GRID_JUDGE
+    hears = None if judge is None else partial(_recognizer, judge)
+    pair = SoundPair(prediction, reference, sentence, video, compat, text, hears, phrases)
+    columns: dict[str, Any] = {"generated_seconds": len(prediction) / SAMPLING_RATE}
+    shift = 0.0
+    if reference is not None:
+        shift = find_shift(prediction, reference)
+        columns |= {
+            "original_seconds": len(reference) / SAMPLING_RATE,
+            "cut_seconds": abs(len(prediction) - len(reference)) / SAMPLING_RATE,
+            "shift_seconds": shift,
+        }
     if sentence is not None:
         columns |= {"sentence": sentence, "words": len(sentence.split())}
     for name in metrics:
-        needs = METRICS[name].needs
-        if needs is None or getattr(pair, needs) is not None:
+        if all(getattr(pair, need) is not None for need in METRICS[name].needs):
             columns |= _score(name, pair, shift)
     return columns
 
@@ -216,7 +247,7 @@ def _score(name: str, pair: SoundPair, shift: float) -> dict[str, Any]:
     columns = {column: scores[column] for column in own if column in scores}
     if metric.aligned_columns:
         moved = scores
-        if shift:
+        if shift and pair.reference is not None:
             prediction, reference = align(pair.prediction, pair.reference, shift)
             moved = score(SoundPair(prediction, reference, pair.sentence))
         columns |= {ALIGNED + column: moved[column] for column in metric.aligned_columns}
@@ -231,6 +262,7 @@ __all__ = [
     "energy_envelope",
     "find_shift",
     "load_metrics",
+    "read_original",
     "read_sound",
     "score_files",
 ]

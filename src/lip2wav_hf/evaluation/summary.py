@@ -7,11 +7,12 @@ from typing import Any
 
 from ..errors import counted
 from ..metrics.registry import SUMMARY, TILES
+from .judging import phrases_note, without_sound_note
 from .report import VERDICTS, cell, differences
 
 
-MAIN = ("floor_wer", *TILES)
-"""Keys of the numbers that are printed, where there are any: the report's main ones, and the judge's floor."""
+MAIN = ("floor_wer", "floor_cer", "floor_phrase_accuracy", *TILES)
+"""Keys of the numbers that are printed, where there are any: the report's main ones, and the judge's floors."""
 
 RANKED_BY = ("judge_wer", "text_wer", "estoi", "stoi", "pesq_wb", "pesq_nb")
 """Keys by which the worst speaker is found: the first that every speaker has."""
@@ -30,6 +31,8 @@ def terminal_summary(results: dict[str, Any]) -> str:
     lines = [f"{results['title']}: {counted(results['clips'], 'clip')}", *_numbers(results["overall"])]
     worst = _worst_speaker(results["speakers"])
     lines += [worst] if worst else []
+    lines += [phrases_note(results["phrases"])] if "phrases" in results else []
+    lines += [without_sound_note(results)] if results.get("without_sound") else []
     lines += [_comparison(baseline) for baseline in results.get("baselines", ())]
     return "\n".join(lines)
 

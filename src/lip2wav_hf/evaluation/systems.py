@@ -20,6 +20,7 @@ from ..grammar import TextNormalizer
 from ..metrics.words import word_errors
 from ..models import DEFAULT_MODEL, find_model
 from .clips import DECIMALS, Clip, ClipRow, Key, spoken_file
+from .judging import Words
 from .options import ClipSelection, EvaluationError, EvaluationOptions
 from .run import Failure, Run, Scorer, Share, WorkerError, collect
 from .scoring import clip_columns
@@ -136,7 +137,12 @@ def model_sha256(model: Any) -> str:
 
 
 def run_model(
-    model: Any, clips: list[Clip], selection: ClipSelection, options: EvaluationOptions, share: Share
+    model: Any,
+    clips: list[Clip],
+    selection: ClipSelection,
+    options: EvaluationOptions,
+    share: Share,
+    words: Words = Words(),
 ) -> Measured:
     """
     Let a model speak clips, and score them.
@@ -147,6 +153,7 @@ def run_model(
         selection ([`ClipSelection`]): where they come from.
         options ([`EvaluationOptions`]): everything lies in its `output_dir`.
         share ([`Share`]): the part of this process.
+        words ([`Words`], *optional*): who hears the words.
 
     Raises:
         EvaluationError: if the model cannot be loaded, or no clip could be scored.
@@ -170,10 +177,11 @@ def run_model(
         settings["grammar"] = options.grammar
     if options.beam is not None:
         settings["beam"] = options.beam
+    settings |= words.settings
     clips = [dataclasses.replace(clip, generated=spoken_file(options.output_dir, clip.key)) for clip in clips]
     columns = clip_columns(options.metrics, options.compat)
     run = Run(clips, options.output_dir, settings, columns, share, options.overwrite)
-    with Scorer(options) as scorer:
+    with Scorer(options, words) as scorer:
 
         def produce(todo: list[Clip], failures: list[Failure]) -> Iterator[ClipRow | None]:
             scorer.load(todo)
@@ -209,7 +217,7 @@ def speak_and_score(
                 yield None
                 continue
             columns = _text_columns(clip, result) | {"process_seconds": seconds}
-            waiting.append((clip, columns, scorer.submit(clip)))
+            waiting.append((clip, columns, scorer.submit(clip, result["text"])))
         yield from _scored(pending, failures)
     yield from _scored(waiting, failures)
 

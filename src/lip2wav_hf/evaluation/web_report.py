@@ -33,7 +33,7 @@ from .report import (
     selective_table,
 )
 from .report_plots import data_uri, draw_boxes, draw_calibration, draw_confusion, draw_shifts, draw_sound
-from .scoring import MAX_SHIFT_SECONDS, SAMPLING_RATE, read_sound
+from .scoring import MAX_SHIFT_SECONDS, SAMPLING_RATE, read_original
 
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "report.html.jinja"
 SHOWN_CLIPS = 3  # best, median and worst each
-RANKED_BY = ("estoi", "stoi", "pesq_wb", "pesq_nb", "corr2d")  # the first that there is
+RANKED_BY = ("estoi", "stoi", "pesq_wb", "pesq_nb", "corr2d", "text_confidence")  # the first that there is
 CONFUSED = ("judge", "text")  # whose confusions are drawn
 HEARD_TITLES = {"judge": "judge hears", "floor": "judge hears in the original", "text": "text head"}
 NO_BREAK, JOINER = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
@@ -252,7 +252,9 @@ def marked_words(sentence: str | None, text: str) -> list[tuple[str, bool]]:
 def _sound(kind: str, path: Path | VideoPart, seconds: float, name: str) -> dict[str, Any]:
     if isinstance(path, Path) and not path.is_file():
         return {"kind": kind, "missing": path.name}
-    sound = read_sound(path)
+    sound = read_original(path)
+    if sound is None:
+        return {"kind": kind, "silent": True}
     return {
         "kind": kind,
         "picture": data_uri(draw_sound(sound, seconds), "png"),

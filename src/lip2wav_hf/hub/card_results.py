@@ -18,6 +18,7 @@ from typing import Any, cast
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..errors import counted, one_line
+from ..evaluation.judging import phrases_note
 from ..evaluation.report import cell
 from ..evaluation.systems import model_sha256
 from ..files import read_json, write_text
@@ -330,7 +331,10 @@ def _circumstances(measured: Sequence[Measurement]) -> list[str]:
     lines = []
     first = measured[0].results
     if "judge" in first:
-        lines.append(f"Judge: {first['judge']}; guessing from the grammar gives {100 * first['chance_wer']:.0f} %.")
+        chance = first.get("chance_wer")
+        guess = "" if chance is None else f"; guessing from the grammar gives {100 * chance:.0f} %"
+        lines.append(f"Judge: {first['judge']}{guess}.")
+    lines += [phrases_note(each.results["phrases"]) for each in measured if "phrases" in each.results]
     lines.append(f"Intervals: {first['confidence_interval']}.")
     for each in measured:
         if "calibration" in each.results:

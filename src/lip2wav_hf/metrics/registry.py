@@ -121,7 +121,9 @@ class Metric:
         text_columns (`tuple[str, ...]`): its columns of texts.
         more_columns (`tuple[str, ...]`): columns of numbers that no table shows.
         packages (`tuple[str, ...]`): modules it needs that the package does not depend on.
-        needs (`str`, *optional*): what it needs of a clip: `"grid_sentence"` or `"video"`.
+        needs (`tuple[str, ...]`): what it needs of a clip, attributes of a [`SoundPair`]: `"reference"`, `"sentence"`,
+            `"grid_sentence"`, `"judge"`, `"phrases"` or `"video"`.
+        occasional (`bool`): whether it is computed for some corpora only, where nobody names it.
     """
 
     name: str
@@ -129,7 +131,8 @@ class Metric:
     text_columns: tuple[str, ...] = ()
     more_columns: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
+    occasional: bool = False
 
     @property
     def aligned_columns(self) -> tuple[str, ...]:
@@ -164,9 +167,39 @@ def _words(column: str, label: str, name: str, over: str = "words", **options: A
     return Number(column, label, "%", "lower", "words", name, over=over, **options)
 
 
+def _phrases(column: str, label: str, name: str, **options: Any) -> Number:
+    return Number(column, label, "%", "higher", "words", name, card=True, **options)
+
+
 SHARED_COLUMNS = ("words",)  # of every clip whose sentence is known
 
 _EVALUATE = ("evaluate", "datasets", "scipy")
+
+_JUDGE = (*_EVALUATE, "jiwer", "pocketsphinx", "espeakng_loader")
+_TRANSCRIPTS = ("transcript", "floor_transcript")
+_JUDGED = (
+    _words("judge_errors", "Judge WER", "judge_wer", tile=True, boxed=True, card=True),
+    _words("floor_errors", "Judge WER on the original audio (floor)", "floor_wer", of_original=True, card=True),
+    Number(
+        "judge_errors",
+        "Judge WER above the floor",
+        "points",
+        "lower",
+        "words",
+        "judge_wer_above_floor",
+        minus="floor_errors",
+        over="words",
+        card=True,
+    ),
+    _words(
+        "errors_to_original",
+        "Judge WER against its transcript of the original audio",
+        "wer_to_original",
+        over="original_words",
+    ),
+    Number("wer_compat", "Judge WER, mean over clips", "%", "lower", COMPAT),
+)
+"""What a judge of words makes of speech, whichever judge it is."""
 
 _RECORDS = (
     Metric(
@@ -187,6 +220,7 @@ _RECORDS = (
         ),
         text_columns=("pesq_outcome",),
         packages=(*_EVALUATE, "pesq"),
+        needs=("reference",),
     ),
     Metric(
         "stoi",
@@ -202,6 +236,7 @@ _RECORDS = (
         text_columns=("stoi_outcome",),
         more_columns=("original_offset_seconds",),
         packages=(*_EVALUATE, "pystoi"),
+        needs=("reference",),
     ),
     Metric(
         "mcd",
@@ -221,41 +256,62 @@ _RECORDS = (
             Number("mcd_compat", "MCD, compat (no unit)", better="lower", group=COMPAT),
         ),
         packages=(*_EVALUATE, "librosa", "python_speech_features"),
+        needs=("reference",),
     ),
     Metric(
         "corr2d",
         (Number("corr2d", "Corr2D", better="higher", aligned=True, boxed=True, card=True),),
         packages=_EVALUATE,
+        needs=("reference",),
     ),
     Metric(
         "grid_wer",
+        _JUDGED,
+        text_columns=_TRANSCRIPTS,
+        packages=(*_EVALUATE, "jiwer", "pocketsphinx"),
+        needs=("grid_sentence", "judge"),
+    ),
+    Metric(
+        "wer",
+        _JUDGED,
+        text_columns=_TRANSCRIPTS,
+        packages=_JUDGE,
+        needs=("sentence", "judge"),
+        occasional=True,
+    ),
+    Metric(
+        "cer",
         (
-            _words("judge_errors", "Judge WER", "judge_wer", tile=True, boxed=True, card=True),
+            _words("text_character_errors", "Text-head CER", "text_cer", "characters", tile=True, card=True),
+            _words("judge_character_errors", "Judge CER", "judge_cer", "characters", tile=True, card=True),
             _words(
-                "floor_errors", "Judge WER on the original audio (floor)", "floor_wer", of_original=True, card=True
-            ),
-            Number(
-                "judge_errors",
-                "Judge WER above the floor",
-                "points",
-                "lower",
-                "words",
-                "judge_wer_above_floor",
-                minus="floor_errors",
-                over="words",
+                "floor_character_errors",
+                "Judge CER on the original audio (floor)",
+                "floor_cer",
+                "characters",
+                of_original=True,
                 card=True,
             ),
-            _words(
-                "errors_to_original",
-                "Judge WER against its transcript of the original audio",
-                "wer_to_original",
-                over="original_words",
-            ),
-            Number("wer_compat", "Judge WER, mean over clips", "%", "lower", COMPAT),
         ),
-        text_columns=("transcript", "floor_transcript"),
-        packages=(*_EVALUATE, "jiwer", "pocketsphinx"),
-        needs="grid_sentence",
+        packages=_JUDGE,
+        needs=("sentence",),
+        occasional=True,
+    ),
+    Metric(
+        "phrase_accuracy",
+        (
+            _phrases("text_phrase_right", "Phrase accuracy, text head", "text_phrase_accuracy", tile=True),
+            _phrases("judge_phrase_right", "Phrase accuracy, judge", "judge_phrase_accuracy", tile=True),
+            _phrases(
+                "floor_phrase_right",
+                "Phrase accuracy, judge on the original audio (floor)",
+                "floor_phrase_accuracy",
+                of_original=True,
+            ),
+        ),
+        packages=_JUDGE,
+        needs=("sentence", "phrases"),
+        occasional=True,
     ),
     Metric(
         "dnsmos",
@@ -282,6 +338,7 @@ _RECORDS = (
             ),
         ),
         packages=(*_EVALUATE, "resemblyzer"),
+        needs=("reference",),
     ),
     Metric(
         "av_sync",
@@ -301,7 +358,7 @@ _RECORDS = (
         ),
         text_columns=("av_outcome",),
         packages=_EVALUATE,
-        needs="video",
+        needs=("video",),
     ),
 )
 
@@ -318,7 +375,7 @@ METRICS = {record.name: record for record in _RECORDS}
 
 
 def _all_numbers() -> list[Number]:
-    own = [number for record in _RECORDS for number in record.numbers]
+    own = list(dict.fromkeys(number for record in _RECORDS for number in record.numbers))
     return [*own, *(number.after_alignment() for number in own if number.aligned), *SYSTEM_NUMBERS]
 
 

@@ -1,8 +1,10 @@
-"""Words spoken against words recognised: alignment, errors, and errors by slot of a GRID sentence."""
+"""Words spoken against words recognised: alignment, errors, errors by slot of a GRID sentence; and characters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,10 @@ from lip2wav_hf.grammar import GRAMMAR
 
 CHANCE_WER = sum(1 - 1 / len(words) for words in GRAMMAR.values()) / len(GRAMMAR)
 """Word error rate of guessing each word from GRID's grammar."""
+
+
+SILENCES = ("sil", "sp")  # GRID's alignments have them between the words
+SPACE = "\N{SYMBOL FOR SPACE}"  # stands for a space where characters are compared
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,76 @@ def word_errors(sentence: str, text: str) -> int:
     return align_words(sentence, text).errors
 
 
+def sum_alignments(alignments: Iterable[WordAlignment]) -> dict[str, int]:
+    """`errors`, `words`, `substitutions`, `deletions` and `insertions` of some alignments."""
+    found = list(alignments)
+    return {
+        "errors": sum(alignment.errors for alignment in found),
+        "words": sum(len(alignment.spoken) for alignment in found),
+        "substitutions": sum(alignment.substitutions for alignment in found),
+        "deletions": sum(alignment.deletions for alignment in found),
+        "insertions": sum(alignment.insertions for alignment in found),
+    }
+
+
+def drop_silences(transcript: str) -> str:
+    """A transcript without the `sil` and `sp` of GRID's alignments."""
+    return " ".join(word for word in transcript.split() if word not in SILENCES)
+
+
+def utterance_wer(reference: str, heard: str) -> float:
+    """The lineage's word error rate of one clip, which it averages over clips; `sil` and `sp` do not count.
+
+    Args:
+        reference (`str`): the words spoken.
+        heard (`str`): the words heard; may be empty.
+
+    Returns:
+        `float`: errors over words of the reference; NaN without a reference.
+    """
+    alignment = align_words(drop_silences(reference), drop_silences(heard))
+    return alignment.errors / len(alignment.spoken) if alignment.spoken else float("nan")
+
+
+def align_characters(sentence: str, text: str) -> WordAlignment:
+    """
+    Align the characters of a sentence with those of a text, as [`align_words`] does with words.
+
+    Characters are code points in Unicode's form NFC. White space counts as one character; where the sentence has
+    none, as in scripts without spaces, that of the text does not count.
+
+    Args:
+        sentence (`str`): what was spoken.
+        text (`str`): what was recognised; may be empty.
+    """
+    sentence, text = (" ".join(unicodedata.normalize("NFC", each).split()) for each in (sentence, text))
+    if " " not in sentence:
+        text = text.replace(" ", "")
+    spoken, recognised = (" ".join(each.replace(" ", SPACE)) for each in (sentence, text))
+    return align_words(spoken, recognised)
+
+
+def guessing(phrases: Sequence[str], sentences: Sequence[str]) -> dict[str, Any]:
+    """
+    How often a guess is right that has not looked.
+
+    Args:
+        phrases (sequence of `str`): the sentences that there are.
+        sentences (sequence of `str`): those spoken, one for each clip.
+
+    Returns:
+        `dict`: `count`; `chance_accuracy`, of guessing any; `most_frequent` and `most_frequent_accuracy`, of always
+        guessing the one that is spoken most often in these clips.
+    """
+    sentence, clips = Counter(sentences).most_common(1)[0]
+    return {
+        "count": len(phrases),
+        "chance_accuracy": 1 / len(phrases),
+        "most_frequent": sentence,
+        "most_frequent_accuracy": clips / len(sentences),
+    }
+
+
 def correct_words(sentence: str, text: str) -> list[bool]:
     """Whether each word of a text was spoken at its place in the sentence, see [`align_words`]."""
     return list(align_words(sentence, text).correct)
@@ -140,10 +216,15 @@ def count_slots(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 __all__ = [
     "CHANCE_WER",
     "WordAlignment",
+    "align_characters",
     "align_words",
     "correct_words",
     "count_slots",
+    "drop_silences",
+    "guessing",
     "heard_as",
     "is_grid_sentence",
+    "sum_alignments",
+    "utterance_wer",
     "word_errors",
 ]

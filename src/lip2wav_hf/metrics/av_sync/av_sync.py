@@ -160,15 +160,16 @@ def score_clip(pair: SoundPair) -> dict[str, Any]:
     if regions is None:
         return {"av_outcome": "no face"}
     own = av_sync_clip(pair.prediction, pair.sampling_rate, mouth_crops=regions)
-    original = av_sync_clip(pair.reference, pair.sampling_rate, mouth_crops=regions)
-    return {
+    columns = {
         "av_confidence": own["confidence"],
         "av_offset": own["offset"],
         "av_absolute_offset": abs(own["offset"]),
-        "av_confidence_original": original["confidence"],
-        "av_offset_original": original["offset"],
         "av_outcome": own["outcome"],
     }
+    if pair.reference is None:
+        return columns
+    original = av_sync_clip(pair.reference, pair.sampling_rate, mouth_crops=regions)
+    return columns | {"av_confidence_original": original["confidence"], "av_offset_original": original["offset"]}
 
 
 @add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)

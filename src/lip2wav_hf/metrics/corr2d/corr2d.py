@@ -150,7 +150,7 @@ def corr2d_pair(
 
 def score_clip(pair: SoundPair) -> dict[str, Any]:
     """Corr2D's column of `clips.csv`."""
-    return corr2d_pair(pair.prediction, pair.reference, pair.sampling_rate)
+    return corr2d_pair(pair.prediction, pair.original, pair.sampling_rate)
 
 
 class Corr2d(module.SoundMetric):

@@ -100,9 +100,11 @@ def dnsmos_clip(waveform: ArrayLike, sampling_rate: int, index: int | None = Non
 
 
 def score_clip(pair: SoundPair) -> dict[str, Any]:
-    """DNSMOS' columns of `clips.csv`: of the generated speech, and overall of the original."""
-    original = dnsmos_clip(pair.reference, pair.sampling_rate)
-    return dnsmos_clip(pair.prediction, pair.sampling_rate) | {"dnsmos_ovrl_original": original["dnsmos_ovrl"]}
+    """DNSMOS' columns of `clips.csv`: of the generated speech, and overall of the original, where there is one."""
+    own = dnsmos_clip(pair.prediction, pair.sampling_rate)
+    if pair.reference is None:
+        return own
+    return own | {"dnsmos_ovrl_original": dnsmos_clip(pair.reference, pair.sampling_rate)["dnsmos_ovrl"]}
 
 
 class Dnsmos(module.SoundMetric):

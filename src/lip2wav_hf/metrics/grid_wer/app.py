@@ -13,6 +13,7 @@ from lip2wav_hf.metrics.grid_wer.grid_wer import (
     score_transcripts,
 )
 from lip2wav_hf.metrics.space import Sound, as_waveform, launch
+from lip2wav_hf.metrics.text_space import text_page
 
 
 if TYPE_CHECKING:
@@ -59,25 +60,12 @@ def build_page() -> gradio.Interface:
     """The page, a `gradio.Interface`."""
     import gradio as gr
 
-    def measure_or_tell(sound: Sound, transcript: str, sentence: str) -> dict[str, Any]:
-        try:
-            return measure(sound, transcript, sentence)
-        except ValueError as error:
-            raise gr.Error(str(error)) from error
-
-    return gr.Interface(
-        measure_or_tell,
-        [
-            gr.Audio(type="numpy", label="Speech"),
-            gr.Textbox(label="Or a transcript"),
-            gr.Textbox(label="Sentence", placeholder="bin blue at f two now"),
-        ],
-        gr.JSON(label="Scores"),
-        title="Word error rate of GRID sentences",
-        description=DESCRIPTION,
-        flagging_mode="never",
-        api_name="measure",
-    )
+    fields = [
+        gr.Audio(type="numpy", label="Speech"),
+        gr.Textbox(label="Or a transcript"),
+        gr.Textbox(label="Sentence", placeholder="bin blue at f two now"),
+    ]
+    return text_page("Word error rate of GRID sentences", DESCRIPTION, measure, fields)
 
 
 if __name__ == "__main__":

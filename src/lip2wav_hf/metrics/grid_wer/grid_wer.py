@@ -5,28 +5,25 @@ sentence. It is given two facts about GRID: the letter A is pronounced as its na
 Each clip is heard whole and afresh, so that a transcript does not depend on the clips before it.
 """
 
-from functools import cache
 from typing import Any
 
 import datasets
 import evaluate
-import numpy as np
 from evaluate.utils.file_utils import add_start_docstrings
-from numpy.typing import ArrayLike
-from pocketsphinx import Decoder
 
 from lip2wav_hf.grammar import GRAMMAR
-from lip2wav_hf.metrics.pairs import SoundPair
-from lip2wav_hf.metrics.waveforms import WaveformError, check_waveform, mean_of_scored, resample
-from lip2wav_hf.metrics.words import CHANCE_WER, WordAlignment, align_words, count_slots, word_errors
+from lip2wav_hf.metrics.heard import score_heard as score_clip
+from lip2wav_hf.metrics.recognizers import GridRecognizer
+from lip2wav_hf.metrics.waveforms import WaveformError, mean_of_scored
+from lip2wav_hf.metrics.words import (
+    CHANCE_WER,
+    align_words,
+    count_slots,
+    drop_silences,
+    sum_alignments,
+    utterance_wer,
+)
 
-
-SAMPLING_RATE = 16000  # Hz, of the acoustic model
-MIN_SECONDS = 0.1  # anything shorter holds no word
-LETTER = "letter_"  # the dictionary's "a" is also the article: letters are words of their own
-LETTER_PRONUNCIATIONS = {"a": "EY"}  # where the dictionary's first pronunciation is not the letter's name
-BRITISH_ZED = "Z EH D"
-SILENCES = ("sil", "sp")  # GRID's alignments have them between the words
 
 _DESCRIPTION = """\
 Word error rate of GRID sentences as an independent recogniser (pocketsphinx with a grammar of GRID, British "zed"
@@ -69,73 +66,6 @@ _CITATION = """\
 """
 
 
-def grid_jsgf() -> str:
-    """GRID's sentences as a JSGF grammar; letters carry the prefix `letter_`."""
-    slots = [
-        " | ".join(f"{LETTER}{word}" if slot == "letter" else word for word in words)
-        for slot, words in GRAMMAR.items()
-    ]
-    return "#JSGF V1.0;\ngrammar grid;\npublic <sentence> = " + " ".join(f"({slot})" for slot in slots) + ";\n"
-
-
-class GridRecognizer:
-    """Pocketsphinx with GRID's grammar. One instance can hear any number of clips; each is heard afresh."""
-
-    def __init__(self) -> None:
-        self.decoder = Decoder(lm=None, loglevel="FATAL", samprate=float(SAMPLING_RATE))
-        for letter in GRAMMAR["letter"]:
-            pronunciation = LETTER_PRONUNCIATIONS.get(letter) or self.decoder.lookup_word(letter)
-            self.decoder.add_word(f"{LETTER}{letter}", pronunciation, True)
-        self.decoder.add_word(f"{LETTER}z(2)", BRITISH_ZED, True)
-        self.decoder.add_jsgf_string("grid", grid_jsgf())
-        self.decoder.activate_search("grid")
-
-    def transcribe(self, waveform: ArrayLike, sampling_rate: int, name: str = "the waveform") -> str:
-        """The GRID sentence heard.
-
-        Args:
-            waveform (array, shape `(samples,)`): floats with full scale at 1 (what is beyond is clipped), or integer
-                PCM.
-            sampling_rate (`int`): its rate, in Hz.
-            name (`str`, *optional*): what to call it in an error.
-
-        Returns:
-            `str`: the words heard; empty for silence, for less than 0.1 s, and where nothing fits the grammar.
-
-        Raises:
-            WaveformError: for more than one channel, or NaN or infinite samples.
-        """
-        waveform = resample(check_waveform(waveform, name, min_samples=0), sampling_rate, SAMPLING_RATE)
-        if len(waveform) < MIN_SECONDS * SAMPLING_RATE or np.ptp(waveform) == 0:
-            return ""
-        samples = np.clip(np.round(waveform * 32768), -32768, 32767).astype(np.int16)
-        self.decoder.reinit_feat()  # forget the noise and channel estimates of the clip before
-        self.decoder.start_utt()
-        self.decoder.process_raw(samples.tobytes(), no_search=False, full_utt=True)
-        self.decoder.end_utt()
-        hypothesis = self.decoder.hyp()
-        return hypothesis.hypstr.replace(LETTER, "") if hypothesis else ""
-
-
-def drop_silences(transcript: str) -> str:
-    """A transcript without the `sil` and `sp` of GRID's alignments."""
-    return " ".join(word for word in transcript.split() if word not in SILENCES)
-
-
-def utterance_wer(reference: str, heard: str) -> float:
-    """The lineage's word error rate of one clip, which it averages over clips; `sil` and `sp` do not count.
-
-    Args:
-        reference (`str`): the words spoken.
-        heard (`str`): the words heard; may be empty.
-
-    Returns:
-        `float`: errors over words; NaN if the reference has no word.
-    """
-    alignment = align_words(drop_silences(reference), drop_silences(heard))
-    return alignment.errors / len(alignment.spoken) if alignment.spoken else float("nan")
-
-
 def score_transcripts(references: list[str], transcripts: list[str], compat: bool = False) -> dict[str, Any]:
     """Corpus-level word error rate of transcripts, with the errors of each slot of a GRID sentence.
 
@@ -150,7 +80,7 @@ def score_transcripts(references: list[str], transcripts: list[str], compat: boo
     aligned = [align_words(reference, heard) for reference, heard in zip(references, transcripts, strict=True)]
     rates = [utterance_wer(reference, heard) for reference, heard in zip(references, transcripts, strict=True)]
     slots = count_slots(zip(references, transcripts, strict=True))
-    total = _totals(aligned)
+    total = sum_alignments(aligned)
     return {
         "wer": total["errors"] / total["words"] if total["words"] else float("nan"),
         **({"wer_compat": mean_of_scored(rates)} if compat else {}),
@@ -160,16 +90,6 @@ def score_transcripts(references: list[str], transcripts: list[str], compat: boo
         "transcripts": list(transcripts),
         "errors_per_clip": [alignment.errors for alignment in aligned],
         "empty": slots["empty"],
-    }
-
-
-def _totals(aligned: list[WordAlignment]) -> dict[str, int]:
-    return {
-        "errors": sum(alignment.errors for alignment in aligned),
-        "words": sum(len(alignment.spoken) for alignment in aligned),
-        "substitutions": sum(alignment.substitutions for alignment in aligned),
-        "deletions": sum(alignment.deletions for alignment in aligned),
-        "insertions": sum(alignment.insertions for alignment in aligned),
     }
 
 
@@ -185,26 +105,6 @@ def check_sentence(sentence: str, index: int) -> str:
             "'bin blue at f two now'."
         )
     return " ".join(words)
-
-
-recognizer = cache(GridRecognizer)
-"""The recogniser of this process, made once."""
-
-
-def score_clip(pair: SoundPair) -> dict[str, Any]:
-    """The judge's columns of `clips.csv`; the pair has a sentence."""
-    sentence = pair.sentence or ""
-    transcript = recognizer().transcribe(pair.prediction, pair.sampling_rate, "prediction")
-    floor_transcript = recognizer().transcribe(pair.reference, pair.sampling_rate, "reference")
-    scores = {
-        "transcript": transcript,
-        "floor_transcript": floor_transcript,
-        "judge_errors": word_errors(sentence, transcript),
-        "floor_errors": word_errors(sentence, floor_transcript),
-        "original_words": len(floor_transcript.split()),
-        "errors_to_original": word_errors(floor_transcript, transcript),
-    }
-    return scores | ({"wer_compat": utterance_wer(sentence, transcript)} if pair.compat else {})
 
 
 @add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
@@ -274,3 +174,6 @@ def _beside_originals(
     if compat:
         result |= {"floor_wer_compat": floor["wer_compat"], "wer_to_original_compat": to_original["wer_compat"]}
     return result
+
+
+__all__ = ["GridRecognizer", "GridWer", "check_sentence", "score_clip", "score_transcripts"]

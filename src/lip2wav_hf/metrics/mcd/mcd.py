@@ -150,7 +150,7 @@ def mcd_pair(
 
 def score_clip(pair: SoundPair) -> dict[str, Any]:
     """The distortion's columns of `clips.csv`."""
-    return mcd_pair(pair.prediction, pair.reference, pair.sampling_rate, dtw=True, compat=pair.compat)
+    return mcd_pair(pair.prediction, pair.original, pair.sampling_rate, dtw=True, compat=pair.compat)
 
 
 class Mcd(module.SoundMetric):

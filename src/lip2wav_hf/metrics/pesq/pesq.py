@@ -122,7 +122,7 @@ def pesq_pair(
 
 def score_clip(pair: SoundPair) -> dict[str, Any]:
     """PESQ's columns of `clips.csv`."""
-    scores = pesq_pair(pair.prediction, pair.reference, pair.sampling_rate, compat=pair.compat)
+    scores = pesq_pair(pair.prediction, pair.original, pair.sampling_rate, compat=pair.compat)
     return scores | {"pesq_outcome": scores["outcome"]}
 
 

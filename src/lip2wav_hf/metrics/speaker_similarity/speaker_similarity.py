@@ -123,7 +123,7 @@ def speaker_similarity_pair(
 
 def score_clip(pair: SoundPair) -> dict[str, Any]:
     """Speaker similarity's column of `clips.csv`."""
-    return speaker_similarity_pair(pair.prediction, pair.reference, pair.sampling_rate)
+    return speaker_similarity_pair(pair.prediction, pair.original, pair.sampling_rate)
 
 
 class SpeakerSimilarity(module.SoundMetric):

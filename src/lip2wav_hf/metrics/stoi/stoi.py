@@ -131,12 +131,12 @@ def _score(reference: np.ndarray, prediction: np.ndarray, extended: bool) -> flo
 
 def score_clip(pair: SoundPair) -> dict[str, Any]:
     """STOI's columns of `clips.csv`: beside the plain ones those against the original in sync with its video."""
-    scores = stoi_pair(pair.prediction, pair.reference, pair.sampling_rate, compat=pair.compat)
+    scores = stoi_pair(pair.prediction, pair.original, pair.sampling_rate, compat=pair.compat)
     scores |= {"stoi_outcome": scores["outcome"]}
-    offset = None if pair.video is None else _original_offset(pair.video, pair.reference)
+    offset = None if pair.video is None else _original_offset(pair.video, pair.original)
     if offset is None:
         return scores
-    moved = stoi_pair(*align(pair.prediction, pair.reference, -offset), pair.sampling_rate)
+    moved = stoi_pair(*align(pair.prediction, pair.original, -offset), pair.sampling_rate)
     return scores | {
         "in_sync_stoi": moved["stoi"],
         "in_sync_estoi": moved["estoi"],

@@ -1,0 +1,73 @@
+"""Character error rate: for texts in which words are no unit to count, as in scripts without spaces."""
+
+from typing import Any
+
+import datasets
+import evaluate
+from evaluate.utils.file_utils import add_start_docstrings
+
+from lip2wav_hf.metrics.pairs import SoundPair
+from lip2wav_hf.metrics.words import align_characters, sum_alignments
+
+
+_DESCRIPTION = """\
+Character error rate of transcripts: substituted, deleted and inserted characters over the characters of all sentences.
+Characters are code points in Unicode's form NFC. White space counts as one character, and not at all where a sentence
+is written without. 0 is best.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of str): what was recognised.
+    references (list of str): what was spoken, in the same order and normalised alike.
+Returns:
+    cer (float): errors over characters, over all clips. errors, characters, substitutions, deletions, insertions
+        (int); errors_per_clip (list of int).
+Examples:
+    >>> cer = evaluate.load(metric_folder("cer"))
+    >>> cer.compute(predictions=["ka"], references=["kana"])["cer"]
+    0.5
+"""
+
+
+def score_clip(pair: SoundPair) -> dict[str, Any]:
+    """The columns of characters in `clips.csv`: of the text head and of the judge, where there are these."""
+    sentence = pair.sentence or ""
+    columns = {"characters": len(align_characters(sentence, "").spoken)}
+    texts = {"text": pair.text}
+    if pair.judge is not None:
+        texts |= {"judge": pair.heard.generated, "floor": pair.heard.original}
+    return columns | {
+        f"{who}_character_errors": align_characters(sentence, text).errors
+        for who, text in texts.items()
+        if text is not None
+    }
+
+
+@add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class Cer(evaluate.Metric):
+    """Character error rate of transcripts."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation="",
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, Any]:
+        pairs = zip(references, predictions, strict=True)
+        aligned = [align_characters(sentence, text) for sentence, text in pairs]
+        total = sum_alignments(aligned)
+        characters = total.pop("words")
+        return {
+            "cer": total["errors"] / characters if characters else float("nan"),
+            "characters": characters,
+            **total,
+            "errors_per_clip": [alignment.errors for alignment in aligned],
+        }
+
+
+__all__ = ["Cer", "score_clip"]

@@ -1,0 +1,1 @@
+"""The `evaluate` module folder `phrase_accuracy`."""

@@ -1,0 +1,229 @@
+"""Evaluation of words: which judge hears them, phrases and characters, recordings without sound."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+
+pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
+pytest.importorskip("espeakng_loader", reason="the extra 'evaluate' is not installed")
+
+from lip2wav_hf.audio import write_audio
+from lip2wav_hf.errors import Lip2WavError
+from lip2wav_hf.evaluation.clips import Clip, ClipRow
+from lip2wav_hf.evaluation.evaluate import evaluate_folders
+from lip2wav_hf.evaluation.judging import choose_metrics, find_words, without_sound
+from lip2wav_hf.evaluation.options import EvaluationError, JudgeOptions
+from lip2wav_hf.evaluation.report import markdown_table
+from lip2wav_hf.evaluation.scoring import read_sound, score_files
+from lip2wav_hf.hub.card_results import Measurement, results_table
+from lip2wav_hf.metrics.judge import GRID_JUDGE, Judge
+from lip2wav_hf.metrics.registry import METRICS
+from lip2wav_hf.video import VideoReader
+from little_grid import run
+
+
+RATE = 16_000
+PHRASES = ("Maybe tomorrow.", "The surface is slick!")
+GRID = "bin blue at f two now"
+
+
+def clips_of(sentences, suffix=".mp4"):
+    return [Clip("a", str(n), Path(f"{n}{suffix}"), Path(f"{n}.wav"), each) for n, each in enumerate(sentences)]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, talking_video):
+    """Two people who say two phrases, twice each."""
+    return write_corpus(tmp_path_factory.mktemp("phrases"), talking_video, PHRASES)
+
+
+def write_corpus(folder, video, phrases, times=2, speakers=("ann", "ben")):
+    rows = []
+    for speaker in speakers:
+        for number, phrase in enumerate(phrases * times):
+            name = f"{speaker}-{number}.mp4"
+            shutil.copy(video, folder / name)
+            rows.append((name, phrase, speaker, "test"))
+    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("file_name", "transcription", "speaker", "split"), *rows])
+    return folder
+
+
+def mute(video, target):
+    pictures = list(VideoReader(video))
+    with av.open(str(target), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")))
+        container.mux(stream.encode())
+    return target
+
+
+def test_the_judge_follows_from_what_is_said():
+    nothing = JudgeOptions()
+    assert find_words([GRID, GRID], nothing).judge == GRID_JUDGE and find_words([GRID], nothing).phrases is None
+    words = find_words(["yes"], nothing, lambda: ["yes", "no", "no", "yes"])
+    assert words.judge.kind == "sentences" and words.phrases == ("no", "yes")
+    assert find_words(["hello"], nothing, lambda: ["hello", "you"]).judge.kind == "open"
+    assert find_words(["γεια"], nothing).judge is None and not find_words([], nothing).judge
+    assert find_words(["你好", "再见"], nothing).unspaced
+
+
+def test_the_judge_can_be_chosen(tmp_path):
+    (tmp_path / "some.txt").write_text("Yes.\nNo!\n")
+    words = find_words([GRID], JudgeOptions(grammar=str(tmp_path / "some.txt")))
+    assert words.phrases == ("no", "yes") and words.judge.name == "some.txt"
+    words = find_words(["yes"], JudgeOptions("open"), lambda: ["yes", "no", "no", "yes"])
+    assert words.judge.kind == "open" and words.phrases == ("no", "yes")  # phrases are counted all the same
+    assert find_words([GRID], JudgeOptions("open")).judge.kind == "open"
+    assert JudgeOptions("open", None, "de").as_arguments() == ["--judge", "open", "--judge-language", "de"]
+    with pytest.raises(EvaluationError, match="the judge open takes no grammar"):
+        JudgeOptions("open", "some.txt")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "there", "absent"),
+    [
+        ([GRID], {"grid_wer"}, {"wer", "cer", "phrase_accuracy"}),
+        (["yes", "yes", "no", "no"], {"wer", "phrase_accuracy"}, {"grid_wer", "cer"}),
+        (["你好", "再见", "谢谢"], {"cer"}, {"grid_wer", "phrase_accuracy"}),
+        (["hello", "world"], {"wer"}, {"grid_wer", "cer", "phrase_accuracy"}),
+        ([None], set(), {"wer", "cer", "phrase_accuracy"}),
+    ],
+)
+def test_metrics_of_words_are_those_that_make_sense(sentences, there, absent):
+    words = find_words(sentences, JudgeOptions())
+    chosen, reasons = choose_metrics(clips_of(sentences), tuple(METRICS), False, words)
+    assert there <= set(chosen) and not absent & set(chosen)
+    if sentences == ["你好", "再见", "谢谢"]:
+        assert "--judge NAME" in reasons["wer"]
+
+
+def test_metrics_that_are_asked_for_are_not_left_out():
+    for name, sentences, message in (
+        ("grid_wer", ["hello"], "GRID's grammar only"),
+        ("wer", ["γεια"], "--judge-grammar FILE"),
+        ("phrase_accuracy", ["a", "b"], "no list of a few"),
+        ("cer", [None], "no clip has a transcript"),
+        ("av_sync", ["hello"], "not videos"),
+    ):
+        with pytest.raises(EvaluationError, match=f"the metric {name} is not available: .*{message}"):
+            choose_metrics(clips_of(sentences, ".wav"), (name,), True, find_words(sentences, JudgeOptions()))
+    words = find_words([GRID], JudgeOptions())
+    assert choose_metrics(clips_of([GRID]), ("wer", "cer"), True, words)[0] == ("wer", "cer")
+
+
+def test_judges_of_one_clip(tmp_path, talking_video):
+    """The same numbers by either metric where the judge is that of GRID; others from the same transcripts."""
+    write_audio(tmp_path / "sound.wav", read_sound(talking_video), RATE)
+    files = (tmp_path / "sound.wav", talking_video, GRID)
+    grid, other = (score_files(*files, metrics=(name,)) for name in ("grid_wer", "wer"))
+    assert grid == other and "judge_errors" in grid
+    judge = Judge.of_sentences([GRID, "place red in b one soon"])
+    row = score_files(*files, ("wer", "cer", "phrase_accuracy"), text="bin blue", judge=judge, phrases=2)
+    assert row["transcript"] in judge.phrases and row["text_phrase_right"] == 0
+    assert row["text_character_errors"] == len(GRID) - len("bin blue") and row["characters"] == len(GRID)
+    assert row["judge_phrase_right"] == (row["transcript"] == GRID) == (row["judge_character_errors"] == 0)
+
+
+def test_a_corpus_of_phrases(corpus, tmp_path, tiny_model_dir, capfd):
+    output = tmp_path / "out"
+    options = ["--model", tiny_model_dir, "--data", corpus, "--split", "test", "--workers", 1, "-o", output]
+    assert run("evaluate", *options, "--metrics", "wer,phrase_accuracy,cer") == 0
+    captured = capfd.readouterr()
+    judge = "pocketsphinx with the 2 sentences of the corpus"
+    assert f"judge of the words: {judge}" in captured.err
+    results = json.loads((output / "results.json").read_text())
+    assert results["judge"] == judge and 0 < results["chance_wer"] < 2
+    assert results["phrases"] == {
+        "count": 2, "chance_accuracy": 0.5, "most_frequent": "maybe tomorrow", "most_frequent_accuracy": 0.5
+    }  # fmt: skip
+    for key in ("text_phrase_accuracy", "judge_phrase_accuracy", "floor_phrase_accuracy", "text_cer", "judge_wer"):
+        assert {"value", "low", "high", "clips"} <= results["overall"][key].keys(), key
+        assert key in results["speakers"]["ann"]
+    assert results["overall"]["text_phrase_accuracy"]["value"] == 0  # it knows GRID's words only
+    page = (output / "report.html").read_text()
+    for text in (page.replace("&#34;", '"'), (output / "report.md").read_text(), captured.out):
+        assert "Phrase accuracy, text head" in text and "Guessing one is right for 50.0 % of the clips" in text
+    card = results_table([Measurement("test", results, "Phrases")], tmp_path)
+    assert "Phrase accuracy, judge on the original audio (floor), %" in card and "Phrases: 2." in card
+    assert f"Judge: {judge}" in card
+    assert "judge hears in the original" in page
+    assert run("evaluate", *options, "--metrics", "wer,phrase_accuracy,cer", "--judge", "open") == 2
+    assert "other options (judge, " in capfd.readouterr().err.replace("judge_grammar_sha256, ", "")
+
+
+def test_a_list_of_sentences_is_given(corpus, tmp_path, tiny_model_dir):
+    (tmp_path / "list.txt").write_text("Maybe tomorrow\nNever\nThe surface is slick\nNobody knows\n")
+    output = tmp_path / "out"
+    options = ["--model", tiny_model_dir, "--data", corpus, "--split", "test", "--limit", 1, "--workers", 1]
+    options += ["--metrics", "wer,phrase_accuracy", "--judge-grammar", tmp_path / "list.txt", "-o", output]
+    assert run("evaluate", *options, "--no-report") == 0
+    results = json.loads((output / "results.json").read_text())
+    assert results["judge"] == "pocketsphinx with list.txt, 4 sentences"
+    assert results["phrases"]["chance_accuracy"] == 0.25 and "--judge-grammar" in results["command"]
+    (tmp_path / "list.txt").write_text("something else\n")
+    assert run("evaluate", *options, "--no-report", "--overwrite") == 0
+    results = json.loads((output / "results.json").read_text())
+    assert results["unknown_to_judge"] == 1
+    assert "Clips whose sentence the judge does not know, and cannot hear: 1." in markdown_table(results)
+
+
+def test_recordings_without_sound(tmp_path, talking_video, tiny_model_dir, capfd):
+    """What needs no original is measured, the rest is reported; nothing fails."""
+    silent = mute(talking_video, tmp_path / "silent.mp4")
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    write_corpus(folder, silent, PHRASES, times=1)
+    output = tmp_path / "out"
+    options = ["--model", tiny_model_dir, "--data", folder, "--split", "test", "--workers", 1, "-o", output]
+    assert run("evaluate", *options) == 0
+    results = json.loads((output / "results.json").read_text())
+    overall = results["overall"]
+    assert results["without_sound"] == results["clips"] == 4 and not results["failures"]
+    assert {"text_wer", "text_phrase_accuracy", "judge_wer", "judge_phrase_accuracy", "dnsmos_ovrl"} <= overall.keys()
+    assert not {"pesq_nb", "stoi", "floor_wer", "floor_phrase_accuracy", "av_confidence_original"} & overall.keys()
+    assert results["left_out"]["stoi"] == "the recordings have no sound to compare with."
+    table = markdown_table(results)
+    assert "Recordings without sound: 4 of 4" in table and "Recordings without sound: 4 of 4" in capfd.readouterr().out
+    assert "Not measured: pesq: the recordings have no sound" in table
+    assert "The recording has no sound" in (output / "report.html").read_text()
+    shutil.copy(talking_video, folder / "ann-0.mp4")
+    assert run("evaluate", *options, "--overwrite", "--metrics", "stoi,wer,phrase_accuracy") == 0
+    results = json.loads((output / "results.json").read_text())
+    assert results["without_sound"] == 3 and results["overall"]["stoi"]["clips"] == 1
+    assert results["overall"]["floor_wer"]["clips"] == 1 and results["overall"]["judge_wer"]["clips"] == 4
+
+
+def test_rows_without_sound_are_counted():
+    rows = [ClipRow("a", "1", generated_seconds=3.0), ClipRow("a", "2", generated_seconds=3.0, original_seconds=3.0)]
+    assert without_sound(rows, METRICS) == (1, {}) and without_sound([], METRICS) == (0, {})
+    assert set(without_sound(rows[:1], METRICS)[1]) == {"pesq", "stoi", "mcd", "corr2d", "speaker_similarity"}
+
+
+def test_a_judge_that_is_not_there_is_named(corpus, tmp_path, tiny_model_dir, capfd):
+    options = ["--model", tiny_model_dir, "--data", corpus, "--split", "test", "--workers", 1, "--metrics", "wer"]
+    for judge, message in (
+        (["--judge", tmp_path / "nothing"], "cannot be loaded"),
+        (["--judge-grammar", tmp_path / "nothing.txt"], "cannot be read as text"),
+        (["--judge-language", "xyz", "--judge-grammar", corpus / "metadata.csv"], "no voice 'xyz'"),
+    ):
+        assert run("evaluate", *options, *judge, "-o", tmp_path / "out") == 2
+        assert message in capfd.readouterr().err
+    assert issubclass(EvaluationError, Lip2WavError)
+
+
+def test_folders_of_grid_files_by_another_judge(tmp_path, talking_video):
+    (tmp_path / "a").mkdir()
+    write_audio(tmp_path / "a" / "bbaf2n.wav", read_sound(talking_video), RATE)
+    results = evaluate_folders(tmp_path / "a", tmp_path / "a", metrics=["wer"], judge="open", progress=False)
+    assert results["judge"] == "pocketsphinx with its language model of English" and "chance_wer" not in results
+    assert results["overall"]["judge_wer"]["value"] == results["overall"]["floor_wer"]["value"]
