@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import subprocess
 import sys
 import urllib.parse
@@ -19,6 +20,9 @@ from lip2wav_hf.studio.recordings import Recordings
 
 PHRASE = "bin blue at f two now"
 TAKE = 3200  # milliseconds: the face says the phrase over and over, every three seconds
+
+# Of a good take; but the pretended camera and microphone begin their loops apart, by some frames.
+FINDINGS = re.compile(r"A good take of \d+\.\d s\.|Its sound seems to be \d+ ms (early|late)\. .*")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +110,7 @@ def test_the_whole_way(open_studio, studio_address, folder, screenshot, tmp_path
             screenshot(page, "_3_recording")
         page.keyboard.press("Space")
         wait_for(page, "review")
-        assert "A good take of" in page.locator("#findings").inner_text()
+        assert FINDINGS.fullmatch(page.locator("#findings").inner_text())
         screenshot(page, "_3_review")
         page.keyboard.press("k")
         wait_for(page, "live")
@@ -170,6 +174,10 @@ def test_keyboard_reload_and_a_second_window(open_studio, folder, screenshot):
     page.keyboard.press("Space")
     wait_for(page, "count")
     page.keyboard.press("Escape")
+    wait_for(page, "live")
+    page.click("#record")
+    wait_for(page, "count")
+    page.click("#record")  # cancels too
     wait_for(page, "live")
     record(page)
     page.keyboard.press("k")

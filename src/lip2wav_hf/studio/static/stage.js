@@ -167,9 +167,9 @@ export class Stage {
     }
   }
 
-  // Record button and space bar: begin, or end.
-  async toggle() {
-    if (this.phase === "live") await this.record();
+  // Record button and space bar: begin, or end. Returns at once: the same button stops what it began.
+  toggle() {
+    if (this.phase === "live") this.record();
     else if (this.phase === "record") this.finish();
     else if (this.phase === "count") this.abandon("");
   }
@@ -192,6 +192,7 @@ export class Stage {
       this.lost(`The recording did not start (${error.message}).`);
       return;
     }
+    if (this.count !== count) return; // cancelled in the meantime
     this.set("record");
     this.overlay.textContent = this.verb;
     this.limit = setTimeout(() => this.finish(), this.longest * 1000);
