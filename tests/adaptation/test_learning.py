@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from lip2wav_hf.adaptation import learning
-from lip2wav_hf.adaptation.learning import PATIENCE, Clock, Follower
+from lip2wav_hf.adaptation.learning import FALLEN, PATIENCE, Clock, Follower
 
 
 class Time:
@@ -60,9 +60,14 @@ def test_one_slow_step_does_not_shorten_the_plan_for_good(time):
     assert min(planned) < 100
 
 
-def test_it_ends_when_it_gets_no_better(time):
+def test_it_ends_when_it_gets_no_better_at_a_low_learning_rate(time):
     steps, reason, _ = follow(time, 10, lambda step: 1.0, errors=[3.0, 2.0, *[2.5] * 9])
-    assert (steps, reason) == (20 + 10 * PATIENCE, "no improvement")
+    assert (steps, reason) == (100 * FALLEN + 10 * (PATIENCE - 1), "no improvement")
+
+
+def test_it_goes_on_while_the_learning_rate_is_high(time):
+    errors = [2.0, *[2.5] * 5, *[1.9 - number / 10 for number in range(5)]]
+    assert follow(time, 10, lambda step: 1.0, errors=errors)[:2] == (100, "finished")
 
 
 def test_it_goes_on_while_it_gets_better(time):

@@ -40,6 +40,7 @@ BATCH_CLIPS = (4, 16)  # fewest and most
 VALIDATION_STEPS = 25
 SAVING_STEPS = 50
 PATIENCE = 3  # validations without a better one, then it ends
+FALLEN = 0.6  # share of the steps after which the learning rate is low
 UNTIMED_STEPS = 2  # which take longer than the others
 TIMED_STEPS = 5  # after so many more, and again after each five, it is planned how many there is time for
 LOSSES = LossArguments(perceptual=2.0, heard_words=0.5, envelope=2.5, spoken_envelope=1.0)
@@ -127,6 +128,9 @@ class Follower:
         self.error = results["validation/loss"]
         if self.error < self.best:
             self.best, self.since_best = self.error, 0
+            return
+        # While the learning rate is high a loss says little: its fall is what brings most.
+        if state.progress.step < FALLEN * state.arguments.max_steps:
             return
         self.since_best += 1
         if self.since_best >= PATIENCE and state.progress.step < state.arguments.max_steps:
