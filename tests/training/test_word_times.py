@@ -46,7 +46,7 @@ def test_without_an_encoder_ctc_alone_teaches_and_the_log_says_so(of_sentences, 
     with caplog.at_level(logging.INFO, "lip2wav_hf"):
         state = build_state(parse(of_sentences, tmp_path / "run"))
     assert not any(known_frames(state.train_loader.dataset))
-    assert "clips of 5 have no word times, so they teach by CTC alone" in caplog.text
+    assert caplog.text.count("have no word times: they teach by CTC alone") == 1
 
 
 def test_an_encoder_finds_the_times_once(of_sentences, corpus, sentences, recipe, tmp_path, caplog):

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from torch.utils.data import DataLoader
 
-from ..configuration_lip2wav import Lip2WavTextConfig, Lip2WavVideoConfig
+from ..configuration_lip2wav import Lip2WavSpeechEncoderConfig, Lip2WavTextConfig, Lip2WavVideoConfig
 from ..corpora.clips import Clip, Selection
 from ..corpora.registry import Corpus, load_split, open_corpus, write_made_splits
 from ..errors import counted
@@ -48,6 +48,13 @@ from .word_times import add_word_times
 
 
 logger = logging.getLogger(__name__)
+
+WITHOUT_TIMES = {
+    True: "they are found as the speech encoder learns.",
+    False: "they teach by CTC alone and are never cut. A speech encoder that learnt from them (lip2wav train"
+    " speech_encoder) finds their times: name it with --speech_encoder.",
+}
+"""What becomes of training clips without word times, by whether a speech encoder is trained."""
 
 
 def build_state(run: TrainingArguments) -> State:
@@ -158,6 +165,7 @@ def build_datasets(
                 speech_encoder,
                 data.preprocessing_workers,
                 progress,
+                "" if datasets else WITHOUT_TIMES[isinstance(config, Lip2WavSpeechEncoderConfig)],
             )
         dataset = SpeechClips(prepared, feature_extractor, units, config.samples_per_frame, variation, seed)
         if not len(dataset):

@@ -18,6 +18,7 @@ from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from .arguments import LossArguments
 from .dataset import UNKNOWN_CLASS
+from .flat_start import loud_frames, sentence_loss, sentence_targets
 from .losses import (
     Batch,
     Losses,
@@ -390,7 +391,8 @@ class CriticObjective(nn.Module):
 
 class SpeechEncoderObjective(TextObjective):
     """
-    The speech encoder learns words from the sound of the clips; parts of the spectrogram are hidden at random.
+    The speech encoder learns words from the sound of the clips; parts of the spectrogram are hidden at random. In
+    training, clips without word times are aligned as it learns (see [`sentence_targets`]).
 
     Args:
         model ([`Lip2WavSpeechEncoder`]): the speech encoder.
@@ -398,10 +400,12 @@ class SpeechEncoderObjective(TextObjective):
     """
 
     model: Lip2WavSpeechEncoder
+    unit_counts: torch.Tensor
 
     def __init__(self, model: Lip2WavSpeechEncoder, weights: LossArguments):
         super().__init__(model, weights)
         self.log_mel = LogMelSpectrogram(model.config)
+        self.register_buffer("unit_counts", torch.zeros(model.config.num_classes), persistent=False)
 
     def forward(self, batch: Batch) -> ObjectiveOutput:
         factor = self.model.config.mel_frames_per_frame
@@ -410,8 +414,38 @@ class SpeechEncoderObjective(TextObjective):
         text_logits = self.model(vary_mel(mel) if self.training else mel, batch["frame_mask"]).text_logits
         ctc = ctc_loss(text_logits, batch["frame_mask"].sum(1), batch["labels"], batch["label_lengths"])
         words = frame_word_loss(text_logits, batch["frame_classes"])
+        bare = (batch["frame_classes"] == UNKNOWN_CLASS).all(1)
+        if self.training and self.weights.words and bare.any():
+            ctc, words = self._of_sentences(text_logits, mel, batch, bare)
         losses = {"ctc": self.weights.ctc * ctc, "words": self.weights.words * words}
         return ObjectiveOutput(losses, text_logits.detach())
+
+    def _of_sentences(
+        self, text_logits: torch.Tensor, mel: torch.Tensor, batch: Batch, bare: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Both losses of a batch with clips without word times, which have one of the two: CTC's own would make them
+        peaky.
+        """
+        clips, share = bare.nonzero()[:, 0], float(bare.float().mean())
+        frames = batch["frame_mask"].sum(1)
+        self.unit_counts += torch.bincount(batch["labels"].flatten(), minlength=len(self.unit_counts))
+        targets = sentence_targets(
+            text_logits[clips],
+            loud_frames(mel[clips], batch["frame_mask"][clips]),
+            frames[clips],
+            batch["labels"][clips],
+            batch["label_lengths"][clips],
+            self.unit_counts,
+            float(batch.get("progress", 1.0)),
+        )
+        words = share * sentence_loss(text_logits[clips], targets)
+        timed = (~bare).nonzero()[:, 0]
+        if not len(timed):
+            return text_logits.new_zeros(()), words
+        ctc = ctc_loss(text_logits[timed], frames[timed], batch["labels"][timed], batch["label_lengths"][timed])
+        words = words + (1 - share) * frame_word_loss(text_logits[timed], batch["frame_classes"][timed])
+        return (1 - share) * ctc, words
 
 
 def vary_mel(mel: torch.Tensor) -> torch.Tensor:

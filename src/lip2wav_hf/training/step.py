@@ -29,7 +29,7 @@ def train_step(state: State, batch: Batch) -> dict[str, float]:
     accelerator = state.accelerator
     with accelerator.accumulate(state.objective):
         with accelerator.autocast():
-            output = state.objective(batch)
+            output = state.objective(batch | {"progress": _progress(state)})
         judged = _critic_losses(state, output)
         values = _on_host(output.losses | judged)
         _check_losses(state, {name: values[name] for name in output.losses})
@@ -43,6 +43,11 @@ def train_step(state: State, batch: Batch) -> dict[str, float]:
             state.scheduler.step()
             state.average.update_parameters(state.model)
     return values
+
+
+def _progress(state: State) -> torch.Tensor:
+    """The share of the run that is done, which objectives find in the batch."""
+    return torch.tensor(state.progress.step / max(state.arguments.max_steps, 1))
 
 
 def in_any_process(state: State, flag: bool) -> bool:

@@ -39,6 +39,7 @@ def add_word_times(
     speech_encoder: str | None = None,
     num_workers: int = 2,
     progress: bool = True,
+    otherwise: str = "",
 ) -> PreparedClips:
     """
     Give clips without word times those of a folder, or those that a speech encoder finds; say how many there are.
@@ -54,6 +55,7 @@ def add_word_times(
         speech_encoder (`str`, *optional*): a folder, a Hub repository or a bundled model with one.
         num_workers (`int`, *optional*, defaults to 2): processes.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.
+        otherwise (`str`, *optional*): what the log says of clips whose times nobody gives; nothing by default.
 
     Raises:
         WordTimesError: if there is no such folder of alignments.
@@ -69,13 +71,8 @@ def add_word_times(
         times |= _heard(
             audible, prepared.files, Path(cache_dir), sampling_rate, speech_encoder, (num_workers, progress)
         )
-    elif audible:
-        logger.warning(
-            "%s of %d have no word times, so they teach by CTC alone and are never cut. A speech encoder that learnt"
-            " from them (lip2wav train speech_encoder) finds their times: by --speech_encoder, or by lip2wav align.",
-            counted(len(audible), "clip"),
-            len(prepared.clips),
-        )
+    elif audible and otherwise:
+        logger.info("%d of %s have no word times: %s", len(audible), counted(len(prepared.clips), "clip"), otherwise)
     return replace(prepared, word_times=times)
 
 
