@@ -26,6 +26,7 @@ from lip2wav_hf.metrics.judge import GRID_JUDGE, Judge
 from lip2wav_hf.metrics.registry import METRICS
 from lip2wav_hf.video import VideoReader
 from little_grid import run
+from little_recogniser import write_asr_model
 
 
 RATE = 16_000
@@ -219,6 +220,17 @@ def test_a_judge_that_is_not_there_is_named(corpus, tmp_path, tiny_model_dir, ca
         assert run("evaluate", *options, *judge, "-o", tmp_path / "out") == 2
         assert message in capfd.readouterr().err
     assert issubclass(EvaluationError, Lip2WavError)
+
+
+def test_a_model_judges(corpus, tmp_path, tiny_model_dir):
+    judge, output = write_asr_model(tmp_path / "asr"), tmp_path / "out"
+    options = ["--model", tiny_model_dir, "--data", corpus, "--split", "test", "--limit", 1, "--workers", 2]
+    options += ["--metrics", "wer,phrase_accuracy", "--judge", judge, "--no-report", "-o", output]
+    assert run("evaluate", *options) == 0
+    results = json.loads((output / "results.json").read_text())
+    assert results["judge"] == f"the speech recogniser {judge} (transformers)" and "chance_wer" not in results
+    assert {"judge_wer", "floor_wer", "judge_phrase_accuracy"} <= results["overall"].keys()
+    assert results["phrases"]["count"] == 2 and f"--judge {judge}" in results["command"]
 
 
 def test_folders_of_grid_files_by_another_judge(tmp_path, talking_video):

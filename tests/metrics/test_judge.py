@@ -1,6 +1,5 @@
 """Judges of any words: which one is chosen, what it is told, what it hears."""
 
-import json
 import pickle
 
 import numpy as np
@@ -17,6 +16,7 @@ from lip2wav_hf.metrics import metric_folder  # noqa: E402
 from lip2wav_hf.metrics.judge import GRID_JUDGE, Judge, JudgeError, choose_judge  # noqa: E402
 from lip2wav_hf.metrics.recognizers import GrammarRecognizer, recognizer  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError, resample  # noqa: E402
+from little_recogniser import write_asr_model  # noqa: E402
 
 
 RATE = 16_000
@@ -131,21 +131,7 @@ def test_open_english_hears_words_of_its_dictionary():
 
 @pytest.fixture(scope="module")
 def asr_model(tmp_path_factory):
-    """A speech recogniser of random weights, in safetensors."""
-    from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
-
-    folder = tmp_path_factory.mktemp("asr")
-    vocabulary = {"<pad>": 0, "<unk>": 1, "|": 2, "A": 3, "b": 4, "7": 5, ".": 6}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), unk_token="<unk>", pad_token="<pad>").save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(folder)
-    config = Wav2Vec2Config(
-        vocab_size=7, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-        conv_dim=(8, 8), conv_stride=(5, 4), conv_kernel=(10, 8), num_conv_pos_embeddings=4,
-        num_conv_pos_embedding_groups=2, pad_token_id=0,
-    )  # fmt: skip
-    Wav2Vec2ForCTC(config).save_pretrained(folder)
-    return folder
+    return write_asr_model(tmp_path_factory.mktemp("asr"))
 
 
 def test_a_recogniser_of_transformers_is_a_judge(asr_model):

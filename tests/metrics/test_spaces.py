@@ -79,6 +79,27 @@ def test_page_of_grid_wer_takes_sound_or_text(sound):
         page.fn(sound, "", "hello")
 
 
+def test_page_of_wer_takes_a_list_of_sentences(sound):
+    page, sentence = build("wer"), " ".join(sentence_words("lgbz3a"))
+    heard = page.fn(sound, "", sentence.title(), f"{sentence}\nPlace red at c four soon.")
+    assert heard["heard"] == sentence and heard["wer"] == 0
+    assert heard["judge"] == "pocketsphinx with a grammar, 2 sentences"
+    assert page.fn(None, "Hello, you!", "hello there", "") == {"heard": "hello you", "wer": 0.5, "errors": 1}
+    with pytest.raises(gradio.Error, match="the sentence is missing"):
+        page.fn(sound, "", "", "")
+
+
+def test_pages_of_texts():
+    assert build("cer").fn("我能吞下玻", "我能吞下玻璃") == {"cer": 0.1667, "errors": 1, "characters": 6}
+    page = build("phrase_accuracy")
+    assert page.fn("yes\nyes", "yes\nno") == {
+        "accuracy": 0.5, "chance_accuracy": 0.5, "most_frequent_accuracy": 0.5, "phrases": 2
+    }  # fmt: skip
+    for name, texts in (("cer", ("a", "")), ("phrase_accuracy", ("yes", "yes\nno"))):
+        with pytest.raises(gradio.Error, match="the sentence is missing|1 texts for 2 sentences"):
+            build(name).fn(*texts)
+
+
 def test_sounds_of_other_rates_meet(sound):
     from lip2wav_hf.metrics.waveforms import resample
 
