@@ -78,7 +78,7 @@ def complete(words, position):
 
 
 def test_the_shell_completes_commands_options_and_models():
-    assert complete("lip2wav s", 1) == ["speak"]
+    assert complete("lip2wav s", 1) == ["speak", "studio"]
     assert complete("lip2wav ", 1) == [command.name for command in COMMANDS]
     assert complete("lip2wav speak --outp", 2) == ["--output"]
     assert complete("lip2wav info --model grid-s", 3) == ["grid-s1"]
