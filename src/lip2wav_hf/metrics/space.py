@@ -1,4 +1,4 @@
-"""Pages for the Spaces of the metrics: one or two sound files in, scores out."""
+"""Pages for the Spaces of the metrics: sound files or texts in, scores out."""
 
 from __future__ import annotations
 
@@ -88,16 +88,39 @@ def sound_page(title: str, description: str, score: Callable, pair: bool = True,
     import gradio as gr
 
     def measure(generated: Sound, original: Sound = None) -> dict[str, Any]:
+        return score_sounds(score, generated, original, pair, **options)
+
+    fields: list[Any] = [gr.Audio(type="numpy", label="Generated speech")]
+    if pair:
+        fields.append(gr.Audio(type="numpy", label="Original"))
+    return field_page(title, description, measure, fields)
+
+
+def field_page(
+    title: str, description: str, measure: Callable[..., dict[str, Any]], fields: list[Any]
+) -> gradio.Interface:
+    """
+    A page of fields, whose faults are shown as such.
+
+    Args:
+        title (`str`): its heading.
+        description (`str`): the lines below, Markdown.
+        measure (`Callable`): from what the fields hold to the scores.
+        fields (`list`): Gradio's components.
+
+    Returns:
+        `gradio.Interface`: to be launched.
+    """
+    import gradio as gr
+
+    def measure_or_tell(*values: Any) -> dict[str, Any]:
         try:
-            return score_sounds(score, generated, original, pair, **options)
+            return measure(*values)
         except ValueError as error:
             raise gr.Error(str(error)) from error
 
-    fields = [gr.Audio(type="numpy", label="Generated speech")]
-    if pair:
-        fields.append(gr.Audio(type="numpy", label="Original"))
     return gr.Interface(
-        measure,
+        measure_or_tell,
         fields,
         gr.JSON(label="Scores"),
         title=title,
@@ -114,4 +137,4 @@ def launch(page: gradio.Interface) -> None:
     page.launch(theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]))
 
 
-__all__ = ["as_waveform", "launch", "score_sounds", "sound_page"]
+__all__ = ["as_waveform", "field_page", "launch", "score_sounds", "sound_page"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lip2wav_hf.metrics.space import launch
-from lip2wav_hf.metrics.text_space import text_page
+from lip2wav_hf.metrics.space import field_page, launch
 from lip2wav_hf.metrics.words import align_characters
 
 
@@ -41,7 +40,7 @@ def build_page() -> gradio.Interface:
     import gradio as gr
 
     fields = [gr.Textbox(label="Text"), gr.Textbox(label="Sentence", placeholder="我能吞下玻璃")]
-    return text_page("Character error rate", DESCRIPTION, measure, fields)
+    return field_page("Character error rate", DESCRIPTION, measure, fields)
 
 
 if __name__ == "__main__":

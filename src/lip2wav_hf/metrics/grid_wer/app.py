@@ -12,8 +12,7 @@ from lip2wav_hf.metrics.grid_wer.grid_wer import (
     drop_silences,
     score_transcripts,
 )
-from lip2wav_hf.metrics.space import Sound, as_waveform, launch
-from lip2wav_hf.metrics.text_space import text_page
+from lip2wav_hf.metrics.space import Sound, as_waveform, field_page, launch
 
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def build_page() -> gradio.Interface:
         gr.Textbox(label="Or a transcript"),
         gr.Textbox(label="Sentence", placeholder="bin blue at f two now"),
     ]
-    return text_page("Word error rate of GRID sentences", DESCRIPTION, measure, fields)
+    return field_page("Word error rate of GRID sentences", DESCRIPTION, measure, fields)
 
 
 if __name__ == "__main__":

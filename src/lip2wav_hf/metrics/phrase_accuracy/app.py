@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lip2wav_hf.metrics.phrase_accuracy.phrase_accuracy import is_right
-from lip2wav_hf.metrics.space import launch
-from lip2wav_hf.metrics.text_space import text_page
+from lip2wav_hf.metrics.space import field_page, launch
 from lip2wav_hf.metrics.words import guessing
 
 
@@ -48,7 +47,7 @@ def build_page() -> gradio.Interface:
     import gradio as gr
 
     fields = [gr.Textbox(label="Recognised, one on each line", lines=4), gr.Textbox(label="Spoken", lines=4)]
-    return text_page("Phrase accuracy", DESCRIPTION, measure, fields)
+    return field_page("Phrase accuracy", DESCRIPTION, measure, fields)
 
 
 if __name__ == "__main__":

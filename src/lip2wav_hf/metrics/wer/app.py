@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lip2wav_hf.grammar import TextNormalizer
 from lip2wav_hf.metrics.recognizers import recognizer
-from lip2wav_hf.metrics.space import Sound, as_waveform, launch
-from lip2wav_hf.metrics.text_space import text_page
+from lip2wav_hf.metrics.space import Sound, as_waveform, field_page, launch
 from lip2wav_hf.metrics.wer.wer import find_judge, score_transcripts
 
 
@@ -58,7 +57,7 @@ def build_page() -> gradio.Interface:
         gr.Textbox(label="Sentence", placeholder="maybe tomorrow it will be cold"),
         gr.Textbox(label="All sentences that may be said, one on each line (optional)", lines=3),
     ]
-    return text_page("Word error rate of any speech", DESCRIPTION, measure, fields)
+    return field_page("Word error rate of any speech", DESCRIPTION, measure, fields)
 
 
 if __name__ == "__main__":
