@@ -98,7 +98,8 @@ PAGES = (f"{NAME}.metrics.space", ".app")
 
 # Imports that happen only once `require_packages` has found what they need.
 ASKED_FIRST = frozenset(
-    (f"{NAME}.training.validation", f"{NAME}.metrics.{metric}.{metric}") for metric in ("pesq", "stoi")
+    [(f"{NAME}.training.validation", f"{NAME}.metrics.{metric}.{metric}") for metric in ("pesq", "stoi")]
+    + [(f"{NAME}.adaptation.adapt", f"{NAME}.adaptation.running")]
 )
 
 

@@ -41,7 +41,7 @@ def noise(frames, seed=0):
 
 def test_result_types_and_shapes(pipe):
     result = pipe(noise(12))
-    assert set(result) == {"audio", "sampling_rate", "text", "words", "face_coverage"}
+    assert set(result) == {"audio", "sampling_rate", "text", "words", "face_coverage", "written"}
     assert result["audio"].dtype == np.float32 and result["audio"].shape == (12 * 640,)
     assert np.abs(result["audio"]).max() <= 1
     assert result["sampling_rate"] == 16000

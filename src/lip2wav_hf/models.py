@@ -221,8 +221,8 @@ def weight_files(folder: Path) -> list[Path]:
 
 def is_checkpoint(folder: Path) -> bool:
     """Whether a folder is a checkpoint of a training: its weights are not the averaged ones, which a model has."""
-    return (folder / OPTIMIZER_FILE).is_file() or (
-        folder.name.startswith("checkpoint-") and not (folder / "config.json").is_file()
+    return folder.absolute().name.startswith("checkpoint-") and (
+        (folder / OPTIMIZER_FILE).is_file() or not (folder / "config.json").is_file()
     )
 
 

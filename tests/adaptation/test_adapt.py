@@ -10,8 +10,8 @@ import torch
 
 from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
-from lip2wav_hf.adaptation.adapt import RECORD, WORK, read_record
 from lip2wav_hf.adaptation.records import AdaptationError
+from lip2wav_hf.adaptation.running import RECORD, WORK, read_record
 from lip2wav_hf.adaptation.starting import load_starting_model
 from lip2wav_hf.speaking import Speaker
 

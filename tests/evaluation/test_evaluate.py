@@ -266,7 +266,7 @@ def test_two_processes_give_what_one_gives(tmp_path, talking_video, tiny_model_d
         [*torchrun, *arguments, "-o", tmp_path / "two"], env=environment, capture_output=True, text=True
     )
     assert one.wait() == 0 and done.returncode == 0, done.stderr
-    assert done.stdout.count("# tiny on corpus, split validation") == 1  # one process reports
+    assert done.stdout.count("tiny on corpus, split validation") == 1  # one process reports
     rows = {}
     for name in ("one", "two"):
         timed = read_clips(tmp_path / name / "clips.csv")

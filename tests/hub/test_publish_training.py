@@ -96,7 +96,7 @@ def test_several_processes_publish_archives_once(recipe, packed, tmp_path, track
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count("published: ") == 1
         files = published_files(hub)
-    assert b"2 steps, each of 2 batch(es) of 1 clips" in files["README.md"]
+    assert b"2 steps, each of 2 batches of 1 clip" in files["README.md"]
     results = json.loads(files["results/validation.json"])
     assert results["clips"] == 1 and results["data"] == "packed" and not results["failures"]
 

@@ -78,7 +78,7 @@ def test_the_archive_is_a_model_without_recordings(voice, tmp_path):
 
 def test_pushing_needs_a_login_and_a_name(voice, monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    with pytest.raises(StudioError, match="no name of a repository"):
+    with pytest.raises(StudioError, match="not the name of a repository"):
         voice.push("a b", private=True)
     with pytest.raises(StudioError) as caught:
         voice.push("me/my-voice", private=True)

@@ -31,9 +31,9 @@ from ..training.loop import train
 from ..training.networks import register_network_hooks
 from ..training.objectives import GeneratorObjective
 from ..training.state import State
+from .records import STEPS
 
 
-STEPS = 200
 LEARNING_RATE = 5e-4
 BATCH_FRAMES = 16 * 64  # video frames in a batch
 BATCH_CLIPS = (4, 16)  # fewest and most

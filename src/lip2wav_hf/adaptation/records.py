@@ -16,6 +16,9 @@ class AdaptationError(Lip2WavError):
     """Recordings, a voice or a folder that a model cannot be adapted with."""
 
 
+STEPS = 200  # of an adaptation's training, at most, unless somebody asks for another number
+
+
 @dataclass(frozen=True)
 class Problem:
     """
