@@ -61,10 +61,12 @@ def test_times_and_scores_of_words():
     probabilities = np.full((8, 3), 0.05)
     for frame, best in enumerate([0, 1, 1, 1, 0, 2, 2, 0]):
         probabilities[frame, best] = 0.9
+    probabilities[6] = [0.6, 0.1, 0.3]  # half as likely as silence
+    probabilities[7] = [0.05, 0.05, 0.9]
     found = align_words(np.log(probabilities), ["a", "b"], UNITS, FrameTimes(0.04, 0.02, 0.32))
     assert [word for _, _, word in found.words] == ["a", "b"]
-    assert np.allclose([edge for *edges, _ in found.words for edge in edges], [0.04, 0.16, 0.20, 0.28])
-    assert found.scores == pytest.approx((0.9, 0.9)) and not found.doubtful
+    assert np.allclose([edge for *edges, _ in found.words for edge in edges], [0.04, 0.16, 0.20, 0.32])
+    assert found.scores == pytest.approx((1.0, (1 + 0.5 + 1) / 3)) and not found.doubtful
     with pytest.raises(AlignmentError, match="unknown words: c"):
         align_words(np.log(probabilities), ["a", "c"], UNITS, FrameTimes(0.04, 0.02, 0.32))
 
@@ -79,7 +81,7 @@ def test_words_of_characters(between):
         probabilities[frame, units.classes.get(unit, 0)] = 0.94
     found = align_words(np.log(probabilities), ["ab", "ba"], units, FrameTimes(0.04, 0.02, 0.32))
     assert np.allclose([edge for *edges, _ in found.words for edge in edges], [0.04, 0.16, 0.20, 0.28])
-    assert found.scores == pytest.approx((0.94, 0.94))
+    assert found.scores == pytest.approx((1.0, 1.0))
     with pytest.raises(AlignmentError, match="unknown words: cab"):
         align_words(np.log(probabilities), ["cab"], units, FrameTimes(0.04, 0.02, 0.32))
 

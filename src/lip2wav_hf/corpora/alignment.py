@@ -35,8 +35,9 @@ class Alignment:
 
     Attributes:
         words (`tuple[TimedWord, ...]`): start and end in seconds from the beginning of the clip, and the word.
-        scores (`tuple[float, ...]`): for each word the mean probability, from 0 to 1, that the text head gives it in
-            the frames where it lies.
+        scores (`tuple[float, ...]`): for each word how its probability compares with that of the likeliest class, in
+            the mean of its frames: 1 where the text head hears nothing else, near 0 where it hears something else.
+            Unlike the probability itself, this does not depend on how sure a text head is in general.
     """
 
     words: tuple[TimedWord, ...]
@@ -141,10 +142,11 @@ def align_words(log_probabilities: np.ndarray, words: Sequence[str], units: Text
     owners = np.repeat(np.arange(len(words)), [len(word) for word in spelt])
     path = forced_path(log_probabilities, sentence)
     spoken = np.flatnonzero(path >= 0)
-    probabilities, said = np.exp(log_probabilities[spoken, sentence[path[spoken]]]), owners[path[spoken]]
+    heard, said = log_probabilities[spoken], owners[path[spoken]]
+    likeness = np.exp(heard[np.arange(len(spoken)), sentence[path[spoken]]] - heard.max(1))
     spans = [spoken[said == number][[0, -1]] + (0, 1) for number in range(len(words))]
     timed = [(*times.between(start, end), word) for (start, end), word in zip(spans, words, strict=True)]
-    scores = tuple(float(probabilities[said == number].mean()) for number in range(len(words)))
+    scores = tuple(float(likeness[said == number].mean()) for number in range(len(words)))
     return Alignment(tuple(timed), scores)
 
 

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 CLIPS_AT_A_TIME = 200  # after so many the file is written, so that a stopped run has not worked in vain
 SHOWN_CLIPS = 5  # in messages
-METHOD = 1  # changes when the same encoder would find other times
+METHOD = 2  # changes when the same encoder would find other times or scores
 
 
 def add_word_times(
