@@ -1,6 +1,7 @@
 """Progress of long jobs: a bar on a terminal, lines in a log."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,3 +83,8 @@ def test_a_job_that_fails_keeps_its_error(clock, capfd):
         bar.update()
         raise KeyError
     assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_a_kernel_that_is_imported_makes_no_notebook(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    assert isinstance(progress_bar([], "counting"), ProgressLines)

@@ -115,10 +115,15 @@ def progress_bar(
     Returns:
         `tqdm` or [`ProgressLines`].
     """
-    if show and not sys.stderr.isatty() and "ipykernel" not in sys.modules:
+    if show and not sys.stderr.isatty() and not _in_notebook():
         return ProgressLines(items, desc, total, unit, initial)
     scaled = unit == "B"
     return tqdm(items, desc, total, unit=unit, unit_scale=scaled, initial=initial, disable=not show)
 
 
 __all__ = ["Bar", "ProgressLines", "progress_bar"]
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
