@@ -121,9 +121,9 @@ def progress_bar(
     return tqdm(items, desc, total, unit=unit, unit_scale=scaled, initial=initial, disable=not show)
 
 
-__all__ = ["Bar", "ProgressLines", "progress_bar"]
-
-
 def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+__all__ = ["Bar", "ProgressLines", "progress_bar"]
