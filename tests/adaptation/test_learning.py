@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from lip2wav_hf.adaptation import learning
 from lip2wav_hf.adaptation.learning import FALLEN, PATIENCE, Clock, Follower
@@ -78,3 +80,13 @@ def test_it_goes_on_while_it_gets_better(time):
 def test_who_asks_is_heard_after_each_step(time):
     asked = iter([False, False, True])
     assert follow(time, 10, lambda step: 1.0, stop=lambda: next(asked))[:2] == (3, "asked")
+
+
+def test_a_precision_that_the_process_has_already_is_kept():
+    AcceleratorState._reset_state(True)
+    assert learning._precision() == "bf16"
+    Accelerator(cpu=True, mixed_precision="no")
+    try:
+        assert learning._precision() == "no"
+    finally:
+        AcceleratorState._reset_state(True)

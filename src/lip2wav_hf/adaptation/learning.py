@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from accelerate.state import AcceleratorState, is_initialized
 from accelerate.utils import set_seed
 
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -252,6 +253,7 @@ def _arguments(task: Task) -> TrainingArguments:
         batch_size=_batch_size(task),
         learning_rate=LEARNING_RATE,
         seed=task.seed,
+        mixed_precision=_precision(),
         validation_steps=VALIDATION_STEPS if measures else task.steps,
         validation_clips=0,
         save_steps=SAVING_STEPS,
@@ -261,6 +263,11 @@ def _arguments(task: Task) -> TrainingArguments:
     )
     data = DataArguments(data_dir=[], dataloader_workers=0, preprocessing_workers=1)
     return TrainingArguments(data, ModelArguments(), losses, VARIATION, CriticArguments(), optimization)
+
+
+def _precision() -> str:
+    """That of this process, if Accelerate was set up in it before: it cannot be changed any more."""
+    return AcceleratorState().mixed_precision if is_initialized() else OptimizationArguments.mixed_precision
 
 
 def _batch_size(task: Task) -> int:
