@@ -3,9 +3,10 @@
     python benchmarks/adaptation.py --data path/to/grid --split unseen_validation --speakers s3,s26 --clips 5,10
 
 Of each speaker's clips, `--clips` are adapted to (`lip2wav adapt`, on this machine, `--minutes` at most), and all
-others are spoken by both models and scored with `lip2wav evaluate`. With `--folds 2` this is done twice, with other
-clips to adapt to. Prints a Markdown table by speaker and in the mean over speakers, the worst named. What is done is
-kept in `--output`: the same command goes on where it was stopped.
+others are spoken by both models and scored with `lip2wav evaluate`; what an adaptation holds back for itself, and
+learns from in the end, is of those that it is given. With `--folds 2` this is done twice, with other clips to adapt
+to. Prints a Markdown table by speaker and in the mean over speakers, the worst named. What is done is kept in
+`--output`: the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lip2wav_hf.adaptation.adapt import adapt
+from lip2wav_hf.adaptation.records import FINAL_PASS
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.made_splits import shuffled
 from lip2wav_hf.corpora.registry import load_split
@@ -107,8 +109,9 @@ def work(arguments: argparse.Namespace, run: Run, clips: Sequence[Clip], data: s
     if run.clips:
         options = {"model": model, "minutes": arguments.minutes, "seed": arguments.seed}
         options |= {"steps": arguments.steps} if arguments.steps else {}
+        options |= {"final_pass": arguments.final_pass}
         result = adapt(learnt, folder / "model", **options)
-        model, facts = folder / "model", {"minutes": result.minutes, "steps": result.steps}
+        model, facts = folder / "model", {"minutes": result.minutes, "steps": result.steps + result.final_steps}
     found = facts | {"test_clips": len(others)} | measure(arguments, run, model, others, data, folder)
     write_json(folder / "result.json", found)
     return found
@@ -167,6 +170,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="the starting model")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--steps", type=int, help="of each training, at most; as lip2wav adapt by default")
+    parser.add_argument("--final-pass", type=float, default=FINAL_PASS, help="as lip2wav adapt; 0 for none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--no-grammar", dest="grammar", action="store_false", help="read any words, not GRID sentences"

@@ -10,9 +10,12 @@ import torch
 
 from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
+from lip2wav_hf.adaptation import passes
+from lip2wav_hf.adaptation.job import WORK
 from lip2wav_hf.adaptation.records import AdaptationError
-from lip2wav_hf.adaptation.running import RECORD, WORK, read_record
+from lip2wav_hf.adaptation.running import RECORD, read_record
 from lip2wav_hf.adaptation.starting import load_starting_model
+from lip2wav_hf.hub.plan import plan_model
 from lip2wav_hf.speaking import Speaker
 
 from .conftest import SENTENCES, write_metadata
@@ -53,8 +56,11 @@ def test_progress_goes_through_all_stages_in_order(adapted):
     _, reports = adapted
     stages = list(dict.fromkeys(report.stage for report in reports))
     assert stages == ["checking", "preparing", "before", "training", "after", "saving"]
-    assert [report.step for report in reports if report.stage == "training"] == [1, 2]
+    assert [report.step for report in reports if report.stage == "training"] == [1, 2, 3]
     assert all(0 <= report.fraction <= 1 for report in reports)
+    fractions = [report.fraction for report in reports if report.stage == "training"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
 
 
 def test_the_card_names_nobody_and_says_what_was_done(adapted, recordings):
@@ -93,9 +99,50 @@ def test_who_asks_to_stop_gets_the_model_so_far_and_can_go_on(recordings, starti
     assert not (output / WORK / "cache").exists()
     steps = []
     second = adapt(recordings, output, model=starting_model, steps=4, progress=lambda p: steps.append(p.step))
-    assert (second.stopped, second.steps) == ("finished", 4)
-    assert [step for step in steps if step] == [2, 3, 4]
+    assert (second.stopped, second.steps, second.final_steps) == ("finished", 4, 2)
+    assert [step for step in steps if step] == [2, 3, 4, 5, 6]
     assert not (output / WORK).exists()
+
+
+def test_in_the_end_it_learns_from_what_was_held_back_too(adapted, recordings, starting_model, tmp_path):
+    result, _ = adapted
+    alone = adapt(recordings, tmp_path / "alone", model=starting_model, steps=STEPS, final_pass=0)
+    assert (result.steps, result.final_steps, alone.final_steps) == (STEPS, STEPS // 2, 0)
+    assert result.after == alone.after  # of the model that had not learnt from them
+    first, both = (load_starting_model(each.model).state_dict() for each in (alone, result))
+    assert not all(torch.equal(value, both[name]) for name, value in first.items())
+    assert any("also learnt from the 1 recording held back" in note for note in result.notes)
+    assert alone.notes == tuple(note for note in result.notes if "held back" not in note)
+    card = (result.model / "README.md").read_text(encoding="utf-8")
+    assert "The numbers of `held_out` are of this model as it was 1 step earlier" in card
+    assert "1 step earlier" not in (alone.model / "README.md").read_text(encoding="utf-8")
+    assert plan_model(result.model).files["README.md"] == result.model / "README.md"  # it can be published
+
+
+def test_who_stops_the_final_pass_gets_what_was_measured_and_can_go_on(recordings, starting_model, tmp_path):
+    output, seen = tmp_path / "stopped", []
+    options = {"model": starting_model, "steps": 4, "final_pass": 1.0}
+    first = adapt(recordings, output, **options, progress=lambda p: seen.append(p.step), stop=lambda: seen[-1] == 6)
+    assert (first.stopped, first.steps, first.final_steps) == ("asked", 4, 0)
+    assert not any("also learnt" in note for note in first.notes)
+    Speaker.from_folder(output)
+    steps = []
+    second = adapt(recordings, output, **options, progress=lambda p: steps.append(p.step))
+    assert [step for step in steps if step] == [7, 8]
+    assert (second.stopped, second.steps, second.final_steps) == ("finished", 4, 4)
+    assert second.after == first.after
+    assert not (output / WORK).exists()
+
+
+@pytest.mark.parametrize("rate", [1e4, float("inf")])
+def test_a_final_pass_that_does_harm_is_left_out(recordings, starting_model, tmp_path, monkeypatch, rate):
+    monkeypatch.setattr(passes, "FINAL_RATE", rate)
+    result = adapt(recordings, tmp_path / "out", model=starting_model, steps=4)
+    assert (result.stopped, result.steps, result.final_steps) == ("finished", 4, 0)
+    assert any("The pass over all recordings was left out" in note for note in result.notes)
+    weights = load_starting_model(result.model).state_dict()
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    assert not (tmp_path / "out" / WORK).exists()
 
 
 def test_time_that_is_short_ends_the_training(recordings, starting_model, tmp_path):
@@ -159,9 +206,12 @@ def test_folders_that_hold_something_else_are_left_alone(recordings, starting_mo
     assert (tmp_path / "mine.txt").read_text() == "important"
 
 
-@pytest.mark.parametrize("options", [{"minutes": 0}, {"minutes": float("nan")}, {"steps": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [{"minutes": 0}, {"minutes": float("nan")}, {"steps": 0}, {"final_pass": -1.0}, {"final_pass": float("nan")}],
+)
 def test_numbers_out_of_range_are_refused(recordings, starting_model, tmp_path, options):
-    with pytest.raises(AdaptationError, match="above 0"):
+    with pytest.raises(AdaptationError, match=r"above 0|0 or more"):
         adapt(recordings, tmp_path / "out", model=starting_model, **options)
 
 

@@ -27,12 +27,12 @@ def time(monkeypatch):
     return clock
 
 
-def follow(time, minutes, seconds_per_step, steps=100, errors=(), stop=None):
+def follow(time, minutes, seconds_per_step, steps=100, errors=(), stop=None, following=0.0):
     """The steps that are made, and why they end; `errors` are those of the validations, each after ten steps."""
     state = SimpleNamespace(
         progress=SimpleNamespace(step=0), arguments=SimpleNamespace(max_steps=steps), stop_requested=False
     )
-    follower = Follower(Clock(minutes, start=time.monotonic()), bool(errors), lambda *report: None, stop)
+    follower = Follower(Clock(minutes, start=time.monotonic()), bool(errors), lambda *report: None, stop, following)
     errors, planned = list(errors), []
     while state.progress.step < state.arguments.max_steps and not state.stop_requested:
         time.now += seconds_per_step(state.progress.step)
@@ -54,6 +54,14 @@ def test_fewer_steps_are_planned_where_there_is_not(time):
     assert 50 <= steps <= 55  # a minute less the reserve
     assert planned[10] == pytest.approx(steps, abs=2)
     assert time.now <= 100.0 + 60
+
+
+def test_time_is_left_for_the_steps_that_follow(time):
+    steps, reason, planned = follow(time, 1, lambda step: 1.0, following=0.5)
+    assert reason == "time"
+    assert 33 <= steps <= 37  # two thirds of a minute less the reserve
+    assert planned[10] == pytest.approx(steps, abs=2)
+    assert follow(time, 1, lambda step: 5.0 if step > 20 else 1.0, following=0.5)[0] < steps
 
 
 def test_one_slow_step_does_not_shorten_the_plan_for_good(time):

@@ -105,6 +105,17 @@ def test_markers_are_made_where_they_are_missing(folder, text):
     assert update_card(folder) == once
 
 
+def test_results_from_before_a_further_training_are_taken_and_say_so(tmp_path, tiny_model_dir):
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "tiny")
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    now = {"steps": 30, "model_sha256": model_sha256(Lip2WavModel.from_pretrained(folder))}
+    text = update_card(folder, {"validation": results(model_sha256="0" * 64, trained_further=now)})
+    assert "The numbers of `validation` are of this model as it was 30 steps earlier" in text
+    stranger = now | {"model_sha256": "1" * 64}
+    with pytest.raises(CardError, match="other weights"):
+        update_card(folder, {"validation": results(model_sha256="0" * 64, trained_further=stranger)})
+
+
 def test_results_of_other_weights_are_refused(tmp_path, tiny_model_dir):
     folder = shutil.copytree(tiny_model_dir, tmp_path / "tiny")
     (folder / "README.md").write_text(CARD, encoding="utf-8")

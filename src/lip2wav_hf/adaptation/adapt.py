@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import require_packages
-from .records import STEPS, Adaptation, AdaptationError, AdaptationProgress
+from .records import FINAL_PASS, STEPS, Adaptation, AdaptationProgress, Options
 
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def adapt(
     phrases: Sequence[str] | str | None = None,
     seed: int = 0,
     steps: int = STEPS,
+    final_pass: float = FINAL_PASS,
     progress: Callable[[AdaptationProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
     resume: bool = True,
@@ -32,9 +33,9 @@ def adapt(
     Make a model of one's own: a model that reads and speaks one person, from a few recordings of that person.
 
     The recordings are checked; some are held back, see [`hold_back`]; the starting model is trained on the others
-    until those held back get no better, or the minutes are over; and both models are measured on those held back. With
-    the same recordings, options, seed, machine and enough minutes, the result is the same. A run that was stopped goes
-    on when it is started again.
+    until those held back get no better, or the minutes are over; and both models are measured on those held back. In
+    the end it learns from all recordings, those held back too, see `final_pass`. With the same recordings, options,
+    seed, machine and enough minutes, the result is the same. A run that was stopped goes on when it is started again.
 
     Args:
         recordings (`str`, `os.PathLike` or iterable of [`Clip`]): a folder as for [`load_clips`], such as videos with
@@ -51,6 +52,9 @@ def adapt(
             `grammar=None`: a list, or a text file with one on each line, or `"none"`; see [`find_phrases`].
         seed (`int`, *optional*, defaults to 0): of all random numbers.
         steps (`int`, *optional*, defaults to 200): of the training, at most.
+        final_pass (`float`, *optional*, defaults to 0.5): how many further steps are made on all recordings, those
+            held back included, as a share of the steps before; 0 for none. They begin with the best weights, at half
+            of the learning rate. What was measured is the model before them.
         progress (`Callable`, *optional*): is called with an [`AdaptationProgress`] now and then.
         stop (`Callable`, *optional*): is asked after each step whether to end; the best model so far is kept.
         resume (`bool`, *optional*, defaults to `True`): go on with a run that was stopped, if there is one of the same
@@ -66,12 +70,11 @@ def adapt(
         ModelError: if there is no such model.
         MissingExtraError: if the packages of the extra `train` are not installed.
     """
-    if not minutes > 0 or steps < 1:
-        raise AdaptationError(f"minutes={minutes!r}, steps={steps!r}: both must be above 0.")
+    options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume)
     require_packages("train", "an adaptation", "accelerate", "jiwer")
     from .running import run  # noqa: PLC0415  brings the trainer
 
-    return run(recordings, output_dir, model, minutes, voice, phrases, seed, steps, progress, stop, resume)
+    return run(recordings, output_dir, options, progress, stop)
 
 
 __all__ = ["adapt"]

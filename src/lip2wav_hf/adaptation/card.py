@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import counted
+from ..evaluation.systems import model_sha256
 from ..files import write_json
+from ..hub.card_results import FURTHER
 from ..hub.facts import FACTS_FILE, write_facts
 from ..hub.model_card import write_model_card
 from ..machine import machine
 from ..models import REPOSITORY, bundled_models
 from .records import Adaptation, Scores
 from .scoring import SPLIT, Measurement, results_of
+from .starting import load_starting_model
 
 
 CONSENT = (
@@ -59,9 +63,13 @@ def write_card(folder: Path, facts: Facts, after: Measurement | None) -> None:
     """
     content = _content(facts)
     if after is not None:
-        write_json(folder / "results" / f"{SPLIT}.json", results_of(after, facts.name))
+        results = results_of(after, facts.name)
+        if facts.result.final_steps:
+            model = load_starting_model(folder)
+            results |= {FURTHER: {"steps": facts.result.final_steps, "model_sha256": model_sha256(model)}}
+        write_json(folder / "results" / f"{SPLIT}.json", results)
         if facts.result.before is not None:
-            content["selection"] = _selection(facts.result.before, after.scores)
+            content["selection"] = _selection(facts.result.before, after.scores, facts.result.final_steps)
     write_facts(folder / FACTS_FILE, content)
     write_model_card(folder, overwrite=True)
 
@@ -72,6 +80,7 @@ def _content(facts: Facts) -> dict[str, Any]:
     sentences = f", of {len(result.phrases)} phrases" if result.phrases else ""
     lips = f"; {facts.silent} of them without sound" if facts.silent else ""
     accelerator = hardware["accelerator"]
+    further = f", then {result.final_steps} on all recordings" if result.final_steps else ""
     hours = max(round(result.minutes * (1 if accelerator else hardware["torch_threads"]) / 60, 3), 0.001)
     return {
         "name": facts.name,
@@ -82,7 +91,7 @@ def _content(facts: Facts) -> dict[str, Any]:
         "license_note": f"what comes from `{name}` is under that model's licence",
         "data": f"{result.clips} recordings of one person; with those held back {facts.seconds:.0f} seconds{lips}.",
         "data_license": "The recordings belong to the person recorded, and are not published.",
-        "training": f"{result.steps} steps from the weights of `{name}`, in {result.minutes:.1f} minutes.",
+        "training": f"{result.steps} steps from the weights of `{name}`{further}, in {result.minutes:.1f} minutes.",
         "training_type": "fine-tuning",
         "limits": [CONSENT],
         ("gpu_hours" if accelerator else "core_hours"): hours,
@@ -90,7 +99,7 @@ def _content(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _selection(before: Scores, after: Scores) -> str:
+def _selection(before: Scores, after: Scores, final_steps: int) -> str:
     pairs = [
         f"{label} {first:.{digits}{kind}} before, {second:.{digits}{kind}} after"
         for label, name, digits, kind in (
@@ -102,9 +111,15 @@ def _selection(before: Scores, after: Scores) -> str:
         )
         if (first := getattr(before, name)) is not None and (second := getattr(after, name)) is not None
     ]
+    further = (
+        f" After that this model has also learnt from them, in {counted(final_steps, 'further step')}: the numbers are"
+        " those of the model before."
+        if final_steps
+        else ""
+    )
     return (
         f"The step was chosen by the loss on the {after.clips} recordings that were held back, the same that are"
-        f" scored here, so the numbers are somewhat optimistic: {'; '.join(pairs)}."
+        f" scored here, so the numbers are somewhat optimistic: {'; '.join(pairs)}.{further}"
     )
 
 

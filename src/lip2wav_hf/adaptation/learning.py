@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ from .records import STEPS
 LEARNING_RATE = 5e-4
 BATCH_FRAMES = 16 * 64  # video frames in a batch
 BATCH_CLIPS = (4, 16)  # fewest and most
+FINAL_RATE = 0.5  # of the final pass: its highest learning rate, as a share of that of the first
 VALIDATION_STEPS = 25
 SAVING_STEPS = 50
 PATIENCE = 3  # validations without a better one, then it ends
@@ -85,13 +87,16 @@ class Follower:
         measures (`bool`): whether recordings are held back, so that it can be seen whether it gets better.
         report (`Callable`): takes steps done and in all, the loss, and the error on those held back.
         stop (`Callable`, *optional*): whether somebody wants it to end.
+        following (`float`): for each step of this training, how many of another one need time after it.
     """
 
     clock: Clock
     measures: bool
     report: Callable[[int, int, float | None, float | None], None]
     stop: Callable[[], bool] | None = None
+    following: float = 0.0
     reason: str = "finished"
+    ended: bool = False
     best: float = math.inf
     error: float | None = None
     since_best: int = 0
@@ -108,8 +113,14 @@ class Follower:
             return
         if self.stop is not None and self.stop():
             self._end(state, "asked")
-        elif self.clock.left <= 0:
+        elif self.clock.left <= self.following * step * self._seconds_per_step:
             self._end(state, "time")
+
+    @property
+    def _seconds_per_step(self) -> float:
+        """Of those that were timed; 0 before."""
+        timed = len(self.times) - UNTIMED_STEPS
+        return (self.times[-1] - self.times[UNTIMED_STEPS - 1]) / timed if timed > 0 else 0.0
 
     def _fit_to_time(self, state: State) -> None:
         """So many steps as there is time for, of those that were asked for; the learning rate falls accordingly."""
@@ -117,8 +128,8 @@ class Follower:
         self.limit = self.limit or arguments.max_steps
         if done <= UNTIMED_STEPS or (done - UNTIMED_STEPS) % TIMED_STEPS:
             return
-        seconds = (self.times[-1] - self.times[UNTIMED_STEPS - 1]) / (done - UNTIMED_STEPS)
-        possible = state.progress.step + max(int(self.clock.left / max(seconds, 1e-6)), 0)
+        step, seconds = state.progress.step, max(self._seconds_per_step, 1e-6)
+        possible = max(int((step + self.clock.left / seconds) / (1 + self.following)), step)
         arguments.max_steps = min(possible, self.limit)
         self.reason = "time" if possible < self.limit else "finished"
 
@@ -138,7 +149,7 @@ class Follower:
             self._end(state, "no improvement")
 
     def _end(self, state: State, reason: str) -> None:
-        state.stop_requested, self.reason = True, reason
+        state.stop_requested, self.ended, self.reason = True, True, reason
 
 
 @dataclass(frozen=True)
@@ -155,6 +166,9 @@ class Task:
         folder (`Path`): of the run: its checkpoints and models.
         seed (`int`): of all random numbers.
         steps (`int`): at most.
+        learning_rate (`float`): the highest.
+        chooses (`bool`): whether the best step is chosen by the recordings held back; otherwise the last one counts,
+            and they are measured once, at the end.
     """
 
     model: Lip2WavModel
@@ -166,6 +180,8 @@ class Task:
     folder: Path
     seed: int = 0
     steps: int = STEPS
+    learning_rate: float = LEARNING_RATE
+    chooses: bool = True
 
 
 @dataclass(frozen=True)
@@ -178,7 +194,8 @@ class Learnt:
         steps (`int`): that were taken, and `best_step` (`int`), those that the model has had.
         seconds (`float`): of the steps.
         reason (`str`): why it ended, as in [`Adaptation.stopped`].
-        state ([`State`]): of the run.
+        error (`float`, *optional*): the loss of that model on the recordings held back; `None` where it was not
+            measured.
     """
 
     folder: Path
@@ -186,7 +203,7 @@ class Learnt:
     best_step: int
     seconds: float
     reason: str
-    state: State
+    error: float | None = None
 
 
 def learn(task: Task, follower: Follower) -> Learnt:
@@ -202,21 +219,23 @@ def learn(task: Task, follower: Follower) -> Learnt:
     state.observer = follower
     train(state)
     progress = state.progress
-    if state.stop_requested and follower.reason in ("finished", "time") and progress.step < state.arguments.max_steps:
-        follower.reason = follower.reason if follower.clock.left <= 0 else "asked"  # by a signal
-    best = task.folder / "best"
-    if not (follower.measures and best.is_dir()):
+    if state.stop_requested and not follower.ended and progress.step < state.arguments.max_steps:
+        follower.reason = "asked"  # by a signal
+    validations = _validations(task.folder) if task.held_out.clips else []
+    best, made = task.folder / "best", (progress.step, progress.seconds, follower.reason)
+    if follower.measures and best.is_dir():
+        chosen = min(validations, key=lambda entry: entry["validation/loss"])
+        return Learnt(best, made[0], chosen["step"], *made[1:], chosen["validation/loss"])
+    if progress.step < state.arguments.max_steps or not (task.folder / "final").is_dir():
         save_model(state, "final")
-        return Learnt(task.folder / "final", progress.step, progress.step, progress.seconds, follower.reason, state)
-    return Learnt(best, progress.step, _best_step(task.folder), progress.seconds, follower.reason, state)
+    error = next((each["validation/loss"] for each in validations if each["step"] == progress.step), None)
+    return Learnt(task.folder / "final", made[0], *made, error)
 
 
-def _best_step(folder: Path) -> int:
-    import json  # noqa: PLC0415
-
-    lines = (folder / "validation.jsonl").read_text(encoding="utf-8").splitlines()
-    entries = [json.loads(line) for line in lines]
-    return min(entries, key=lambda entry: entry["validation/loss"])["step"]
+def _validations(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "validation.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
 
 
 def _build(task: Task) -> State:
@@ -246,12 +265,12 @@ def _arguments(task: Task) -> TrainingArguments:
         theirs, own = encoder.config.units, task.model.config.units
         if theirs.kind != own.kind or own.vocabulary[: len(theirs.vocabulary)] != theirs.vocabulary:
             losses = replace(losses, heard_words=0.0)
-    measures = bool(task.held_out.clips)
+    measures = task.chooses and bool(task.held_out.clips)
     optimization = OptimizationArguments(
         output_dir=str(task.folder),
         max_steps=task.steps,
         batch_size=_batch_size(task),
-        learning_rate=LEARNING_RATE,
+        learning_rate=task.learning_rate,
         seed=task.seed,
         mixed_precision=_precision(),
         validation_steps=VALIDATION_STEPS if measures else task.steps,

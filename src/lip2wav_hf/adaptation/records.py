@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,6 +20,32 @@ class AdaptationError(Lip2WavError):
 
 
 STEPS = 200  # of an adaptation's training, at most, unless somebody asks for another number
+FINAL_PASS = 0.5  # further steps on all recordings, as a share of those before; our choice
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    The arguments of [`adapt`] but for what goes in and out; they are explained there.
+
+    Attributes:
+        model, minutes, voice, phrases, seed, steps, final_pass, resume: as there.
+    """
+
+    model: str | os.PathLike | None = None
+    minutes: float = 10.0
+    voice: str | os.PathLike | None = None
+    phrases: Sequence[str] | str | None = None
+    seed: int = 0
+    steps: int = STEPS
+    final_pass: float = FINAL_PASS
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.minutes > 0 or self.steps < 1:
+            raise AdaptationError(f"minutes={self.minutes!r}, steps={self.steps!r}: both must be above 0.")
+        if not 0 <= self.final_pass < math.inf:
+            raise AdaptationError(f"final_pass={self.final_pass!r}: it must be 0 or more.")
 
 
 @dataclass(frozen=True)
@@ -157,13 +186,15 @@ class Adaptation:
 
     Attributes:
         model (`Path`): folder of the model, for `pipeline("video-to-speech", model=…)` and every command.
-        before, after ([`Scores`], *optional*): of the starting model and of this one on the recordings held back;
-            `None` where there were too few to hold any back.
+        before, after ([`Scores`], *optional*): of the starting model, and of this one as it was before it learnt from
+            the recordings held back too, on these; `None` where there were too few to hold any back.
         checks (`tuple[RecordingCheck, ...]`): of all recordings.
-        steps (`int`): training steps that the model has had.
+        steps (`int`): training steps of the model that `after` is of.
         minutes (`float`): wall clock of the whole call.
-        clips (`int`): recordings that it learnt from.
+        clips (`int`): recordings that it learnt from in these steps.
         held_out (`tuple[str, ...]`): files of the recordings held back.
+        final_steps (`int`): further steps that this model has had, on all recordings, those held back included; 0
+            where `after` is of this very model.
         new_words (`tuple[str, ...]`): words that the starting model did not know.
         phrases (`tuple[str, ...]`): the sentences that it answers with, where they are a list; see `grammar=`.
         stopped (`str`): why it ended: `"finished"`, `"no improvement"`, `"time"` or `"asked"`.
@@ -178,6 +209,7 @@ class Adaptation:
     minutes: float
     clips: int = 0
     held_out: tuple[str, ...] = ()
+    final_steps: int = 0
     new_words: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     stopped: str = "finished"
@@ -188,8 +220,11 @@ __all__ = [
     "Adaptation",
     "AdaptationError",
     "AdaptationProgress",
+    "FINAL_PASS",
+    "Options",
     "Problem",
     "RecordingCheck",
+    "STEPS",
     "Scores",
     "Stage",
     "score_rows",

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ..configuration_lip2wav import Lip2WavConfig
 from ..corpora.clips import Clip
@@ -29,70 +27,39 @@ from ..training.record import RECORD_FILE
 from .card import Facts, write_card
 from .checking import Examined, examine_clips
 from .choosing import find_phrases, grammar_of, hold_back, read_phrases
-from .learning import Clock, Follower, Learnt, Task, learn
+from .job import WORK, Job
+from .learning import Clock, Learnt, Task
+from .passes import final_pass, first_pass, forget_passes, give_voice
 from .preparing import Recordings
-from .records import Adaptation, AdaptationError, AdaptationProgress, RecordingCheck, Scores, Stage
-from .scoring import Measurement, measure, speak_clips
-from .starting import freeze_lips, freeze_speech, grow, keep_unsaid, load_starting_model
-from .voice import Voice, convert, read_voice
+from .records import Adaptation, AdaptationError, AdaptationProgress, Options, Scores, Stage
+from .scoring import Measurement, measure
+from .starting import grow, load_starting_model
+from .voice import read_voice
 
 
-logger = logging.getLogger(__name__)
-
-WORK = ".adaptation"  # folder in the model's: what a run that was stopped goes on with
 RECORD = "adaptation.json"  # file in the model's folder: what was done
 SAVING_SECONDS = 8.0
 FEW = 10  # recordings: with less, results are poor
 
 
-@dataclass
-class _Job:
-    """An adaptation in progress."""
-
-    output: Path
-    starting: Path
-    name: str
-    clock: Clock
-    seed: int
-    steps: int
-    progress: Callable[[AdaptationProgress], None]
-    stop: Callable[[], bool]
-    checks: list[RecordingCheck] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    voice: Voice | None = None
-
-    @property
-    def work(self) -> Path:
-        return self.output / WORK
-
-    def say(self, stage: Stage, fraction: float, message: str, **more: Any) -> None:
-        self.progress(AdaptationProgress(stage, min(fraction, 1.0), message=message, **more))
-
-
 def run(
     recordings: str | os.PathLike | Iterable[Clip],
     output_dir: str | os.PathLike,
-    model: str | os.PathLike | None,
-    minutes: float,
-    voice: str | os.PathLike | None,
-    phrases: Sequence[str] | str | None,
-    seed: int,
-    steps: int,
+    options: Options,
     progress: Callable[[AdaptationProgress], None] | None,
     stop: Callable[[], bool] | None,
-    resume: bool,
 ) -> Adaptation:
     """See [`adapt`]."""
-    clock, name = Clock(minutes), os.fspath(model) if model is not None else DEFAULT_MODEL
-    job = _Job(Path(output_dir), find_model(name), name, clock, seed, steps, progress or _ignore, stop or _never)
+    clock, name = Clock(options.minutes), os.fspath(options.model) if options.model is not None else DEFAULT_MODEL
+    job = Job(Path(output_dir), find_model(name), name, clock, options, progress or _ignore, stop or _never)
     clips = _all_clips(recordings, job.starting)
     _check_output(job)
-    chosen = read_phrases(phrases)
-    job.voice = None if voice is None else read_voice(voice)
+    chosen = read_phrases(options.phrases)
+    job.voice = None if options.voice is None else read_voice(options.voice)
     fingerprint = _fingerprint(job, clips, chosen)
-    if resume and (done := _finished(job.output, fingerprint)) is not None:
+    if options.resume and (done := _finished(job.output, fingerprint)) is not None:
         return done
-    if not resume or _left_by(job.work) != fingerprint:
+    if not options.resume or _left_by(job.work) != fingerprint:
         shutil.rmtree(job.work, ignore_errors=True)
     job.work.mkdir(parents=True, exist_ok=True)
     write_json(job.work / "plan.json", fingerprint)
@@ -126,7 +93,7 @@ def _all_clips(recordings: str | os.PathLike | Iterable[Clip], starting: Path) -
     return clips
 
 
-def _check_output(job: _Job) -> None:
+def _check_output(job: Job) -> None:
     output = job.output
     if output.exists() and output.resolve() == job.starting.resolve():
         raise AdaptationError(f"{output}: the starting model lies there. Name another folder for the new one.")
@@ -136,9 +103,9 @@ def _check_output(job: _Job) -> None:
         raise AdaptationError(f"{output}: it holds something else. Name a new folder for the model.")
 
 
-def _fingerprint(job: _Job, clips: Sequence[Clip], phrases: list[str] | None) -> str:
+def _fingerprint(job: Job, clips: Sequence[Clip], phrases: list[str] | None) -> str:
     """Changes with what the result depends on, but for the minutes."""
-    digest = hashlib.sha256(repr((phrases, job.seed, job.steps)).encode())
+    digest = hashlib.sha256(repr((phrases, job.options.seed, job.options.steps, job.options.final_pass)).encode())
     if job.voice is not None:
         digest.update(repr(job.voice.pitch).encode() + job.voice.spectrum.tobytes())
     for clip in sorted(clips, key=lambda clip: clip.key):
@@ -185,7 +152,7 @@ def read_record(folder: str | os.PathLike) -> Adaptation:
     return Adaptation(model=Path(folder), checks=(), **record)
 
 
-def _tidy(job: _Job) -> None:
+def _tidy(job: Job) -> None:
     """Take away what holds nothing to go on with."""
     if job.work.is_dir() and not any(job.work.glob("run/checkpoint-*")):
         shutil.rmtree(job.work, ignore_errors=True)
@@ -193,7 +160,7 @@ def _tidy(job: _Job) -> None:
         job.output.rmdir()
 
 
-def _adapt(job: _Job, clips: list[Clip], chosen: list[str] | None, fingerprint: str) -> Adaptation:
+def _adapt(job: Job, clips: list[Clip], chosen: list[str] | None, fingerprint: str) -> Adaptation:
     extractor = Lip2WavFeatureExtractor.from_pretrained(job.starting)
     start = load_starting_model(job.starting)
     recordings = _check(job, clips, extractor, start)
@@ -201,13 +168,13 @@ def _adapt(job: _Job, clips: list[Clip], chosen: list[str] | None, fingerprint: 
     _prepare_sound(job, recordings, encoder)
     usable = recordings.clips
     phrases = find_phrases(usable, chosen, start.config.normalizer)
-    held_out = hold_back(usable, start.config.units, job.seed)
+    held_out = hold_back(usable, start.config.units, job.options.seed)
     held_keys = {clip.key for clip in held_out}
     job.say("preparing", 0.0, "making room for new words")
     words = [*dict.fromkeys(word for clip in usable for word in clip.words or ())]
     words += [word for phrase in phrases for word in phrase.split()]
     new_words = tuple(start.config.units.unknown(words))
-    model = grow(start, new_words, grammar_of(phrases, usable, start.config.grammar), job.seed)
+    model = grow(start, new_words, grammar_of(phrases, usable, start.config.grammar), job.options.seed)
     task = Task(
         model,
         encoder,
@@ -216,20 +183,22 @@ def _adapt(job: _Job, clips: list[Clip], chosen: list[str] | None, fingerprint: 
         recordings.prepared(held_out),
         len(new_words),
         job.work / "run",
-        job.seed,
-        job.steps,
+        job.options.seed,
+        job.options.steps,
     )
     job.say("preparing", 1.0, f"{len(usable) - len(held_out)} recordings to learn from, {len(held_out)} held back")
     _explain(job, recordings, held_out, new_words)
     before = _measure(job, "before", job.starting, task, phrases)
-    learnt = _learn(job, task)
+    first = first_pass(job, task)
+    learnt, further = final_pass(job, task, first, recordings)
     if job.voice is not None and recordings.silent:
-        learnt = _give_voice(job, task, learnt, recordings)
-    after = _measure(job, "after", learnt.folder, task, phrases)
-    return _save(job, task, learnt, phrases, new_words, before, after, fingerprint)
+        learnt = give_voice(job, task, learnt, recordings)
+    measured = first.folder if further else learnt.folder
+    after = _measure(job, "after", measured, task, phrases)
+    return _save(job, task, learnt, further, phrases, new_words, before, after, fingerprint)
 
 
-def _check(job: _Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, start: Lip2WavModel) -> Recordings:
+def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, start: Lip2WavModel) -> Recordings:
     """Look at all recordings, and cache those that can be used."""
     recordings = Recordings.empty(job.work / "cache", extractor, start.config.sampling_rate)
 
@@ -248,7 +217,7 @@ def _check(job: _Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, sta
     return recordings
 
 
-def _prepare_sound(job: _Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None) -> None:
+def _prepare_sound(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None) -> None:
     """Find the times of words where they can be found, and change the voice where that was asked for."""
     if encoder is not None and (found := recordings.align(encoder)):
         job.say("preparing", 0.3, f"found when the words are said in {counted(found, 'recording')}")
@@ -257,34 +226,7 @@ def _prepare_sound(job: _Job, recordings: Recordings, encoder: Lip2WavSpeechEnco
         recordings.change_voice(job.voice)
 
 
-def _give_voice(job: _Job, task: Task, learnt: Learnt, recordings: Recordings) -> Learnt:
-    """
-    Teach a model that has learnt the lips of recordings without sound a voice: what it says itself for them, in that
-    voice. What it reads stays as it is.
-    """
-    job.say("training", 0.0, "learning the voice")
-    silent = [clip for clip in recordings.clips if clip.key in recordings.silent]
-    own = speak_clips(learnt.folder, task.feature_extractor, [recordings.files[clip.key] for clip in silent])
-    source = Voice.of(own)
-    for clip, waveform in zip(silent, own, strict=True):
-        recordings.set_waveform(clip, convert(waveform, source, cast(Voice, job.voice)))
-    recordings.silent.clear()
-    model = load_starting_model(learnt.folder)
-    freeze_lips(model)
-    again = dataclasses.replace(
-        task,
-        model=model,
-        speech_encoder=None,
-        training=recordings.prepared(task.training.clips),
-        held_out=recordings.prepared(task.held_out.clips),
-        folder=job.work / "run" / "voice",
-        steps=max(task.steps // 2, 1),
-    )
-    spoken = learn(again, _follower(job, again))
-    return dataclasses.replace(spoken, best_step=learnt.best_step + spoken.best_step)
-
-
-def _explain(job: _Job, recordings: Recordings, held_out: list[Clip], new_words: tuple[str, ...]) -> None:
+def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: tuple[str, ...]) -> None:
     count = len(recordings.clips)
     if count < FEW:
         job.notes.append(f"{count} usable recordings are few: with {FEW} or more the result is better.")
@@ -310,7 +252,7 @@ def _explain(job: _Job, recordings: Recordings, held_out: list[Clip], new_words:
         job.notes.append(f"The recordings are of {len(speakers)} people: the model is of all of them.")
 
 
-def _speech_encoder(job: _Job, start: Lip2WavModel) -> Lip2WavSpeechEncoder | None:
+def _speech_encoder(job: Job, start: Lip2WavModel) -> Lip2WavSpeechEncoder | None:
     """The speech encoder that comes with the starting model, else the bundled one; none that hears another sound."""
     for source in (job.starting, DEFAULT_MODEL):
         try:
@@ -323,7 +265,7 @@ def _speech_encoder(job: _Job, start: Lip2WavModel) -> Lip2WavSpeechEncoder | No
     return None
 
 
-def _measure(job: _Job, stage: Stage, folder: Path, task: Task, phrases: tuple[str, ...]) -> Measurement | None:
+def _measure(job: Job, stage: Stage, folder: Path, task: Task, phrases: tuple[str, ...]) -> Measurement | None:
     if not task.held_out.clips:
         return None
     job.say(stage, 0.0, f"measuring on {len(task.held_out.clips)} recordings that were held back")
@@ -340,27 +282,11 @@ def _measure(job: _Job, stage: Stage, folder: Path, task: Task, phrases: tuple[s
     return measured
 
 
-def _learn(job: _Job, task: Task) -> Learnt:
-    keep_unsaid(task.model, {word for clip in task.training.clips for word in clip.words or ()})
-    silent = len(task.training.silent) == len(task.training.clips)
-    if silent:
-        freeze_speech(task.model)
-        task = dataclasses.replace(task, speech_encoder=None)
-    return learn(task, _follower(job, task))
-
-
-def _follower(job: _Job, task: Task) -> Follower:
-    def report(step: int, steps: int, loss: float | None, error: float | None) -> None:
-        text = f"step {step} of {steps}" + (f", error on those held back {error:.3f}" if error is not None else "")
-        job.say("training", step / max(steps, 1), text, step=step, loss=loss, held_out_error=error)
-
-    return Follower(job.clock, bool(task.held_out.clips), report, job.stop)
-
-
 def _save(
-    job: _Job,
+    job: Job,
     task: Task,
     learnt: Learnt,
+    further: int,
     phrases: tuple[str, ...],
     new_words: tuple[str, ...],
     before: Measurement | None,
@@ -377,6 +303,7 @@ def _save(
         minutes=round(job.clock.spent, 2),
         clips=len(task.training.clips),
         held_out=tuple(str(clip.video) for clip in task.held_out.clips),
+        final_steps=further,
         new_words=new_words,
         phrases=phrases,
         stopped=learnt.reason,
@@ -390,19 +317,20 @@ def _save(
     del record["model"], record["checks"]
     write_json(folder / RECORD, record | {"fingerprint": fingerprint})
     write_card(folder, Facts(job.output.resolve().name, job.name, result, seconds, len(task.training.silent)), after)
-    _put_in_place(job, folder, goes_on=learnt.reason in ("asked", "time"))
+    _put_in_place(job, folder, learnt.reason)
     job.say("saving", 1.0, f"{job.output} is written")
     return result
 
 
-def _put_in_place(job: _Job, folder: Path, goes_on: bool) -> None:
+def _put_in_place(job: Job, folder: Path, reason: str) -> None:
     """Replace the output folder by a finished one; what a stopped run goes on with moves along."""
     temporary = job.output.with_name(f".{job.output.name}.tmp-{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     os.replace(folder, temporary)
-    if goes_on:
+    if reason in ("asked", "time"):  # the same call goes on
+        forget_passes(job, reason)
         os.replace(job.work, temporary / WORK)
     replace_folder(temporary, job.output)
 
 
-__all__ = ["RECORD", "WORK", "read_record", "run"]
+__all__ = ["RECORD", "read_record", "run"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..adaptation.records import FINAL_PASS
 from ..models import DEFAULT_MODEL
 from .messages import only_our_messages, print_error, reporting
 from .options import complete_model
@@ -67,6 +68,14 @@ def adapt(
             show_default=False,
         ),
     ] = None,
+    final_pass: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Further steps at the end, on all recordings, those held back too, as a share of the steps before; 0"
+            " for none.",
+        ),
+    ] = FINAL_PASS,
     seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin again, where the folder holds a finished or stopped run.")
@@ -84,7 +93,8 @@ def adapt(
       lip2wav speak new.mp4 --model my-voice
 
     Ten recordings of a few seconds are enough to begin with. Each is checked first; some are held back, and the models
-    before and after are measured on them. Ctrl-C keeps the best model so far; the same command goes on from there.
+    before and after are measured on them; in the end the model learns from these too. Ctrl-C keeps the best model so
+    far; the same command goes on from there.
     Nothing leaves this machine. Record only people who have agreed to it.
 
     Exit status: 0; 2 when no recording can be used, or something cannot be read or written.
@@ -100,6 +110,7 @@ def adapt(
             voice=voice,
             phrases=phrases,
             seed=seed,
+            final_pass=final_pass,
             progress=show,
             resume=not restart,
         )
@@ -152,7 +163,8 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
         "time": "the time was over: with --minutes you may give it more",
         "asked": f"it was stopped. {AGAIN}",
     }
-    lines.append(f"{result.steps} steps, {result.minutes:.1f} minutes; {ends[result.stopped]}")
+    further = f" and {result.final_steps} on all of them" if result.final_steps else ""
+    lines.append(f"{result.steps} steps{further}, {result.minutes:.1f} minutes; {ends[result.stopped]}")
     if result.new_words:
         lines.append(f"new words: {', '.join(result.new_words[:8])}{' …' if len(result.new_words) > 8 else ''}")
     if result.phrases:

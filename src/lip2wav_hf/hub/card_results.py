@@ -33,6 +33,8 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 HEADING = "## Results"
 DIGITS = 4  # of a value in the metadata
 MOST_SPEAKERS_NAMED = 8
+FURTHER = "trained_further"
+"""Key in `results.json` where the model was trained on after it was measured: `steps`, and `model_sha256` of now."""
 
 Source = str | os.PathLike | dict[str, Any]
 
@@ -214,7 +216,8 @@ def check_weights(folder: str | os.PathLike, measured: Sequence[Measurement], we
     weights = weights or _load_sha256(folder)
     for each in measured:
         own = each.results.get("model_sha256")
-        if own is not None and own != weights:
+        further = each.results.get(FURTHER) or {}
+        if own is not None and weights not in (own, further.get("model_sha256")):
             raise CardError(
                 f"the results of {each.split} are of other weights ({own[:12]}…) than those in {folder}"
                 f" ({weights[:12]}…). Measure this model."
@@ -335,6 +338,12 @@ def _circumstances(measured: Sequence[Measurement]) -> list[str]:
         guess = "" if chance is None else f"; guessing from the grammar gives {100 * chance:.0f} %"
         lines.append(f"Judge: {first['judge']}{guess}.")
     lines += [phrases_note(each.results["phrases"]) for each in measured if "phrases" in each.results]
+    lines += [
+        f"The numbers of `{each.split}` are of this model as it was {counted(each.results[FURTHER]['steps'], 'step')}"
+        " earlier: in these it has learnt from the clips measured too."
+        for each in measured
+        if FURTHER in each.results
+    ]
     lines.append(f"Intervals: {first['confidence_interval']}.")
     for each in measured:
         if "calibration" in each.results:

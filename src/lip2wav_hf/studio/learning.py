@@ -253,9 +253,9 @@ def adapt_to_recordings(
     [`adapt`] with plain data in and out, for a pipe.
 
     Returns:
-        `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `minutes`, `clips`,
-        `held_out` (how many recordings), `stopped`, `notes`, and `checks`: of each recording with problems its file,
-        messages and whether it was used.
+        `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `final_steps`,
+        `minutes`, `clips`, `held_out` (how many recordings), `stopped`, `notes`, and `checks`: of each recording with
+        problems its file, messages and whether it was used.
     """
     from ..adaptation.adapt import adapt  # noqa: PLC0415  brings torch, which the studio itself does without
     from ..adaptation.records import AdaptationProgress, score_rows  # noqa: PLC0415
@@ -268,6 +268,7 @@ def adapt_to_recordings(
         "scores": [list(row) for row in score_rows(found.before, found.after)],
         "missing": found.after.missing if found.after is not None else "",
         "steps": found.steps,
+        "final_steps": found.final_steps,
         "minutes": found.minutes,
         "clips": found.clips,
         "held_out": len(found.held_out),

@@ -118,12 +118,12 @@ export function trainPanel(app) {
     const fresh = app.state.takes.length - takes;
     return [
       h("h3", {}, "The voice is ready"),
-      h("p", {}, `It learnt from ${plural(found.clips, "take")} in ${clock(seconds)} min, ${plural(found.steps, "step")}.`),
+      h("p", {}, `It learnt from ${plural(found.clips, "take")} in ${plural(found.steps, "step")}${found.final_steps ? `, then from all in ${plural(found.final_steps, "step")}` : ""}; ${clock(seconds)} min.`),
       found.scores.length
         ? h(
             "table",
             { id: "scores" },
-            h("caption", {}, `On ${plural(found.held_out, "take")} that it did not learn from`),
+            h("caption", {}, `On ${plural(found.held_out, "take")} that it had not learnt from`),
             h("thead", {}, h("tr", {}, h("th", {}), h("th", {}, "before"), h("th", {}, "now"))),
             h("tbody", {}, found.scores.map(([label, before, after]) => h("tr", {}, h("th", { scope: "row" }, label), h("td", {}, before), h("td", {}, after)))),
           )

@@ -1,0 +1,176 @@
+"""
+The passes of an adaptation: the first chooses its best step by the recordings held back, the final one learns from all
+recordings, and where they have no sound another one learns a voice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from ..errors import counted, one_line
+from ..files import read_json, write_json
+from ..modeling_lip2wav import Lip2WavModel
+from ..training.arguments import TrainingError
+from .job import Job
+from .learning import FINAL_RATE, LEARNING_RATE, Follower, Learnt, Task, learn
+from .preparing import Recordings
+from .scoring import speak_clips
+from .starting import freeze_lips, freeze_speech, keep_unsaid, load_starting_model
+from .voice import Voice, convert
+
+
+FIRST_PASS = "first_pass.json"  # in the folder of work: what the first pass has led to, once it is over
+FEWEST_FINAL_STEPS = 5  # of a final pass that there is too little time for: with less, it is left out
+SWITCHING_SECONDS = 5.0  # of loading and saving, for a further pass
+
+
+def first_pass(job: Job, task: Task) -> Learnt:
+    """Learn from the recordings that are not held back; goes on where it was stopped, and is not done twice."""
+    path = job.work / FIRST_PASS
+    if path.is_file():
+        found = read_json(path)
+        return Learnt(**found | {"folder": task.folder / found["folder"]})
+    learnt = learn(_with_frozen_parts(task), _follower(job, task, _following(job, task)))
+    if learnt.reason != "asked":
+        write_json(path, dataclasses.asdict(learnt) | {"folder": learnt.folder.name})
+    return learnt
+
+
+def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> tuple[Learnt, int]:
+    """
+    Go on with the best weights of the first pass, and learn from all recordings, those held back included.
+
+    Args:
+        job ([`Job`]): the adaptation.
+        task ([`Task`]): of the first pass.
+        first ([`Learnt`]): what it has led to.
+        recordings ([`Recordings`]): all that can be used.
+
+    Returns:
+        `tuple[Learnt, int]`: the model, and how many further steps it has had: 0 where it is the one of the first
+        pass, because there is nothing more to learn, no time, or it went wrong. Where somebody stops it, the model of
+        the first pass counts, and the same call goes on here.
+    """
+    wanted = max(round(job.options.final_pass * first.best_step), 1)
+    if not task.held_out.clips or not job.options.final_pass or first.reason == "asked":
+        return first, 0
+    seconds = first.seconds / max(first.steps, 1)
+    possible = int((job.clock.left - SWITCHING_SECONDS) / max(seconds, 1e-6))
+    if possible < min(wanted, FEWEST_FINAL_STEPS):
+        job.notes.append("There was no time left to learn from the recordings held back too.")
+        return replace(first, reason="time"), 0
+    again = replace(
+        task,
+        training=recordings.prepared(recordings.clips),
+        folder=task.folder / "all",
+        seed=task.seed + 1,
+        steps=wanted,
+        learning_rate=FINAL_RATE * LEARNING_RATE,
+        chooses=False,
+    )
+    try:
+        again = replace(again, model=load_starting_model(first.folder))
+        learnt = learn(_with_frozen_parts(again), _follower(job, again, _voice_share(job, task), first.steps))
+    except KeyboardInterrupt:
+        return replace(first, reason="asked"), 0
+    except TrainingError as error:
+        return _kept(job, again.folder, first, f"it went wrong ({one_line(error)})")
+    if learnt.reason == "asked":
+        return replace(first, reason="asked"), 0
+    if learnt.error is None or not learnt.error <= cast(float, first.error):  # also where it is no number
+        return _kept(job, again.folder, first, "it made the recordings held back no better")
+    held_back = counted(len(task.held_out.clips), "recording")
+    job.notes.append(
+        f"In the end the model has also learnt from the {held_back} held back, in {counted(learnt.steps, 'step')}:"
+        " the figures are those of the model before that."
+    )
+    reason = learnt.reason if learnt.reason == "time" else first.reason
+    return replace(learnt, best_step=first.best_step, reason=reason), learnt.steps
+
+
+def _kept(job: Job, folder: Path, first: Learnt, why: str) -> tuple[Learnt, int]:
+    """The model of the first pass after all."""
+    shutil.rmtree(folder, ignore_errors=True)
+    job.notes.append(f"The pass over all recordings was left out: {why}.")
+    return first, 0
+
+
+def give_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> Learnt:
+    """
+    Teach a model that has learnt the lips of recordings without sound a voice: what it says itself for them, in that
+    voice. What it reads stays as it is.
+    """
+    job.say("training", 0.0, "learning the voice")
+    silent = [clip for clip in recordings.clips if clip.key in recordings.silent]
+    own = speak_clips(learnt.folder, task.feature_extractor, [recordings.files[clip.key] for clip in silent])
+    source = Voice.of(own)
+    for clip, waveform in zip(silent, own, strict=True):
+        recordings.set_waveform(clip, convert(waveform, source, cast(Voice, job.voice)))
+    recordings.silent.clear()
+    model = load_starting_model(learnt.folder)
+    freeze_lips(model)
+    again = replace(
+        task,
+        model=model,
+        speech_encoder=None,
+        training=recordings.prepared(task.training.clips),
+        held_out=recordings.prepared(task.held_out.clips),
+        folder=task.folder / "voice",
+        steps=max(task.steps // 2, 1),
+    )
+    spoken = learn(again, _follower(job, again))
+    return replace(spoken, best_step=learnt.best_step + spoken.best_step)
+
+
+def forget_passes(job: Job, reason: str) -> None:
+    """
+    Before a later call goes on: where there was not time enough, it goes on with the first pass, and makes the others
+    again.
+    """
+    path = job.work / FIRST_PASS
+    if reason != "time" or not path.is_file():
+        return
+    for folder in ("all", "voice"):
+        shutil.rmtree(job.work / "run" / folder, ignore_errors=True)
+    if read_json(path)["reason"] == "time":
+        path.unlink()
+
+
+def _with_frozen_parts(task: Task) -> Task:
+    """The task, once what nobody says, and the sound of recordings that have none, are kept from being unlearnt."""
+    model: Lip2WavModel = task.model
+    keep_unsaid(model, {word for clip in task.training.clips for word in clip.words or ()})
+    if len(task.training.silent) < len(task.training.clips):
+        return task
+    freeze_speech(model)
+    return replace(task, speech_encoder=None)
+
+
+def _voice_share(job: Job, task: Task) -> float:
+    return 0.5 if job.voice is not None and task.training.silent else 0.0
+
+
+def _following(job: Job, task: Task) -> float:
+    """For each step of the first pass, how many others follow."""
+    return (job.options.final_pass if task.held_out.clips else 0.0) + _voice_share(job, task)
+
+
+def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> Follower:
+    """Reports the steps of a pass, which come after `before` others, as a share of all."""
+    pass_name = "" if task.chooses else ", with the recordings held back"
+
+    def report(step: int, steps: int, loss: float | None, error: float | None) -> None:
+        text = f"step {step} of {steps}{pass_name}"
+        text += f", error on those held back {error:.3f}" if error is not None else ""
+        fraction = (before + step) / max(before + steps * (1 + following), 1)
+        job.say("training", fraction, text, step=before + step, loss=loss, held_out_error=error)
+
+    measures = task.chooses and bool(task.held_out.clips)
+    return Follower(job.clock, measures, report, job.stop, following)
+
+
+__all__ = ["final_pass", "first_pass", "forget_passes", "give_voice"]
