@@ -16,11 +16,9 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from . import files
+from .files import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, Source
 from .video import (
-    DOWNLOAD_LIMIT,
-    DOWNLOAD_TIMEOUT,
     Picture,
-    Source,
     TimedPicture,
     VideoError,
     VideoInput,
@@ -34,20 +32,22 @@ from .video import (
     nothing_decoded,
     nothing_there,
     open_part,
-    quarter_turns,
+    open_pictures,
+    orientation,
     seek_before,
     split_part,
     start_time,
     timed_array,
     timed_frames,
     to_rgb,
-    video_stream,
 )
 
 
 _CODECS = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac")}
 _AAC_RATE = 48000
 _TAIL = Fraction(1, 10)  # seconds of sound that are read beyond the end of a part, for the resampling
+_FASTEST = 1000  # frames per second that an encoder is told
+_LONGEST_STEP = 60  # seconds between two pictures: beyond it lies a fault of the clock
 _COPYABLE_FORMATS = re.compile(r"mov,mp4|matroska")  # their packets all have true presentation and decoding times
 
 Packets: TypeAlias = Iterator[tuple[list[av.Packet], Fraction]]  # with the seconds that they end at
@@ -281,9 +281,9 @@ def mux_audio(
     """
     Write an `.mp4` (H.264 and AAC, as browsers play it) of the pictures of `video` with `waveform` as their sound.
 
-    The pictures keep their own times. H.264 that browsers play is copied; all else is encoded again, upright and
-    with even sides. The sound begins with the first picture and is cut, or followed by silence, to the end of the
-    last.
+    The pictures keep their own times. H.264 that browsers play is copied; all else is encoded again, as it is seen:
+    upright, not mirrored, with square pixels and even sides, and those that change their size in that of the first.
+    The sound begins with the first picture and is cut, or followed by silence, to the end of the last.
 
     Args:
         video: As for [`VideoReader`].
@@ -322,17 +322,17 @@ def _open_source(
     stack: contextlib.ExitStack, source: Source, fps: float | None
 ) -> Callable[[OutputContainer], Packets]:
     """As [`_open_array`], of a file, which is closed with the stack."""
-    first = first_frame(source)
     rate = None if fps is None else check_rate(fps, "fps", source.name)
-    container = stack.enter_context(source.open())
-    stream = video_stream(container, source.name)
+    first = first_frame(source)
+    start = start_time(first) if rate is None and first is not None and _can_copy(source, first) else None
+    container, stream = open_pictures(source)  # says so where there are none
+    stack.enter_context(container)
     if first is None:
         raise nothing_decoded(source.name)
-    start = start_time(first)
-    if rate is None and start is not None and _can_copy(container, stream, first):
+    if start is not None:
         return lambda output: _copied(container, stream, output, start)
     timed = timed_frames(container, stream, source.name, rate)
-    return lambda output: _encoded(timed, output, rate or stream.average_rate, stream)
+    return lambda output: _encoded(timed, output, rate or stream.average_rate)
 
 
 def _open_part(
@@ -345,27 +345,42 @@ def _open_part(
     first = next(cut, None)
     if first is None:
         raise nothing_there(source.name, start)
-    return lambda output: _encoded(itertools.chain([first], cut), output, stream.average_rate, stream)
+    return lambda output: _encoded(itertools.chain([first], cut), output, stream.average_rate)
 
 
 def _cut(timed: Iterator[TimedPicture], start: Fraction, end: Fraction | None) -> Iterator[TimedPicture]:
     """The pictures that are seen in a part, with their times in it."""
     tolerance = Fraction(1, 500)  # by which clocks of 1 ms round
-    for picture, time, duration in timed:
+    for timed_picture in timed:
+        _, time, duration, _ = timed_picture
         if end is not None and time >= end - tolerance:
             return
         if time + duration > start + tolerance:
             begin = max(time - start, Fraction(0))
-            yield picture, begin, time + duration - start - begin
+            yield timed_picture._replace(time=begin, duration=time + duration - start - begin)
 
 
-def _can_copy(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> bool:
-    return bool(
-        stream.codec_context.name == "h264"
-        and first.format.name == "yuv420p"
-        and not first.rotation
-        and _COPYABLE_FORMATS.match(container.format.name)
-    )
+def _can_copy(source: Source, first: av.VideoFrame) -> bool:
+    """Whether the packets may go into an .mp4 as they are: browsers play it, and its clock goes on."""
+    container, stream = open_pictures(source)
+    with container:
+        if stream.codec_context.name != "h264" or not _COPYABLE_FORMATS.match(container.format.name):
+            return False
+        if first.format.name != "yuv420p" or any(orientation(first)) or first.pts is None:
+            return False
+        latest = None
+        with contextlib.suppress(av.EOFError):
+            for packet in container.demux(stream):
+                if not packet.size:
+                    continue
+                if packet.pts is None or packet.pts < first.pts or packet.has_sidedata("new_extradata"):
+                    return False
+                if packet.dts is not None:
+                    step = None if latest is None else (packet.dts - latest) * packet.time_base
+                    if step is not None and not 0 < step < _LONGEST_STEP:
+                        return False
+                    latest = packet.dts
+        return True
 
 
 def _copied(container: InputContainer, stream: av.VideoStream, output: OutputContainer, start: Fraction) -> Packets:
@@ -404,25 +419,21 @@ def _count_back(packets: list[tuple[av.Packet, int]], last: int | None) -> Itera
         yield packet, pts, last - (len(packets) - 1 - position) * (packet.duration or 1)
 
 
-def _encoded(
-    timed: Iterable[TimedPicture],
-    output: OutputContainer,
-    rate: Fraction | None,
-    source_stream: av.VideoStream | None = None,
-) -> Packets:
-    """Every picture encoded at its own time."""
-    clock = 90_000
-    stream = output.add_stream("libx264", rate=rate or 25, options={"crf": "18", "preset": "veryfast"})
+def _encoded(timed: Iterable[TimedPicture], output: OutputContainer, rate: Fraction | None) -> Packets:
+    """Every picture encoded at its own time; those of another size are fitted into that of the first."""
+    clock, last = 90_000, -1
+    rate = rate if rate and 1 <= rate <= _FASTEST else Fraction(25)
+    stream = output.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
     stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, clock)
     size, end = None, Fraction(0)
-    for frame, time, duration in timed:
+    for frame, time, duration, pixel_shape in timed:
+        picture = _as_seen(frame, pixel_shape)
         if size is None:
-            upright = _upright(frame)
-            size = stream.width, stream.height = max(upright.width & ~1, 2), max(upright.height & ~1, 2)
-            stream.codec_context.sample_aspect_ratio = _pixel_shape(frame, source_stream)
+            size = stream.width, stream.height = max(picture.width & ~1, 2), max(picture.height & ~1, 2)
             yield [], end
-        picture = _upright(frame).reformat(*size, format="yuv420p")
-        picture.pts, picture.time_base = round(time * clock), Fraction(1, clock)
+        picture = _fitted(picture, *size).reformat(*size, format="yuv420p")
+        last = max(round(time * clock), last + 1)
+        picture.pts, picture.time_base = last, Fraction(1, clock)
         picture.duration = round(duration * clock)
         picture.pict_type = 0
         end = time + duration
@@ -430,19 +441,24 @@ def _encoded(
     yield stream.encode(None), end
 
 
-def _pixel_shape(frame: Picture, source_stream: av.VideoStream | None) -> Fraction:
-    """Width / height of a pixel, which turns with the picture."""
-    shape = source_stream.sample_aspect_ratio if source_stream is not None else None
-    if not shape:
-        return Fraction(1)
-    is_turned = not isinstance(frame, np.ndarray) and quarter_turns(frame) % 2
-    return 1 / shape if is_turned else shape
-
-
-def _upright(frame: Picture) -> av.VideoFrame:
-    if isinstance(frame, np.ndarray) or quarter_turns(frame):
-        return av.VideoFrame.from_ndarray(to_rgb(frame), "rgb24")
+def _as_seen(frame: Picture, pixel_shape: Fraction) -> av.VideoFrame:
+    """A frame upright and with square pixels."""
+    if isinstance(frame, np.ndarray) or pixel_shape != 1 or any(orientation(frame)):
+        return av.VideoFrame.from_ndarray(to_rgb(frame, pixel_shape), "rgb24")
     return frame
+
+
+def _fitted(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """A picture of another shape as large as it fits into the middle of a black one; others as they are."""
+    scale = min(width / picture.width, height / picture.height)
+    inner = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
+    if abs(inner[0] - width) <= 1 and abs(inner[1] - height) <= 1:
+        return picture
+    canvas = np.zeros((height, width, 3), np.uint8)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    pixels = picture.to_ndarray(format="rgb24", width=inner[0], height=inner[1])
+    canvas[top : top + inner[1], left : left + inner[0]] = pixels
+    return av.VideoFrame.from_ndarray(canvas, "rgb24")
 
 
 def _mux(packets: Packets, output: OutputContainer, waveform: np.ndarray, sampling_rate: int) -> None:

@@ -11,6 +11,10 @@ class Lip2WavError(ValueError):
     """Base of this package's errors, raised for unusable input: the message says what is wrong and what to do."""
 
 
+class VideoError(Lip2WavError):
+    """A video or sound that cannot be read or written; the message names it, the cause and the remedy."""
+
+
 class MissingExtraError(Lip2WavError):
     """A package that is not installed, because the extra that brings it is not."""
 
@@ -97,4 +101,4 @@ def check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
         )
 
 
-__all__ = ["Lip2WavError", "WeightsError", "check_fit", "counted", "one_line"]
+__all__ = ["Lip2WavError", "VideoError", "WeightsError", "check_fit", "counted", "one_line"]

@@ -6,38 +6,35 @@ Everything is streamed: however long the video, only a few pictures are in memor
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import logging
 import math
 import os
 import re
-import tempfile
-import urllib.error
-import urllib.parse
-import urllib.request
-import weakref
-from collections.abc import Generator, Iterable, Iterator
+import statistics
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
-from .errors import Lip2WavError
+from .errors import VideoError
+from .files import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, MOST_PIXELS, Source
 
 
 logger = logging.getLogger(__name__)
 
-DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
-DOWNLOAD_LIMIT = 4 << 30  # bytes
-
-_PICTURE_FORMATS = re.compile(r"image2|tty|.*_pipe|bin|xbin|adf|idf")  # demuxers of still pictures and of text art
-_REORDERING = 1  # second: timestamps that go back by less are jitter, by more a new beginning
+_REORDERING = 1  # second: timestamps that go back by more are a new beginning
+_AHEAD = 8  # pictures that are looked at to tell a new beginning from pictures out of order
+_RECENT = 64  # times that are kept for that
+_UNREADABLE = 100  # faults of reading in a row after which the rest is given up
+_LONGEST_GAP = 1  # second without a picture after which a warning says so
 _SEEKABLE = re.compile(r"mov,mp4|matroska")  # their seeking leads to a key picture before the time that is asked for
 _LEAD = 1  # second before the beginning of a part at which decoding begins
 _DISCONTINUITY = 60  # seconds: a longer jump of the timestamps is a fault of the file, not a long picture
@@ -46,11 +43,20 @@ VideoInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview 
 """A path, URL, the content of a video file, a binary file object, or uint8 pictures."""
 
 Picture: TypeAlias = av.VideoFrame | np.ndarray
-TimedPicture: TypeAlias = tuple[Picture, Fraction, Fraction]  # with time and duration, in seconds
+_Stamped: TypeAlias = tuple[av.VideoFrame, Fraction | None, Fraction]  # with its file's time, and the pixels' shape
 
 
-class VideoError(Lip2WavError):
-    """A video or sound that cannot be read or written; the message names it, the cause and the remedy."""
+class TimedPicture(NamedTuple):
+    """A picture as it was decoded, when it is shown, in seconds, and width / height of a pixel."""
+
+    picture: Picture
+    time: Fraction
+    duration: Fraction
+    pixel_shape: Fraction = Fraction(1)
+
+
+# A picture, the one after it, the share of that in what is seen, and whether it is the last sample of the first.
+_Sample: TypeAlias = tuple[TimedPicture, TimedPicture | None, float, bool]
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,7 @@ class VideoPart:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < (math.inf if self.end is None else self.end):
-            raise VideoError(
-                f"{self}: a part must begin at 0 s or later, and end after that. Check its start and end."
-            )
+            raise VideoError(f"{self}: a part begins at 0 s or later, and ends after that. Check its start and end.")
 
     @property
     def suffix(self) -> str:
@@ -98,150 +102,6 @@ def split_part(video: Any) -> tuple[Any, Fraction, Fraction | None]:
         return video, Fraction(0), None
     end = None if video.end is None else Fraction(video.end).limit_denominator(1_000_000)
     return video.video, Fraction(video.start).limit_denominator(1_000_000), end
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Sources: what the user passed, as something that PyAV opens
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class Source:
-    """
-    A path, URL, bytes or file object as the `target` of `av.open`; `close` removes what was downloaded.
-
-    Args:
-        video (`str`, `os.PathLike`, `bytes` or binary file object): As for [`VideoReader`].
-        timeout (`float`, *optional*, defaults to 30.0): Seconds to wait for a server.
-        max_bytes (`int`, *optional*, defaults to 4 GiB): Size in bytes above which a download is refused.
-
-    Raises:
-        VideoError: there is nothing to read there, or it is not of these kinds.
-    """
-
-    name: str
-    target: Any
-
-    def __init__(self, video: Any, timeout: float = DOWNLOAD_TIMEOUT, max_bytes: int = DOWNLOAD_LIMIT):
-        self._remove_download: weakref.finalize | None = None
-        if isinstance(video, (str, os.PathLike)):
-            self._init_from_location(os.fspath(video), timeout, max_bytes)
-        elif isinstance(video, (bytes, bytearray, memoryview)):
-            self.name = f"video of {len(video)} bytes"
-            if not len(video):
-                raise VideoError(f"{self.name}: it is empty. Pass the whole content of a video file.")
-            self.target = io.BytesIO(video)
-        elif hasattr(video, "read"):
-            self._init_from_file_object(video, max_bytes)
-        else:
-            raise VideoError(
-                f"A video cannot be a {type(video).__name__}. Pass a path, a URL, the bytes of a video file, "
-                "a binary file object, or a uint8 NumPy array (frames, height, width, 3) with fps=."
-            )
-
-    def _init_from_location(self, location: str | bytes, timeout: float, max_bytes: int) -> None:
-        location = os.fsdecode(location)
-        self.name = location
-        scheme = re.match(r"(https?|file):|([A-Za-z][\w+.-]+)://", location, re.IGNORECASE)
-        if scheme and scheme[2]:
-            raise VideoError(
-                f"{location}: {scheme[2]}: addresses of this kind are not read. Use http(s):, file: or a path."
-            )
-        if scheme and scheme[1].lower() != "file":
-            self.target = self._download(location, timeout, max_bytes)
-            return
-        path = urllib.request.url2pathname(urllib.parse.urlsplit(location).path) if scheme else location
-        if not os.path.exists(path):
-            raise VideoError(f"{location}: there is no such file. Check the path (working folder: {os.getcwd()}).")
-        if os.path.isdir(path):
-            raise VideoError(f"{location}: it is a folder. Pass one video file.")
-        if os.path.isfile(path) and os.path.getsize(path) == 0:
-            raise VideoError(f"{location}: the file is empty (0 bytes). Copy or download it again.")
-        if not os.access(path, os.R_OK):
-            raise VideoError(f"{location}: no permission to read it. Change its permissions.")
-        self.target = os.path.abspath(path)  # absolute: never taken for a protocol of FFmpeg such as `concat:`
-
-    def _init_from_file_object(self, file: Any, max_bytes: int) -> None:
-        name = getattr(file, "name", None)
-        self.name = name if isinstance(name, str) and name else "file object"
-        if isinstance(file, io.TextIOBase):
-            raise VideoError(f"{self.name}: the file is open as text. Open it in binary mode, open(path, 'rb').")
-        if not (hasattr(file, "seekable") and file.seekable()):
-            self.target = self._spool(file, max_bytes)
-            return
-        if file.seek(0, os.SEEK_END) == 0:
-            raise VideoError(f"{self.name}: it is empty (0 bytes). Pass a file object of a video file.")
-        file.seek(0)
-        self.target = file
-
-    def _download(self, url: str, timeout: float, max_bytes: int) -> str:
-        request = urllib.request.Request(url, headers={"User-Agent": "lip2wav-hf"})
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
-                return self._spool(response, max_bytes, int(response.headers.get("Content-Length") or 0))
-        except urllib.error.HTTPError as error:
-            raise VideoError(
-                f"{url}: the server answered {error.code} ({error.reason}). Check that the address opens in a browser."
-            ) from error
-        except TimeoutError as error:
-            raise VideoError(f"{url}: no answer within {timeout:g} s. Try again, or raise timeout=.") from error
-        except (OSError, ValueError) as error:
-            if isinstance(error, VideoError):
-                raise
-            reason = getattr(error, "reason", None) or error
-            if isinstance(reason, TimeoutError):
-                reason = f"no answer within {timeout:g} s"
-            raise VideoError(f"{url}: it cannot be reached ({reason}). Check the address and the network.") from error
-
-    def _spool(self, stream: Any, max_bytes: int, expected_bytes: int = 0) -> str:
-        """Copy a stream that cannot be rewound into a temporary file; returns the path."""
-        too_large = f"{self.name}: it is larger than the limit of {max_bytes} bytes. Raise max_bytes= to allow it."
-        if expected_bytes > max_bytes:
-            raise VideoError(too_large)
-        suffix = os.path.splitext(urllib.parse.urlsplit(self.name).path)[1][:8]
-        handle, path = tempfile.mkstemp(prefix="lip2wav-", suffix=suffix)
-        self._remove_download = weakref.finalize(self, _remove, path)  # also for a source that nobody closes
-        received = 0
-        with os.fdopen(handle, "wb") as temporary:
-            while received <= max_bytes and (block := stream.read(1 << 18)):
-                received += len(block)
-                temporary.write(block)
-        if received > max_bytes:
-            self.close()
-            raise VideoError(too_large)
-        if received == 0 or received < expected_bytes:
-            self.close()
-            raise VideoError(f"{self.name}: only {received} bytes came before the connection closed. Try again.")
-        return path
-
-    def open(self) -> InputContainer:
-        """The PyAV container; its decoders start from the beginning, however often it is opened."""
-        if hasattr(self.target, "seek"):
-            self.target.seek(0)
-        try:
-            container = av.open(self.target, "r", metadata_errors="replace")
-        except (av.FFmpegError, OSError, ValueError) as error:
-            cause = getattr(error, "strerror", None) or error
-            raise VideoError(
-                f"{self.name}: it is not a video that can be read ({cause}). "
-                "Check that it plays in a video player, or convert it to .mp4."
-            ) from error
-        if _PICTURE_FORMATS.fullmatch(container.format.name):
-            container.close()
-            raise VideoError(f"{self.name}: it is a still picture or a text, not a video. Pass a video file.")
-        return container
-
-    def close(self) -> None:
-        """Rewind a file object; remove what was downloaded."""
-        target: Any = getattr(self, "target", None)
-        if hasattr(target, "seek") and not getattr(target, "closed", False):
-            target.seek(0)
-        if self._remove_download is not None:
-            self._remove_download()
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.remove(path)
 
 
 def check_rate(value: Any, what: str, name: str) -> Fraction:
@@ -267,53 +127,196 @@ def check_array(array: np.ndarray, fps: float | None) -> str:
     return name
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Decoding: container -> frames -> frames with times -> frames at a fixed rate
-# ---------------------------------------------------------------------------------------------------------------------
+# Decoding: container -> frames -> frames with times -> pictures at a fixed rate
 
 
-def video_stream(container: InputContainer, name: str) -> av.VideoStream:
-    """The first stream of moving pictures; raises `VideoError` if there is none."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+class NoPicturesError(VideoError):
+    """A file without a stream of pictures."""
+
+
+def _moving_streams(container: InputContainer) -> list[av.VideoStream]:
+    """The streams of pictures that are no cover, thumbnails or stills by their own word."""
+    marks = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    return [stream for stream in streams if not stream.disposition & marks] or streams
+
+
+def open_pictures(source: Source) -> tuple[InputContainer, av.VideoStream]:
+    """
+    A container, and its stream of pictures: of several that move, and are no previews, the one with the default mark,
+    then the one with the most pixels.
+
+    Raises:
+        NoPicturesError: if there is none.
+        VideoError: if the file, or that stream, cannot be read.
+    """
+    container = source.open()
+    streams = _moving_streams(container)
     if not streams:
         found = "only sound" if container.streams.audio else "no pictures"
-        raise VideoError(f"{name}: it has {found}, no video stream. Pass a file with a video stream.")
-    stream = streams[0]
+        container.close()
+        raise NoPicturesError(f"{source.name}: it has {found}, no video stream. Pass a file with a video stream.")
+    if len(streams) > 1 and source.pictures is None:
+        indices = [stream.index for stream in streams]
+        container.close()  # before another is opened: a file object has one position
+        moving = _moving(source, indices)
+        container = source.open()
+        streams = sorted(_moving_streams(container), key=lambda stream: _rank(stream, stream.index in moving))
+        stream, others = streams[-1], [each for each in streams[:-1] if each.index in moving]
+        source.pictures = stream.index
+        if others:
+            pixels = f"{stream.codec_context.width} x {stream.codec_context.height} pixels"
+            count = len(others) + 1
+            logger.warning("%s: of its %d videos, stream %d is read (%s).", source.name, count, stream.index, pixels)
+    stream = next((each for each in streams if each.index == source.pictures), streams[0])
+    if stream.codec_context is None:
+        container.close()
+        raise VideoError(f"{source.name}: its pictures are coded in a way that is not known here. Convert it to .mp4.")
     stream.thread_type = "AUTO"
-    return stream
+    return container, stream
 
 
-def decode(container: InputContainer, stream: Stream, name: str) -> Iterator[Any]:
-    """Every frame of the stream that can be decoded; damaged packets are skipped, with one warning at the end."""
-    damaged, in_a_row, cause = 0, 0, None
-    packets = container.demux(stream)
-    while in_a_row < 100:
+def _moving(source: Source, indices: Sequence[int]) -> set[int]:
+    """Those of several streams that hold more than a picture, as far as the beginning of the file shows."""
+    counts: Counter[int] = Counter()
+    with source.open() as container, contextlib.suppress(av.FFmpegError):
+        for packet in itertools.islice(container.demux([container.streams[index] for index in indices]), 1000):
+            counts[packet.stream_index] += packet.size > 0
+            if all(counts[index] > 1 for index in indices):
+                break
+    return {index for index in indices if counts[index] > 1} or set(indices)
+
+
+def _rank(stream: av.VideoStream, is_moving: bool) -> tuple[bool, bool, bool, bool, int, int]:
+    """The larger, the rather a stream is what the file shows. Muxers mark the first stream, whatever it is."""
+    pixels = stream.codec_context.width * stream.codec_context.height if stream.codec_context else 0
+    is_default = bool(stream.disposition & Disposition.default)
+    return pixels > 0, is_moving, pixels >= 160 * 90, is_default, pixels, -stream.index
+
+
+@dataclass
+class Damage:
+    """Packets of a stream that could not be decoded: how many, why the last could not, from when to when by the clock
+    of the file, and whether the rest was not read."""
+
+    packets: int = 0
+    cause: Exception | None = None
+    begin: Fraction | None = None
+    end: Fraction | None = None
+    is_given_up: bool = False
+
+    def add(self, cause: Exception, packet: av.Packet | None = None) -> None:
+        """Note another fault, of a packet if it could be read."""
+        self.packets, self.cause = self.packets + 1, cause
+        if packet is not None and packet.pts is not None and packet.time_base is not None:
+            begin, end = packet.pts * packet.time_base, (packet.pts + (packet.duration or 0)) * packet.time_base
+            self.begin = begin if self.begin is None else self.begin
+            self.end = end if self.end is None else max(self.end, end)
+
+
+def decode(container: InputContainer, stream: Stream, name: str, damage: Damage | None = None) -> Iterator[Any]:
+    """Every frame of the stream that can be decoded; a warning tells of the damage, unless `damage` takes note."""
+    noted, packets, in_a_row = damage or Damage(), container.demux(stream), 0
+    while in_a_row < _UNREADABLE:
         try:
             packet = next(packets, None)
         except av.EOFError:
             break
         except av.FFmpegError as error:  # reading failed: go on behind the fault
-            damaged, in_a_row, cause = damaged + 1, in_a_row + 1, error
-            packets = container.demux(stream)
+            noted.add(error)
+            packets, in_a_row = container.demux(stream), in_a_row + 1
             continue
         if packet is None:
             break
+        in_a_row = 0
         try:
             frames = packet.decode()
-            in_a_row = 0
         except av.EOFError:
             break
         except av.FFmpegError as error:
-            damaged, in_a_row, cause = damaged + 1, in_a_row + 1, error
+            noted.add(error, packet)
             continue
         yield from frames
-    if damaged:
-        logger.warning("%s: %d damaged packets were skipped (last cause: %s).", name, damaged, cause)
+    noted.is_given_up = in_a_row == _UNREADABLE
+    if damage is None and noted.packets:
+        logger.warning("%s: %s", name, _describe(noted))
+
+
+def _describe(damage: Damage, missing: Fraction = Fraction(0)) -> str:
+    parts = f"{damage.packets} damaged packets were skipped (last cause: {damage.cause})"
+    parts += "; its rest was not read" if damage.is_given_up else ""
+    return parts + (f"; {float(missing):.2f} s of its pictures are missing." if missing else ".")
 
 
 def has_presentation_times(container: InputContainer) -> bool:
     """False for AVI, which stores only the order of decoding and its clock."""
     return container.format.name != "avi"
+
+
+class _Clock:
+    """The times of frames: their timestamps, counted on where those jump or begin anew."""
+
+    def __init__(self, name: str, period: Fraction, origin: Fraction | None) -> None:
+        self.name, self.period, self.origin = name, period, origin
+        self.end = Fraction(0)  # of the last frame
+        self.last: Fraction | None = None
+        self.has_jumped = False
+        self._recent: deque[Fraction] = deque(maxlen=_RECENT)  # since the last beginning
+
+    def place(
+        self, stamp: Fraction | None, duration: Fraction, following: Sequence[Fraction], damaged: int = 0
+    ) -> Fraction:
+        """The time of a frame, in seconds after the first; `following` are the next timestamps, and `damaged` packets
+        were skipped before it."""
+        time = self.end
+        if stamp is not None:
+            if self.origin is None:
+                self.origin = stamp - self.end
+            time = stamp - self.origin
+            others = [other - self.origin for other in following]
+            if self.last is not None and self._begins_anew(time, others, self.plausible(damaged)):
+                if not self.has_jumped:
+                    logger.warning("%s: its timestamps jump at %.2f s; counting on from there.", self.name, self.end)
+                self.has_jumped = True
+                self.origin, time = stamp - self.end, self.end
+                self._recent.clear()
+            self._recent.append(time)
+            time = time if self.last is None else max(time, self.last)
+        self.last, self.end = time, time + duration
+        return time
+
+    def plausible(self, damaged: int) -> Fraction:
+        """The seconds that may lie between two frames: more where what lay there is damaged."""
+        return max(Fraction(_DISCONTINUITY), 2 * damaged * self.period)
+
+    def _begins_anew(self, time: Fraction, following: list[Fraction], longest_gap: Fraction) -> bool:
+        """
+        Whether a new beginning, and not a frame out of order. Frames in a wrong order fill the gaps that were left
+        for them; jitter comes back at once; a new beginning goes on from the earlier time, over times that have been.
+        """
+        last = self.last or Fraction(0)
+        if time > last:
+            return time >= self.end + longest_gap
+        behind = [time, *itertools.takewhile(lambda other: other <= last, following)]
+        period = self._usual_period()
+        if len(behind) == 1 <= len(following):  # where the next frame goes on from
+            return abs(following[0] - time - period) < min(abs(following[0] - last - n * period) for n in (1, 2))
+        if time <= last - _REORDERING or not self._recent:
+            return True
+        if all(
+            other > self._recent[0] and min(abs(other - seen) for seen in self._recent) >= period * Fraction(3, 4)
+            for other in behind
+        ):
+            return False
+        rises = all(earlier < later for earlier, later in itertools.pairwise(behind))
+        if len(behind) > len(following):  # it does not come back
+            return len(following) == _AHEAD or (rises and (len(behind) > 1 or last - time > 2 * period))
+        return rises
+
+    def _usual_period(self) -> Fraction:
+        times = sorted(set(self._recent))
+        steps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        return statistics.median_low(steps) if len(steps) > 3 else self.period
 
 
 def timed_frames(
@@ -323,36 +326,65 @@ def timed_frames(
     fps: Fraction | None = None,
     origin: Fraction | None = None,
 ) -> Iterator[TimedPicture]:
-    """(frame, time, duration) in seconds after the first frame, which begins at `origin` if that is given; frames
-    without timestamps follow the one before."""
+    """Frames with their times after the first frame, which begins at `origin` if that is given; frames without
+    timestamps follow the one before. One warning at the end says how much is missing."""
+    clock = _Clock(name, 1 / (fps or stream.guessed_rate or stream.average_rate or Fraction(25)), origin)
+    damage, damaged, missing, longest, shown = Damage(), 0, Fraction(0), (Fraction(0), Fraction(0)), None
+    frames = _stamped(container, stream, name, damage, ignore_stamps=fps is not None)
+    ahead: deque[_Stamped] = deque()
+    while following := ahead.popleft() if ahead else next(frames, None):
+        frame, stamp, pixel_shape = following
+        duration = (
+            frame.duration * cast(Fraction, stream.time_base) if frame.duration and fps is None else clock.period
+        )
+        if stamp is not None and clock.origin is not None and stamp - clock.origin <= (clock.last or 0):
+            ahead.extend(itertools.islice(frames, _AHEAD - len(ahead)))
+        end = clock.end
+        others = [other for _, other, _ in ahead if other is not None]
+        time = clock.place(stamp, duration, others, damage.packets - damaged)
+        damaged = damage.packets
+        if shown is None and damage.begin is not None and stamp is not None:
+            missing += max(stamp - damage.begin, Fraction(0))
+        elif shown is not None and time - end > clock.period / 2:
+            missing += time - end if damage.packets else 0
+            longest = max(longest, (time - end, end))
+        shown = TimedPicture(frame, time, duration, pixel_shape)
+        yield shown
+    if shown is not None and damage.end is not None and clock.origin is not None:
+        lost = damage.end - clock.origin - clock.end
+        if 0 < lost < clock.plausible(damage.packets - damaged) and fps is None:
+            missing += lost
+            yield shown._replace(time=clock.end, duration=lost)
+    if damage.packets:
+        logger.warning("%s: %s", name, _describe(damage, missing))
+    elif longest[0] > _LONGEST_GAP:
+        logger.warning("%s: no picture for %.2f s at %.2f s; the last one is held.", name, *map(float, longest))
+
+
+def _stamped(
+    container: InputContainer, stream: av.VideoStream, name: str, damage: Damage, ignore_stamps: bool
+) -> Iterator[_Stamped]:
+    """Frames with the time of their file's clock, and the shape of their pixels; that of the container goes first."""
     clock = "pts" if has_presentation_times(container) else "dts"
-    period = 1 / (fps or stream.guessed_rate or stream.average_rate or Fraction(25))
-    end, last, jumps = Fraction(0), None, 0
-    for frame in decode(container, stream, name):
-        duration = frame.duration * stream.time_base if frame.duration and fps is None else period
-        time = end
-        ticks = getattr(frame, clock)
-        if ticks is not None and fps is None:
-            pts = ticks * stream.time_base
-            if origin is None:
-                origin = pts - end
-            time = pts - origin
-            if last is not None and not last - _REORDERING < time < end + _DISCONTINUITY:
-                if not jumps:
-                    logger.warning("%s: its timestamps jump at %.2f s; counting on from there.", name, end)
-                origin, time, jumps = pts - end, end, jumps + 1
-            elif last is not None:
-                time = max(time, last)
-        last, end = time, time + duration
-        yield frame, time, duration
+    declared, first = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+    for frame in decode(container, stream, name, damage):
+        if frame.width * frame.height > MOST_PIXELS:
+            raise VideoError(f"{name}: its pictures are {frame.width} x {frame.height}, too large. Save it smaller.")
+        ticks = None if ignore_stamps else getattr(frame, clock)
+        now = stream.codec_context.sample_aspect_ratio
+        shape = (declared if now == first else now) or Fraction(1)
+        shape = shape if Fraction(1, 4) <= shape <= 4 and abs(shape - 1) > Fraction(1, 100) else Fraction(1)
+        yield frame, None if ticks is None else ticks * stream.time_base, shape
 
 
 def first_frame(source: Source) -> av.VideoFrame | None:
     """The first frame that can be decoded, or `None` if there is no video stream."""
-    with source.open() as container:
-        if not [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]:
-            return None
-        return next(decode(container, video_stream(container, source.name), source.name), None)
+    try:
+        container, stream = open_pictures(source)
+    except NoPicturesError:
+        return None
+    with container:
+        return next(decode(container, stream, source.name, Damage()), None)
 
 
 def start_time(frame: av.VideoFrame | av.AudioFrame | None) -> Fraction | None:
@@ -386,23 +418,21 @@ def open_part(
     is decoded.
     """
     first = start_time(first_frame(source)) if start > _LEAD and fps is None else None  # before it is opened again
-    container = source.open()
-    stream = video_stream(container, source.name)
+    container, stream = open_pictures(source)
     if first is not None and can_seek(container, start):
         if seek_before(container, first + start):
             timed = timed_frames(container, stream, source.name, origin=first)
             early = next(timed, None)
-            if early is not None and early[1] <= start:
+            if early is not None and early.time <= start:
                 return container, stream, itertools.chain([early], timed)
         container.close()
-        container = source.open()
-        stream = video_stream(container, source.name)
+        container, stream = open_pictures(source)
     return container, stream, timed_frames(container, stream, source.name, fps)
 
 
 def timed_array(array: np.ndarray, rate: Fraction) -> Iterator[TimedPicture]:
     """As [`timed_frames`], of an array with a given number of pictures per second."""
-    return ((picture, k / rate, 1 / rate) for k, picture in enumerate(array))
+    return (TimedPicture(picture, k / rate, 1 / rate) for k, picture in enumerate(array))
 
 
 def _resample(
@@ -411,24 +441,42 @@ def _resample(
     tolerance: Fraction,
     start: Fraction = Fraction(0),
     stop: Fraction | None = None,
-) -> Iterator[tuple[Picture, int]]:
-    """(item, repeats): how often each item is shown when it is sampled at start + k / rate for k = 0, 1, …"""
+) -> Iterator[_Sample]:
+    """What is seen at start + k / rate for k = 0, 1, …"""
     shown, previous, end = 0, None, Fraction(0)
     most = None if stop is None else max(round((stop - start) * rate), 1)
 
-    def repeats(until: Fraction) -> int:
-        wanted = math.ceil((until - start - tolerance) * rate)
-        return max((wanted if most is None else min(wanted, most)) - shown, 0)
+    def wanted(until: Fraction) -> int:
+        count = math.ceil((until - start - tolerance) * rate)
+        return count if most is None else min(count, most)
 
-    for item, time, duration in timed:
-        if previous is not None and (count := repeats(time)):
-            yield previous, count
-            shown += count
+    for item in timed:
+        if previous is not None:
+            for number in range(shown, count := max(wanted(item.time), shown)):
+                share = _share(previous.time, item.time, start + number / rate, rate, tolerance)
+                yield previous, item if share else None, share, number == count - 1
+            shown = count
         if shown == most:
             return
-        previous, end = item, time + duration
-    if previous is not None and (count := max(repeats(end), not shown and not start)):
-        yield previous, count
+        previous, end = item, item.time + item.duration
+    if previous is not None:
+        count = max(wanted(end), shown, int(not shown and not start))
+        yield from ((previous, None, 0.0, number == count - 1) for number in range(shown, count))
+
+
+def _share(before: Fraction, after: Fraction, time: Fraction, rate: Fraction, tolerance: Fraction) -> float:
+    """
+    The share of the second of two pictures at a time between them.
+
+    A picture that is held is half a period old on average, which makes the sound late by as much. Pictures that come
+    at the rate itself, or twice as fast and more, are not mixed; nor are those so far apart that they stand still.
+    """
+    gap, age = after - before, time - before
+    is_own_rate = abs(gap * rate - 1) <= Fraction(1, 50)
+    if age <= tolerance or is_own_rate or not Fraction(21, 40) < gap * rate <= 4:
+        return 0.0
+    share = float(age / gap)
+    return 0.0 if share < 0.1 else 1.0 if share > 0.9 else share
 
 
 def _tolerance(time_base: Fraction | None, rate: Fraction) -> Fraction:
@@ -436,27 +484,73 @@ def _tolerance(time_base: Fraction | None, rate: Fraction) -> Fraction:
     return min(time_base, 1 / (8 * rate)) if time_base and time_base <= Fraction(1, 100) else Fraction(0)
 
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """Quarter turns, anticlockwise, that put a frame upright: 0 to 3."""
-    return round(frame.rotation / 90) % 4
+def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """What puts a frame upright: whether rows become columns, then which of left and right, top and bottom change
+    places. It is what the display matrix says, to the nearest quarter turn."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None or data.buffer_size < 36:
+        return False, False, False
+    across, down, _, across_down, down_down = (int(value) for value in np.frombuffer(data, np.int32, 5))
+    if abs(across) + abs(down_down) >= abs(down) + abs(across_down):
+        return False, across < 0, down_down < 0
+    return True, across_down < 0, down < 0
 
 
-def to_rgb(frame: Picture, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A PyAV frame or a picture of an array as (height, width, 3), upright; `size` is (width, height) before that."""
+def to_rgb(frame: Picture, pixel_shape: Fraction = Fraction(1)) -> np.ndarray:
+    """A PyAV frame or a picture of an array as it is seen: (height, width, 3), upright, with square pixels."""
     if isinstance(frame, np.ndarray):
         return np.repeat(frame[..., None], 3, axis=2) if frame.ndim == 2 else frame.copy()
-    width, height = size or (None, None)
+    width = max(round(frame.width * max(pixel_shape, 1)), 1)
+    height = max(round(frame.height / min(pixel_shape, 1)), 1)
     picture = frame.to_ndarray(format="rgb24", width=width, height=height)
-    turns = quarter_turns(frame)
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    is_turned, is_mirrored, is_inverted = orientation(frame)
+    if is_turned:
+        picture = picture.transpose(1, 0, 2)
+    picture = picture[:: -1 if is_inverted else 1, :: -1 if is_mirrored else 1]
+    return np.ascontiguousarray(picture)
+
+
+class _Mixer:
+    """The pictures of samples, in RGB; two pictures on either side of a cut are never mixed."""
+
+    def __init__(self) -> None:
+        self._ready: dict[int, tuple[TimedPicture, np.ndarray]] = {}  # of the last two pictures
+        self._differences: deque[float] = deque(maxlen=15)
+
+    def __call__(self, sample: _Sample) -> np.ndarray:
+        before, after, share, is_last = sample
+        self._ready = {
+            id(each): self._ready.get(id(each)) or (each, to_rgb(each.picture, each.pixel_shape))
+            for each in (before, after)
+            if each is not None
+        }
+        picture = self._ready[id(before)][1]
+        if after is None:
+            return picture if is_last else picture.copy()
+        other = self._ready[id(after)][1]
+        if self._is_cut(picture, other):
+            return (picture if share < 0.5 else other).copy()
+        return cv2.addWeighted(picture, 1 - share, other, share, 0)
+
+    def _is_cut(self, picture: np.ndarray, other: np.ndarray) -> bool:
+        """Whether two pictures in a row differ much more than those before them did."""
+        if picture.shape != other.shape:
+            return True
+        step = max(min(picture.shape[:2]) // 100, 1)
+        difference = float(cv2.absdiff(picture[::step, ::step], other[::step, ::step]).mean())
+        usual = statistics.median(self._differences) if self._differences else 6.0
+        self._differences.append(difference)
+        return difference > max(4 * usual, 8.0)
 
 
 class VideoReader:
     """
     The pictures of a video at a fixed frame rate, one at a time.
 
-    At `k / frame_rate` seconds after the first frame, the picture is the one that a player would show: the last frame
-    that began by then. A video that has this frame rate already gives its own frames. Rotation metadata is applied.
+    At `k / frame_rate` seconds after the first frame, the picture is what is to be seen then: a frame, or between two
+    frames that follow one another a mixture of them. A video that has this frame rate already, or twice as many and
+    more, gives its own frames. They are as a player shows them: upright, not mirrored, with square pixels; a video
+    that changes its size gives each in its own.
 
     Args:
         video (`str`, `os.PathLike`, `bytes`, binary file object, `np.ndarray` or [`VideoPart`]):
@@ -468,6 +562,9 @@ class VideoReader:
             Frames per second of `video`. Required for an array; for a file it replaces the timestamps of the file.
         timeout (`float`, *optional*, defaults to 30.0): Seconds to wait for a server.
         max_bytes (`int`, *optional*, defaults to 4 GiB): Size in bytes above which a download is refused.
+        allow_private (`bool`, *optional*):
+            Whether addresses of private networks are read, and playlists that name local files. By default those that
+            you name yourself, but not those that the web leads to; `False` for what strangers name.
 
     Raises:
         VideoError: the video cannot be opened; or, on the first picture, nothing in it can be decoded.
@@ -493,6 +590,7 @@ class VideoReader:
         *,
         timeout: float = DOWNLOAD_TIMEOUT,
         max_bytes: int = DOWNLOAD_LIMIT,
+        allow_private: bool | None = None,
     ):
         self._source: Source | None = None
         self._container: InputContainer | None = None
@@ -505,7 +603,7 @@ class VideoReader:
             timed = timed_array(video, own_rate)
             resampled = _resample(timed, rate, Fraction(0), self._start, self._stop)
         else:
-            self._source = Source(video, timeout, max_bytes)
+            self._source = Source(video, timeout, max_bytes, allow_private)
             self.name = self._source.name
             try:
                 resampled = self._open(self._source, frame_rate, fps)
@@ -514,7 +612,7 @@ class VideoReader:
                 raise
         self._pictures = self._iterate(resampled)
 
-    def _open(self, source: Source, frame_rate: float, fps: float | None) -> Iterator[tuple[Picture, int]]:
+    def _open(self, source: Source, frame_rate: float, fps: float | None) -> Iterator[_Sample]:
         rate = check_rate(frame_rate, "frame_rate", self.name)
         own_rate = None if fps is None else check_rate(fps, "fps", self.name)
         self._container, stream, timed = open_part(source, self._start, own_rate)
@@ -529,16 +627,17 @@ class VideoReader:
         wanted = None if self._stop is None else round((self._stop - self._start) * rate)
         return min((count for count in (rest, wanted) if count is not None), default=None)
 
-    def _iterate(self, resampled: Iterator[tuple[Picture, int]]) -> Generator[np.ndarray, None, None]:
-        size, read = None, False
+    def _iterate(self, samples: Iterator[_Sample]) -> Generator[np.ndarray, None, None]:
+        mixed, read = _Mixer(), False
         try:
-            for frame, repeats in resampled:
+            for sample in samples:
                 read = True
-                size = size or (None if isinstance(frame, np.ndarray) else (frame.width, frame.height))
-                picture = to_rgb(frame, size)
+                try:
+                    picture = mixed(sample)
+                except (av.FFmpegError, ValueError, MemoryError) as error:
+                    raise VideoError(f"{self.name}: its pictures cannot be shown ({error}). Convert it.") from error
+                del sample
                 yield picture
-                for _ in range(repeats - 1):
-                    yield picture.copy()
                 del picture
             if not read and self._start:
                 raise nothing_there(self.name, self._start)
@@ -556,9 +655,7 @@ class VideoReader:
     def __enter__(self) -> VideoReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -599,4 +696,4 @@ def _expected_frames(
     return math.ceil(seconds * rate - Fraction(1, 100)) if seconds else None
 
 
-__all__ = ["VideoError", "VideoPart", "VideoReader"]
+__all__ = ["NoPicturesError", "VideoError", "VideoPart", "VideoReader"]
