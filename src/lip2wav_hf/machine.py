@@ -150,12 +150,40 @@ def missing_packages(extra: str) -> list[str]:
     return missing
 
 
+def take_lock(path: str | os.PathLike) -> int:
+    """
+    Keep other processes from what a file stands for, until the handle is closed or this process ends, however it ends.
+    Where the system has no `flock`, as on Windows, nothing is kept from anybody.
+
+    Args:
+        path (`str` or `os.PathLike`): the file, made where it is missing; its folder must exist.
+
+    Returns:
+        `int`: a handle, for `os.close`.
+
+    Raises:
+        BlockingIOError: if another process has it.
+    """
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
 __all__ = [
     "available_cores",
     "gpu_power_limit",
     "machine",
     "missing_packages",
     "process_pool",
+    "take_lock",
     "versions",
     "worker_processes",
 ]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 
 import av
 import numpy as np
@@ -11,9 +13,9 @@ import torch
 from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
 from lip2wav_hf.adaptation import passes
-from lip2wav_hf.adaptation.job import WORK
+from lip2wav_hf.adaptation.inputs import RECORD, WORK
 from lip2wav_hf.adaptation.records import AdaptationError
-from lip2wav_hf.adaptation.running import RECORD, read_record
+from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import load_starting_model
 from lip2wav_hf.hub.plan import plan_model
 from lip2wav_hf.speaking import Speaker
@@ -195,6 +197,37 @@ def test_nothing_usable_is_refused_with_the_reason(recordings, starting_model, t
     with pytest.raises(AdaptationError, match="none of the 1 recordings can be used.*cannot be read"):
         adapt(folder, tmp_path / "out", model=starting_model)
     assert not (tmp_path / "out").exists()
+
+
+def test_two_do_not_work_in_one_folder(recordings, starting_model, tmp_path):
+    output, refused = tmp_path / "out", []
+
+    def intrude(progress):
+        if progress.stage == "training" and not refused:
+            with pytest.raises(AdaptationError, match="another adaptation is working there") as error:
+                adapt(recordings, output, model=starting_model, steps=1, resume=False)
+            refused.append(error)
+
+    assert adapt(recordings, output, model=starting_model, steps=1, progress=intrude).steps == 1
+    assert refused
+
+
+def test_what_is_missing_is_said_before_anything_heavy_is_imported(tmp_path):
+    code = (
+        "import sys; from lip2wav_hf import adapt\n"
+        f"try: adapt('absent', {str(tmp_path / 'out')!r})\n"
+        "except ValueError as error: print(error); print(sorted({'torch', 'transformers', 'av'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.splitlines() == ["absent: no such folder. Give the folder that holds the recordings.", "[]"]
+
+
+def test_the_model_may_lie_among_the_recordings(recordings, starting_model, tmp_path):
+    folder = shutil.copytree(recordings, tmp_path / "mine")
+    options = {"model": starting_model, "steps": 1}
+    first = adapt(folder, folder / "my-voice", **options)
+    assert len(first.checks) == len(SENTENCES)
+    assert adapt(folder, folder / "my-voice", **options) == dataclasses.replace(first, checks=())
 
 
 def test_folders_that_hold_something_else_are_left_alone(recordings, starting_model, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lip2wav_hf import write_audio
+from lip2wav_hf.adaptation.inputs import voice_files
 from lip2wav_hf.adaptation.records import AdaptationError
 from lip2wav_hf.adaptation.voice import Voice, convert, find_pitches, formant_ratio, read_voice
 
@@ -52,19 +53,19 @@ def test_higher_formants_are_found():
 def test_a_voice_is_read_from_a_file_or_a_folder(tmp_path):
     write_audio(tmp_path / "a.wav", vowel(120), RATE)
     write_audio(tmp_path / "b.flac", vowel(120), RATE)
-    assert read_voice(tmp_path).pitch == pytest.approx(120, rel=0.03)
+    assert read_voice(voice_files(tmp_path)).pitch == pytest.approx(120, rel=0.03)
     with pytest.raises(AdaptationError, match=r"2\.\d s of speech in 1 file; 3 s are needed"):
-        read_voice(tmp_path / "a.wav")
+        read_voice(voice_files(tmp_path / "a.wav"))
 
 
 def test_what_is_no_voice_is_refused(tmp_path):
     with pytest.raises(AdaptationError, match="no sound file"):
-        read_voice(tmp_path)
+        read_voice(voice_files(tmp_path))
     with pytest.raises(AdaptationError, match="no sound file"):
-        read_voice(tmp_path / "absent.wav")
+        read_voice(voice_files(tmp_path / "absent.wav"))
     (tmp_path / "noise.wav").write_bytes(b"RIFF no sound")
     with pytest.raises(AdaptationError, match="cannot be read as sound"):
-        read_voice(tmp_path / "noise.wav")
+        read_voice(voice_files(tmp_path / "noise.wav"))
     write_audio(tmp_path / "noise.wav", np.zeros(5 * RATE, np.float32), RATE)
     with pytest.raises(AdaptationError, match=r"0\.0 s of speech"):
-        read_voice(tmp_path)
+        read_voice(voice_files(tmp_path))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import require_packages
+from .inputs import read_inputs
 from .records import FINAL_PASS, STEPS, Adaptation, AdaptationProgress, Options
 
 
@@ -72,9 +73,10 @@ def adapt(
     """
     options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume)
     require_packages("train", "an adaptation", "accelerate", "jiwer")
-    from .running import run  # noqa: PLC0415  brings the trainer
+    inputs = read_inputs(recordings, output_dir, options)
+    from .running import run  # noqa: PLC0415  brings the trainer, for which a typing error need not wait
 
-    return run(recordings, output_dir, options, progress, stop)
+    return run(inputs, progress, stop)
 
 
 __all__ = ["adapt"]

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .inputs import WORK, Inputs
 from .learning import Clock
 from .records import AdaptationProgress, Options, RecordingCheck, Stage
 from .voice import Voice
-
-
-WORK = ".adaptation"  # folder in the model's: what a run that was stopped goes on with
 
 
 @dataclass
@@ -21,10 +19,8 @@ class Job:
     An adaptation in progress.
 
     Attributes:
-        output (`Path`): folder of the new model.
-        starting (`Path`): folder of the starting model, and `name` (`str`), what its user calls it.
+        inputs ([`Inputs`]): what it was given.
         clock ([`Clock`]): the time that there is.
-        options ([`Options`]): what was asked for.
         progress (`Callable`): takes each [`AdaptationProgress`].
         stop (`Callable`): whether somebody wants it to end.
         checks (`list[RecordingCheck]`): of the recordings so far.
@@ -32,16 +28,28 @@ class Job:
         voice ([`Voice`], *optional*): the one that was asked for.
     """
 
-    output: Path
-    starting: Path
-    name: str
+    inputs: Inputs
     clock: Clock
-    options: Options
     progress: Callable[[AdaptationProgress], None]
     stop: Callable[[], bool]
     checks: list[RecordingCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     voice: Voice | None = None
+
+    @property
+    def output(self) -> Path:
+        """The folder of the new model."""
+        return self.inputs.output
+
+    @property
+    def starting(self) -> Path:
+        """The folder of the starting model."""
+        return self.inputs.starting
+
+    @property
+    def options(self) -> Options:
+        """What was asked for."""
+        return self.inputs.options
 
     @property
     def work(self) -> Path:
@@ -53,4 +61,4 @@ class Job:
         self.progress(AdaptationProgress(stage, min(fraction, 1.0), message=message, **more))
 
 
-__all__ = ["WORK", "Job"]
+__all__ = ["Job"]

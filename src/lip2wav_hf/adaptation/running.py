@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,56 +19,77 @@ from ..errors import Lip2WavError, counted
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json, replace_folder, write_json
 from ..hub.card_texts import quiet_transformers
+from ..machine import take_lock
 from ..modeling_lip2wav import Lip2WavModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
-from ..models import DEFAULT_MODEL, find_model, weight_files
+from ..models import DEFAULT_MODEL, weight_files
 from ..training.networks import load_speech_encoder
 from ..training.record import RECORD_FILE
 from .card import Facts, write_card
 from .checking import Examined, examine_clips
-from .choosing import find_phrases, grammar_of, hold_back, read_phrases
-from .job import WORK, Job
+from .choosing import find_phrases, grammar_of, hold_back
+from .inputs import RECORD, WORK, Inputs
+from .job import Job
 from .learning import Clock, Learnt, Task
 from .passes import final_pass, first_pass, forget_passes, give_voice
 from .preparing import Recordings
-from .records import Adaptation, AdaptationError, AdaptationProgress, Options, Scores, Stage
+from .records import Adaptation, AdaptationError, AdaptationProgress, Scores, Stage
 from .scoring import Measurement, measure
 from .starting import grow, load_starting_model
 from .voice import read_voice
 
 
-RECORD = "adaptation.json"  # file in the model's folder: what was done
+LOCK = "lock"  # file in the folder of work
 SAVING_SECONDS = 8.0
 FEW = 10  # recordings: with less, results are poor
 
 
 def run(
-    recordings: str | os.PathLike | Iterable[Clip],
-    output_dir: str | os.PathLike,
-    options: Options,
-    progress: Callable[[AdaptationProgress], None] | None,
-    stop: Callable[[], bool] | None,
+    inputs: Inputs, progress: Callable[[AdaptationProgress], None] | None, stop: Callable[[], bool] | None
 ) -> Adaptation:
     """See [`adapt`]."""
-    clock, name = Clock(options.minutes), os.fspath(options.model) if options.model is not None else DEFAULT_MODEL
-    job = Job(Path(output_dir), find_model(name), name, clock, options, progress or _ignore, stop or _never)
-    clips = _all_clips(recordings, job.starting)
-    _check_output(job)
-    chosen = read_phrases(options.phrases)
-    job.voice = None if options.voice is None else read_voice(options.voice)
-    fingerprint = _fingerprint(job, clips, chosen)
+    options = inputs.options
+    job = Job(inputs, Clock(options.minutes), progress or _ignore, stop or _never)
+    clips = _all_clips(inputs.recordings, job.starting)
+    job.voice = None if inputs.voice is None else read_voice(inputs.voice)
+    fingerprint = _fingerprint(job, clips)
     if options.resume and (done := _finished(job.output, fingerprint)) is not None:
         return done
-    if not options.resume or _left_by(job.work) != fingerprint:
-        shutil.rmtree(job.work, ignore_errors=True)
-    job.work.mkdir(parents=True, exist_ok=True)
-    write_json(job.work / "plan.json", fingerprint)
+    with _alone_in(job.work):
+        if not options.resume or _left_by(job.work) != fingerprint:
+            _clear(job.work)
+        try:
+            write_json(job.work / "plan.json", fingerprint)
+            with quiet_transformers():
+                return _adapt(job, clips, fingerprint)
+        finally:
+            shutil.rmtree(job.work / "cache", ignore_errors=True)  # pictures of a face
+            _tidy(job)
+
+
+@contextlib.contextmanager
+def _alone_in(work: Path) -> Generator[None]:
+    """Make the folder of work, and let nobody else work there."""
+    work.mkdir(parents=True, exist_ok=True)
     try:
-        with quiet_transformers():
-            return _adapt(job, clips, chosen, fingerprint)
+        handle = take_lock(work / LOCK)
+    except BlockingIOError:
+        raise AdaptationError(
+            f"{work.parent}: another adaptation is working there. Wait for it, end it, or name another folder."
+        ) from None
+    try:
+        yield
     finally:
-        shutil.rmtree(job.work / "cache", ignore_errors=True)  # pictures of a face
-        _tidy(job)
+        os.close(handle)
+
+
+def _clear(work: Path) -> None:
+    """Take away what an earlier run of something else has left."""
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def _ignore(progress: AdaptationProgress) -> None:
@@ -93,19 +114,11 @@ def _all_clips(recordings: str | os.PathLike | Iterable[Clip], starting: Path) -
     return clips
 
 
-def _check_output(job: Job) -> None:
-    output = job.output
-    if output.exists() and output.resolve() == job.starting.resolve():
-        raise AdaptationError(f"{output}: the starting model lies there. Name another folder for the new one.")
-    if output.is_file():
-        raise AdaptationError(f"{output}: this is a file. Name a folder.")
-    if output.is_dir() and any(output.iterdir()) and not ((output / RECORD).is_file() or job.work.is_dir()):
-        raise AdaptationError(f"{output}: it holds something else. Name a new folder for the model.")
-
-
-def _fingerprint(job: Job, clips: Sequence[Clip], phrases: list[str] | None) -> str:
+def _fingerprint(job: Job, clips: Sequence[Clip]) -> str:
     """Changes with what the result depends on, but for the minutes."""
-    digest = hashlib.sha256(repr((phrases, job.options.seed, job.options.steps, job.options.final_pass)).encode())
+    options = job.options
+    asked_for = (job.inputs.phrases, options.seed, options.steps, options.final_pass)
+    digest = hashlib.sha256(repr(asked_for).encode())
     if job.voice is not None:
         digest.update(repr(job.voice.pitch).encode() + job.voice.spectrum.tobytes())
     for clip in sorted(clips, key=lambda clip: clip.key):
@@ -160,14 +173,14 @@ def _tidy(job: Job) -> None:
         job.output.rmdir()
 
 
-def _adapt(job: Job, clips: list[Clip], chosen: list[str] | None, fingerprint: str) -> Adaptation:
+def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     extractor = Lip2WavFeatureExtractor.from_pretrained(job.starting)
     start = load_starting_model(job.starting)
     recordings = _check(job, clips, extractor, start)
     encoder = _speech_encoder(job, start)
     _prepare_sound(job, recordings, encoder)
     usable = recordings.clips
-    phrases = find_phrases(usable, chosen, start.config.normalizer)
+    phrases = find_phrases(usable, job.inputs.phrases, start.config.normalizer)
     held_out = hold_back(usable, start.config.units, job.options.seed)
     held_keys = {clip.key for clip in held_out}
     job.say("preparing", 0.0, "making room for new words")
@@ -316,7 +329,9 @@ def _save(
     record = dataclasses.asdict(result)
     del record["model"], record["checks"]
     write_json(folder / RECORD, record | {"fingerprint": fingerprint})
-    write_card(folder, Facts(job.output.resolve().name, job.name, result, seconds, len(task.training.silent)), after)
+    write_card(
+        folder, Facts(job.output.resolve().name, job.inputs.name, result, seconds, len(task.training.silent)), after
+    )
     _put_in_place(job, folder, learnt.reason)
     job.say("saving", 1.0, f"{job.output} is written")
     return result
@@ -333,4 +348,4 @@ def _put_in_place(job: Job, folder: Path, reason: str) -> None:
     replace_folder(temporary, job.output)
 
 
-__all__ = ["RECORD", "read_record", "run"]
+__all__ = ["read_record", "run"]

@@ -6,7 +6,6 @@ flat rest is resampled to the new pitch, and the envelope, stretched to the new 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import read_audio
-from ..corpora.clips import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from ..errors import counted
 from ..video import VideoError
 from .checking import INAUDIBLE, SAMPLING_RATE, speech_level
@@ -61,20 +59,16 @@ class Voice:
         return cls(pitch, spectrum - spectrum.mean())
 
 
-def read_voice(place: str | os.PathLike) -> Voice:
+def read_voice(files: Sequence[Path]) -> Voice:
     """
-    The voice in a sound file, in the sound of a video, or in all such files of a folder.
+    The voice in sound files, or in the sound of videos.
+
+    Args:
+        files (sequence of `Path`): see [`voice_files`].
 
     Raises:
-        AdaptationError: if there is no such file, no sound, or too little speech.
+        AdaptationError: if one cannot be read, or there is too little speech.
     """
-    path = Path(place).expanduser()
-    files = [path]
-    if path.is_dir():
-        suffixes = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
-        files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
-    if not path.exists() or not files:
-        raise AdaptationError(f"voice {place}: no sound file. Name a .wav or .flac file, or a folder of such.")
     waveforms = []
     for file in files:
         try:
@@ -86,8 +80,8 @@ def read_voice(place: str | os.PathLike) -> Voice:
     seconds = sum(len(_speech_frames(waveform)) * HOP / SAMPLING_RATE for waveform in waveforms)
     if seconds < MINIMUM_SECONDS:
         raise AdaptationError(
-            f"voice {place}: {seconds:.1f} s of speech in {counted(len(files), 'file')}; {MINIMUM_SECONDS:.0f} s are"
-            " needed, better a minute."
+            f"voice {files[0]}: {seconds:.1f} s of speech in {counted(len(files), 'file')}; {MINIMUM_SECONDS:.0f} s"
+            " are needed, better a minute."
         )
     return Voice.of(waveforms)
 

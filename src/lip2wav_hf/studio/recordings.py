@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import fcntl
 import io
 import os
 import re
@@ -26,6 +25,7 @@ from typing import Any
 from ..corpora.columns import METADATA, safe_name
 from ..errors import Lip2WavError
 from ..files import read_json, write_json, write_text
+from ..machine import take_lock
 
 
 CONSENT, SETTINGS, TABLE, VOICE, HIDDEN = "consent.json", "studio.json", METADATA[0], "voice", ".studio"
@@ -150,15 +150,12 @@ class Recordings:
             )
 
     def _take_lock(self) -> int:
-        handle = os.open(self.path / HIDDEN / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return take_lock(self.path / HIDDEN / "lock")
         except BlockingIOError:
-            os.close(handle)
             raise StudioError(
                 f"{self.path}: another studio is open on this folder. Use its page, or end it first."
             ) from None
-        return handle
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -1,0 +1,105 @@
+"""What an adaptation is given, checked before anything heavy is imported: folders, the starting model, phrases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..corpora.clips import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Clip, CorpusError
+from ..corpora.registry import is_dataset_name
+from ..models import DEFAULT_MODEL, find_model
+from .choosing import read_phrases
+from .records import AdaptationError, Options
+
+
+RECORD = "adaptation.json"  # file in the model's folder: what was done
+WORK = ".adaptation"  # folder in the model's: what a run that was stopped goes on with
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """
+    What an adaptation is given.
+
+    Attributes:
+        recordings (folder, name of a dataset, or iterable of [`Clip`]): as [`adapt`] takes them.
+        output (`Path`): folder of the new model.
+        starting (`Path`): folder of the starting model, and `name` (`str`), what its user calls it.
+        phrases (`list[str]`, *optional*): that somebody chose.
+        voice (`list[Path]`, *optional*): files of the voice that was asked for.
+        options ([`Options`]): everything else.
+    """
+
+    recordings: str | os.PathLike | Iterable[Clip]
+    output: Path
+    starting: Path
+    name: str
+    phrases: list[str] | None
+    voice: list[Path] | None
+    options: Options
+
+
+def read_inputs(
+    recordings: str | os.PathLike | Iterable[Clip], output_dir: str | os.PathLike, options: Options
+) -> Inputs:
+    """
+    Find and check what an adaptation is given; imports nothing heavy.
+
+    Raises:
+        AdaptationError, CorpusError, ModelError: says what is missing, or in the way.
+    """
+    if isinstance(recordings, (str, os.PathLike)):
+        recordings = Path(recordings).expanduser()
+        if not recordings.is_dir() and not is_dataset_name(recordings):
+            raise CorpusError(
+                f"{recordings}: this is a file. Give the folder that it lies in."
+                if recordings.exists()
+                else f"{recordings}: no such folder. Give the folder that holds the recordings."
+            )
+    output, name = Path(output_dir).expanduser(), os.fspath(options.model or DEFAULT_MODEL)
+    starting = find_model(name)
+    _check_output(output, starting)
+    phrases = read_phrases(options.phrases)
+    voice = None if options.voice is None else voice_files(options.voice)
+    return Inputs(recordings, output, starting, name, phrases, voice, options)
+
+
+def _check_output(output: Path, starting: Path) -> None:
+    if output.exists() and output.resolve() == starting.resolve():
+        raise AdaptationError(f"{output}: the starting model lies there. Name another folder for the new one.")
+    if output.is_file():
+        raise AdaptationError(f"{output}: this is a file. Name a folder.")
+    try:
+        holds_other = output.is_dir() and any(output.iterdir())
+        holds_other = holds_other and not ((output / RECORD).is_file() or (output / WORK).is_dir())
+    except OSError as error:
+        raise AdaptationError(f"{output}: the folder cannot be read ({error.strerror}).") from error
+    if holds_other:
+        raise AdaptationError(f"{output}: it holds something else. Name a new folder for the model.")
+    place = output if output.is_dir() else next(parent for parent in output.absolute().parents if parent.exists())
+    if not place.is_dir():
+        raise AdaptationError(f"{output}: {place} is a file. Name a folder.")
+    if not os.access(place, os.W_OK) or (place == output and not os.access(output.absolute().parent, os.W_OK)):
+        raise AdaptationError(f"{output}: nothing can be written there. Name a folder of your own.")
+
+
+def voice_files(place: str | os.PathLike) -> list[Path]:
+    """
+    A sound file, a video, or all such files of a folder.
+
+    Raises:
+        AdaptationError: if there is none.
+    """
+    path = Path(place).expanduser()
+    files = [path]
+    if path.is_dir():
+        suffixes = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
+        files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
+    if not path.exists() or not files:
+        raise AdaptationError(f"voice {place}: no sound file. Name a .wav or .flac file, or a folder of such.")
+    return files
+
+
+__all__ = ["RECORD", "WORK", "Inputs", "read_inputs", "voice_files"]
