@@ -16,12 +16,12 @@ from lip2wav_hf.metrics.grid_wer.grid_wer import (  # noqa: E402
     CHANCE_WER,
     GridRecognizer,
     score_transcripts,
-    utterance_wer,
 )
 from lip2wav_hf.metrics.pesq.pesq import LOWEST, pesq_pair  # noqa: E402
 from lip2wav_hf.metrics.stoi.stoi import overflowing_int16, stoi_pair  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError, check_pair, check_waveform, resample  # noqa: E402
-from lip2wav_hf.metrics.words import align_words  # noqa: E402
+from lip2wav_hf.metrics.words import align_words, utterance_wer  # noqa: E402
+from lip2wav_hf.metrics.words import score_transcripts as score_words  # noqa: E402
 from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 
 
@@ -200,6 +200,14 @@ def test_corpus_level_rate_slots_and_confusions():
     assert scores["errors_per_clip"] == [1, 6]
     assert scores["slot_wer"]["letter"] == 1.0 and scores["slot_wer"]["command"] == 0.5
     assert scores["confusions"]["letter"] == {"f": {"s": 1}, "z": {"": 1}}
+    assert "wer_compat" not in scores
+
+
+def test_one_total_of_both_rates_of_words():
+    sentences, heard = ["bin blue at f two now", "set red by z nine soon"], ["bin blue at s two now", ""]
+    of_grid, of_any = (score(sentences, heard, compat=True) for score in (score_transcripts, score_words))
+    assert {name: of_grid[name] for name in of_any} == of_any
+    assert of_any["wer_compat"] == pytest.approx((1 / 6 + 1) / 2)
 
 
 def test_chance_level_is_that_of_the_grammar():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from lip2wav_hf.errors import missing_extra
 from lip2wav_hf.grammar import GRAMMAR
@@ -110,6 +113,34 @@ def sum_alignments(alignments: Iterable[WordAlignment]) -> dict[str, int]:
         "deletions": sum(alignment.deletions for alignment in found),
         "insertions": sum(alignment.insertions for alignment in found),
     }
+
+
+def score_transcripts(references: Sequence[str], transcripts: Sequence[str], compat: bool = False) -> dict[str, Any]:
+    """Corpus-level word error rate of transcripts.
+
+    Args:
+        references (sequence of `str`): the sentences.
+        transcripts (sequence of `str`): what was heard, in the same order.
+        compat (`bool`, *optional*, defaults to `False`): add `wer_compat`, the mean of the clips' own rates.
+
+    Returns:
+        `dict`: `wer`, NaN without a word; what [`sum_alignments`] gives; `transcripts`; `errors_per_clip`; `empty`,
+        clips in which nothing was heard; and `wer_compat`, where it is asked for.
+    """
+    pairs = list(zip(references, transcripts, strict=True))
+    aligned = [align_words(*pair) for pair in pairs]
+    total = sum_alignments(aligned)
+    result = {
+        "wer": total["errors"] / total["words"] if total["words"] else float("nan"),
+        **total,
+        "transcripts": list(transcripts),
+        "errors_per_clip": [alignment.errors for alignment in aligned],
+        "empty": sum(not alignment.recognised for alignment in aligned),
+    }
+    if compat:
+        rates = [rate for rate in (utterance_wer(*pair) for pair in pairs) if not math.isnan(rate)]
+        result["wer_compat"] = float(np.mean(rates)) if rates else float("nan")
+    return result
 
 
 def drop_silences(transcript: str) -> str:
@@ -224,6 +255,7 @@ __all__ = [
     "guessing",
     "heard_as",
     "is_grid_sentence",
+    "score_transcripts",
     "sum_alignments",
     "utterance_wer",
     "word_errors",

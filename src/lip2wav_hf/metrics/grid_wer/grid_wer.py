@@ -14,15 +14,9 @@ from evaluate.utils.file_utils import add_start_docstrings
 from lip2wav_hf.grammar import GRAMMAR
 from lip2wav_hf.metrics.heard import score_heard as score_clip
 from lip2wav_hf.metrics.recognizers import GridRecognizer
-from lip2wav_hf.metrics.waveforms import WaveformError, mean_of_scored
-from lip2wav_hf.metrics.words import (
-    CHANCE_WER,
-    align_words,
-    count_slots,
-    drop_silences,
-    sum_alignments,
-    utterance_wer,
-)
+from lip2wav_hf.metrics.waveforms import WaveformError
+from lip2wav_hf.metrics.words import CHANCE_WER, count_slots, drop_silences
+from lip2wav_hf.metrics.words import score_transcripts as score_words
 
 
 _DESCRIPTION = """\
@@ -67,30 +61,11 @@ _CITATION = """\
 
 
 def score_transcripts(references: list[str], transcripts: list[str], compat: bool = False) -> dict[str, Any]:
-    """Corpus-level word error rate of transcripts, with the errors of each slot of a GRID sentence.
-
-    Args:
-        references (`list[str]`): the sentences.
-        transcripts (`list[str]`): what was heard, in the same order.
-        compat (`bool`, *optional*, defaults to `False`): add `wer_compat`, the mean of the clips' own rates.
-
-    Returns:
-        `dict`: as the module's description says, from `wer` to `empty`. `wer` is NaN without a word.
-    """
-    aligned = [align_words(reference, heard) for reference, heard in zip(references, transcripts, strict=True)]
-    rates = [utterance_wer(reference, heard) for reference, heard in zip(references, transcripts, strict=True)]
+    """Corpus-level word error rate of transcripts, as [`lip2wav_hf.metrics.words.score_transcripts`], with the errors
+    of each slot of a GRID sentence: `slot_wer` and `confusions`."""
     slots = count_slots(zip(references, transcripts, strict=True))
-    total = sum_alignments(aligned)
-    return {
-        "wer": total["errors"] / total["words"] if total["words"] else float("nan"),
-        **({"wer_compat": mean_of_scored(rates)} if compat else {}),
-        **total,
-        "slot_wer": slots["slot_wer"],
-        "confusions": slots["confusions"],
-        "transcripts": list(transcripts),
-        "errors_per_clip": [alignment.errors for alignment in aligned],
-        "empty": slots["empty"],
-    }
+    scores = score_words(references, transcripts, compat)
+    return scores | {"slot_wer": slots["slot_wer"], "confusions": slots["confusions"]}
 
 
 def check_sentence(sentence: str, index: int) -> str:

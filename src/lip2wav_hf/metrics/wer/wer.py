@@ -14,8 +14,8 @@ from lip2wav_hf.grammar import TextNormalizer
 from lip2wav_hf.metrics.heard import score_heard as score_clip
 from lip2wav_hf.metrics.judge import Judge, JudgeError, choose_judge
 from lip2wav_hf.metrics.recognizers import recognizer
-from lip2wav_hf.metrics.waveforms import WaveformError, mean_of_scored
-from lip2wav_hf.metrics.words import align_words, sum_alignments, utterance_wer
+from lip2wav_hf.metrics.waveforms import WaveformError
+from lip2wav_hf.metrics.words import score_transcripts
 
 
 _DESCRIPTION = """\
@@ -73,30 +73,6 @@ def find_judge(references: list[str], judge: str | None, grammar: Any, language:
     if found is None:
         raise JudgeError("no judge knows these words: name one (judge=), or say which sentences there are (grammar=).")
     return found
-
-
-def score_transcripts(references: list[str], transcripts: list[str], compat: bool = False) -> dict[str, Any]:
-    """Corpus-level word error rate of transcripts.
-
-    Args:
-        references (`list[str]`): the sentences.
-        transcripts (`list[str]`): what was heard, in the same order.
-        compat (`bool`, *optional*, defaults to `False`): add `wer_compat`, the mean of the clips' own rates.
-
-    Returns:
-        `dict`: as the module's description says, from `wer` to `empty`. `wer` is NaN without a word.
-    """
-    pairs = list(zip(references, transcripts, strict=True))
-    aligned = [align_words(*pair) for pair in pairs]
-    total = sum_alignments(aligned)
-    result = {
-        "wer": total["errors"] / total["words"] if total["words"] else float("nan"),
-        **total,
-        "transcripts": list(transcripts),
-        "errors_per_clip": [alignment.errors for alignment in aligned],
-        "empty": sum(not alignment.recognised for alignment in aligned),
-    }
-    return result | ({"wer_compat": mean_of_scored([utterance_wer(*pair) for pair in pairs])} if compat else {})
 
 
 @add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
