@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lip2wav_hf.generator import third_octave_pooling
+from lip2wav_hf.training.arguments import LossArguments
 from lip2wav_hf.training.losses import (
     adversarial_loss,
     ctc_loss,
@@ -19,7 +20,9 @@ from lip2wav_hf.training.losses import (
     spoken_envelope_loss,
     total_variation_loss,
     wasserstein_loss,
+    waveform_l1_loss,
 )
+from lip2wav_hf.training.objectives import SOUND_LOSSES
 
 
 PAIRS = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])  # four bands into two
@@ -176,10 +179,19 @@ def test_total_variation_of_a_zigzag():
 def test_losses_without_a_reference_value_have_gradients_towards_the_target():
     generator = torch.Generator().manual_seed(0)
     target = torch.randn(2, 4000, generator=generator)
-    for loss in (multi_resolution_stft_loss, power_loss, lambda x, y: (x - y).abs().mean()):
+    for loss in (multi_resolution_stft_loss, power_loss, waveform_l1_loss):
         prediction = (0.5 * target + 0.1 * torch.randn(2, 4000, generator=generator)).requires_grad_()
         before = loss(prediction, target)
         before.backward()
         with torch.no_grad():
             step = prediction - 0.01 * before * prediction.grad / prediction.grad.square().sum()
             assert loss(step, target) < before
+
+
+def test_a_declared_loss_of_sound_is_a_function_of_two_waveforms():
+    generator = torch.Generator().manual_seed(0)
+    sounds = torch.randn(2, 2, 4000, generator=generator)
+    assert set(SOUND_LOSSES) == {"waveform", "stft", "power", "total_variation"}
+    for name, loss in SOUND_LOSSES.items():
+        value = loss(sounds[0], sounds[1])
+        assert value.shape == () and value.item() > 0 and hasattr(LossArguments(), name)

@@ -35,6 +35,19 @@ class Use:
     kept: bool = False
 
 
+@dataclass(frozen=True)
+class SoundLoss:
+    """
+    A loss that compares generated with original sound; part of the annotation of its weight, which declares it: the
+    objective of the generator adds up all that are declared.
+
+    Attributes:
+        function (`str`): its name in `losses.py`; takes both waveforms, `(batch, samples)`, and gives a scalar.
+    """
+
+    function: str
+
+
 KEPT = Use(kept=True)
 GENERATOR = Use(("generator",))
 ISTFT = Use(("generator",), decoder="istft")
@@ -57,7 +70,8 @@ class DataArguments:
     split_scheme: Annotated[str, KEPT] = field(
         default="custom",
         metadata={
-            "help": "Which clips are in which split: 'custom' (splits.json), 'seen4', 'unseen33' or 'overlap33'."
+            "help": "Which clips are in which split: 'custom' (splits.json, or what a folder of videos says), or one"
+            " of GRID's: 'seen4', 'unseen33', 'overlap33' or 'grid_s1'."
         },
     )
     splits_file: str | None = field(
@@ -158,17 +172,19 @@ class LossArguments:
     magnitude: Annotated[float, ISTFT] = field(
         default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."}
     )
-    stft: Annotated[float, GENERATOR] = field(
+    waveform: Annotated[float, GENERATOR, SoundLoss("waveform_l1_loss")] = field(
+        default=0.0, metadata={"help": "L1 of the waveform."}
+    )
+    stft: Annotated[float, GENERATOR, SoundLoss("multi_resolution_stft_loss")] = field(
         default=0.3, metadata={"help": "Multi-resolution STFT loss of the waveform."}
     )
     spoken_envelope: Annotated[float, ISTFT] = field(
         default=0.5, metadata={"help": "Correlation of short-time envelopes of the waveform (16 kHz)."}
     )
-    waveform: Annotated[float, GENERATOR] = field(default=0.0, metadata={"help": "L1 of the waveform."})
-    power: Annotated[float, GENERATOR] = field(
+    power: Annotated[float, GENERATOR, SoundLoss("power_loss")] = field(
         default=0.0, metadata={"help": "Squared difference of the waveform's log power."}
     )
-    total_variation: Annotated[float, GENERATOR] = field(
+    total_variation: Annotated[float, GENERATOR, SoundLoss("total_variation_loss")] = field(
         default=0.0, metadata={"help": "Mean absolute difference of the waveform's neighbouring samples."}
     )
     adversarial: Annotated[float | None, GENERATOR] = field(
@@ -388,6 +404,7 @@ __all__ = [
     "LossArguments",
     "ModelArguments",
     "OptimizationArguments",
+    "SoundLoss",
     "TrainingArguments",
     "TrainingError",
     "Use",

@@ -252,6 +252,12 @@ def power_loss(
     return F.mse_loss((power[0] + floor).log(), (power[1] + floor).log())
 
 
-def total_variation_loss(prediction: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of neighbouring samples of a waveform `(batch, samples)`: less noise. A scalar."""
+def waveform_l1_loss(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of waveforms `(batch, samples)`. A scalar."""
+    return F.l1_loss(prediction, target)
+
+
+def total_variation_loss(prediction: torch.Tensor, target: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean absolute difference of neighbouring samples of a waveform `(batch, samples)`: less noise. A scalar; the
+    target is not looked at."""
     return prediction.float().diff(dim=-1).abs().mean()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_type_hints
 
 import jiwer
 import numpy as np
@@ -16,7 +16,8 @@ from ..generator import InverseSTFTDecoder, LogMelSpectrogram, third_octave_pool
 from ..modeling_critic import Lip2WavCritic, SpectralCritic, WaveformCritic
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
-from .arguments import LossArguments
+from . import losses as loss_functions
+from .arguments import LossArguments, SoundLoss
 from .dataset import UNKNOWN_CLASS
 from .flat_start import loud_frames, sentence_loss, sentence_targets
 from .losses import (
@@ -27,13 +28,19 @@ from .losses import (
     frame_word_loss,
     gradient_penalty,
     masked_l1,
-    multi_resolution_stft_loss,
-    power_loss,
     spoken_envelope_loss,
-    total_variation_loss,
     wasserstein_loss,
 )
 from .perceptual import PerceptualLosses
+
+
+SOUND_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    name: getattr(loss_functions, declared.function)
+    for name, annotation in get_type_hints(LossArguments, include_extras=True).items()
+    for declared in getattr(annotation, "__metadata__", ())
+    if isinstance(declared, SoundLoss)
+}
+"""The losses of generated against original sound, by the names of their weights: what [`LossArguments`] declares."""
 
 
 class Windows(NamedTuple):
@@ -237,16 +244,8 @@ class GeneratorObjective(TextObjective):
 
     def _sound_losses(self, prediction: torch.Tensor, target: torch.Tensor) -> Losses:
         """Losses of waveforms `(batch, samples)`."""
-        weights, losses = self.weights, {}
-        if weights.waveform:
-            losses["waveform"] = weights.waveform * F.l1_loss(prediction, target)
-        if weights.stft:
-            losses["stft"] = weights.stft * multi_resolution_stft_loss(prediction, target)
-        if weights.power:
-            losses["power"] = weights.power * power_loss(prediction, target)
-        if weights.total_variation:
-            losses["total_variation"] = weights.total_variation * total_variation_loss(prediction)
-        return losses
+        weighted = ((name, loss, getattr(self.weights, name)) for name, loss in SOUND_LOSSES.items())
+        return {name: weight * loss(prediction, target) for name, loss, weight in weighted if weight}
 
     def _of_spectrogram(self, hidden: torch.Tensor, mask: torch.Tensor, batch: Batch) -> ObjectiveOutput:
         """What the spectrogram gives, and the waveform decoder where there is training."""
@@ -274,7 +273,7 @@ class GeneratorObjective(TextObjective):
     ) -> ObjectiveOutput:
         """Random windows of the predicted and of the real mel spectrogram, of clips whose speed is unchanged."""
         weights, count = self.weights, self.weights.decoder_windows
-        names = ("magnitude", "waveform", "stft", "power", "total_variation", "spoken_envelope")
+        names = ("magnitude", "spoken_envelope", *SOUND_LOSSES)
         places = []
         if any(getattr(weights, name) for name in names) or self.critic_samples:
             places = self._window_places(batch, mel.shape[1], 2 * count)
@@ -492,6 +491,7 @@ def stretch_frames(values: torch.Tensor, stretch: torch.Tensor, frames: int) -> 
 
 
 __all__ = [
+    "SOUND_LOSSES",
     "CriticObjective",
     "GeneratorObjective",
     "Objective",
