@@ -14,19 +14,7 @@ from ..corpora.clips import Clip, CorpusError, Selection
 from ..errors import counted
 from ..machine import available_cores
 from ..models import DEFAULT_MODEL
-from .corpus_options import (
-    AGAIN,
-    DataArgument,
-    JsonOption,
-    Scheme,
-    SchemeOption,
-    SpeakersOption,
-    SplitsFileOption,
-    WorkersOption,
-    corpus_in,
-    lost_workers,
-    split_names,
-)
+from . import corpus_options as shared
 from .messages import CommandError, only_our_messages, reporting
 
 
@@ -46,9 +34,9 @@ class Format(enum.StrEnum):
 SUFFIXES = {Format.TEXTGRID: ".TextGrid", Format.ALIGN: ".align"}
 
 
-@reporting(interrupted=AGAIN)
+@reporting(interrupted=shared.AGAIN)
 def align(
-    data: DataArgument,
+    data: shared.DataArgument,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Where SPEAKER/NAME.TextGrid go.", show_default=False),
@@ -60,9 +48,9 @@ def align(
     split: Annotated[
         list[str] | None, typer.Option("--split", "-s", help="Only this split; may be repeated. All by default.")
     ] = None,
-    scheme: SchemeOption = Scheme.custom,
-    splits_file: SplitsFileOption = None,
-    speakers: SpeakersOption = None,
+    scheme: shared.SchemeOption = shared.Scheme.custom,
+    splits_file: shared.SplitsFileOption = None,
+    speakers: shared.SpeakersOption = None,
     format: Annotated[
         Format, typer.Option("--format", "-f", help="Praat's TextGrid, or GRID's .align.")
     ] = Format.TEXTGRID,
@@ -72,8 +60,8 @@ def align(
         bool,
         typer.Option("--check", help="Write nothing: compare with the word times of clips that have them."),
     ] = False,
-    workers: WorkersOption = None,
-    as_json: JsonOption = False,
+    workers: shared.WorkersOption = None,
+    as_json: shared.JsonOption = False,
 ) -> None:
     """Find when each word of a corpus is said, where only its sentences are known.
 
@@ -88,9 +76,9 @@ def align(
     """
     if check == (output is not None):
         raise CommandError("name a folder for the word times with --output, or compare with known ones with --check.")
-    chosen = _clips(data, Selection(scheme.value, splits_file, split_names(speakers)), split)
+    chosen = _clips(data, Selection(scheme.value, splits_file, shared.split_names(speakers)), split)
     processes = workers or available_cores()
-    with lost_workers(), only_our_messages():
+    with shared.lost_workers(), only_our_messages():
         if output is None:
             _check(chosen, model, processes, as_json)
         else:
@@ -98,7 +86,7 @@ def align(
 
 
 def _clips(data: Path, selection: Selection, splits: list[str] | None) -> list[Clip]:
-    found, _ = corpus_in(data, selection).find_clips(selection)
+    found, _ = shared.corpus_in(data, selection).find_clips(selection)
     unknown = [name for name in splits or () if name not in found]
     if unknown:
         raise CorpusError(f"{data}: no split {', '.join(unknown)}; there are {', '.join(found)}.")

@@ -16,22 +16,7 @@ import typer
 from ..corpora.clips import Clip, CorpusError, Selection
 from ..errors import counted, one_line
 from ..machine import available_cores
-from .corpus_options import (
-    AGAIN,
-    Check,
-    CheckOption,
-    DataArgument,
-    FramesOption,
-    JsonOption,
-    Scheme,
-    SchemeOption,
-    SpeakersOption,
-    SplitsFileOption,
-    WorkersOption,
-    corpus_in,
-    lost_workers,
-    split_names,
-)
+from . import corpus_options as shared
 from .messages import reporting
 
 
@@ -103,20 +88,20 @@ class Prepared:
         return "\n".join([*lines, f"cache:  {self.cache}", f"report: {self.report}"])
 
 
-@reporting(interrupted=AGAIN)
+@reporting(interrupted=shared.AGAIN)
 def prepare(
-    data: DataArgument,
+    data: shared.DataArgument,
     cache: Annotated[Path, typer.Option("--cache", "-c", help="The cache_dir that training will use.")] = Path(
         "runs/cache"
     ),
     split: Annotated[
         list[str] | None, typer.Option("--split", "-s", help="Only this split; may be repeated. All by default.")
     ] = None,
-    scheme: SchemeOption = Scheme.custom,
-    splits_file: SplitsFileOption = None,
-    speakers: SpeakersOption = None,
-    check: CheckOption = Check.FAST,
-    min_frames: FramesOption = None,
+    scheme: shared.SchemeOption = shared.Scheme.custom,
+    splits_file: shared.SplitsFileOption = None,
+    speakers: shared.SpeakersOption = None,
+    check: shared.CheckOption = shared.Check.FAST,
+    min_frames: shared.FramesOption = None,
     feature_extractor: Annotated[
         str | None,
         typer.Option(
@@ -124,11 +109,11 @@ def prepare(
         ),
     ] = None,
     sampling_rate: Annotated[int, typer.Option(min=8000, help="Of the cached sound, in Hz.")] = 16000,
-    workers: WorkersOption = None,
+    workers: shared.WorkersOption = None,
     report: Annotated[
         Path | None, typer.Option(help="Where to write what was left out; CACHE/defects.json by default.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: shared.JsonOption = False,
 ) -> None:
     """Cache the mouth crops and the sound of a corpus, as training reads them.
 
@@ -144,12 +129,12 @@ def prepare(
     """
     from ..corpora.defects import CheckOptions
 
-    with lost_workers():
+    with shared.lost_workers():
         done = prepare_corpus(
             data,
             cache,
             CacheOptions(tuple(split or ()) or None, feature_extractor, sampling_rate, report),
-            Selection(scheme.value, splits_file, split_names(speakers)),
+            Selection(scheme.value, splits_file, shared.split_names(speakers)),
             CheckOptions(check.value, min_frames, workers or available_cores(), progress=True),
         )
     typer.echo(json.dumps(asdict(done), indent=2) if as_json else done.describe())
@@ -174,7 +159,7 @@ def prepare_corpus(
     from ..training.clips import cached_files, prepare_clips
 
     extractor = _load_extractor(options.feature_extractor)
-    corpus = corpus_in(data, selection)
+    corpus = shared.corpus_in(data, selection)
     found, report = _find_clips(corpus, selection, options.splits)
     _write_splits(corpus, selection, cache, report)
     report.check = checks.check
