@@ -1,10 +1,15 @@
 """How a run begins: its parts, and what stops it at once."""
 
+import json
+
 import pytest
 
+from lip2wav_hf.corpora.registry import open_corpus
+from lip2wav_hf.grid.splits import BUNDLED_SPLIT
 from lip2wav_hf.train import main
-from lip2wav_hf.training.arguments import OptimizationArguments
-from lip2wav_hf.training.build import build_state, learning_rate_share
+from lip2wav_hf.training.arguments import DataArguments, OptimizationArguments
+from lip2wav_hf.training.build import build_state, learning_rate_share, published_schemes
+from lip2wav_hf.training.facts import training_facts
 
 from .runs import parse
 
@@ -40,3 +45,17 @@ def test_the_learning_rate_rises_and_falls(schedule, expected):
 def test_a_config_of_another_network_is_refused(recipe, tmp_path):
     with pytest.raises(ValueError, match="a model of the type 'lip2wav', not 'lip2wav_syncnet'"):
         build_state(parse(recipe, tmp_path, "--network", "syncnet"))
+
+
+def test_a_split_that_was_chosen_by_itself_is_named_in_the_card(tmp_path, run_arguments):
+    folder = tmp_path / "grid" / "video" / "s1"
+    folder.mkdir(parents=True)
+    for split in json.loads(BUNDLED_SPLIT.read_text()).values():
+        for name in split.get("s1", ()):
+            (folder / f"{name}.mkv").touch()
+    corpus, data = open_corpus(tmp_path / "grid"), DataArguments([str(tmp_path / "grid")])
+    assert published_schemes([corpus], data) == ("grid_s1",)
+    state = build_state(parse(run_arguments, tmp_path / "run"))
+    assert state.split_schemes == ()  # the folder has splits of its own
+    state.split_schemes = published_schemes([corpus, corpus], data)
+    assert training_facts(state)["data"].endswith("split 'train' of 'grid_s1'.")

@@ -100,6 +100,7 @@ def build_state(run: TrainingArguments) -> State:
     critic = build_critic(plan)
     objective = build_objective(plan, model, critic, run.losses)
     state = prepare_state(accelerator, run, objective, plan.feature_extractor, datasets)
+    state.split_schemes = published_schemes(corpora, run.data)
     if critic is not None:
         add_critic(state, critic)
     register_network_hooks(state)
@@ -201,6 +202,12 @@ def _clips_of(corpora: list[Corpus], data: DataArguments, split: str, normalizer
             silent[0].key,
         )
     return [clip for clip in clips if clip.words]
+
+
+def published_schemes(corpora: list[Corpus], data: DataArguments) -> tuple[str, ...]:
+    """The published splits that the clips are of, also where nobody named one and the corpus chose."""
+    schemes = (corpus.scheme(Selection(data.split_scheme, data.splits_file)) for corpus in corpora)
+    return tuple(dict.fromkeys(scheme for scheme in schemes if scheme != "custom"))
 
 
 def _write_made_splits(corpora: list[Corpus], data: DataArguments, folder: Path) -> None:
@@ -361,5 +368,6 @@ __all__ = [
     "check_same_clips",
     "learning_rate_share",
     "prepare_state",
+    "published_schemes",
     "warn_of_absent_speakers",
 ]

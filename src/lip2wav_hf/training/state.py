@@ -119,6 +119,7 @@ class State:
         progress ([`Progress`]): where the run is.
         stop_requested (`bool`): whether the run was asked to end.
         saved_step (`int`, *optional*): step of the last checkpoint.
+        split_schemes (`tuple[str, ...]`, *optional*): the published splits that the clips are of; none of one's own.
         observer ([`Observer`], *optional*): is told of steps and validations, and may ask the run to end.
     """
 
@@ -136,6 +137,7 @@ class State:
     progress: Progress = field(default_factory=Progress)
     stop_requested: bool = False
     saved_step: int | None = None
+    split_schemes: tuple[str, ...] = ()
     observer: Observer | None = None
 
     @property
