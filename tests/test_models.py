@@ -121,3 +121,8 @@ def test_a_model_whose_configuration_is_no_dictionary(saved):
 def test_a_part_is_advised_by_the_name_of_its_model(model_type):
     with pytest.raises(ModelError, match="a bundled model: grid-s1\\."):
         locate_model("nowhere", model_type)
+
+
+def test_a_hub_that_does_not_answer_is_not_one_without_the_model():
+    with pytest.raises(ModelError, match="no such folder, and the Hub cannot be reached. Check"):
+        find_model("somebody/something")

@@ -267,6 +267,7 @@ def _choices(model_type: str | None) -> str:
 
 def _download(repository: str, model_type: str | None) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
     from huggingface_hub.utils import disable_progress_bars
 
     if not sys.stderr.isatty():
@@ -274,9 +275,12 @@ def _download(repository: str, model_type: str | None) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=list(DOWNLOADED)))
     except Exception as error:
+        reason = f"it is not on the Hub either ({type(error).__name__})"
+        if isinstance(error, LocalEntryNotFoundError):  # no answer from there, and nothing in the cache
+            reason = "the Hub cannot be reached"
         raise ModelError(
-            f"model {repository}: there is no such folder, and it is not on the Hub either"
-            f" ({type(error).__name__}). Check the name and the network. {_choices(model_type)}"
+            f"model {repository}: there is no such folder, and {reason}. Check the name and the network."
+            f" {_choices(model_type)}"
         ) from error
 
 

@@ -235,6 +235,15 @@ def test_without_an_output_the_sound_goes_into_the_current_folder(run, tmp_path,
     assert [path.name for path in tmp_path.iterdir()] == ["bbaf2n.wav"]
 
 
+def test_a_sound_is_not_replaced_by_its_own_speech(run, tmp_path, talking_video, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(talking_video, "clip.wav")
+    status, _, error = run("speak", "clip.wav")
+    assert status == 2
+    assert "-o clip.wav: this would overwrite clip.wav itself. Choose another name with -o." in error
+    assert Path("clip.wav").stat().st_size == talking_video.stat().st_size
+
+
 def test_a_folder_stands_for_its_videos(run, tmp_path, talking_video):
     folder = tmp_path / "videos"
     folder.mkdir()

@@ -10,6 +10,7 @@ import pytest
 
 import lip2wav_hf
 from conftest import REPOSITORY
+from lip2wav_hf.grid.splits import SPLIT_SCHEMES
 from lip2wav_hf.train import main
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.options import GROUPS, TrainingParser, parse_arguments
@@ -69,6 +70,8 @@ def test_a_folder_or_file_of_the_same_name_is_no_recipe(elsewhere):
         (["--data_dir", "x", "--seed", "3", "grid_s1"], "A recipe comes first"),
         (["grid_s1", "--learn", "1"], "unknown option --learn."),
         (["grid_s1", "--max_steps", "many"], "argument --max_steps: invalid int value: 'many'"),
+        (["grid_s1", "--max_steps", "many"], "`lip2wav train --help` lists all options."),
+        (["grid_s1", "--seed"], "expected one argument. `lip2wav train --help` lists all options."),
         (["--max_steps", "3"], "required: --data_dir"),
     ],
 )
@@ -100,6 +103,7 @@ def test_the_help_has_groups_and_each_option_once():
     assert "--data-dir" not in text and "--no_with_tracking" not in text
     assert len(text[: text.index("\n\n")].splitlines()) <= 4  # the usage
     assert max(map(len, text.splitlines())) <= 120
+    assert all(f"'{scheme}'" in text for scheme in SPLIT_SCHEMES)
     listed = " ".join(text[text.index("\nrecipes:") :].split())
     for name, what in list_recipes().items():
         assert f"\n  {name} " in text and f"{name} {what}" in listed  # whole, on as many lines as it takes

@@ -1,6 +1,8 @@
 """What a training says on the screen, and what not."""
 
 import re
+import shlex
+import shutil
 
 from lip2wav_hf.errors import missing_extra
 from lip2wav_hf.hub.facts import known_facts
@@ -30,6 +32,23 @@ def test_a_run_says_what_matters(run_arguments, tmp_path, capsys):
     assert f"--model {output}/final" in end and "lip2wav speak " in end and "lip2wav evaluate " in end
     for noise in ("INFO", "accelerate.checkpointing", "Writing model shards", "Loading weights", "Saving"):
         assert noise not in text
+
+
+def test_what_to_measure_with_takes_the_clips_of_the_run(run_arguments, corpus, tmp_path, capsys):
+    splits = shutil.copy(corpus / "splits.json", tmp_path / "mine.json")
+    chosen = ["--splits_file", str(splits), "--speakers", "synthetic1"]
+    words = [*run_arguments, "--output_dir", str(tmp_path / "run"), "--max_steps", "1", "--validation_clips", "0"]
+    assert main([*words, *chosen]) == 0
+    (line,) = re.findall(r"^measure it: (.*)$", shown(capsys), re.MULTILINE)
+    command = shlex.split(line)
+    options = dict(zip(command[2::2], command[3::2], strict=True))
+    assert options == {
+        "--model": str(tmp_path / "run" / "final"),
+        "--data": str(corpus),
+        "--splits-file": str(splits),
+        "--speakers": "synthetic1",
+        "--split": "validation",
+    }
 
 
 def test_short_epochs_are_explained(run_arguments, tmp_path, capsys):
@@ -86,4 +105,5 @@ def test_ctrl_c_before_the_first_step_is_no_crash(run_arguments, tmp_path, capsy
 def test_what_the_training_knows_is_beside_its_models(run_arguments, tmp_path):
     assert main([*run_arguments, "--output_dir", str(tmp_path), "--max_steps", "2", "--validation_clips", "0"]) == 0
     facts = known_facts(tmp_path)
-    assert facts["training"].startswith("2 steps") and facts["core_hours"] > 0 and "synthetic1" in facts["data"]
+    assert facts["training"].startswith("2 steps") and facts["core_hours"] > 0
+    assert facts["data"] == "5 clips of synthetic1; split 'train'."  # of the folder's own splits

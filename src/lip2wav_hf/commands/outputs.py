@@ -91,7 +91,7 @@ def plan_jobs(videos: Sequence[str], outputs: Sequence[Path] = (), plot: Path | 
     for job in jobs:
         for path in job.outputs:
             if os.path.exists(job.video) and path.exists() and os.path.samefile(job.video, path):
-                raise CommandError(f"{path}: this would overwrite the video itself. Choose another name.")
+                raise CommandError(f"-o {path}: this would overwrite {job.video} itself. Choose another name with -o.")
     return jobs
 
 

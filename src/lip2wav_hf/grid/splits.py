@@ -245,8 +245,9 @@ def scheme_speakers(split_scheme: str) -> tuple[str, ...] | None:
 def _read_splits_file(path: Path) -> Splits:
     if not path.is_file():
         raise GridError(
-            f"{path}: no such splits file; it maps split -> speaker -> clip names, as JSON. Without one, choose a"
-            f" published split with --split_scheme: {', '.join(_SCHEMES)}."
+            f'{path}: no such splits file. Write one, as JSON: {{"train": {{"s1": ["bbaf2n", …]}}, "validation": …}};'
+            f" or choose a published split with --split_scheme: {', '.join(_SCHEMES)}. One is chosen by itself only"
+            " for a whole copy of GRID."
         )
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))

@@ -46,6 +46,8 @@ examples:
   accelerate launch --multi_gpu --num_processes 4 -m lip2wav_hf.train grid_seen4 --data_dir path/to/grid
 """
 
+SEE_HELP = "`lip2wav train --help` lists all options."
+
 HELP_WIDTH = 100
 METAVARS = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
 
@@ -96,7 +98,7 @@ class TrainingParser(argparse.ArgumentParser):
         return f"{super().format_help()}\nrecipes:\n" + "\n".join(lines) + f"\n\n{EXAMPLES}"
 
     def error(self, message: str) -> NoReturn:
-        raise TrainingError(message)
+        raise TrainingError(f"{message}. {SEE_HELP}")
 
     @property
     def names(self) -> list[str]:
@@ -200,7 +202,7 @@ def _unknown(word: str, names: list[str]) -> str:
         hint = f"Did you mean {'--' if word.startswith('-') else ''}{close[0]}? "
     else:
         hint = "" if word.startswith("-") else "A recipe comes first, and options begin with --. "
-    return f"unknown option {word}. {hint}`lip2wav train --help` lists them all."
+    return f"unknown option {word}. {hint}{SEE_HELP}"
 
 
 __all__ = ["GROUPS", "SECTIONS", "TrainingParser", "parse_arguments"]

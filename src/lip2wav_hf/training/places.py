@@ -67,8 +67,8 @@ SPEECH_ENCODER = Part(
     "speech_encoder",
     "lip2wav_speech_encoder",
     "no speech encoder can be loaded from there",
-    "Train it first, with configs/speech_encoder.yaml, or take the bundled one: --speech_encoder grid-s1. A recipe of"
-    " your own can do without: then there are no perceptual losses.",
+    "Train it first (lip2wav train speech_encoder --data_dir DATA), or take the bundled one: --speech_encoder grid-s1."
+    " A recipe of your own can do without: then there are no perceptual losses.",
 )
 CRITIC = Part(
     "critic_pretrained",

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from transformers.utils import logging as transformers_logging
 
 from ..errors import counted
+from .arguments import DataArguments
 from .schedule import FEWEST_STEPS_APART, Schedule
 from .state import State
 from .stopping import is_launched
@@ -146,12 +147,16 @@ def report_end(state: State) -> None:
     video = state.validation_clips.clips[0].video
     shown = video if isinstance(video, Path) else "VIDEO"  # not of a clip inside an archive
     say(state, f"hear it:    lip2wav speak {_quoted(shown)} -o speech.wav --model {_quoted(final)}")
-    scheme = "" if data.split_scheme == "custom" else f" --split_scheme {data.split_scheme}"
-    say(
-        state,
-        f"measure it: lip2wav evaluate --model {_quoted(final)} --data {_quoted(data.data_dir[0])}{scheme}"
-        f" --split {data.validation_split}",
-    )
+    command = ["lip2wav", "evaluate", "--model", str(final), "--data", data.data_dir[0], *_which_clips(data)]
+    say(state, f"measure it: {shlex.join(command)}")
+
+
+def _which_clips(data: DataArguments) -> list[str]:
+    """The validation clips of a training, as `lip2wav evaluate` is told which ones to take."""
+    options = ["--split-scheme", data.split_scheme] if data.split_scheme != "custom" else []
+    options += ["--splits-file", data.splits_file] if data.splits_file else []
+    options += ["--speakers", ",".join(data.speakers)] if data.speakers else []
+    return [*options, "--split", data.validation_split]
 
 
 def _quoted(path: str | Path) -> str:
