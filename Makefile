@@ -18,7 +18,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test extras oldest quality style clean
-.PHONY: demo-app browser test-browser docs docs-serve
+.PHONY: demo-app browser test-browser gallery docs docs-serve
 
 help:  ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1	/' | expand -t 21
@@ -50,6 +50,12 @@ browser:  ## install Debian's Chromium, which the tests of the page need (as roo
 
 test-browser: $(DEV)  ## test the demo page in Chromium; screenshots go to out/browser
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+# Two faces, two sentences each; rendered anew only if the folder is not there.
+gallery: $(DEV)  ## build a page of synthetic faces, spoken by the bundled model, into out/gallery
+	@[ -e out/faces/splits.json ] || $(BIN)/python -m lip2wav_hf.synthetic corpus out/faces \
+		--speakers synthetic1 synthetic3 --sentences 2
+	$(BIN)/lip2wav gallery --data out/faces -o out/gallery --overwrite
 
 docs: $(DEV)  ## build the documentation into out/docs (open out/docs/index.html)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -22,7 +22,7 @@ LAYERS = (
     ["evaluation"],
     ["training"],
     ["hub"],
-    ["adaptation"],
+    ["adaptation", "comparison"],
     ["studio"],
     ["train"],
     ["commands"],

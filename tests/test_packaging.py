@@ -86,6 +86,7 @@ USERS = {
     "train": ("train", [name for name in modules() if name.startswith((f"{NAME}.training", f"{NAME}.train"))]),
     "grid": ("train", [name for name in modules() if name.startswith(f"{NAME}.grid")]),
     "evaluate": ("evaluate", [name for name in modules() if name.startswith(f"{NAME}.evaluation")]),
+    "comparison": ("", [name for name in modules() if name.startswith(f"{NAME}.comparison")]),
     "metrics": ("evaluate", [name for name in modules() if name.startswith(f"{NAME}.metrics")]),
     "synthetic": ("synthetic", [name for name in modules() if name.startswith(f"{NAME}.synthetic")]),
     "hub": ("", [name for name in modules() if name.startswith(f"{NAME}.hub")]),

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -43,12 +44,28 @@ from .video import (
 )
 
 
-_CODECS = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac")}
+_CODECS = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac"), ".m4a": ("mp4", "aac")}
 _AAC_RATE = 48000
+_AAC_BITS = 96_000  # per second: more than speech needs
 _TAIL = Fraction(1, 10)  # seconds of sound that are read beyond the end of a part, for the resampling
 _FASTEST = 1000  # frames per second that an encoder is told
 _LONGEST_STEP = 60  # seconds between two pictures: beyond it lies a fault of the clock
 _COPYABLE_FORMATS = re.compile(r"mov,mp4|matroska")  # their packets all have true presentation and decoding times
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """
+    How pictures are encoded.
+
+    Attributes:
+        crf (`int`): quality of H.264: 18 looks like the source, each 6 more halve the size.
+        max_height (`int`, *optional*): lines; larger pictures are made smaller.
+    """
+
+    crf: int = 18
+    max_height: int | None = None
+
 
 Packets: TypeAlias = Iterator[tuple[list[av.Packet], Fraction]]  # with the seconds that they end at
 
@@ -199,7 +216,8 @@ def _suffix(path: str | os.PathLike[str], supported: Iterable[str]) -> str:
 
 def write_audio(path: str | os.PathLike[str], waveform: np.ndarray, sampling_rate: int) -> None:
     """
-    Write a sound file, 16 bit: `.wav` or `.flac` by the suffix of `path`. It appears whole or not at all.
+    Write a sound file by the suffix of `path`: `.wav` or `.flac`, 16 bit, or `.m4a` (AAC, for web pages). It appears
+    whole or not at all.
 
     Args:
         path (`str` or `os.PathLike`): Where to write.
@@ -211,10 +229,16 @@ def write_audio(path: str | os.PathLike[str], waveform: np.ndarray, sampling_rat
     """
     container_format, codec = _CODECS[_suffix(path, _CODECS)]
     waveform = _check_waveform(waveform, sampling_rate, path)
+    rate, sample_format = (_aac_rate(sampling_rate), "fltp") if codec == "aac" else (sampling_rate, "s16")
     with _replacing(path) as temporary, av.open(temporary, "w", format=container_format) as container:
-        track = _AudioTrack(container, codec, "s16", waveform, sampling_rate, sampling_rate)
+        track = _AudioTrack(container, codec, sample_format, waveform, sampling_rate, rate)
         track.write(Fraction(len(waveform), int(sampling_rate)))
         track.close()
+
+
+def _aac_rate(sampling_rate: int) -> int:
+    """The rate in Hz at which AAC holds a waveform: its own where AAC has it."""
+    return int(sampling_rate) if sampling_rate in (av.Codec("aac", "w").audio_rates or ()) else _AAC_RATE
 
 
 class _AudioTrack:
@@ -232,6 +256,8 @@ class _AudioTrack:
         self.container, self.waveform, self.sampling_rate = container, waveform, int(sampling_rate)
         stream = container.add_stream(codec, rate=int(encoder_rate), layout="mono", format=sample_format)
         self.stream = cast(av.AudioStream, stream)
+        if codec == "aac":
+            self.stream.bit_rate = _AAC_BITS
         self.sample_format, self.written = sample_format, 0
         self.resampler = av.AudioResampler(sample_format, "mono", int(encoder_rate))
 
@@ -299,32 +325,76 @@ def mux_audio(
     """
     _suffix(path, (".mp4",))
     waveform = _check_waveform(waveform, sampling_rate, path)
-    video, start, end = split_part(video)
     with contextlib.ExitStack() as stack:
-        if isinstance(video, np.ndarray):
-            write_pictures = _open_array(video, fps)
-        else:
-            source = stack.enter_context(contextlib.closing(Source(video, timeout, max_bytes)))
-            cut = start or end is not None
-            write_pictures = _open_part(stack, source, start, end) if cut else _open_source(stack, source, fps)
+        packets_of = _open_video(stack, video, fps, timeout, max_bytes)
         temporary = stack.enter_context(_replacing(path))
         output = stack.enter_context(av.open(temporary, "w", format="mp4", options={"movflags": "+faststart"}))
-        _mux(write_pictures(output), output, waveform, sampling_rate)
+        _mux(packets_of(output), output, waveform, sampling_rate)
 
 
-def _open_array(array: np.ndarray, fps: float | None) -> Callable[[OutputContainer], Packets]:
-    """What gives the packets of the pictures, once there is a container for them."""
+def write_pictures(
+    video: VideoInput | VideoPart, path: str | os.PathLike[str], encoding: Encoding, fps: float | None = None
+) -> float:
+    """
+    Write an `.mp4` (H.264, as browsers play it) of the pictures of `video`, upright, without sound.
+
+    Args:
+        video: As for [`VideoReader`].
+        path (`str` or `os.PathLike`): Where to write; it appears whole or not at all.
+        encoding ([`Encoding`]): How they are encoded; they are always encoded again.
+        fps (`float`, *optional*): As for [`VideoReader`].
+
+    Returns:
+        `float`: the end of the last picture, in seconds.
+
+    Raises:
+        VideoError: the video cannot be read, or the file cannot be written.
+    """
+    _suffix(path, (".mp4",))
+    end = Fraction(0)
+    with contextlib.ExitStack() as stack:
+        packets_of = _open_video(stack, video, fps, DOWNLOAD_TIMEOUT, DOWNLOAD_LIMIT, encoding)
+        temporary = stack.enter_context(_replacing(path))
+        output = stack.enter_context(av.open(temporary, "w", format="mp4", options={"movflags": "+faststart"}))
+        for packets, until in packets_of(output):
+            output.mux(packets)
+            end = until
+    return float(end)
+
+
+def _open_video(
+    stack: contextlib.ExitStack,
+    video: VideoInput | VideoPart,
+    fps: float | None,
+    timeout: float,
+    max_bytes: int,
+    encoding: Encoding | None = None,
+) -> Callable[[OutputContainer], Packets]:
+    """What gives the packets of the pictures, once there is a container for them; without an encoding, those of the
+    file itself where browsers play them. What is opened is closed with the stack."""
+    video, start, end = split_part(video)
+    if isinstance(video, np.ndarray):
+        return _open_array(video, fps, encoding or Encoding())
+    source = stack.enter_context(contextlib.closing(Source(video, timeout, max_bytes)))
+    if start or end is not None:
+        return _open_part(stack, source, start, end, encoding or Encoding())
+    return _open_source(stack, source, fps, encoding)
+
+
+def _open_array(array: np.ndarray, fps: float | None, encoding: Encoding) -> Callable[[OutputContainer], Packets]:
+    """As [`_open_video`], of an array."""
     rate = check_rate(fps, "fps", check_array(array, fps))
-    return lambda output: _encoded(timed_array(array, rate), output, rate)
+    return lambda output: _encoded(timed_array(array, rate), output, rate, encoding)
 
 
 def _open_source(
-    stack: contextlib.ExitStack, source: Source, fps: float | None
+    stack: contextlib.ExitStack, source: Source, fps: float | None, encoding: Encoding | None
 ) -> Callable[[OutputContainer], Packets]:
-    """As [`_open_array`], of a file, which is closed with the stack."""
+    """As [`_open_video`], of a file."""
     rate = None if fps is None else check_rate(fps, "fps", source.name)
     first = first_frame(source)
-    start = start_time(first) if rate is None and first is not None and _can_copy(source, first) else None
+    is_copied = encoding is None and rate is None and first is not None and _can_copy(source, first)
+    start = start_time(first) if first is not None and is_copied else None
     container, stream = open_pictures(source)  # says so where there are none
     stack.enter_context(container)
     if first is None:
@@ -332,20 +402,20 @@ def _open_source(
     if start is not None:
         return lambda output: _copied(container, stream, output, start)
     timed = timed_frames(container, stream, source.name, rate)
-    return lambda output: _encoded(timed, output, rate or stream.average_rate)
+    return lambda output: _encoded(timed, output, rate or stream.average_rate, encoding or Encoding())
 
 
 def _open_part(
-    stack: contextlib.ExitStack, source: Source, start: Fraction, end: Fraction | None
+    stack: contextlib.ExitStack, source: Source, start: Fraction, end: Fraction | None, encoding: Encoding
 ) -> Callable[[OutputContainer], Packets]:
-    """As [`_open_source`], of a part, whose pictures are encoded again."""
+    """As [`_open_video`], of a part, whose pictures are encoded again."""
     container, stream, timed = open_part(source, start)
     stack.enter_context(container)
     cut = _cut(timed, start, end)
     first = next(cut, None)
     if first is None:
         raise nothing_there(source.name, start)
-    return lambda output: _encoded(itertools.chain([first], cut), output, stream.average_rate)
+    return lambda output: _encoded(itertools.chain([first], cut), output, stream.average_rate, encoding)
 
 
 def _cut(timed: Iterator[TimedPicture], start: Fraction, end: Fraction | None) -> Iterator[TimedPicture]:
@@ -419,17 +489,19 @@ def _count_back(packets: list[tuple[av.Packet, int]], last: int | None) -> Itera
         yield packet, pts, last - (len(packets) - 1 - position) * (packet.duration or 1)
 
 
-def _encoded(timed: Iterable[TimedPicture], output: OutputContainer, rate: Fraction | None) -> Packets:
+def _encoded(
+    timed: Iterable[TimedPicture], output: OutputContainer, rate: Fraction | None, encoding: Encoding
+) -> Packets:
     """Every picture encoded at its own time; those of another size are fitted into that of the first."""
     clock, last = 90_000, -1
     rate = rate if rate and 1 <= rate <= _FASTEST else Fraction(25)
-    stream = output.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+    stream = output.add_stream("libx264", rate=rate, options={"crf": str(encoding.crf), "preset": "veryfast"})
     stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, clock)
     size, end = None, Fraction(0)
     for frame, time, duration, pixel_shape in timed:
         picture = _as_seen(frame, pixel_shape)
         if size is None:
-            size = stream.width, stream.height = max(picture.width & ~1, 2), max(picture.height & ~1, 2)
+            size = stream.width, stream.height = _even_size(picture.width, picture.height, encoding.max_height)
             yield [], end
         picture = _fitted(picture, *size).reformat(*size, format="yuv420p")
         last = max(round(time * clock), last + 1)
@@ -439,6 +511,12 @@ def _encoded(timed: Iterable[TimedPicture], output: OutputContainer, rate: Fract
         end = time + duration
         yield stream.encode(picture), end
     yield stream.encode(None), end
+
+
+def _even_size(width: int, height: int, max_height: int | None) -> tuple[int, int]:
+    """Width and height with even sides, at most `max_height` lines."""
+    scale = min(1.0, (max_height or height) / height)
+    return max(round(width * scale) & ~1, 2), max(round(height * scale) & ~1, 2)
 
 
 def _as_seen(frame: Picture, pixel_shape: Fraction) -> av.VideoFrame:
@@ -466,13 +544,11 @@ def _mux(packets: Packets, output: OutputContainer, waveform: np.ndarray, sampli
     track = None
     for block, end in packets:
         if track is None:  # the video stream comes first in the file
-            aac_rates = av.Codec("aac", "w").audio_rates or ()
-            rate = sampling_rate if sampling_rate in aac_rates else _AAC_RATE
-            track = _AudioTrack(output, "aac", "fltp", waveform, sampling_rate, rate)
+            track = _AudioTrack(output, "aac", "fltp", waveform, sampling_rate, _aac_rate(sampling_rate))
         output.mux(block)
         track.write(end)
     if track is not None:
         track.close()
 
 
-__all__ = ["mux_audio", "read_audio", "write_audio"]
+__all__ = ["Encoding", "mux_audio", "read_audio", "write_audio", "write_pictures"]

@@ -24,6 +24,18 @@ ModelOption = Annotated[
     ),
 ]
 
+SystemsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A system: a folder, a bundled model, or a repository on the Hugging Face Hub, as NAME or LABEL=NAME; may"
+        " be repeated. grid-s1 by default.",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+
 GrammarOption = Annotated[
     str | None,
     typer.Option(
@@ -54,4 +66,4 @@ def chosen_grammar(grammar: str) -> str | None:
     return None if grammar == "none" else grammar
 
 
-__all__ = ["BeamOption", "GrammarOption", "ModelOption", "chosen_grammar", "complete_model"]
+__all__ = ["BeamOption", "GrammarOption", "ModelOption", "SystemsOption", "chosen_grammar", "complete_model"]

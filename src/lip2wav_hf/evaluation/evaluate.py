@@ -203,10 +203,11 @@ def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions)
     if not found:
         raise EvaluationError(f"{selection.data_dir}: the split {selection.split!r} holds no clip.")
     remarks = corpus.remarks(selection.split, chosen)
-    return [_clip(clip, output_dir) for clip in found[: selection.limit]], remarks
+    return [scored_clip(clip, output_dir) for clip in found[: selection.limit]], remarks
 
 
-def _clip(clip: CorpusClip, output_dir: Path) -> Clip:
+def scored_clip(clip: CorpusClip, output_dir: Path) -> Clip:
+    """The clip of a corpus as one to be scored; what is written of it lies in `output_dir`."""
     spoken = spoken_file(output_dir, (clip.speaker, clip.name))
     sentence = None if clip.words is None else " ".join(clip.words)
     return Clip(clip.speaker, clip.name, _video(clip, output_dir), spoken, sentence)
@@ -342,4 +343,4 @@ def _without_models(kinds: dict[str, str]) -> dict[str, str]:
     return kinds
 
 
-__all__ = ["EvaluationError", "Share", "evaluate_folders", "evaluate_model"]
+__all__ = ["EvaluationError", "Share", "evaluate_folders", "evaluate_model", "scored_clip"]

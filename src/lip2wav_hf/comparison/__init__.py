@@ -1,0 +1,1 @@
+"""Systems side by side: the gallery of their videos, and one table of their numbers."""

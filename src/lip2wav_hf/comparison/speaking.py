@@ -1,0 +1,122 @@
+"""Let systems speak clips one after the other, and keep what was heard and measured of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from ..corpora.progress import progress_bar
+from ..errors import MissingExtraError
+from ..evaluation.clips import Clip, ClipRow, Key
+from ..evaluation.judging import Words, choose_metrics
+from ..evaluation.options import EvaluationOptions
+from ..evaluation.run import Failure, Scorer
+from ..evaluation.systems import load_pipeline, speak_and_score
+from ..metrics.registry import METRICS, check_packages
+from .systems import System
+
+
+USUAL = tuple(
+    name
+    for name, metric in METRICS.items()
+    if {"sentence", "grid_sentence"} & set(metric.needs) or any(number.by_clip for number in metric.numbers)
+)
+"""The metrics that say something of a single clip."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Spoken:
+    """
+    What became of clips in one system.
+
+    Attributes:
+        system ([`System`]): the system.
+        rows (`dict`): what was measured, by clip.
+        sounds (`dict`): files of the speech, by clip.
+        failures (`list[Failure]`): the clips that it could not speak.
+    """
+
+    system: System
+    rows: dict[Key, ClipRow]
+    sounds: dict[Key, Path]
+    failures: list[Failure]
+
+
+class _NoScorer(Scorer):
+    """In place of a [`Scorer`] where nothing is measured: it needs no package of a metric."""
+
+    def submit(self, clip: Clip, text: str | None = None) -> Future:
+        """Nothing but the words that were said."""
+        future: Future = Future()
+        future.set_result({"sentence": clip.sentence})
+        return future
+
+
+def usable_metrics(clips: Sequence[Clip], words: Words, names: Sequence[str] | None = None) -> tuple[str, ...]:
+    """
+    The metrics that some clips allow.
+
+    Args:
+        clips (sequence of [`Clip`]): the clips.
+        words ([`Words`]): who hears their words.
+        names (sequence of `str`, *optional*): keys of `METRICS`, which must be usable; by default those of [`USUAL`]
+            whose packages are installed.
+
+    Raises:
+        EvaluationError, MissingExtraError: if one that was asked for cannot be computed.
+    """
+    if names is not None:
+        check_packages(names)
+    chosen, _ = choose_metrics(clips, names or USUAL, names is not None, words)
+    return tuple(name for name in chosen if _installed(name))
+
+
+def _installed(name: str) -> bool:
+    try:
+        check_packages([name])
+    except MissingExtraError:
+        return False
+    return True
+
+
+def speak_clips(
+    systems: Sequence[System], clips: Sequence[Clip], options: EvaluationOptions, words: Words = Words()
+) -> list[Spoken]:
+    """
+    Let each system speak each clip.
+
+    Args:
+        systems (sequence of [`System`]): the systems; one is loaded at a time.
+        clips (sequence of [`Clip`]): the clips.
+        options ([`EvaluationOptions`]): the metrics and how a model runs; the speech is kept in its `output_dir`.
+        words ([`Words`], *optional*): who hears the words.
+
+    Raises:
+        ModelError, EvaluationError: if a model is not there or cannot be loaded.
+        MissingExtraError: if a package is not installed.
+    """
+    if not options.metrics:
+        options = dataclasses.replace(options, workers=1)
+        return [_speak(system, number, clips, options, _NoScorer(options)) for number, system in enumerate(systems)]
+    with Scorer(options, words) as scorer:
+        scorer.load(list(clips))
+        return [_speak(system, number, clips, options, scorer) for number, system in enumerate(systems)]
+
+
+def _speak(system: System, number: int, clips: Sequence[Clip], options: EvaluationOptions, scorer: Scorer) -> Spoken:
+    folder = options.output_dir / f"speech-{number}"
+    own = [dataclasses.replace(clip, generated=folder / f"{place}.wav") for place, clip in enumerate(clips)]
+    pipe, _ = load_pipeline(system.model, options.device, options)
+    failures: list[Failure] = []
+    rows: dict[Key, ClipRow] = {}
+    spoken = speak_and_score(pipe, own, options.batch_size, scorer, failures)
+    with progress_bar(spoken, f"{system.label}: speak", len(own), show=options.progress) as bar:
+        for row in bar:
+            if row is not None:
+                rows[row.key] = row
+    return Spoken(system, rows, {clip.key: clip.generated for clip in own if clip.key in rows}, failures)
+
+
+__all__ = ["USUAL", "Spoken", "speak_clips", "usable_metrics"]

@@ -1,0 +1,72 @@
+"""`lip2wav gallery`."""
+
+import json
+import shutil
+
+import pytest
+
+from commands.command_line import error_line, errors
+from little_grid import write_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, talking_video):
+    return write_corpus(tmp_path_factory.mktemp("grid"), talking_video)
+
+
+def test_a_corpus(run, corpus, tmp_path, tiny_model_dir):
+    pytest.importorskip("jiwer", reason="the extra `evaluate` is not installed")
+    arguments = ["gallery", "--data", corpus, "--split", "train", "--split", "unseen_validation", "--clips", 2]
+    arguments += [
+        "--clips",
+        1,
+        "--model",
+        f"<x>={tiny_model_dir}",
+        "--metrics",
+        "stoi,grid_wer",
+        "-o",
+        tmp_path / "site",
+    ]
+    status, out, err = run(*arguments, "--workers", 1)
+    assert status == 0 and out.startswith(f"{tmp_path}/site/index.html: 3 clips, the largest 0."), err
+    seen, unseen = json.loads((tmp_path / "site" / "gallery.json").read_text())["parts"]
+    assert [clip["label"] for clip in seen["clips"]] == ["s1/bbaf2n", "s1/lgbazp"]
+    assert [clip["label"] for clip in unseen["clips"]] == ["s2/bbaf2n"]
+    assert {"stoi", "estoi"} <= seen["clips"][0]["sounds"][1]["numbers"].keys()
+    assert [path.name for path in tmp_path.iterdir()] == ["site"], "nothing is left beside it"
+    assert "--overwrite" in error_line(run(*arguments))
+
+
+def test_videos_with_one_that_fails(run, talking_video, tmp_path, tiny_model_dir):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    shutil.copy(talking_video, tmp_path / "good.mp4")
+    status, out, err = run("gallery", tmp_path, "-o", tmp_path / "site", "-m", tiny_model_dir, "--metrics", "none")
+    assert status == 2 and ": 1 clip," in out
+    assert len(errors(err)) == 2 and all("broken" in line for line in errors(err))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give videos, or a corpus with --data."),
+        (["a.mp4", "--data", "grid"], "not both"),
+        (["a.mp4", "--split", "validation"], "belong to a corpus"),
+        (["a.mp4", "--clips", "3"], "belong to a corpus"),
+        (["a.mp4"], "a.mp4: there is no such video file"),
+        (["https://example.org/a.mp4"], "no addresses"),
+        (["--data", "nosuch"], "nosuch: no such folder"),
+        (
+            ["--data", ".", "--split", "a", "--split", "b", "--clips", "1", "--clips", "2", "--clips", "3"],
+            "given 3 times",
+        ),
+        (["a.mp4", "-m", "nosuch"], "model nosuch: there is no such folder"),
+        (["a.mp4", "-m", "a=grid-s1", "-m", "A=grid-s1"], "two systems are called 'A'"),
+        (["a.mp4", "-m", "=grid-s1"], "LABEL=NAME"),
+        (["a.mp4", "--metrics", "beauty"], "no metric 'beauty'"),
+    ],
+)
+def test_what_cannot_be_done(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in error_line(run("gallery", *arguments))
+    assert not list(tmp_path.iterdir())

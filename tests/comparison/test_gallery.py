@@ -1,0 +1,92 @@
+"""What is built, from clips and systems to a folder."""
+
+import json
+
+import pytest
+
+from lip2wav_hf.comparison.clips import Part, Shown, videos_shown
+from lip2wav_hf.comparison.gallery import RECORD, build_gallery, check_output
+from lip2wav_hf.comparison.systems import ComparisonError, System
+from lip2wav_hf.errors import MissingExtraError
+from lip2wav_hf.evaluation.clips import Clip
+from little_videos import write_video
+
+
+@pytest.fixture
+def tiny(tiny_model_dir):
+    return System("tiny", str(tiny_model_dir))
+
+
+@pytest.fixture
+def work(tmp_path):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+def build(videos, systems, tmp_path, work, **options):
+    shown = videos_shown([str(video) for video in videos], work)
+    return build_gallery(shown, systems, tmp_path / "site", work, progress=False, **options)
+
+
+def test_a_video_that_nobody_can_speak_is_left_out_and_named(talking_video, tiny, tmp_path, work):
+    faceless = write_video(tmp_path / "wall.mp4")
+    built = build([talking_video, faceless], [tiny], tmp_path, work, metrics=[])
+    assert built.clips == 1 and 0 < built.largest <= 2_000_000
+    assert {failure.clip for failure in built.failures} == {"wall"}
+    assert any("no face" in failure.error.lower() for failure in built.failures)
+    record = json.loads((tmp_path / "site" / RECORD).read_text())
+    (clip,) = record["parts"][0]["clips"]
+    assert [sound["label"] for sound in clip["sounds"]] == ["Original", "tiny"]
+    assert sorted(path.name for path in (tmp_path / "site" / "clips").iterdir()) == ["bbaf2n"]
+
+
+def test_nothing_is_replaced_where_nothing_can_be_shown(tiny, tmp_path, work):
+    faceless = write_video(tmp_path / "wall.mp4")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / RECORD).write_text("{}")
+    with pytest.raises(ComparisonError, match="no clip can be shown; the first failure: tiny: wall"):
+        build([faceless], [tiny], tmp_path, work, metrics=[])
+    assert [path.name for path in (tmp_path / "site").iterdir()] == [RECORD]
+
+
+def test_only_a_gallery_is_replaced(tmp_path):
+    folder = tmp_path / "site"
+    check_output(folder, overwrite=False)
+    folder.mkdir()
+    check_output(folder, overwrite=False)
+    (folder / "thesis.tex").touch()
+    for overwrite in (False, True):
+        with pytest.raises(ComparisonError, match="holds other files and no gallery"):
+            check_output(folder, overwrite)
+    (folder / RECORD).touch()
+    with pytest.raises(ComparisonError, match="--overwrite"):
+        check_output(folder, overwrite=False)
+    check_output(folder, overwrite=True)
+    with pytest.raises(ComparisonError, match="this is a file"):
+        check_output(folder / "thesis.tex", overwrite=True)
+
+
+def test_without_the_metrics_it_still_speaks(talking_video, tiny, tmp_path, work, monkeypatch):
+    """As where the extra `evaluate` is not installed."""
+    import lip2wav_hf.comparison.speaking as speaking
+
+    def missing(names):
+        raise MissingExtraError("not installed")
+
+    monkeypatch.setattr(speaking, "check_packages", missing)
+    assert build([talking_video], [tiny], tmp_path, work).clips == 1
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert "PESQ" not in page and "text head" in page
+
+
+def test_unseen_speakers_alone_are_on_the_first_page(talking_video, tiny, tmp_path, work):
+    clip = Clip("s3", "bbaf2n", talking_video, work, "bin blue at f two now")
+    build_gallery(
+        Shown([Part("Strangers", [clip], unseen=True)]), [tiny], tmp_path / "site", work, metrics=[], progress=False
+    )
+    names = sorted(path.name for path in (tmp_path / "site").iterdir())
+    assert names == ["clips", "gallery.css", "gallery.js", "gallery.json", "index.html"]
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert "Strangers" in page and "unseen.html" not in page
+    assert "http://" not in page and "https://" not in page
