@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader
 
 from ..errors import counted
 from ..evaluation.clips import ClipRow
-from ..evaluation.web_report import HEARD_TITLES, marked_words
+from ..evaluation.marking import HEARD_TITLES, marked_words
 from ..files import write_text
 from ..machine import versions
 from ..metrics.registry import SUMMARY

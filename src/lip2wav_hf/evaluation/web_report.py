@@ -18,8 +18,8 @@ from scipy.io import wavfile
 
 from ..errors import counted
 from ..metrics.registry import CLIP_NUMBERS, GROUPS, SUMMARY, TILES
-from ..metrics.words import correct_words
 from .clips import HEARD, ClipRow, Key, clip_label
+from .marking import HEARD_TITLES, marked_words
 from .published import HEADINGS, NOTE, PUBLISHED
 from .report import (
     SLOT_NAMES,
@@ -44,7 +44,6 @@ TEMPLATE = "report.html.jinja"
 SHOWN_CLIPS = 3  # best, median and worst each
 RANKED_BY = ("estoi", "stoi", "pesq_wb", "pesq_nb", "corr2d", "text_confidence")  # the first that there is
 CONFUSED = ("judge", "text")  # whose confusions are drawn
-HEARD_TITLES = {"judge": "judge hears", "floor": "judge hears in the original", "text": "text head"}
 NO_BREAK, JOINER = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
 ARROWS = {"lower": "↓", "higher": "↑"}
 
@@ -235,20 +234,6 @@ def _clip(row: ClipRow, sounds: Sounds) -> dict[str, Any]:
     }
 
 
-def marked_words(sentence: str | None, text: str) -> list[tuple[str, bool]]:
-    """
-    The words of a text, and whether each is right.
-
-    Args:
-        sentence (`str`, *optional*): the words spoken.
-        text (`str`): the words recognised.
-
-    Returns:
-        `list[tuple[str, bool]]`: one for each word of the text.
-    """
-    return list(zip(text.split(), correct_words(sentence or "", text), strict=True))
-
-
 def _sound(kind: str, path: Path | VideoPart, seconds: float, name: str) -> dict[str, Any]:
     if isinstance(path, Path) and not path.is_file():
         return {"kind": kind, "missing": path.name}
@@ -272,4 +257,4 @@ def _audio_uri(sound: np.ndarray) -> str:
     return f"data:audio/wav;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-__all__ = ["html_report", "marked_words", "pick_clips", "ranking"]
+__all__ = ["html_report", "pick_clips", "ranking"]
