@@ -7,10 +7,10 @@ al. (2019).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,6 +42,16 @@ class Lip2WavOutput(ModelOutput):
     waveform_lengths: torch.Tensor | None = None
     text_logits: torch.Tensor | None = None
     mel: torch.Tensor | None = None
+
+
+class Window(NamedTuple):
+    """A chunk of a video with its context: what `forward` takes. Its frames `start` to `end` are to be kept."""
+
+    pixel_values_videos: torch.Tensor
+    frame_mask: torch.Tensor
+    start: int
+    end: int
+    words: torch.Tensor | None = None
 
 
 class ConvNeXtBlock(nn.Module):
@@ -170,9 +180,8 @@ class TransformerLayer(nn.Module):
         positions = torch.arange(frames, device=hidden.device)
         near = (positions[:, None] - positions).abs() <= self.window
         allowed = near[None] & mask[:, None, :, 0].bool()
-        allowed = allowed | torch.eye(
-            frames, dtype=torch.bool, device=hidden.device
-        )  # padding attends to itself: no NaN
+        # Padding attends to itself: no NaN.
+        allowed = allowed | torch.eye(frames, dtype=torch.bool, device=hidden.device)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed[:, None])
         return self.attention_output(mixed.transpose(1, 2).reshape(batch, frames, channels))
 
@@ -224,15 +233,8 @@ class MelDecoder(nn.Module):
 
 def short_time_spectrum(waveform: torch.Tensor, window: torch.Tensor, hop_length: int) -> torch.Tensor:
     """
-    Short-time Fourier transform, frame i centred on sample (i + 1/2) `hop_length`.
-
-    Args:
-        waveform (`torch.Tensor` of shape `(batch, samples)`).
-        window (`torch.Tensor` of shape `(n_fft,)`).
-        hop_length (`int`): samples between frames.
-
-    Returns:
-        `torch.Tensor` of shape `(batch, samples // hop_length, n_fft // 2 + 1)`: complex.
+    Complex short-time Fourier transform `(batch, samples // hop_length, n_fft // 2 + 1)` of a waveform `(batch,
+    samples)` with a window `(n_fft,)`; frame i is centred on sample (i + 1/2) `hop_length`.
     """
     overlap = len(window) - hop_length
     padded = F.pad(waveform, (overlap // 2, overlap - overlap // 2))
@@ -352,13 +354,7 @@ class AudioFrameDecoder(nn.Module):
             narrower = 1 if last else max(channels // 2, 8)
             blocks.append(
                 nn.ConvTranspose1d(
-                    channels,
-                    narrower,
-                    2 * stride,
-                    stride,
-                    padding=(stride + 1) // 2,
-                    output_padding=stride % 2,
-                    bias=last,
+                    channels, narrower, 2 * stride, stride, (stride + 1) // 2, output_padding=stride % 2, bias=last
                 )
             )
             blocks += [nn.Tanh()] if last else [nn.BatchNorm1d(narrower), nn.ReLU()]
@@ -444,15 +440,8 @@ class LogMelSpectrogram(nn.Module):
 
 def third_octave_pooling(centres: np.ndarray, lowest: float = 150.0, bands: int = 15) -> np.ndarray:
     """
-    Map mel bands to the one-third-octave bands of STOI (Taal et al. 2011): 15 of them, centred from 150 Hz up.
-
-    Args:
-        centres (`np.ndarray` of shape `(num_mel_bins,)`): centre frequencies of the mel bands, in Hz.
-        lowest (`float`, *optional*, defaults to 150.0): centre of the lowest band, in Hz.
-        bands (`int`, *optional*, defaults to 15): number of bands.
-
-    Returns:
-        `np.ndarray` of shape `(num_mel_bins, bands)`: float32; octave bands without a mel band are left out.
+    Float32 map `(num_mel_bins, bands)` from mel bands with these centres (in Hz) to the one-third-octave bands of STOI
+    (Taal et al. 2011), the lowest centred on 150 Hz; octave bands without a mel band are left out.
     """
     number = np.rint(3 * np.log2(np.maximum(centres, 1e-3) / lowest)).astype(int)
     pooling = (number[:, None] == np.arange(bands)).astype(np.float32)
@@ -504,10 +493,7 @@ class SpeechGenerator:
         """
         self._check_inputs(pixel_values_videos, frame_mask, speaker_embedding)
         hidden = self.visual_encoder(pixel_values_videos, frame_mask)
-        if frame_mask is None:
-            mask = hidden.new_ones(hidden.shape[:2])
-        else:
-            mask = frame_mask.to(hidden.dtype)
+        mask = hidden.new_ones(hidden.shape[:2]) if frame_mask is None else frame_mask.to(hidden.dtype)
         mask = mask[..., None]
         if self.config.decoder_type == "istft":
             hidden = self.temporal_encoder(hidden * mask, mask)
@@ -529,17 +515,12 @@ class SpeechGenerator:
                 f" or more, as Lip2WavFeatureExtractor makes it; got {tuple(videos.shape)}."
             )
         if frame_mask is not None and frame_mask.shape != videos.shape[:2]:
-            raise ValueError(
-                f"`frame_mask` must have shape (batch, frames) = {tuple(videos.shape[:2])}; got"
-                f" {tuple(frame_mask.shape)}."
-            )
+            shapes = f"{tuple(videos.shape[:2])}; got {tuple(frame_mask.shape)}"
+            raise ValueError(f"`frame_mask` must have shape (batch, frames) = {shapes}.")
         size = config.speaker_embedding_size
         if (speaker_embedding is None) != (size == 0):
-            raise ValueError(
-                "this model needs a `speaker_embedding`."
-                if size
-                else "this model takes no `speaker_embedding`: leave it out."
-            )
+            wanted = "needs a `speaker_embedding`." if size else "takes no `speaker_embedding`: leave it out."
+            raise ValueError(f"this model {wanted}")
         if speaker_embedding is not None and tuple(speaker_embedding.shape) != (videos.shape[0], size):
             raise ValueError(
                 f"`speaker_embedding` must have shape (batch, {size}); got {tuple(speaker_embedding.shape)}."
@@ -552,8 +533,7 @@ class SpeechGenerator:
         Hidden states that tell the decoder which words are said, where `config.word_conditioning` is set.
 
         Args:
-            hidden (`torch.FloatTensor` of shape `(batch, frames, hidden_size)`), text_logits (`torch.FloatTensor` of
-                shape `(batch, frames, classes)`): as from `encode`.
+            hidden, text_logits (`torch.FloatTensor`): as from `encode`.
             words (`torch.FloatTensor` of shape `(batch, frames, classes)`, *optional*): probabilities; those of the
                 text head by default.
         """
@@ -641,42 +621,59 @@ class SpeechGenerator:
         """
         if chunk_frames < 1:
             raise ValueError(f"`chunk_frames` must be 1 or more; got {chunk_frames}.")
-        frames, context = pixel_values_videos.shape[1], self.config.context_frames + 1
-        samples = self.config.samples_per_frame
+        (batch, frames), device = pixel_values_videos.shape[:2], pixel_values_videos.device
         if frame_mask is None:
-            frame_mask = torch.ones(pixel_values_videos.shape[:2], dtype=torch.long, device=pixel_values_videos.device)
-        waveform = torch.zeros(len(pixel_values_videos), frames * samples, device=pixel_values_videos.device)
+            frame_mask = torch.ones(batch, frames, dtype=torch.long, device=device)
         words = None
         if grammar is not None and self.word_projection is not None:
             words = self._grammatical_words(pixel_values_videos, frame_mask, chunk_frames, grammar)
-        logits = []
-        fade = torch.linspace(0, 1, samples, device=waveform.device)
-        for start in range(0, frames, chunk_frames):
-            end = min(start + chunk_frames, frames)
-            low, high = max(start - context, 0), min(end + context, frames)
-            said = None if words is None else words[:, low:high]
-            part = self(pixel_values_videos[:, low:high], frame_mask[:, low:high], speaker_embedding, said)
-            logits.append(part.text_logits[:, start - low : end - low])
-            # One frame beyond the end is kept too: the next chunk is faded in over it.
-            kept = part.waveform[:, (start - low) * samples : (min(end + 1, frames) - low) * samples].float()
-            if start:
-                seam = waveform[:, start * samples : (start + 1) * samples]
-                kept[:, :samples] = seam * (1 - fade) + kept[:, :samples] * fade
-            waveform[:, start * samples : start * samples + kept.shape[1]] = kept
+
+        def windows() -> Iterator[Window]:
+            for low, start, end, high in self._chunks(frames, chunk_frames):
+                said = None if words is None else words[:, low:high]
+                videos, mask = pixel_values_videos[:, low:high], frame_mask[:, low:high]
+                yield Window(videos, mask, start - low, end - low, said)
+
+        samples, position, logits = self.config.samples_per_frame, 0, []
+        waveform = torch.zeros(batch, frames * samples, device=device)
+        for piece, scores in self.speak_windows(windows(), speaker_embedding):
+            waveform[:, position : position + piece.shape[1]] = piece
+            position += piece.shape[1]
+            logits.append(scores)
             if progress is not None:
-                progress(end - start)
+                progress(scores.shape[1])
         lengths = frame_mask.sum(1).long() * samples
         return Lip2WavOutput(waveform=waveform, waveform_lengths=lengths, text_logits=torch.cat(logits, 1))
+
+    def _chunks(self, frames: int, chunk_frames: int) -> Iterator[tuple[int, int, int, int]]:
+        """Where the context of each chunk begins, the chunk itself, its end, and that of the context."""
+        context = self.config.context_frames + 1
+        for start in range(0, frames, chunk_frames):
+            end = min(start + chunk_frames, frames)
+            yield max(start - context, 0), start, end, min(end + context, frames)
+
+    @torch.no_grad()
+    def speak_windows(
+        self, windows: Iterable[Window], speaker_embedding: torch.Tensor | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Speak chunks one after the other: waveform `(batch, samples)` and text logits of each, without context."""
+        samples, seam = self.config.samples_per_frame, None
+        for window in windows:
+            part = self(window.pixel_values_videos, window.frame_mask, speaker_embedding, window.words)
+            kept = part.waveform[:, window.start * samples :].float()
+            if seam is not None:
+                fade = torch.linspace(0, 1, samples, device=kept.device)
+                kept[:, :samples] = seam * (1 - fade) + kept[:, :samples] * fade
+            length = (window.end - window.start) * samples
+            seam = kept[:, length : length + samples]  # the next chunk is faded in over it
+            yield kept[:, :length], part.text_logits[:, window.start : window.end]
 
     def _grammatical_words(
         self, videos: torch.Tensor, frame_mask: torch.Tensor, chunk_frames: int, grammar: TextDecoder
     ) -> torch.Tensor:
         """How likely each word is in each frame, `(batch, frames, classes)`, given the grammar."""
-        frames, context = videos.shape[1], self.config.context_frames + 1
         pieces = []
-        for start in range(0, frames, chunk_frames):
-            low, end = max(start - context, 0), min(start + chunk_frames, frames)
-            high = min(end + context, frames)
+        for low, start, end, high in self._chunks(videos.shape[1], chunk_frames):
             hidden = self.visual_encoder(videos[:, low:high], frame_mask[:, low:high])
             mask = frame_mask[:, low:high, None].to(hidden.dtype)
             logits = self.text_head(self.temporal_encoder(hidden * mask, mask))
@@ -697,4 +694,4 @@ class SpeechGenerator:
         return decode_words(text_logits, frame_mask, self.config, grammar)
 
 
-__all__ = ["Lip2WavOutput", "LogMelSpectrogram", "SpeechGenerator", "Word"]
+__all__ = ["Lip2WavOutput", "LogMelSpectrogram", "SpeechGenerator", "Window", "Word"]
