@@ -367,7 +367,7 @@ def test_the_last_frames_keep_the_last_place():
 def test_long_gaps_and_the_first_frames_are_left_open(missing):
     regions = regions_with_gap(missing)
     assert [frame for frame, region in enumerate(regions) if region is None] == list(missing)
-    filled = hold_nearest(regions)
+    filled = np.stack(list(hold_nearest(regions)))
     assert filled.shape == (60, 48, 72)
     for frame in missing:
         nearest = min(set(range(60)) - set(missing), key=lambda known: (abs(known - frame), -known))

@@ -177,7 +177,16 @@ def _blocks(resampler: av.AudioResampler | None, frame: av.AudioFrame | None) ->
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _check_waveform(waveform: Any, sampling_rate: Any, name: str | os.PathLike[str]) -> np.ndarray:
+def _check_waveform(waveform: Any, sampling_rate: Any, name: str | os.PathLike[str]) -> np.ndarray | _Blocks:
+    """A waveform or blocks of one, clipped; the samples of blocks are checked as they come."""
+    if not (isinstance(sampling_rate, (int, np.integer)) and sampling_rate > 0):
+        raise VideoError(f"{name}: the sampling rate is {sampling_rate!r}; it must be a positive whole number of Hz.")
+    if isinstance(waveform, Iterator):
+        return _Blocks(_check_samples(block, name) for block in waveform)
+    return _check_samples(waveform, name)
+
+
+def _check_samples(waveform: Any, name: str | os.PathLike[str]) -> np.ndarray:
     waveform = np.asarray(waveform)
     if waveform.ndim != 1 or not waveform.size or waveform.dtype.kind != "f":
         raise VideoError(
@@ -186,9 +195,31 @@ def _check_waveform(waveform: Any, sampling_rate: Any, name: str | os.PathLike[s
         )
     if not np.isfinite(waveform).all():
         raise VideoError(f"{name}: the waveform contains NaN or infinite samples; nothing was written.")
-    if not (isinstance(sampling_rate, (int, np.integer)) and sampling_rate > 0):
-        raise VideoError(f"{name}: the sampling rate is {sampling_rate!r}; it must be a positive whole number of Hz.")
     return np.clip(waveform, -1.0, 1.0).astype(np.float32)
+
+
+class _Blocks:
+    """A waveform that comes in blocks, read once from its beginning to its end: only what is ahead is in memory."""
+
+    def __init__(self, blocks: Iterable[np.ndarray] = ()):
+        self._blocks, self._ahead, self._position = iter(blocks), np.zeros(0, np.float32), 0
+
+    def push(self, block: np.ndarray) -> None:
+        """Append a block."""
+        self._ahead = np.concatenate([self._ahead, block])
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Samples `start` to `stop`, fewer at the end; none before them are asked for again."""
+        while self._position + len(self._ahead) < part.stop and (block := next(self._blocks, None)) is not None:
+            self.push(block)
+        self._ahead = self._ahead[part.start - self._position :]
+        self._position = part.start
+        return self._ahead[: part.stop - part.start]
+
+    def drain(self) -> None:
+        """Take the blocks that nobody wants, for what is done in making them."""
+        for _ in self._blocks:
+            pass
 
 
 @contextlib.contextmanager
@@ -214,25 +245,43 @@ def _suffix(path: str | os.PathLike[str], supported: Iterable[str]) -> str:
     return suffix
 
 
-def write_audio(path: str | os.PathLike[str], waveform: np.ndarray, sampling_rate: int) -> None:
+def write_audio(path: str | os.PathLike[str], waveform: np.ndarray | Iterator[np.ndarray], sampling_rate: int) -> None:
     """
     Write a sound file by the suffix of `path`: `.wav` or `.flac`, 16 bit, or `.m4a` (AAC, for web pages). It appears
     whole or not at all.
 
     Args:
         path (`str` or `os.PathLike`): Where to write.
-        waveform (`np.ndarray`): `(samples,)`, floating point; clipped to -1 to 1.
+        waveform (`np.ndarray`, or an iterator of them): `(samples,)`, floating point; clipped to -1 to 1. Of an
+            iterator, each block is written when it comes.
         sampling_rate (`int`): In Hz.
 
     Raises:
         VideoError: the waveform is no sound, or the file cannot be written.
     """
+    with open_audio(path, sampling_rate) as write:
+        for block in waveform if isinstance(waveform, Iterator) else [waveform]:
+            write(block)
+
+
+@contextlib.contextmanager
+def open_audio(path: str | os.PathLike[str], sampling_rate: int) -> Generator[Callable[[np.ndarray], None]]:
+    """
+    As [`write_audio`], of blocks that are handed over one by one: what the `with` statement yields writes one. The
+    file appears at the end of the statement, unless that ends with an exception.
+    """
     container_format, codec = _CODECS[_suffix(path, _CODECS)]
-    waveform = _check_waveform(waveform, sampling_rate, path)
+    _check_waveform(iter(()), sampling_rate, path)
     rate, sample_format = (_aac_rate(sampling_rate), "fltp") if codec == "aac" else (sampling_rate, "s16")
+    sound = _Blocks()
     with _replacing(path) as temporary, av.open(temporary, "w", format=container_format) as container:
-        track = _AudioTrack(container, codec, sample_format, waveform, sampling_rate, rate)
-        track.write(Fraction(len(waveform), int(sampling_rate)))
+        track = _AudioTrack(container, codec, sample_format, sound, sampling_rate, rate)
+
+        def write(block: np.ndarray) -> None:
+            sound.push(_check_samples(block, path))
+            track.write(Fraction(track.written + len(block), int(sampling_rate)))
+
+        yield write
         track.close()
 
 
@@ -249,7 +298,7 @@ class _AudioTrack:
         container: OutputContainer,
         codec: str,
         sample_format: str,
-        waveform: np.ndarray,
+        waveform: np.ndarray | _Blocks,
         sampling_rate: int,
         encoder_rate: int,
     ):
@@ -296,7 +345,7 @@ class _AudioTrack:
 
 def mux_audio(
     video: VideoInput | VideoPart,
-    waveform: np.ndarray,
+    waveform: np.ndarray | Iterator[np.ndarray],
     sampling_rate: int,
     path: str | os.PathLike[str],
     fps: float | None = None,
@@ -313,7 +362,8 @@ def mux_audio(
 
     Args:
         video: As for [`VideoReader`].
-        waveform (`np.ndarray`): `(samples,)`, floating point; clipped to -1 to 1.
+        waveform (`np.ndarray`, or an iterator of them): `(samples,)`, floating point; clipped to -1 to 1. Of an
+            iterator, each block is taken when the pictures are there, and all of them in the end.
         sampling_rate (`int`): Of `waveform`, in Hz.
         path (`str` or `os.PathLike`): Where to write; it appears whole or not at all.
         fps (`float`, *optional*): As for [`VideoReader`].
@@ -324,12 +374,12 @@ def mux_audio(
         VideoError: the video cannot be read, the waveform is no sound, or the file cannot be written.
     """
     _suffix(path, (".mp4",))
-    waveform = _check_waveform(waveform, sampling_rate, path)
+    sound = _check_waveform(waveform, sampling_rate, path)
     with contextlib.ExitStack() as stack:
         packets_of = _open_video(stack, video, fps, timeout, max_bytes)
         temporary = stack.enter_context(_replacing(path))
         output = stack.enter_context(av.open(temporary, "w", format="mp4", options={"movflags": "+faststart"}))
-        _mux(packets_of(output), output, waveform, sampling_rate)
+        _mux(packets_of(output), output, sound, sampling_rate)
 
 
 def write_pictures(
@@ -539,7 +589,7 @@ def _fitted(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(canvas, "rgb24")
 
 
-def _mux(packets: Packets, output: OutputContainer, waveform: np.ndarray, sampling_rate: int) -> None:
+def _mux(packets: Packets, output: OutputContainer, waveform: np.ndarray | _Blocks, sampling_rate: int) -> None:
     """Interleave pictures and sound."""
     track = None
     for block, end in packets:
@@ -547,8 +597,10 @@ def _mux(packets: Packets, output: OutputContainer, waveform: np.ndarray, sampli
             track = _AudioTrack(output, "aac", "fltp", waveform, sampling_rate, _aac_rate(sampling_rate))
         output.mux(block)
         track.write(end)
+    if isinstance(waveform, _Blocks):
+        waveform.drain()
     if track is not None:
         track.close()
 
 
-__all__ = ["Encoding", "mux_audio", "read_audio", "write_audio", "write_pictures"]
+__all__ = ["Encoding", "mux_audio", "open_audio", "read_audio", "write_audio", "write_pictures"]

@@ -7,7 +7,7 @@ import heapq
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 NGRAM_FILE = "ngram.arpa"  # beside a model's weights
+PASSAGE_SECONDS = 60.0  # long clips are read in passages of about this length
 LN_10 = math.log(10)  # ARPA files have decimal logarithms
 
 
@@ -49,11 +50,13 @@ class DecodedFrames:
         classes (`np.ndarray` of shape `(frames,)`): the class of each frame on the best path; 0 is a pause.
         words (`list[tuple[str, int, int]]`): each word with its first frame and the one after its last.
         score (`float`): log probability of the best path, penalties included; `-inf` where no sentence fits in.
+        beginnings (`list[int]`, *optional*): the first frame of each sentence, as far as they are told apart.
     """
 
     classes: np.ndarray
     words: list[tuple[str, int, int]]
     score: float
+    beginnings: list[int] = field(default_factory=list)
 
 
 class Piece(NamedTuple):
@@ -167,7 +170,8 @@ class GrammarDecoder:
             if edge >= 0:
                 pieces.append(Piece(int(self.edge_classes[edge]), begin, frame, self.sources[edge] == 0))
             begin = frame
-        return DecodedFrames(classes, join_units(pieces, self.units), float(arrived[last]))
+        beginnings = [piece.start for piece in pieces if piece.begins]
+        return DecodedFrames(classes, join_units(pieces, self.units), float(arrived[last]), beginnings)
 
     def _trace(self, edges: np.ndarray, pauses: np.ndarray, state: int) -> list[tuple[int, int]]:
         """
@@ -521,24 +525,78 @@ def read_words(
         `list[Word]`: the confidence is the text head's own mean probability over the frames of a word, or of its
         characters, with a grammar too. A word of characters lasts from its first to its last one.
     """
-    if decoder is not None:
-        decoded = decoder.decode(log_probabilities)
-        path, words = decoded.classes, decoded.words
-    else:
-        path = best_path(log_probabilities, change_penalty)
+    reader = WordReader(units, frame_rate, change_penalty, decoder)
+    reader.push(log_probabilities)
+    return reader.finish()
+
+
+class WordReader:
+    """
+    As [`read_words`], of frames that come block by block, in bounded memory: two minutes are read at a time. They are
+    cut where a sentence of the grammar has ended, else where the text head is surest of a pause.
+
+    Args:
+        units, frame_rate, change_penalty, decoder: as for [`read_words`].
+    """
+
+    def __init__(self, units: TextUnits, frame_rate: float, change_penalty: float, decoder: TextDecoder | None = None):
+        self.units, self.frame_rate, self.change_penalty, self.decoder = units, frame_rate, change_penalty, decoder
+        self.words: list[Word] = []
+        self._waiting: list[np.ndarray] = []
+        self._first = 0  # frame of those waiting
+        self._longest = 2 * round(PASSAGE_SECONDS * frame_rate)
+
+    def push(self, log_probabilities: np.ndarray) -> None:
+        """Take the next frames, `(frames, classes)`."""
+        for start in range(0, len(log_probabilities), self._longest):
+            self._waiting.append(log_probabilities[start : start + self._longest])
+            while sum(map(len, self._waiting)) > self._longest:
+                frames = np.concatenate(self._waiting)
+                self._waiting = [frames[self._read(frames, is_last=False) :]]
+
+    def finish(self) -> list[Word]:
+        """Read what is left; all words of the clip."""
+        if self._waiting:
+            self._read(np.concatenate(self._waiting), is_last=True)
+            self._waiting = []
+        return self.words
+
+    def _read(self, frames: np.ndarray, is_last: bool) -> int:
+        """Add the words of frames, unless they are the last, up to a frame that is chosen and returned."""
+        path, words, beginnings = self._decode(frames)
+        cut = len(frames)
+        if not is_last:
+            third = len(frames) // 3
+            later = [start for start in beginnings if third < start < 2 * third]
+            if later:
+                ended = max((end for _, _, end in words if end <= later[-1]), default=0)
+                cut = (ended + later[-1] + 1) // 2
+            else:
+                cut = third + int(np.argmax(frames[third : 2 * third, 0]))
+                path, words, _ = self._decode(frames[:cut])
+        probabilities, spoken = np.exp(frames[np.arange(len(path)), path]), path != 0
+        self.words += [
+            {
+                "word": word,
+                "start": (self._first + start) / self.frame_rate,
+                "end": (self._first + end) / self.frame_rate,
+                "confidence": float(probabilities[start:end][spoken[start:end]].mean()),
+            }
+            for word, start, end in words
+            if end <= cut
+        ]
+        self._first += cut
+        return cut
+
+    def _decode(self, frames: np.ndarray) -> tuple[np.ndarray, list[tuple[str, int, int]], list[int]]:
+        """The class of each frame, the words with their frames, and where sentences begin if that is known."""
+        if self.decoder is not None:
+            decoded = self.decoder.decode(frames)
+            return decoded.classes, decoded.words, decoded.beginnings
+        path = best_path(frames, self.change_penalty)
         edges = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
         pieces = [Piece(int(path[start]), start, end) for start, end in pairwise(edges) if start < end and path[start]]
-        words = join_units(pieces, units)
-    probabilities, spoken = np.exp(log_probabilities[np.arange(len(path)), path]), path != 0
-    return [
-        {
-            "word": word,
-            "start": start / frame_rate,
-            "end": end / frame_rate,
-            "confidence": float(probabilities[start:end][spoken[start:end]].mean()),
-        }
-        for word, start, end in words
-    ]
+        return path, join_units(pieces, self.units), []
 
 
 def decode_words(
@@ -572,6 +630,7 @@ __all__ = [
     "Piece",
     "TextDecoder",
     "Word",
+    "WordReader",
     "best_path",
     "clip_scores",
     "decode_words",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from typing import Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Lip2WavError(ValueError):
@@ -101,4 +106,42 @@ def check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
         )
 
 
-__all__ = ["Lip2WavError", "VideoError", "WeightsError", "check_fit", "counted", "one_line"]
+def finite_numbers(values: Any, what: str, name: str) -> np.ndarray:
+    """An array of finite numbers; raises `ValueError` if that is not what `values`, an argument for a video, are."""
+    import numpy as np  # noqa: PLC0415  not for messages
+
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"`{what}` for {name} must be an array of numbers: {error}") from error
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"`{what}` for {name} must be an array of numbers, not of {array.dtype}")
+    if not np.isfinite(array).all():
+        frame = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise ValueError(f"`{what}` for {name} hold NaN or infinity (first at frame {frame}): interpolate them first")
+    return array
+
+
+def for_each_video(value: Any, count: int, what: str, single: bool) -> list[Any]:
+    """One entry for each video of a batch, from a list of them or from one value that all share."""
+    shared = value is None or single or not isinstance(value, (list, tuple))
+    is_box = not shared and what == "mouth_boxes" and len(value) == 4
+    if shared or is_box and all(isinstance(entry, Real) for entry in value):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(
+            f"`{what}` is a list of {len(value)} entries for {count} videos: give one entry for each video"
+        )
+    return list(value)
+
+
+__all__ = [
+    "Lip2WavError",
+    "VideoError",
+    "WeightsError",
+    "check_fit",
+    "counted",
+    "finite_numbers",
+    "for_each_video",
+    "one_line",
+]

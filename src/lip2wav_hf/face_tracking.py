@@ -18,11 +18,12 @@ import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from .errors import Lip2WavError
+from .errors import Lip2WavError, finite_numbers
 
 
 NUM_LANDMARKS = 468
@@ -606,6 +607,17 @@ class FaceTracker:
         return previous.shape != thumbnail.shape or float(np.abs(thumbnail - previous).mean()) > 24.0
 
 
+def check_landmarks(landmarks: Any, name: str) -> np.ndarray:
+    """Landmarks that were given for a video as float32; raises `ValueError` if they are none."""
+    landmarks = finite_numbers(landmarks, "landmarks", name)
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (NUM_LANDMARKS, 2) or not len(landmarks):
+        raise ValueError(
+            f"`landmarks` for {name} must have the shape (frames, {NUM_LANDMARKS}, 2), not {landmarks.shape}: x and y "
+            "of the FaceMesh points in pixels"
+        )
+    return landmarks.astype(np.float32)
+
+
 def is_jump(before: np.ndarray, after: np.ndarray, frames: int = 1) -> bool:
     """Whether landmarks `frames` frames apart are too different for one face's movement."""
     first_scale, first_center, _ = align_face(before)
@@ -624,6 +636,7 @@ __all__ = [
     "FaceTrackingError",
     "TrackingSettings",
     "align_face",
+    "check_landmarks",
     "is_jump",
     "models_available",
     "region_of_landmarks",

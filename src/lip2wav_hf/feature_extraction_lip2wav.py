@@ -8,11 +8,13 @@ the *crop* of 40 x 64 pixels; training caches the regions and moves the crop abo
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -23,15 +25,16 @@ from tqdm.auto import tqdm
 from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import cached_file
 
+from .errors import finite_numbers, for_each_video
 from .face_tracking import (
     DETECTOR,
     MESH,
     MODEL_FOLDER,
-    NUM_LANDMARKS,
     FaceTracker,
     FaceTrackingError,
     TrackingSettings,
     align_face,
+    check_landmarks,
     is_jump,
     models_available,
 )
@@ -50,6 +53,7 @@ SCALE_SMOOTHING = 3.0
 MOUTH_SMOOTHING = 12.0
 SMOOTHING_RADIUS = 25
 
+NORMALIZATION_BLOCK = 125  # frames of a stream that are normalised at a time
 BLANK_DEVIATION = 2.0  # gray levels; less than this in a region is a blank picture
 
 Alignment: TypeAlias = tuple[complex, complex, complex]  # as `align_face` returns it: scale, centre, mouth
@@ -61,18 +65,34 @@ class MouthRegions:
     The mouth of a video, as `Lip2WavFeatureExtractor.extract` returns it.
 
     Attributes:
-        regions (`np.ndarray` of shape `(frames, roi_height, roi_width)`, uint8):
-            Gray pictures of the mouth, 48 x 72 pixels by default, at the frame rate of the extractor. What the
-            generator sees is their centre crop.
-        face_coverage (`float`):
-            Fraction of the frames in which the face was really found, 0 to 1; 1 if the place of the mouth was given.
-        name (`str`):
-            Short name of the video, for messages.
+        regions (`np.ndarray` of shape `(frames, roi_height, roi_width)`, uint8): gray pictures of the mouth, 48 x 72
+            pixels by default, at the frame rate of the extractor. What the generator sees is their centre crop.
+        face_coverage (`float`): fraction of the frames in which the face was really found, 0 to 1; 1 if the place of
+            the mouth was given.
+        name (`str`): short name of the video, for messages.
     """
 
     regions: np.ndarray
     face_coverage: float
     name: str
+
+
+@dataclass
+class RegionStream:
+    """As [`MouthRegions`], but an iterator of the regions, `(roi_height, roi_width)` each; `close` frees the video."""
+
+    name: str
+    regions: Iterator[np.ndarray]
+    close: Callable[[], None]
+    tracker: FaceTracker | None = None
+
+    @property
+    def face_coverage(self) -> float:
+        """As in [`MouthRegions`], of the frames so far."""
+        return 1.0 if self.tracker is None else self.tracker.coverage
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self.regions
 
 
 class Lip2WavFeatureExtractor(FeatureExtractionMixin):
@@ -82,23 +102,17 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
     Args:
         frame_rate (`float`, *optional*, defaults to 25.0):
             Frames per second that videos are resampled to.
-        roi_height (`int`, *optional*, defaults to 48):
-            Height of the mouth region in pixels.
-        roi_width (`int`, *optional*, defaults to 72):
-            Width of the mouth region in pixels.
-        crop_height (`int`, *optional*, defaults to 40):
-            Height, in pixels, of the centre crop of the mouth region that the generator sees.
-        crop_width (`int`, *optional*, defaults to 64):
-            Width, in pixels, of that centre crop.
+        roi_height, roi_width (`int`, *optional*, default to 48 and 72):
+            Size of the mouth region in pixels.
+        crop_height, crop_width (`int`, *optional*, default to 40 and 64):
+            Size, in pixels, of the centre crop of the mouth region that the generator sees.
         normalization_window (`int`, *optional*, defaults to 250):
             Frames over which mean and standard deviation of the pixels are taken. Shorter clips use all their frames.
         max_gap (`int`, *optional*, defaults to 8):
             Longest run of frames without a face over which the place of the mouth is interpolated. Over longer ones
             the nearest region is held.
-        detection_threshold (`float`, *optional*, defaults to 0.5):
-            Lowest score, 0 to 1, at which the face detector's finding counts.
-        mesh_threshold (`float`, *optional*, defaults to 0.5):
-            Score of the landmarks, 0 to 1, below which the face counts as lost.
+        detection_threshold, mesh_threshold (`float`, *optional*, default to 0.5):
+            Lowest score, 0 to 1, at which the face detector's finding counts, and of the landmarks of a known face.
         detection_interval (`int`, *optional*, defaults to 25):
             Frames between two checks whether the followed face is still there and still the largest.
 
@@ -145,10 +159,11 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             value, least = getattr(self, name), 0 if name == "max_gap" else 1
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"`{name}` must be an integer of at least {least}, not {value!r}")
-        if isinstance(self.frame_rate, bool) or not isinstance(self.frame_rate, (int, float)):
-            raise ValueError(f"`frame_rate` must be a number of frames per second, not {self.frame_rate!r}")
-        if not (math.isfinite(self.frame_rate) and self.frame_rate > 0):
-            raise ValueError(f"`frame_rate` must be above 0 frames per second, not {self.frame_rate!r}")
+        rate = self.frame_rate
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)):
+            raise ValueError(f"`frame_rate` must be a number of frames per second, not {rate!r}")
+        if not (math.isfinite(rate) and rate > 0):
+            raise ValueError(f"`frame_rate` must be above 0 frames per second, not {rate!r}")
         for name in ("detection_threshold", "mesh_threshold"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
@@ -177,10 +192,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         revision: str = "main",
         **kwargs: Any,
     ) -> Self:
-        """
-        Load the settings from a folder or a Hub repository, see `FeatureExtractionMixin.from_pretrained`. Where this
-        module runs as remote code, the face networks come from there too.
-        """
+        """Load the settings, see `FeatureExtractionMixin.from_pretrained`; as remote code, the face networks too."""
         location: dict[str, Any] = {"cache_dir": cache_dir, "force_download": force_download}
         location |= {"local_files_only": local_files_only, "token": token, "revision": revision}
         loaded = super().from_pretrained(pretrained_model_name_or_path, **location, **kwargs)
@@ -226,7 +238,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
 
     def extract(
         self,
-        video: VideoInput | VideoPart,
+        video: VideoInput | VideoPart | RegionStream,
         fps: float | None = None,
         landmarks: np.ndarray | None = None,
         mouth_boxes: np.ndarray | None = None,
@@ -237,15 +249,13 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
 
         Args:
             video (`str`, `os.PathLike`, `bytes`, binary file object or `np.ndarray`):
-                Whatever `VideoReader` accepts.
-            fps (`float`, *optional*):
-                Frames per second of an array of frames.
+                Whatever `VideoReader` accepts; or a [`RegionStream`], alone, of which the rest is read.
+            fps (`float`, *optional*): frames per second of an array of frames.
             landmarks (`np.ndarray` of shape `(frames, 468, 2)`, *optional*):
                 FaceMesh landmarks in pixels of the frames (after resampling to `frame_rate`). No face is searched for.
             mouth_boxes (`np.ndarray` of shape `(frames, 4)` or `(4,)`, *optional*):
                 x0, y0, x1, y1 in pixels, of each frame or of all. The box is resized to the mouth region as it is.
-            progress (`bool`, *optional*, defaults to `False`):
-                Show a progress bar.
+            progress (`bool`, *optional*, defaults to `False`): show a progress bar.
 
         Returns:
             [`MouthRegions`]: the regions, and how much of the video showed a face.
@@ -255,52 +265,65 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             `ValueError`: if `landmarks` or `mouth_boxes` do not fit the video, or the video cannot be read
             (`VideoError`).
         """
+        if not isinstance(video, RegionStream):
+            video = self.stream(video, fps, landmarks, mouth_boxes, progress)
+        with contextlib.closing(video) as stream:
+            regions = np.stack(list(stream))
+            return MouthRegions(regions, stream.face_coverage, stream.name)
+
+    def stream(
+        self,
+        video: VideoInput | VideoPart,
+        fps: float | None = None,
+        landmarks: np.ndarray | None = None,
+        mouth_boxes: np.ndarray | None = None,
+        progress: bool = False,
+    ) -> RegionStream:
+        """
+        The same regions one by one, about a second behind the video, which is read as they are asked for: however long
+        it is, the memory does not grow. That no frame shows a face is known at the end.
+        """
         if landmarks is not None and mouth_boxes is not None:
             raise ValueError("give `landmarks` or `mouth_boxes`, not both")
-        with VideoReader(video, frame_rate=self.frame_rate, fps=fps) as reader:
-            name = reader.name
-            if landmarks is not None:
-                landmarks = _check_landmarks(landmarks, name)
+        _check_video(video)
+        with contextlib.ExitStack() as stack:
+            reader = stack.enter_context(VideoReader(video, frame_rate=self.frame_rate, fps=fps))
+            name, total, tracker = reader.name, reader.expected_frames, None
+            frames = tqdm(reader, desc=name, total=total, unit="frame", disable=not progress, leave=False)
             if mouth_boxes is not None:
-                mouth_boxes = _check_mouth_boxes(mouth_boxes, name)
-            frames = tqdm(
-                reader, desc=name, total=reader.expected_frames, unit="frame", disable=not progress, leave=False
-            )
-            if mouth_boxes is not None:
-                return MouthRegions(self._cut_boxes(frames, mouth_boxes, name), 1.0, name)
-            if landmarks is not None:
-                return MouthRegions(self._cut_by_landmarks(frames, landmarks, name), 1.0, name)
-            return self._track(frames, name)
+                regions = self._cut_boxes(frames, _check_mouth_boxes(mouth_boxes, name), name)
+            elif landmarks is not None:
+                regions = hold_nearest(self._cut_by_landmarks(frames, check_landmarks(landmarks, name), name))
+            else:
+                settings = TrackingSettings(self.detection_threshold, self.mesh_threshold, self.detection_interval)
+                tracker = FaceTracker(settings, self._face_models)
+                regions = hold_nearest(self._track(frames, tracker, name))
+            return RegionStream(name, regions, stack.pop_all().close, tracker)
 
-    def _track(self, frames: Iterable[np.ndarray], name: str) -> MouthRegions:
-        settings = TrackingSettings(self.detection_threshold, self.mesh_threshold, self.detection_interval)
-        tracker = FaceTracker(settings, self._face_models)
+    def _track(self, frames: Iterable[np.ndarray], tracker: FaceTracker, name: str) -> Iterator[np.ndarray | None]:
         cutter = RegionCutter(self.roi_height, self.roi_width, self.max_gap)
-        regions = []
         for frame in frames:
             found = tracker.update(frame)
-            regions.extend(cutter.push(frame, found, tracker.segment))
-        regions.extend(cutter.finish())
+            yield from cutter.push(frame, found, tracker.segment)
+        yield from cutter.finish()
         if not tracker.coverage:
             raise FaceTrackingError(
-                f"no face found in any of the {len(regions)} frames of {name}: the video must show a face, looking "
-                "towards the camera and lit well enough; if it does, say where the mouth is with `mouth_boxes`"
+                f"no face found in any of the {len(tracker.detected)} frames of {name}: the video must show a face, "
+                "looking towards the camera and lit well enough; if it does, say where the mouth is with `mouth_boxes`"
             )
-        return MouthRegions(hold_nearest(regions), tracker.coverage, name)
 
-    def _cut_by_landmarks(self, frames: Iterable[np.ndarray], landmarks: np.ndarray, name: str) -> np.ndarray:
+    def _cut_by_landmarks(
+        self, frames: Iterable[np.ndarray], landmarks: np.ndarray, name: str
+    ) -> Iterator[np.ndarray | None]:
         cutter = RegionCutter(self.roi_height, self.roi_width, self.max_gap)
-        regions = []
         segment = 0
         for index, frame in _match(frames, len(landmarks), "landmarks", name):
             if index and is_jump(landmarks[index - 1], landmarks[index]):
                 segment += 1
-            regions.extend(cutter.push(frame, landmarks[index], segment))
-        regions.extend(cutter.finish())
-        return hold_nearest(regions)
+            yield from cutter.push(frame, landmarks[index], segment)
+        yield from cutter.finish()
 
-    def _cut_boxes(self, frames: Iterable[np.ndarray], boxes: np.ndarray, name: str) -> np.ndarray:
-        regions = []
+    def _cut_boxes(self, frames: Iterable[np.ndarray], boxes: np.ndarray, name: str) -> Iterator[np.ndarray]:
         count = len(boxes) if boxes.ndim == 2 else None
         for index, frame in _match(frames, count, "mouth_boxes", name):
             x0, y0, x1, y1 = boxes[index] if boxes.ndim == 2 else boxes
@@ -313,8 +336,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             across, down = (x1 - x0) / self.roi_width, (y1 - y0) / self.roi_height
             matrix = np.array([[across, 0, x0 + (across - 1) / 2], [0, down, y0 + (down - 1) / 2]])
             patch = _cut_patch(frame, matrix, self.roi_height, self.roi_width, margin=0.1)
-            regions.append(patch.sample(matrix, self.roi_height, self.roi_width))
-        return np.stack(regions)
+            yield patch.sample(matrix, self.roi_height, self.roi_width)
 
     def normalize(self, crops: np.ndarray) -> np.ndarray:
         """
@@ -330,32 +352,46 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         """
         crops = np.asarray(crops)
         if crops.ndim != 3 or not crops.size:
-            raise ValueError(
-                f"`crops` must have the shape (frames, height, width) and not be empty, not {crops.shape}"
-            )
+            raise ValueError(f"`crops` must have the shape (frames, height, width), not empty; not {crops.shape}")
+        return self._standardised(crops, 0, len(crops))
+
+    def normalize_stream(self, crops: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """
+        As [`~Lip2WavFeatureExtractor.normalize`], with the same numbers, of crops `(height, width)` that come one by
+        one. Yields blocks `(frames, height, width)`, half a window or more behind.
+        """
+        half, kept, done = self.normalization_window // 2, [], 0
+        for crop in crops:
+            kept.append(crop)
+            if len(kept) >= self.normalization_window + NORMALIZATION_BLOCK:
+                ready = len(kept) - self.normalization_window + half + 1  # the windows of the others are not full
+                yield self._standardised(np.stack(kept), done, ready)
+                del kept[: ready - half - 1]
+                done = half + 1
+        if len(kept) > done:
+            yield self._standardised(np.stack(kept), done, len(kept))
+
+    def _standardised(self, crops: np.ndarray, begin: int, end: int) -> np.ndarray:
+        """Crops `begin` to `end` by the statistics of the windows around them, shifted inwards at the ends of all."""
         frames = len(crops)
         values = crops.astype(np.float32)
         sums = values.sum(axis=(1, 2), dtype=np.float64)
         squares = np.einsum("fhw,fhw->f", values, values, dtype=np.float64)
         window = min(frames, self.normalization_window)
-        starts = np.clip(np.arange(frames) - window // 2, 0, frames - window)
+        starts = np.clip(np.arange(begin, end) - window // 2, 0, frames - window)
         pixels = window * crops.shape[1] * crops.shape[2]
         mean = _window_sums(sums, starts, window) / pixels
         variance = _window_sums(squares, starts, window) / pixels - mean**2
         scale = 1.0 / (np.sqrt(np.maximum(variance, 0.0)) + 1e-5)
+        values = values[begin:end]
         values -= mean.astype(np.float32)[:, None, None]
         values *= scale.astype(np.float32)[:, None, None]
         return values
 
     def center_crop(self, regions: np.ndarray) -> np.ndarray:
         """
-        Cut the crops, which the generator sees, out of the middle of mouth regions.
-
-        Args:
-            regions (`np.ndarray` of shape `(..., roi_height, roi_width)`): as `extract` returns them.
-
-        Returns:
-            `np.ndarray` of shape `(..., crop_height, crop_width)`.
+        Cut the crops `(..., crop_height, crop_width)`, which the generator sees, out of the middle of mouth regions
+        `(..., roi_height, roi_width)`.
         """
         top = (regions.shape[-2] - self.crop_height) // 2
         left = (regions.shape[-1] - self.crop_width) // 2
@@ -377,12 +413,8 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         Args:
             videos (one video, or a `list` or `tuple` of videos):
                 Whatever `VideoReader` accepts. A list or tuple is a batch; a single video makes a batch of one.
-            fps (`float` or a list with one entry per video, *optional*):
-                Frames per second of arrays of frames.
-            landmarks (`np.ndarray` of shape `(frames, 468, 2)` or a list with one entry per video, *optional*):
-                See [`~Lip2WavFeatureExtractor.extract`]. An array is shared by all videos; entries may be `None`.
-            mouth_boxes (`np.ndarray` of shape `(frames, 4)` or `(4,)` or a list with one entry per video, *optional*):
-                See [`~Lip2WavFeatureExtractor.extract`]. An array, or four numbers, are shared by all videos.
+            fps, landmarks, mouth_boxes (as for [`~Lip2WavFeatureExtractor.extract`], or a list of these, *optional*):
+                A list has one entry per video, which may be `None`; one value is shared by all videos.
             return_crops (`bool`, *optional*, defaults to `False`):
                 Also return what the generator sees, as gray pictures.
             return_tensors (`str`, *optional*):
@@ -408,14 +440,19 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         crops, face_coverage = [], []
         for arguments in zip(
             batch,
-            _per_video(fps, len(batch), "fps", single),
-            _per_video(landmarks, len(batch), "landmarks", single),
-            _per_video(mouth_boxes, len(batch), "mouth_boxes", single),
+            for_each_video(fps, len(batch), "fps", single),
+            for_each_video(landmarks, len(batch), "landmarks", single),
+            for_each_video(mouth_boxes, len(batch), "mouth_boxes", single),
             strict=True,
         ):
             clip = self.extract(*arguments, progress=progress)
             crops.append(self.center_crop(clip.regions))
             face_coverage.append(clip.face_coverage)
+        return self._batch(crops, face_coverage, return_crops, return_tensors)
+
+    def _batch(
+        self, crops: list[np.ndarray], face_coverage: list[float], return_crops: bool, return_tensors: str | None
+    ) -> BatchFeature:
         longest = max(len(clip) for clip in crops)
         pixel_values = np.zeros((len(crops), longest, 1, self.crop_height, self.crop_width), np.float32)
         frame_mask = np.zeros((len(crops), longest), np.int64)
@@ -436,8 +473,7 @@ class RegionCutter:
     frames before and after it, so a small gray patch of each frame waits until those are known.
 
     Args:
-        height (`int`): height of the regions in pixels.
-        width (`int`): width of the regions in pixels.
+        height, width (`int`): of the regions in pixels.
         max_gap (`int`): longest gap, in frames, over which the alignment is interpolated.
     """
 
@@ -527,10 +563,15 @@ class RegionCutter:
         )
 
 
+def _weights(time: np.ndarray, deviation: float) -> np.ndarray:
+    """Of a Gaussian around time 0; the largest is 1."""
+    exponent = -0.5 * (time / deviation) ** 2
+    return np.exp(exponent - exponent.max())
+
+
 def _local_mean(time: np.ndarray, values: np.ndarray, deviation: float) -> complex:
     """Gaussian-weighted mean of values around time 0."""
-    exponent = -0.5 * (time / deviation) ** 2
-    weights = np.exp(exponent - exponent.max())
+    weights = _weights(time, deviation)
     return complex(weights @ values / weights.sum())
 
 
@@ -538,8 +579,7 @@ def _local_line(time: np.ndarray, values: np.ndarray, deviation: float) -> compl
     """
     Value at time 0 of the line that fits the values around it best, with Gaussian weights: no lag in steady movement.
     """
-    exponent = -0.5 * (time / deviation) ** 2
-    weights = np.exp(exponent - exponent.max())
+    weights = _weights(time, deviation)
     weights /= weights.sum()
     middle = weights @ time
     spread = weights @ (time - middle) ** 2
@@ -560,11 +600,8 @@ class _Patch:
 
     def sample(self, matrix: np.ndarray, height: int, width: int) -> np.ndarray:
         """
-        Cut a region out of the patch: each pixel is the mean of several bicubic samples, against aliasing.
-
-        Args:
-            matrix (`np.ndarray` of shape `(2, 3)`): the map from pixels of the region to pixels of the frame.
-            height, width (`int`): of the region.
+        Cut a region out of the patch, given the (2, 3) map from its pixels to those of the frame: each pixel is the
+        mean of several bicubic samples, against aliasing.
         """
         offset = [[0, 0, corner + (self.shrink - 1) / 2] for corner in self.corner]
         matrix = (matrix - offset) / self.shrink  # to pixels of the patch
@@ -602,15 +639,20 @@ def _cut_patch(frame: np.ndarray, matrix: np.ndarray, height: int, width: int, m
     return _Patch(patch, (x0, y0), shrink)
 
 
-def hold_nearest(regions: list[np.ndarray | None]) -> np.ndarray:
-    """Stack regions; where one is missing, the nearest one (in time) is held."""
-    known = np.array([index for index, region in enumerate(regions) if region is not None])
-    nearest = np.searchsorted(known, np.arange(len(regions)))
-    right = known[np.minimum(nearest, len(known) - 1)]
-    left = known[np.maximum(nearest - 1, 0)]
-    index = np.arange(len(regions))
-    chosen = np.where(np.abs(right - index) <= np.abs(index - left), right, left)
-    return np.stack([regions[frame] for frame in chosen])
+def hold_nearest(regions: Iterable[np.ndarray | None]) -> Iterator[np.ndarray]:
+    """Regions one by one; where some are missing, the nearest one (in time) is held, once the gap has ended."""
+    last, missing = None, 0
+    for region in regions:
+        if region is None:
+            missing += 1
+            continue
+        if last is not None:
+            yield from itertools.repeat(last, missing // 2)
+            missing -= missing // 2
+        yield from itertools.repeat(region, missing + 1)
+        last, missing = region, 0
+    if last is not None:
+        yield from itertools.repeat(last, missing)
 
 
 def _window_sums(values: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
@@ -633,18 +675,8 @@ def _match(frames: Iterable[np.ndarray], count: int | None, what: str, name: str
         )
 
 
-def _check_landmarks(landmarks: Any, name: str) -> np.ndarray:
-    landmarks = _numbers(landmarks, "landmarks", name)
-    if landmarks.ndim != 3 or landmarks.shape[1:] != (NUM_LANDMARKS, 2) or not len(landmarks):
-        raise ValueError(
-            f"`landmarks` for {name} must have the shape (frames, {NUM_LANDMARKS}, 2), not {landmarks.shape}: x and y "
-            "of the FaceMesh points in pixels"
-        )
-    return landmarks.astype(np.float32)
-
-
 def _check_mouth_boxes(boxes: Any, name: str) -> np.ndarray:
-    boxes = _numbers(boxes, "mouth_boxes", name)
+    boxes = finite_numbers(boxes, "mouth_boxes", name)
     if boxes.shape[-1:] != (4,) or boxes.ndim not in (1, 2) or not boxes.size:
         raise ValueError(f"`mouth_boxes` for {name} must have the shape (frames, 4) or (4,), not {boxes.shape}")
     if not (boxes[..., 2:] - boxes[..., :2] > 0).all():
@@ -652,27 +684,12 @@ def _check_mouth_boxes(boxes: Any, name: str) -> np.ndarray:
     return boxes.astype(np.float64)
 
 
-def _numbers(values: Any, what: str, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"`{what}` for {name} must be an array of numbers: {error}") from error
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"`{what}` for {name} must be an array of numbers, not of {array.dtype}")
-    if not np.isfinite(array).all():
-        frame = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise ValueError(f"`{what}` for {name} hold NaN or infinity (first at frame {frame}): interpolate them first")
-    return array
-
-
 def _check_video(video: Any) -> None:
     """Refuse a clip given as a list of frames, which a batch of videos is easily mistaken for."""
     if isinstance(video, np.ndarray) and video.ndim == 3 and video.shape[-1] in (3, 4):
-        raise ValueError(
-            f"a list holds videos, but one entry looks like a single picture of shape {video.shape}: join the frames "
-            "of a clip with `np.stack` to the shape (frames, height, width, 3)"
-        )
-    kinds = (str, bytes, bytearray, os.PathLike, np.ndarray, VideoPart)
+        found = f"a list holds videos, but one entry looks like a single picture of shape {video.shape}"
+        raise ValueError(f"{found}: join the frames of a clip with `np.stack` to (frames, height, width, 3)")
+    kinds = (str, bytes, bytearray, os.PathLike, np.ndarray, VideoPart, RegionStream)
     if not isinstance(video, kinds) and not hasattr(video, "read"):
         raise ValueError(
             f"a video must be a path, URL, bytes, a binary file object or an array of frames, not "
@@ -680,18 +697,4 @@ def _check_video(video: Any) -> None:
         )
 
 
-def _per_video(value: Any, count: int, what: str, single: bool) -> list[Any]:
-    """One entry for each video of a batch, from a list of them or from one value that all share."""
-    shared = value is None or single or not isinstance(value, (list, tuple))
-    if not shared and what == "mouth_boxes" and len(value) == 4 and all(np.isscalar(entry) for entry in value):
-        shared = True
-    if shared:
-        return [value] * count
-    if len(value) != count:
-        raise ValueError(
-            f"`{what}` is a list of {len(value)} entries for {count} videos: give one entry for each video"
-        )
-    return list(value)
-
-
-__all__ = ["Lip2WavFeatureExtractor", "MouthRegions"]
+__all__ = ["Lip2WavFeatureExtractor", "MouthRegions", "RegionStream"]

@@ -175,6 +175,17 @@ class VideoToSpeechPipeline(Pipeline):
             _check_list(inputs, kwargs)
         return super().__call__(inputs, **kwargs)
 
+    def run_single(self, inputs: Any, preprocess_params: dict[str, Any], *parameters: Any) -> Any:
+        return super().run_single(inputs, preprocess_params | {"whole": False}, *parameters)
+
+    def get_iterator(
+        self, inputs: Any, num_workers: int, batch_size: int, preprocess_params: dict[str, Any], *parameters: Any
+    ) -> Any:
+        # A video that is still being read is neither part of a batch nor handed over by another process.
+        whole = batch_size > 1 or num_workers > 0
+        chosen = preprocess_params | {"whole": whole}
+        return super().get_iterator(inputs, num_workers, batch_size, chosen, *parameters)
+
     def preprocess(self, video: Any, **parameters: Any) -> dict[str, Any]:
         return self._speaker.prepare(video, **parameters)
 

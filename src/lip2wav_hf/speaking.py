@@ -7,11 +7,13 @@ without them.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
+import itertools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -32,10 +34,12 @@ from .decoding import (
     NGram,
     TextDecoder,
     Word,
+    WordReader,
+    clip_scores,
 )
 from .errors import Lip2WavError, WeightsError, check_fit, one_line
-from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from .generator import SpeechGenerator
+from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream
+from .generator import SpeechGenerator, Window
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
 from .video import VideoError
 
@@ -60,6 +64,7 @@ AnyGrammar = (
 """A grammar in any form that [`Grammar.of`] takes; `None` for any words, or the model's own."""
 
 CHUNK_SECONDS = 10.0  # long videos go through the generator in chunks of this length
+LONG_SECONDS = 60.0  # videos longer than that are spoken while they are read
 
 _CLIP_KEYS = ("video", "fps", "landmarks", "mouth_boxes", "speaker_embedding")
 
@@ -254,15 +259,20 @@ class Speaker:
             return_crops, progress, chunk_length_s, grammar, beam: as for `VideoToSpeechPipeline`.
 
         Returns:
-            `list[SpokenVideo]`: one for each video.
-
-        Raises:
-            ValueError: for a video that cannot be read or shows no face.
+            `list[SpokenVideo]`: one for each video. `ValueError` is raised where one cannot be read or shows no face.
         """
-        prepared = [self.prepare(video, return_crops=return_crops, progress=progress) for video in videos]
-        decoder = self.grammar_decoder(grammar, beam) or GrammarChoice.GREEDY
-        outputs = self.generate(_batch(prepared), chunk_length_s, progress, decoder)
-        return [self.finish(_clip_of(outputs, index), grammar=decoder) for index in range(len(prepared))]
+        streams = [self.stream(video, return_crops, progress, chunk_length_s, grammar, beam) for video in videos]
+        self.speak_together(streams)
+        return [stream.spoken() for stream in streams]
+
+    @torch.inference_mode()
+    def speak_together(self, streams: Sequence[SpeechStream]) -> None:
+        """Let videos go through the generator together, as far as they have been read whole; of the same settings."""
+        ready = [stream for stream in streams if stream.is_read]
+        if len(ready) > 1:
+            outputs = ready[0].generate(_batch([stream.inputs for stream in ready]))
+            for index, stream in enumerate(ready):
+                stream.inputs = _clip_of(outputs, index)
 
     def prepare(
         self,
@@ -273,13 +283,19 @@ class Speaker:
         speaker_embedding: np.ndarray | torch.Tensor | None = None,
         return_crops: bool = False,
         progress: bool = False,
+        whole: bool = True,
     ) -> dict[str, Any]:
         """
         Inputs of the generator, of one video; arguments as for `VideoToSpeechPipeline`.
 
+        Args:
+            whole (`bool`, *optional*, defaults to `True`): read all of the video now. Else only the first minute of a
+                longer one is read, and the rest in [`generate`] or [`speak_stream`], which close it.
+
         Returns:
             `dict`: `pixel_values_videos` `(1, frames, 1, height, width)`, `frame_mask` `(1, frames)`, perhaps
-            `speaker_embedding` `(1, size)`; and what [`finish`] needs as `clip`.
+            `speaker_embedding` `(1, size)`; and what [`finish`] needs as `clip`. Of a longer video that is not read
+            whole, `stream` instead of the first two.
         """
         clip: dict[str, Any] = {
             "fps": fps,
@@ -290,27 +306,28 @@ class Speaker:
         clip.update(_as_clip(video))
         embedding = clip.pop("speaker_embedding")
         video = clip.pop("video")
-        features = self.feature_extractor(
-            video, **clip, return_crops=return_crops, return_tensors="pt", progress=progress
-        )
-        inputs = {
-            "pixel_values_videos": features["pixel_values_videos"].to(self.model.dtype),
-            "frame_mask": features["frame_mask"],
-            "clip": {"name": _name(video), "face_coverage": float(features["face_coverage"][0])},
-        }
-        if return_crops:
-            inputs["clip"]["crops"] = features["crops"][0]
+        inputs: dict[str, Any] = {"clip": {"name": _name(video), "face_coverage": 1.0}}
         if embedding is not None:
             inputs["speaker_embedding"] = torch.as_tensor(embedding, dtype=self.model.dtype).reshape(1, -1)
-        return inputs
+        if whole:
+            return self._read(inputs, video, return_crops, progress=progress, **clip)
+        stream = self.feature_extractor.stream(video, progress=progress, **clip)
+        stream, is_long = _begun(stream, round(LONG_SECONDS * self.feature_extractor.frame_rate))
+        if not is_long:
+            return self._read(inputs, stream, return_crops)
+        return inputs | {"stream": stream, "return_crops": return_crops}
+
+    def _read(self, inputs: dict[str, Any], video: Any, return_crops: bool, **arguments: Any) -> dict[str, Any]:
+        """Inputs with what the feature extractor makes of all of a video."""
+        features = self.feature_extractor(video, **arguments, return_crops=return_crops, return_tensors="pt")
+        clip = inputs["clip"] | {"face_coverage": float(features["face_coverage"][0])}
+        if return_crops:
+            clip["crops"] = features["crops"][0]
+        pixels = features["pixel_values_videos"].to(self.model.dtype)
+        return inputs | {"pixel_values_videos": pixels, "frame_mask": features["frame_mask"], "clip": clip}
 
     def chunk_frames(self, chunk_length_s: float) -> int:
-        """
-        Video frames of a chunk.
-
-        Raises:
-            ValueError: if there would be none.
-        """
+        """Video frames of a chunk; raises `ValueError` if there would be none."""
         frames = round(chunk_length_s * self.model.config.frame_rate)
         if frames < 1:
             raise ValueError(
@@ -326,7 +343,12 @@ class Speaker:
         progress: bool = False,
         grammar: AnyGrammar = GrammarChoice.OF_MODEL,
     ) -> dict[str, Any]:
-        """The generator's output for a batch of inputs, and what came with them."""
+        """The generator's output for a batch of inputs, and what came with them; `words` of a long video."""
+        if "stream" in inputs:
+            with SpeechStream(self, inputs, chunk_length_s, grammar) as stream:
+                audio = torch.from_numpy(stream.audio())[None]
+            lengths = torch.tensor([audio.shape[1]])
+            return {"waveform": audio, "waveform_lengths": lengths, "words": stream.words, "clip": stream.clip}
         inputs = dict(inputs)
         rest = {"clip": inputs.pop("clip"), "frame_mask": inputs["frame_mask"]}
         tensors = {name: value.to(self.model.device) for name, value in inputs.items()}
@@ -354,14 +376,29 @@ class Speaker:
                 face.
             grammar: as for [`grammar_decoder`], and the same as for [`generate`].
         """
-        clip = outputs["clip"]
-        samples = int(outputs["waveform_lengths"][0])
-        decoder = self.grammar_decoder(grammar)
-        words = self.model.decode_text(outputs["text_logits"], outputs["frame_mask"], decoder)[0]
+        samples, decoder = int(outputs["waveform_lengths"][0]), self.grammar_decoder(grammar)
+        result = self._said(
+            self._words(outputs, decoder), outputs["clip"], decoder, low_text_confidence, low_face_coverage
+        )
+        return SpokenVideo(audio=outputs["waveform"][0, :samples].float().cpu().numpy(), **result)
+
+    def _words(self, outputs: dict[str, Any], decoder: TextDecoder | None) -> list[Word]:
+        if "words" in outputs:
+            return outputs["words"]
+        return self.model.decode_text(outputs["text_logits"], outputs["frame_mask"], decoder)[0]
+
+    def _said(
+        self,
+        words: list[Word],
+        clip: dict[str, Any],
+        decoder: TextDecoder | None,
+        low_text_confidence: float = LOW_TEXT_CONFIDENCE,
+        low_face_coverage: float = LOW_FACE_COVERAGE,
+    ) -> SpokenVideo:
+        """The result, all but its audio. Warns if it is doubtful."""
         text = " ".join(word["word"] for word in words)
         forms = decoder.grammar.written if isinstance(decoder, GrammarDecoder) else ()
         result = SpokenVideo(
-            audio=outputs["waveform"][0, :samples].float().cpu().numpy(),
             sampling_rate=self.model.config.sampling_rate,
             text=text,
             written=dict(forms).get(text) or self.model.config.written(text),
@@ -374,6 +411,23 @@ class Speaker:
         if doubts:
             logger.warning(f"{clip['name']}: {'; and '.join(doubts)}. The speech is probably wrong.")
         return result
+
+    def stream(
+        self,
+        video: Any,
+        return_crops: bool = False,
+        progress: bool = False,
+        chunk_length_s: float = CHUNK_SECONDS,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
+        beam: int | None = None,
+    ) -> SpeechStream:
+        """
+        Speak a video of any length in bounded memory: the speech comes in blocks, while the video is read. Arguments
+        and errors are those of `VideoToSpeechPipeline`; crops are kept, 4 MB for each minute.
+        """
+        decoder = self.grammar_decoder(grammar, beam) or GrammarChoice.GREEDY
+        inputs = self.prepare(video, return_crops=return_crops, progress=progress, whole=False)
+        return SpeechStream(self, inputs, chunk_length_s, decoder, progress)
 
     def _doubts(self, result: SpokenVideo, low_text_confidence: float, low_face_coverage: float) -> list[str]:
         """What is doubtful about a result, and why."""
@@ -398,6 +452,159 @@ class Speaker:
                 + f"; this model {limits}knows frontal faces only"
             )
         return doubts
+
+
+class SpeechStream:
+    """
+    The speech of one video in blocks, float32 `(samples,)` each, as [`Speaker.stream`] makes it: an iterator.
+
+    Args:
+        speaker ([`Speaker`]): what speaks.
+        inputs (`dict`): as [`Speaker.prepare`] returns them.
+        chunk_length_s, grammar, progress: as for [`Speaker.generate`].
+
+    Attributes:
+        samples (`int`): of all blocks so far.
+        words (`list[Word]`): once the last block has come.
+        clip (`dict`): what is known of the video; `"face_coverage"` once the last block has come.
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        inputs: dict[str, Any],
+        chunk_length_s: float = CHUNK_SECONDS,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
+        progress: bool = False,
+    ) -> None:
+        self.samples, self.words, self.clip = 0, list[Word](), dict(inputs["clip"])
+        self.speaker, self.inputs = speaker, dict(inputs)
+        self._stream: RegionStream | None = self.inputs.pop("stream", None)
+        self._decoder = speaker.grammar_decoder(grammar)
+        self._chunk_length_s, self._progress = chunk_length_s, progress
+        self._chunk_frames = speaker.chunk_frames(chunk_length_s)
+        if self._stream is None:
+            self._blocks = self._short()
+        elif self._decoder is not None and speaker.model.word_projection is not None:  # speech depends on all words
+            self.inputs = speaker._read(self.inputs, self._stream, self.inputs.pop("return_crops"))
+            self._blocks = self._short()
+        else:
+            self._blocks = self._long(self._stream)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of the video has been read."""
+        return "pixel_values_videos" in self.inputs
+
+    @property
+    def frames(self) -> int:
+        """Video frames, if all of the video has been read."""
+        return int(self.inputs["frame_mask"].sum()) if "frame_mask" in self.inputs else 0
+
+    @property
+    def sampling_rate(self) -> int:
+        """Of the speech, in Hz."""
+        return self.speaker.model.config.sampling_rate
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self
+
+    def __next__(self) -> np.ndarray:
+        block = next(self._blocks)
+        self.samples += len(block)
+        return block
+
+    def __enter__(self) -> SpeechStream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the video."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def result(self) -> SpokenVideo:
+        """What was said, without `audio`, once the last block has come. Warns if it is doubtful."""
+        return self.speaker._said(self.words, self.clip, self._decoder)
+
+    def audio(self) -> np.ndarray:
+        """All blocks together, `(samples,)`."""
+        audio = np.empty(0, np.float32)
+        for block in self:
+            audio.resize(len(audio) + len(block), refcheck=False)  # in place
+            audio[-len(block) :] = block
+        return audio
+
+    def spoken(self) -> SpokenVideo:
+        """What was said, with `audio`."""
+        with self:
+            audio = self.audio()
+        return SpokenVideo(audio=audio, **self.result())
+
+    def generate(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The generator's output, see [`Speaker.generate`], with the settings of this stream."""
+        decoder = self._decoder or GrammarChoice.GREEDY
+        return self.speaker.generate(inputs, self._chunk_length_s, self._progress, decoder)
+
+    @torch.inference_mode()
+    def _short(self) -> Iterator[np.ndarray]:
+        outputs = self.generate(self.inputs) if self.is_read else self.inputs
+        self.words, self.clip = self.speaker._words(outputs, self._decoder), outputs["clip"]
+        yield outputs["waveform"][0, : int(outputs["waveform_lengths"][0])].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _long(self, stream: RegionStream) -> Iterator[np.ndarray]:
+        model, extractor, crops = self.speaker.model, self.speaker.feature_extractor, []
+        config, embedding = model.config, self.inputs.get("speaker_embedding")
+        reader = WordReader(config.units, config.frame_rate, config.change_penalty, self._decoder)
+        cut = map(extractor.center_crop, stream)
+        if self.inputs["return_crops"]:
+            cut = (crops.append(crop) or crop for crop in cut)
+        windows = self._windows(extractor.normalize_stream(cut))
+        embedding = None if embedding is None else embedding.to(model.device)
+        for waveform, logits in model.speak_windows(windows, embedding):
+            reader.push(clip_scores(logits, None)[0])
+            yield waveform[0].cpu().numpy()
+        self.close()
+        self.words, self.clip["face_coverage"] = reader.finish(), stream.face_coverage
+        if crops:
+            self.clip["crops"] = np.stack(crops)
+
+    def _windows(self, blocks: Iterator[np.ndarray]) -> Iterator[Window]:
+        """The chunks, with their context, of normalised crops that come in blocks `(frames, height, width)`."""
+        model = self.speaker.model
+        context = model.config.context_frames + 1
+        kept = next(blocks)
+        first = start = 0  # frames: of those kept, of the chunk
+        while True:
+            while first + len(kept) < start + self._chunk_frames + context:
+                block = next(blocks, None)
+                if block is None:
+                    break
+                kept = np.concatenate([kept, block])
+            frames = first + len(kept)
+            if start == frames:
+                return
+            end = min(start + self._chunk_frames, frames)
+            high = min(end + context, frames)
+            pixels = torch.from_numpy(kept[: high - first])[None, :, None].to(model.device, model.dtype)
+            mask = torch.ones(pixels.shape[:2], dtype=torch.long, device=model.device)
+            yield Window(pixels, mask, start - first, end - first)
+            start = end
+            low = max(start - context, 0)
+            kept, first = kept[low - first :], low
+
+
+def _begun(stream: RegionStream, frames: int) -> tuple[RegionStream, bool]:
+    """A stream whose first frames have been read, and whether there are more of them."""
+    try:
+        first = list(itertools.islice(stream, frames + 1))
+    except BaseException:
+        stream.close()
+        raise
+    return dataclasses.replace(stream, regions=itertools.chain(first, stream.regions)), len(first) > frames
 
 
 def usable_device(device: str | torch.device | None = None) -> torch.device:
@@ -485,6 +692,7 @@ __all__ = [
     "Generator",
     "GrammarChoice",
     "Speaker",
+    "SpeechStream",
     "SpokenVideo",
     "usable_device",
 ]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
+import shutil
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..corpora.clips import VIDEO_SUFFIXES
-from ..files import write_text
+from ..files import replacing, write_text
 from .messages import CommandError
 
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..generator import Word
-    from ..speaking import SpokenVideo
+    from ..speaking import SpeechStream, SpokenVideo
 
 
 SOUND_SUFFIXES = (".wav", ".flac")
@@ -149,26 +154,65 @@ def _distinct_names(videos: Sequence[str]) -> list[str]:
     return names
 
 
-def write_outputs(job: Job, result: SpokenVideo, frame_rate: float) -> None:
+def write_outputs(job: Job, stream: SpeechStream, frame_rate: float) -> SpokenVideo:
     """
-    Write the files of a job; makes their folders.
+    Write the files of a job, the sound while the video is read; makes their folders. They appear at the end, each
+    whole; if anything goes wrong before, or Ctrl-C is pressed, none does.
 
     Args:
         job ([`Job`]): which.
-        result ([`SpokenVideo`]): what was said in the video; with crops where a picture is wanted.
+        stream ([`SpeechStream`]): the speech of the video; with crops where a picture is wanted.
         frame_rate (`float`): of the crops, in frames/s.
-    """
-    from ..audio import mux_audio, write_audio
 
+    Returns:
+        [`SpokenVideo`]: what was said; without `audio`, unless there is a picture of it.
+    """
+    from ..audio import mux_audio, open_audio
+
+    first = next(stream)  # before anything is made: most faults are known then
+    blocks: Iterator[np.ndarray] = itertools.chain([first], stream)
+    rate = stream.sampling_rate
+    audio: list[np.ndarray] = []
+    with contextlib.ExitStack() as stack:
+        writers: list[Callable[[np.ndarray], object]] = [audio.append] if job.plot else []
+        videos = []
+        for path in job.outputs:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix.lower() in SOUND_SUFFIXES:
+                writers.append(stack.enter_context(open_audio(path, rate)))
+            elif path.suffix.lower() == SPEAKING_VIDEO_SUFFIX:
+                videos.append(path)
+        sound = _handed_to(writers, blocks)
+        if videos:
+            mux_audio(job.video, sound, rate, videos[0])
+        for _ in sound:
+            pass
+    for path in videos[1:]:
+        with replacing(path) as temporary:
+            shutil.copyfile(videos[0], temporary)
+    result = stream.result()
+    if job.plot:
+        import numpy as np
+
+        result["audio"] = np.concatenate(audio)
+    _write_texts(job, result, frame_rate)
+    return result
+
+
+def _handed_to(
+    writers: Sequence[Callable[[np.ndarray], object]], blocks: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
+    for block in blocks:
+        for write in writers:
+            write(block)
+        yield block
+
+
+def _write_texts(job: Job, result: SpokenVideo, frame_rate: float) -> None:
+    """The files of a job that are written at the end: subtitles and picture."""
     for path in job.outputs:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        suffix = path.suffix.lower()
-        if suffix == SPEAKING_VIDEO_SUFFIX:
-            mux_audio(job.video, result["audio"], result["sampling_rate"], path)
-        elif suffix in SUBTITLE_SUFFIXES:
-            write_text(path, subtitles(result["words"], suffix))
-        else:
-            write_audio(path, result["audio"], result["sampling_rate"])
+        if path.suffix.lower() in SUBTITLE_SUFFIXES:
+            write_text(path, subtitles(result["words"], path.suffix.lower()))
     if job.plot is not None:
         from ..evaluation.plotting import plot_speech
 

@@ -24,7 +24,7 @@ from .outputs import Job, find_videos, plan_jobs, write_outputs
 
 
 if TYPE_CHECKING:
-    from ..speaking import Speaker, SpokenVideo
+    from ..speaking import Speaker, SpeechStream, SpokenVideo
 
 
 MOST_FAILURES = 20
@@ -46,12 +46,14 @@ class Spoken:
     What became of a video.
 
     Attributes:
-        result ([`SpokenVideo`]): what was said.
+        result ([`SpokenVideo`]): what was said; its audio is written.
+        duration (`float`): of the speech, in seconds.
         seconds (`float`): the time taken; in a batch, the video's share by its duration.
         warm (`bool`): whether another video came before. The first call takes longer than the later ones.
     """
 
     result: SpokenVideo
+    duration: float
     seconds: float
     warm: bool
 
@@ -231,7 +233,7 @@ def _speak_all(
         for start in range(0, len(jobs), batch_size):
             batch = jobs[start : start + batch_size]
             for job, outcome in _speak_batch(speaker, batch, show_progress, warm=start > 0):
-                record = _finish(job, outcome, speaker.feature_extractor.frame_rate, messages)
+                record = _record(job, outcome, messages)
                 bar.update()
                 if "error" in record:
                     failures[job.video] = record["error"]
@@ -266,39 +268,42 @@ def count_videos(total: int, failures: Mapping[str, str]) -> str:
 def _speak_batch(
     speaker: Speaker, jobs: list[Job], show_progress: bool, warm: bool
 ) -> Iterator[tuple[Job, Spoken | Exception]]:
-    """Yields each job with what was said, or with the exception that stopped it."""
-    parameters: dict[str, Any] = {"return_crops": any(job.plot for job in jobs), "progress": show_progress}
-    if len(jobs) > 1:
-        start = time.perf_counter()
-        with contextlib.suppress(Exception):  # one bad video stops a batch: then each goes on its own, below
-            results = speaker([job.video for job in jobs], **parameters)
-            seconds = time.perf_counter() - start
-            total = sum(len(result["audio"]) for result in results)
-            for job, result in zip(jobs, results, strict=True):
-                yield job, Spoken(result, seconds * len(result["audio"]) / max(total, 1), warm)
-            return
+    """Speak and write; yields each job with what was said, or with the exception that stopped it."""
+    start = time.perf_counter()
+    with_crops = any(job.plot for job in jobs)
+    streams: dict[str, SpeechStream | Exception] = {}
     for job in jobs:
-        start = time.perf_counter()
         try:
-            [result] = speaker([job.video], **parameters)
+            streams[job.video] = speaker.stream(job.video, return_crops=with_crops, progress=show_progress)
+        except Exception as error:
+            streams[job.video] = error
+    opened = [stream for stream in streams.values() if not isinstance(stream, Exception)]
+    with contextlib.suppress(Exception):  # such as too little memory: then each is spoken on its own, below
+        speaker.speak_together(opened)
+    shared = (time.perf_counter() - start) / max(sum(stream.frames for stream in opened), 1)
+    for job in jobs:
+        stream = streams[job.video]
+        if isinstance(stream, Exception):
+            yield job, stream
+            continue
+        start = time.perf_counter() - shared * stream.frames
+        try:
+            with stream:
+                result = write_outputs(job, stream, speaker.feature_extractor.frame_rate)
         except Exception as error:
             yield job, error
         else:
-            yield job, Spoken(result, time.perf_counter() - start, warm)
+            duration = stream.samples / result["sampling_rate"]
+            yield job, Spoken(result, duration, time.perf_counter() - start, warm)
         warm = True
 
 
-def _finish(job: Job, outcome: Spoken | Exception, frame_rate: float, messages: list[str]) -> dict[str, Any]:
-    """Write the files of a job; the record of what was done, or of why not, as `--json` prints it."""
-    try:
-        if isinstance(outcome, Exception):
-            raise outcome
-        write_outputs(job, outcome.result, frame_rate)
-    except Exception as error:
-        report_error(error, job.video)
-        return {"file": job.video, "error": one_line(error)}
-    result = outcome.result
-    duration = len(result["audio"]) / result["sampling_rate"]
+def _record(job: Job, outcome: Spoken | Exception, messages: list[str]) -> dict[str, Any]:
+    """What was done for a job, or why it was not, as `--json` prints it."""
+    if isinstance(outcome, Exception):
+        report_error(outcome, job.video)
+        return {"file": job.video, "error": one_line(outcome)}
+    result, duration = outcome.result, outcome.duration
     written = [str(path) for path in job.files]
     return {
         "file": job.video,
