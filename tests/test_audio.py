@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from lip2wav_hf.audio import mux_audio, read_audio, write_audio
+from lip2wav_hf.audio import mux_audio, open_audio, read_audio, write_audio
 from lip2wav_hf.video import VideoError, VideoReader
 from little_videos import RATE, click, click_time, numbers, picture, write_video
 
@@ -76,6 +76,30 @@ def test_equal_channels_keep_their_level(tmp_path):
     assert np.abs(read_audio(path) - wave / 32768).max() < 1e-4
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_sound_in_blocks_is_the_same_sound(tmp_path, suffix):
+    waveform = np.random.default_rng(0).uniform(-1, 1, 40_001).astype(np.float32)
+    write_audio(tmp_path / f"whole{suffix}", waveform, RATE)
+    write_audio(tmp_path / f"blocks{suffix}", iter(np.split(waveform, [1, 700, 700 + RATE])), RATE)
+    np.testing.assert_array_equal(read_audio(tmp_path / f"blocks{suffix}"), read_audio(tmp_path / f"whole{suffix}"))
+
+
+def test_sound_is_written_while_it_comes_and_appears_at_the_end(tmp_path):
+    path, second = tmp_path / "a.wav", np.full(RATE, 0.5, np.float32)
+    with open_audio(path, RATE) as write:
+        for _ in range(20):
+            write(second)
+        [hidden] = os.listdir(tmp_path)
+        assert hidden != "a.wav" and (tmp_path / hidden).stat().st_size > 15 * 2 * RATE
+    assert os.listdir(tmp_path) == ["a.wav"] and len(read_audio(path)) == 20 * RATE
+    for error, block in ((VideoError, second * np.nan), (KeyboardInterrupt, second)):
+        with pytest.raises(error), open_audio(tmp_path / "b.wav", RATE) as write:
+            write(second)
+            write(block)
+            raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == ["a.wav"]
+
+
 # --- pictures with new sound -----------------------------------------------------------------------------------------
 
 
@@ -124,6 +148,17 @@ def test_mux_keeps_variable_frame_times(tmp_path):
     mux_audio(path, click(0.1), RATE, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [round(frame.time * 1000) for frame in container.decode(video=0)] == times
+
+
+@pytest.mark.parametrize("length", [0.7, 2.0, 5.0])
+def test_mux_sound_in_blocks(tmp_path, clip, length):
+    """The same file; and all blocks are taken, also those beyond the end of the pictures."""
+    waveform, taken = click(0.5, length), []
+    parts = np.array_split(waveform, 9)
+    mux_audio(clip, waveform, RATE, tmp_path / "whole.mp4")
+    mux_audio(clip, (taken.append(len(part)) or part for part in parts), RATE, tmp_path / "blocks.mp4")
+    np.testing.assert_array_equal(read_audio(tmp_path / "blocks.mp4"), read_audio(tmp_path / "whole.mp4"))
+    assert sum(taken) == len(waveform)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 50000, 48000])

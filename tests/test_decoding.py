@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from lip2wav_hf.decoding import DecodingOptions, GrammarDecoder
+from lip2wav_hf import decoding
+from lip2wav_hf.decoding import BeamDecoder, DecodingOptions, GrammarDecoder, WordReader, read_words
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY, Grammar, GrammarError, TextUnits
 
 
@@ -159,3 +160,44 @@ def test_sentences_of_characters_that_follow_each_other():
     assert decoder.decode(scores).words == [("ab", 0, 3), ("c", 4, 5), ("ab", 7, 9)]
     with pytest.raises(GrammarError, match="does not know, e.g. 'day'. It knows 3 characters, e.g. a, b, c"):
         GrammarDecoder(Grammar.of(["a day"]), SPELT)
+
+
+# --- clips of any length ---------------------------------------------------------------------------------------------
+
+
+def said(sentences: int, seed: int = 0) -> np.ndarray:
+    """Log probabilities of sentences "a b c" with pauses, in 30 frames each, not quite sure."""
+    classes = [0] * 6 + [CLASSES["a"]] * 6 + [CLASSES["b"]] * 6 + [0] * 2 + [CLASSES["c"]] * 6 + [0] * 4
+    scores = np.random.default_rng(seed).normal(size=(30 * sentences, 4))
+    scores[np.arange(len(scores)), classes * sentences] += 5
+    return scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("kind", ["greedy", "grammar", "beam"])
+def test_long_clips_are_read_in_passages(monkeypatch, kind):
+    """The words, times and confidences are those of the whole clip, however its frames come."""
+    decoder = {
+        "greedy": None,
+        "grammar": GrammarDecoder(Grammar.from_phrases(["a b c", "c a", "b"]), UNITS, DecodingOptions()),
+        "beam": BeamDecoder(UNITS, change_penalty=0.7),
+    }[kind]
+    scores, longest = said(40), []
+    whole = read_words(scores, UNITS, 25.0, 0.7, decoder)
+    assert [word["word"] for word in whole] == ["a", "b", "c"] * 40
+    monkeypatch.setattr(decoding, "PASSAGE_SECONDS", 5.0)
+    assert read_words(scores, UNITS, 25.0, 0.7, decoder) == whole
+    for size in (1, 70, 400):
+        reader = WordReader(UNITS, 25.0, 0.7, decoder)
+        for start in range(0, len(scores), size):
+            reader.push(scores[start : start + size])
+            longest.append(sum(map(len, reader._waiting)))
+        assert reader.finish() == whole
+    assert max(longest) <= 2 * 125
+
+
+def test_a_clip_without_a_pause_is_read_in_passages_too(monkeypatch):
+    monkeypatch.setattr(decoding, "PASSAGE_SECONDS", 1.0)
+    scores = np.log(np.tile([[0.01, 0.97, 0.01, 0.01]], (500, 1)))
+    words = read_words(scores, UNITS, 25.0, 0.7)
+    assert {word["word"] for word in words} == {"a"}
+    assert (words[0]["start"], words[-1]["end"]) == (0.0, 20.0)

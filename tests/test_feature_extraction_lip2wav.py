@@ -1,3 +1,4 @@
+import itertools
 import json
 import pickle
 import shutil
@@ -543,3 +544,38 @@ def test_original_mpeg_clips(extractor, grid_dir):
     batch = extractor([str(clips[0]), clips[-1].read_bytes()])
     assert batch["face_coverage"] == [1.0, 1.0]
     assert batch["frame_mask"].sum(axis=1).min() > 70
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# one by one
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [1, 2, 25, 250])
+@pytest.mark.parametrize("frames", [1, 24, 25, 26, 130, 376, 700])
+def test_crops_one_by_one_are_normalised_to_the_same_numbers(window, frames):
+    extractor = Lip2WavFeatureExtractor(normalization_window=window)
+    crops = np.random.default_rng(0).integers(0, 255, (frames, 4, 6), np.uint8)
+    blocks = list(extractor.normalize_stream(iter(crops)))
+    np.testing.assert_array_equal(np.concatenate(blocks), extractor.normalize(crops))
+    assert max(map(len, blocks)) <= window + extraction.NORMALIZATION_BLOCK
+
+
+def test_regions_come_while_the_video_is_read():
+    """And the video is closed with the stream."""
+    extractor, video = Lip2WavFeatureExtractor(), noise_video(200)
+    expected = extractor.extract(video, fps=25, landmarks=face_landmarks(200)).regions
+    stream = extractor.stream(video, fps=25, landmarks=face_landmarks(200))
+    first = next(iter(stream))
+    np.testing.assert_array_equal(first, expected[0])
+    rest = extractor.extract(stream).regions
+    np.testing.assert_array_equal(rest, expected[1:])
+    assert list(stream) == []
+
+
+def test_a_gap_is_held_without_being_kept():
+    region = np.zeros((48, 72), np.uint8)
+    gap = itertools.chain([region], itertools.repeat(None, 1_000_000), [region + 1])
+    held = hold_nearest(gap)
+    assert sum(1 for each in itertools.islice(held, 500_001) if each[0, 0] == 0) == 500_001
+    assert sum(1 for each in held if each[0, 0] == 1) == 500_001

@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import TINY_CONFIG
+from lip2wav_hf import speaking
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.errors import Lip2WavError, WeightsError
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -18,6 +21,7 @@ from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.models import find_model
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
 from lip2wav_hf.speaking import Generator, Speaker, usable_device
+from little_videos import write_video
 
 
 BOX = np.array([8.0, 8.0, 56.0, 40.0])
@@ -137,3 +141,77 @@ def test_the_warning_names_grid_only_for_its_words(caplog, vocabulary):
     [message] = [record.getMessage() for record in caplog.records]
     assert f"a closed vocabulary of {len(vocabulary or range(51))} words" in message
     assert ("GRID" in message) == (vocabulary is None)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# long videos
+# --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames", [51, 250, 700])
+def test_a_video_spoken_while_it_is_read_gives_the_same_numbers(tiny_model_dir, monkeypatch, frames):
+    """By the speaker and by the pipeline; the limit is at two seconds here."""
+    monkeypatch.setattr(speaking, "LONG_SECONDS", 2.0)
+    speaker, pipe = Speaker.from_folder(tiny_model_dir, "cpu"), pipeline_of(tiny_model_dir)
+    inputs = speaker.prepare(clip(frames), return_crops=True)
+    assert "stream" not in inputs and "stream" in speaker.prepare(clip(frames), whole=False)
+    with torch.inference_mode():
+        whole = speaker.finish(speaker.generate(inputs, chunk_length_s=1.0))
+    [spoken] = speaker([clip(frames)], return_crops=True, chunk_length_s=1.0)
+    piped = pipe(clip(frames), return_crops=True, chunk_length_s=1.0)
+    for result in (spoken, piped):
+        np.testing.assert_array_equal(result["audio"], whole["audio"])
+        np.testing.assert_array_equal(result["crops"], whole["crops"])
+        assert result["words"] == whole["words"] and result["face_coverage"] == 1.0
+    stream = speaker.stream(clip(frames), chunk_length_s=1.0)
+    blocks = [len(block) for block in stream]
+    assert blocks[:-1] == [16000] * (len(blocks) - 1) and sum(blocks) == stream.samples == frames * 640
+
+
+def test_long_videos_in_a_batch(tiny_model_dir, monkeypatch):
+    """Short ones go through the generator together, long ones on their own."""
+    monkeypatch.setattr(speaking, "LONG_SECONDS", 1.0)
+    speaker, pipe = Speaker.from_folder(tiny_model_dir, "cpu"), pipeline_of(tiny_model_dir)
+    clips = [clip(9), clip(60, seed=1), clip(12, seed=2)]
+    expected = [speaker([each])[0]["audio"] for each in clips]
+    for results in (speaker(clips), pipe(clips, batch_size=3), pipe(clips)):
+        for result, audio in zip(results, expected, strict=True):
+            np.testing.assert_allclose(result["audio"], audio, atol=1e-5)
+
+
+def test_a_grammar_is_said_in_a_long_video_too(monkeypatch):
+    """Where speech depends on all words, all of the video is read first."""
+    torch.manual_seed(0)
+    model = Lip2WavModel(Lip2WavConfig(**TINY_CONFIG, word_conditioning=True)).eval()
+    torch.nn.init.normal_(model.word_projection.weight)
+    speaker = Speaker(model, Lip2WavFeatureExtractor())
+    [expected] = speaker([clip(60)], grammar=["bin", "now"])
+    monkeypatch.setattr(speaking, "LONG_SECONDS", 1.0)
+    [found] = speaker([clip(60)], grammar=["bin", "now"])
+    np.testing.assert_array_equal(found["audio"], expected["audio"])
+
+
+def test_memory_does_not_grow_with_the_video(tiny_model_dir, tmp_path):
+    """Of a process that writes the sound of six minutes: what its memory grows by in the last four."""
+    video = write_video(tmp_path / "long.mp4", 6 * 60 * 25, options={"preset": "ultrafast"})
+    code = f"""
+import os, sys
+from lip2wav_hf.audio import open_audio
+from lip2wav_hf.speaking import Speaker
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+speaker, sizes = Speaker.from_folder({str(tiny_model_dir)!r}, "cpu"), []
+video = {{"video": {str(video)!r}, "mouth_boxes": [4.0, 4.0, 60.0, 40.0]}}
+with speaker.stream(video) as stream, open_audio({str(tmp_path / "a.wav")!r}, 16000) as write:
+    for block in stream:
+        write(block)
+        sizes.append(resident())
+assert stream.samples == 6 * 60 * 16000, stream.samples
+print((max(sizes[-3:]) - max(sizes[12:15])) / 4)
+"""
+    if not Path("/proc/self/statm").is_file():
+        pytest.skip("the memory of a process is read from /proc/self/statm")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout) < 2.5e6  # bytes for each minute; before, 37 MB

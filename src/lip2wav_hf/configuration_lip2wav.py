@@ -179,7 +179,8 @@ class Lip2WavConfig(Lip2WavTextConfig):
             the "frame" decoder: channels of its 3-D convolutions, each of which halves height and width.
         visual_normalization (`str`, *optional*, defaults to `"batch"`):
             Statistics that the visual encoder normalises by: `"batch"`: stored ones of the training clips; `"clip"`:
-            those of the clip itself, or of the chunk of a long video, so that people differ less. "istft" only.
+            those of the clip itself, or of a long video's chunk with its context (`synthesize`), so that people differ
+            less. "istft" only.
         num_layers (`int`, *optional*, defaults to 3):
             Layers of the temporal encoder: a ConvNeXt block and a transformer layer each. "istft" only.
         num_attention_heads (`int`, *optional*, defaults to 4):

@@ -2,8 +2,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 
@@ -344,6 +346,37 @@ def test_a_count_of_very_many_failures_stays_readable():
     lines = count_videos(100, failures).splitlines()
     assert lines[0] == "100 videos: 75 done, 25 failed:" and len(lines) == MOST_FAILURES + 2
     assert "and 5 more" in lines[-1]
+
+
+@pytest.mark.parametrize("kind", ["interrupt", "kill"])
+def test_a_run_that_is_stopped_leaves_no_file(tmp_path, talking_video, tiny_model_dir, kind):
+    """Neither after Ctrl-C nor after a kill is half a file under its name; Ctrl-C leaves nothing at all."""
+    long = tmp_path / "long.mp4"
+    with av.open(str(talking_video)) as source, av.open(str(long), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        for turn in range(60):  # three minutes
+            for packet in packets:
+                again = av.Packet(bytes(packet))
+                again.stream, again.time_base, again.is_keyframe = copy, packet.time_base, packet.is_keyframe
+                shift = turn * round(3 / packet.time_base)
+                again.pts, again.dts, again.duration = packet.pts + shift, packet.dts + shift, packet.duration
+                target.mux(again)
+    out = tmp_path / "out"
+    outputs = ("-o", out / "a.wav", "-o", out / "a.mp4", "-o", out / "a.srt")
+    command = ("-m", "lip2wav_hf.commands.main", "speak", long, *outputs, "--model", tiny_model_dir, "--device", "cpu")
+    process = subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while not any(path.stat().st_size > 300_000 for path in out.glob(".*.wav")):  # ten seconds of sound are written
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT if kind == "interrupt" else signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == (130 if kind == "interrupt" else -signal.SIGKILL)
+    assert not [name for name in os.listdir(out) if not name.startswith(".")]
+    if kind == "interrupt":
+        assert err == "error: interrupted.\n" and os.listdir(out) == []
 
 
 # --------------------------------------------------------------------------------------------------------------------
