@@ -12,7 +12,7 @@ import torch
 
 from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
-from lip2wav_hf.adaptation import passes
+from lip2wav_hf.adaptation import passes, running
 from lip2wav_hf.adaptation.inputs import RECORD, WORK
 from lip2wav_hf.adaptation.records import AdaptationError
 from lip2wav_hf.adaptation.running import read_record
@@ -106,6 +106,16 @@ def test_who_asks_to_stop_gets_the_model_so_far_and_can_go_on(recordings, starti
     assert not (output / WORK).exists()
 
 
+def test_what_a_killed_run_has_left_is_not_taken_for_the_best(recordings, starting_model, tmp_path):
+    output, work = tmp_path / "killed", tmp_path / "killed" / WORK
+    options = {"model": starting_model, "steps": 4, "stop": lambda: True}
+    adapt(recordings, output, **options)
+    shutil.rmtree(work / "run" / "checkpoint-1")  # killed before its first checkpoint, but after it had validated
+    shutil.copytree(starting_model, work / "run" / "best")
+    again = adapt(recordings, output, **options)
+    assert (again.stopped, again.steps) == ("asked", 1)
+
+
 def test_in_the_end_it_learns_from_what_was_held_back_too(adapted, recordings, starting_model, tmp_path):
     result, _ = adapted
     alone = adapt(recordings, tmp_path / "alone", model=starting_model, steps=STEPS, final_pass=0)
@@ -119,6 +129,14 @@ def test_in_the_end_it_learns_from_what_was_held_back_too(adapted, recordings, s
     assert "The numbers of `held_out` are of this model as it was 1 step earlier" in card
     assert "1 step earlier" not in (alone.model / "README.md").read_text(encoding="utf-8")
     assert plan_model(result.model).files["README.md"] == result.model / "README.md"  # it can be published
+
+
+def test_the_final_pass_follows_a_first_one_that_was_not_measured(recordings, starting_model, tmp_path, monkeypatch):
+    def unmeasured(job, task):  # as where the time is over before the first validation
+        return dataclasses.replace(passes.first_pass(job, task), error=None)
+
+    monkeypatch.setattr(running, "first_pass", unmeasured)
+    assert adapt(recordings, tmp_path / "out", model=starting_model, steps=STEPS).final_steps == STEPS // 2
 
 
 def test_who_stops_the_final_pass_gets_what_was_measured_and_can_go_on(recordings, starting_model, tmp_path):
@@ -189,6 +207,17 @@ def test_one_bad_recording_is_reported_and_the_others_are_used(recordings, start
     assert result.clips + len(result.held_out) == len(SENTENCES) - 1
 
 
+def test_what_is_listed_but_not_there_is_reported(recordings, starting_model, tmp_path):
+    folder = shutil.copytree(recordings, tmp_path / "mixed")
+    (folder / f"{SENTENCES[1]}.mp4").unlink()
+    reports = []
+    result = adapt(folder, tmp_path / "out", model=starting_model, steps=1, progress=reports.append)
+    [missing] = [check for check in result.checks if not check.usable]
+    assert missing.problems[0].kind == "missing_video"
+    assert f"{SENTENCES[1]}.mp4: Listed, but there is no video file" in reports[0].message
+    assert len(result.checks) == len(SENTENCES)
+
+
 def test_nothing_usable_is_refused_with_the_reason(recordings, starting_model, tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()
@@ -196,6 +225,57 @@ def test_nothing_usable_is_refused_with_the_reason(recordings, starting_model, t
     write_metadata(folder, [("a.mp4", "yes")])
     with pytest.raises(AdaptationError, match="none of the 1 recordings can be used.*cannot be read"):
         adapt(folder, tmp_path / "out", model=starting_model)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_was_finished_when_it_was_killed_takes_its_place(adapted, recordings, starting_model, tmp_path):
+    shutil.copytree(adapted[0].model, tmp_path / ".mine.tmp")
+    reports = []
+    again = adapt(recordings, tmp_path / "mine", model=starting_model, steps=STEPS, progress=reports.append)
+    assert (reports, again.steps) == ([], STEPS)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_phrases_that_lack_a_recording_are_refused_before_it_is_looked_at(recordings, starting_model, tmp_path):
+    reports = []
+    with pytest.raises(AdaptationError, match="the phrases lack 5 that was recorded"):
+        adapt(recordings, tmp_path / "out", model=starting_model, phrases=["yes"], progress=reports.append)
+    assert reports == []
+
+
+def test_more_recordings_than_there_is_time_to_look_at(recordings, starting_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "FEW", 2)
+    monkeypatch.setattr(running, "CHECKING_SHARE", 0.0)
+    result = adapt(recordings, tmp_path / "out", model=starting_model, steps=1)
+    assert (len(result.checks), result.clips) == (2, 2)
+    assert any("3 recordings of 5 were left out" in note for note in result.notes)
+
+
+def test_a_full_disk_is_one_line_and_the_same_again_goes_on(recordings, starting_model, tmp_path):
+    """No file may be larger than the limit, as on a full disk: neither a cached recording, nor the weights."""
+    code = (
+        "import resource, torch; from lip2wav_hf import adapt\n"
+        "from safetensors.torch import save_file; from lip2wav_hf.adaptation.running import NOT_WRITTEN\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"try: adapt({str(recordings)!r}, {str(tmp_path / 'out')!r}, model={str(starting_model)!r}, steps=1)\n"
+        "except ValueError as error: print(error)\n"
+        "for save in (save_file, torch.save):\n"
+        f"    try: save({{'large': torch.zeros(100_000)}}, {str(tmp_path / 'weights')!r})\n"
+        "    except Exception as error: print(bool(NOT_WRITTEN.search(str(error))))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    refused, *written = found.splitlines()
+    assert "something could not be written" in refused and "File too large" in refused
+    assert written == ["True", "True"]
+    assert adapt(recordings, tmp_path / "out", model=starting_model, steps=1).steps == 1
+
+
+def test_a_disk_without_enough_space_is_refused_at_once(recordings, starting_model, tmp_path, monkeypatch):
+    reports = []
+    monkeypatch.setattr(running, "SPACE", 10**12)
+    with pytest.raises(AdaptationError, match="MB are needed there for a while"):
+        adapt(recordings, tmp_path / "out", model=starting_model, progress=reports.append)
+    assert reports == []
     assert not (tmp_path / "out").exists()
 
 

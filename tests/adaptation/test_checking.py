@@ -5,8 +5,10 @@ import pytest
 
 from conftest import REPOSITORY
 from lip2wav_hf import read_audio
-from lip2wav_hf.adaptation.checking import QUIET, check_recording, speech_level
+from lip2wav_hf.adaptation.checking import QUIET, check_recording, examine_clips, speech_level
 from lip2wav_hf.audio import mux_audio
+from lip2wav_hf.corpora.clips import Clip
+from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from little_videos import write_video
 
 
@@ -91,3 +93,26 @@ def test_the_level_of_speech_does_not_depend_on_pauses():
     assert alone == pytest.approx(-23.0, abs=0.1)
     assert with_pause == pytest.approx(alone, abs=0.5)
     assert speech_level(np.zeros(16000)) < QUIET
+
+
+def test_a_word_that_looks_like_a_typing_error_is_asked_about(tmp_path):
+    texts = ["good morning", "good mornign", "good morning", "good night", "well", "tell"]
+    clips = [
+        Clip("me", f"{number}", tmp_path / "absent.mp4", tuple(text.split())) for number, text in enumerate(texts)
+    ]
+    found = {}
+    assert (
+        examine_clips(clips, Lip2WavFeatureExtractor(), lambda number, clip, each: found.update({number: each})) == 6
+    )
+    doubted = {number: each.check.problems[-1] for number, each in found.items() if "spelling" in kinds(each.check)}
+    assert list(doubted) == [1]
+    assert "'mornign' is in no other transcript, but 'morning' is" in str(doubted[1])
+    assert not doubted[1].fatal
+
+
+def test_no_more_are_looked_at_when_it_is_enough(tmp_path):
+    clips = [Clip("me", f"{number}", tmp_path / "absent.mp4", ("yes",)) for number in range(5)]
+    seen = []
+    examine = (clips, Lip2WavFeatureExtractor(), lambda number, clip, each: seen.append(number))
+    assert examine_clips(*examine, lambda: len(seen) == 2) == 2
+    assert seen == [0, 1]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lip2wav_hf.adaptation.choosing import find_phrases, grammar_of, hold_back
+from lip2wav_hf.adaptation.choosing import find_phrases, grammar_of, hold_back, in_turns
 from lip2wav_hf.adaptation.records import AdaptationError
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.grammar import Grammar, TextUnits
@@ -68,3 +68,8 @@ def test_a_grammar_stays_only_where_it_has_what_was_recorded():
     assert grammar_of((), clips("yes no"), starting) == starting
     assert grammar_of((), clips("yes no", "maybe"), starting) is None
     assert Grammar.from_jsgf(grammar_of(("later", "yes no"), clips("later"), starting)).accepts("later")
+
+
+def test_sentences_take_turns():
+    taken = in_turns(clips("yes", "yes", "yes", "no", "maybe", "no"))
+    assert [clip.name for clip in taken] == ["take0", "take3", "take4", "take1", "take5", "take2"]

@@ -9,9 +9,10 @@ from lip2wav_hf import Lip2WavFeatureExtractor, read_audio
 from lip2wav_hf.adaptation.checking import Examined
 from lip2wav_hf.adaptation.preparing import Recordings, single_word
 from lip2wav_hf.adaptation.records import RecordingCheck
+from lip2wav_hf.adaptation.starting import load_starting_model
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.registry import load_split
-from lip2wav_hf.models import DEFAULT_MODEL
+from lip2wav_hf.models import DEFAULT_MODEL, find_model
 from lip2wav_hf.training.cache import read_cached_clip
 from lip2wav_hf.training.networks import load_speech_encoder
 
@@ -74,6 +75,33 @@ def test_words_are_found_by_the_speech_encoder_and_others_are_left(grid_dir, tmp
         regions = np.zeros((len(waveform) // 640, 48, 72), np.uint8)
         found.add(clip, Examined(RecordingCheck(str(clip.video), has_sound=True), regions, waveform))
     assert found.align(load_speech_encoder(DEFAULT_MODEL)) == 1
+    starts = [start for start, _, _ in found.clips[0].times]
+    assert starts == pytest.approx([start for start, _, _ in spoken.timed_words()], abs=0.12)
+    assert set(read_cached_clip(found.files[spoken.key]).frame_words) == {-1, 0, 1, 2, 3, 4, 5}
+    assert set(read_cached_clip(found.files[untold.key]).frame_words) == {-2}
+
+
+def test_a_transcript_of_something_else_is_doubted(grid_dir, tmp_path):
+    found = Recordings.empty(tmp_path, Lip2WavFeatureExtractor(), RATE)
+    [spoken] = load_split(grid_dir, "validation", ["s1"])[:1]
+    wrong = replace(spoken, times=None, words=tuple("lay white by x nine soon".split()), name="wrong")
+    assert not set(wrong.words) & set(spoken.words)
+    waveform = read_audio(str(spoken.video))
+    regions = np.zeros((len(waveform) // 640, 48, 72), np.uint8)
+    for clip in (replace(spoken, times=None), wrong):
+        found.add(clip, Examined(RecordingCheck(str(clip.video), has_sound=True), regions, waveform))
+    assert found.align(load_speech_encoder(DEFAULT_MODEL)) == 1
+    assert [clip.name for clip in found.doubtful] == ["wrong"]
+
+
+def test_words_without_sound_are_found_on_the_lips(grid_dir, tmp_path):
+    extractor = Lip2WavFeatureExtractor()
+    found = Recordings.empty(tmp_path, extractor, RATE)
+    [spoken, untold] = load_split(grid_dir, "validation", ["s1"])[:2]
+    for clip in (replace(spoken, times=None), replace(untold, times=None, words=("never", "mouthed"))):
+        regions = extractor.extract(str(clip.video)).regions
+        found.add(clip, Examined(RecordingCheck(str(clip.video), has_sound=False), regions))
+    assert found.align_lips(load_starting_model(find_model(DEFAULT_MODEL))) == 1
     starts = [start for start, _, _ in found.clips[0].times]
     assert starts == pytest.approx([start for start, _, _ in spoken.timed_words()], abs=0.12)
     assert set(read_cached_clip(found.files[spoken.key]).frame_words) == {-1, 0, 1, 2, 3, 4, 5}

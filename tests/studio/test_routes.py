@@ -21,7 +21,7 @@ pytest.importorskip("gradio", reason="the studio needs gradio: make install")
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from lip2wav_hf.studio.recordings import Recordings
+from lip2wav_hf.studio.recordings import Recordings, StudioError
 from lip2wav_hf.studio.routes import studio_routes
 from lip2wav_hf.studio.studio import Studio
 from studio import learners
@@ -102,6 +102,30 @@ def test_from_consent_to_deletion(ready, studio, recorded):
     state = ready.post("/studio/delete", json={"voice": True, "confirmed": True}).json()
     assert state["consent"] is None and not state["takes"]
     assert [path.name for path in studio.recordings.path.iterdir()] == [".studio"]
+
+
+def test_takes_of_an_earlier_list_are_phrases_of_the_training_too(tmp_path, talking_video):
+    recordings = Recordings(tmp_path / "recordings")
+    recordings.give_consent("Ada", "to speak", True)
+    for number in range(3):
+        file = recordings.new_pending(".mp4")
+        shutil.copy(talking_video, file)
+        recordings.keep(file, f"phrase {number}", False)
+    recordings.choose("own", ["a new one"], 1, False)
+    studio = Studio(recordings, learn=learners.quick)
+    try:
+        studio.train({"minutes": 1.0})
+        while studio.learning.status().active:
+            time.sleep(0.05)
+        phrases = studio.learning.status().result["phrases"]
+        assert phrases == ["a new one", "phrase 0", "phrase 1", "phrase 2"]
+    finally:
+        studio.close()
+
+
+def test_a_recording_that_another_window_has_deleted_is_an_error_of_its_own(studio, ready):
+    with pytest.raises(StudioError, match="was deleted while it came in"):
+        studio.receive(studio.recordings.new_pending(".upload"), PHRASE, False)
 
 
 def test_training_and_speaking(ready, studio, recorded):

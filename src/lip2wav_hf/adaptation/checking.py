@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +34,7 @@ LATE_SECONDS = 0.06  # a frame and a half: beyond what GRID has
 WORDS_PER_SECOND = 8.0  # nobody speaks that fast
 LEVEL_WINDOW = 0.02  # seconds
 SAMPLING_RATE = 16000  # Hz
+SHORTEST_CHECKED, ALIKE = 5, 0.8  # letters, and likeness as `difflib` has it, of words that may be typing errors
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ def check_recording(file: VideoInput | VideoPart, transcript: str | None = None)
     Look whether a model can learn from a recording.
 
     Problems have one of these kinds: `unreadable`, `no_face`, `face_lost`, `dark`, `bright`, `too_short`, `too_long`,
-    `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`. A recording without sound has no problem: the
-    lips alone can be learnt from; see [`RecordingCheck.has_sound`].
+    `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`; among other recordings `spelling` too. A
+    recording without sound has no problem: the lips alone can be learnt from; see [`RecordingCheck.has_sound`].
 
     Args:
         file (`str`, `os.PathLike`, `bytes`, binary file object or [`VideoPart`]): as for `VideoReader`.
@@ -258,7 +261,8 @@ def examine_clips(
     clips: Sequence[Clip],
     extractor: Lip2WavFeatureExtractor,
     on_each: Callable[[int, Clip, Examined], None],
-) -> None:
+    enough: Callable[[], bool] = lambda: False,
+) -> int:
     """
     Look at the clips of a corpus, one after the other, in this process.
 
@@ -266,8 +270,15 @@ def examine_clips(
         clips (sequence of [`Clip`]): the clips.
         extractor ([`Lip2WavFeatureExtractor`]): of the model.
         on_each (`Callable`): called with the number of each, counted from 0, the clip, and what was found.
+        enough (`Callable`, *optional*): asked before each whether to look at no more.
+
+    Returns:
+        `int`: how many were looked at.
     """
+    doubtful = _doubtful_words(clips)
     for number, clip in enumerate(clips):
+        if enough():
+            return number
         text = clip.text if clip.text is not None else " ".join(clip.words or ()) or None
         try:
             source = clip.source
@@ -276,7 +287,32 @@ def examine_clips(
             on_each(number, clip, Examined(RecordingCheck(str(clip.video), (problem,), text)))
             continue
         name = str(clip.video) + (f"@{clip.start:.2f}" if clip.is_part else "")
-        on_each(number, clip, examine(source, text, extractor, name))
+        found = examine(source, text, extractor, name)
+        problems = [_typing_error(word, doubtful[word]) for word in clip.words or () if word in doubtful]
+        check = replace(found.check, problems=(*found.check.problems, *problems))
+        on_each(number, clip, replace(found, check=check))
+    return len(clips)
+
+
+def _doubtful_words(clips: Sequence[Clip]) -> dict[str, str]:
+    """Words that are written once, and look like one that is written more often: the other, by such a word."""
+    counts = Counter(word for clip in clips for word in clip.words or ())
+    often = [word for word, count in counts.items() if count > 1]
+    found = {}
+    for word, count in counts.items():
+        if count == 1 and len(word) >= SHORTEST_CHECKED:
+            for other in difflib.get_close_matches(word, often, 1, ALIKE):
+                found[word] = other
+    return found
+
+
+def _typing_error(word: str, other: str) -> Problem:
+    return Problem(
+        "spelling",
+        f"Its word {word!r} is in no other transcript, but {other!r} is.",
+        "Correct it, if it is a typing error.",
+        fatal=False,
+    )
 
 
 __all__ = ["Examined", "check_recording", "examine", "examine_clips", "speech_level"]

@@ -58,6 +58,16 @@ def hold_back(clips: Sequence[Clip], known: TextUnits, seed: int) -> list[Clip]:
     return [clip for clip in clips if clip.key in held]
 
 
+def in_turns(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips with sentences taking turns: the first recording of each, then the second of each, and so on."""
+    turns: Counter[tuple[str, ...] | None] = Counter()
+    order = []
+    for place, clip in enumerate(clips):
+        order.append((turns[clip.words], place))
+        turns[clip.words] += 1
+    return [clips[place] for _, place in sorted(order)]
+
+
 def find_phrases(
     clips: Sequence[Clip], phrases: Sequence[str] | None = None, normalizer: TextNormalizer | None = None
 ) -> tuple[str, ...]:
@@ -138,4 +148,4 @@ def grammar_of(phrases: Sequence[str], clips: Sequence[Clip], starting: str | No
     return starting if all(grammar.accepts(" ".join(clip.words or ())) for clip in clips) else None
 
 
-__all__ = ["find_phrases", "grammar_of", "hold_back", "read_phrases"]
+__all__ = ["find_phrases", "grammar_of", "hold_back", "in_turns", "read_phrases"]

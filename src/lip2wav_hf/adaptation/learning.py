@@ -223,7 +223,7 @@ def learn(task: Task, follower: Follower) -> Learnt:
         follower.reason = "asked"  # by a signal
     validations = _validations(task.folder) if task.held_out.clips else []
     best, made = task.folder / "best", (progress.step, progress.seconds, follower.reason)
-    if follower.measures and best.is_dir():
+    if follower.measures and validations and best.is_dir():  # else it is of a run that was killed
         chosen = min(validations, key=lambda entry: entry["validation/loss"])
         return Learnt(best, made[0], chosen["step"], *made[1:], chosen["validation/loss"])
     if progress.step < state.arguments.max_steps or not (task.folder / "final").is_dir():

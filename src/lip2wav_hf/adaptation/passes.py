@@ -6,6 +6,7 @@ recordings, and where they have no sound another one learns a voice.
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +82,8 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
         return _kept(job, again.folder, first, f"it went wrong ({one_line(error)})")
     if learnt.reason == "asked":
         return replace(first, reason="asked"), 0
-    if learnt.error is None or not learnt.error <= cast(float, first.error):  # also where it is no number
+    before = math.inf if first.error is None else first.error
+    if learnt.error is None or not math.isfinite(learnt.error) or learnt.error > before:
         return _kept(job, again.folder, first, "it made the recordings held back no better")
     held_back = counted(len(task.held_out.clips), "recording")
     job.notes.append(

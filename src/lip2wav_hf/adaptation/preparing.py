@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from ..corpora.alignment import AlignmentError, WordAligner
+from ..corpora.alignment import DOUBTFUL, Alignment, AlignmentError, FrameTimes, WordAligner, align_words
 from ..corpora.clips import Clip, CorpusError, TimedWord
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..modeling_lip2wav import Lip2WavModel
 from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..training.cache import CachedClip, read_cached_clip, write_cached_clip
 from ..training.clips import PreparedClips, cached_files, frame_words
@@ -37,6 +39,7 @@ class Recordings:
         files (`dict[str, Path]`): the cached file of each, by `clip.key`.
         silent (`set[str]`): those whose sound says nothing, by `clip.key`.
         offsets (`list[float]`): by how many seconds sounds are late, where it could be told.
+        doubtful (`list[Clip]`): those whose words seem to be others than the transcript says.
     """
 
     folder: Path
@@ -46,6 +49,7 @@ class Recordings:
     files: dict[str, Path]
     silent: set[str]
     offsets: list[float]
+    doubtful: list[Clip] = field(default_factory=list)
 
     @classmethod
     def empty(cls, folder: Path, extractor: Lip2WavFeatureExtractor, sampling_rate: int) -> Recordings:
@@ -80,24 +84,63 @@ class Recordings:
 
     def align(self, encoder: Lip2WavSpeechEncoder) -> int:
         """Find when the words are said, in recordings that have sound and no times, where the speech encoder knows
-        the words and is sure of them; returns in how many."""
-        found, aligner = 0, WordAligner(encoder)
-        for number, clip in enumerate(self.clips):
-            words = clip.words or ()
-            if clip.times is not None or clip.key in self.silent or aligner.unknown(words):
+        the words and is sure of them; returns in how many. Those that it is not sure of are `doubtful`."""
+        aligner = WordAligner(encoder)
+        clips = [clip for clip in self.clips if clip.key not in self.silent]
+        found, self.doubtful = self._find_times(
+            clips, lambda clip: aligner.align(self.waveform(clip), clip.words or ())
+        )
+        return found
+
+    @torch.inference_mode()
+    def align_lips(self, model: Lip2WavModel) -> int:
+        """
+        The same in recordings without sound, by what a model that knows the words reads from the lips. Of their words
+        it need not be sure of all, as lips that look alike say different ones: those that it reads hold the others in
+        their place, so half of them is enough.
+        """
+        rate = self.extractor.frame_rate
+
+        def align(clip: Clip) -> Alignment:
+            unknown = model.config.units.unknown(clip.words or ())
+            if unknown:
+                raise AlignmentError(f"unknown words: {', '.join(unknown)}.")
+            regions = read_cached_clip(self.files[clip.key]).regions
+            pixels = np.asarray(self.extractor.normalize(self.extractor.center_crop(regions)), np.float32)
+            _, logits, _ = model.encode(torch.from_numpy(pixels)[None, :, None])
+            times = FrameTimes(1 / rate, 0.5 / rate, len(regions) / rate)
+            return align_words(logits[0].float().log_softmax(-1).numpy(), clip.words or (), model.config.units, times)
+
+        if model.config.speaker_embedding_size:  # it reads nobody whose voice it was not given
+            return 0
+        model.eval()
+        clips = [clip for clip in self.clips if clip.key in self.silent]
+        return self._find_times(clips, align, lambda alignment: float(np.mean(alignment.scores)) < DOUBTFUL)[0]
+
+    def _find_times(
+        self,
+        clips: Sequence[Clip],
+        align: Callable[[Clip], Alignment],
+        doubts: Callable[[Alignment], bool] = lambda alignment: alignment.doubtful,
+    ) -> tuple[int, list[Clip]]:
+        """In how many they were found, and in which the words seem to be others."""
+        found, doubtful, places = 0, [], {clip.key: place for place, clip in enumerate(self.clips)}
+        for clip in clips:
+            if clip.times is not None:
                 continue
             try:
-                alignment = aligner.align(self.waveform(clip), words)
-            except AlignmentError:  # it is too short for its words
+                alignment = align(clip)
+            except AlignmentError:  # a word is new, or it is too short for its words
                 continue
-            if alignment.doubtful:
+            if doubts(alignment):
+                doubtful.append(clip)
                 continue
-            self.clips[number] = replace(clip, times=alignment.words)
+            timed = self.clips[places[clip.key]] = replace(clip, times=alignment.words)
             cached = read_cached_clip(self.files[clip.key])
-            numbers = frame_words(self.clips[number], len(cached.regions), self.extractor.frame_rate)
+            numbers = frame_words(timed, len(cached.regions), self.extractor.frame_rate)
             write_cached_clip(self.files[clip.key], replace(cached, frame_words=numbers))
             found += 1
-        return found
+        return found, doubtful
 
     def change_voice(self, voice: Voice) -> None:
         """Let the sound of all recordings that have any be in another voice."""

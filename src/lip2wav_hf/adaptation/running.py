@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from ..configuration_lip2wav import Lip2WavConfig
 from ..corpora.clips import Clip
 from ..corpora.load import load_clips
 from ..corpora.registry import open_corpus
-from ..errors import Lip2WavError, counted
+from ..errors import Lip2WavError, counted, one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json, replace_folder, write_json
 from ..hub.card_texts import quiet_transformers
@@ -27,20 +31,24 @@ from ..training.networks import load_speech_encoder
 from ..training.record import RECORD_FILE
 from .card import Facts, write_card
 from .checking import Examined, examine_clips
-from .choosing import find_phrases, grammar_of, hold_back
+from .choosing import find_phrases, grammar_of, hold_back, in_turns
 from .inputs import RECORD, WORK, Inputs
 from .job import Job
 from .learning import Clock, Learnt, Task
 from .passes import final_pass, first_pass, forget_passes, give_voice
 from .preparing import Recordings
-from .records import Adaptation, AdaptationError, AdaptationProgress, Scores, Stage
+from .records import Adaptation, AdaptationError, AdaptationProgress, Problem, RecordingCheck, Scores, Stage
 from .scoring import Measurement, measure
 from .starting import grow, load_starting_model
 from .voice import read_voice
 
 
+SPACE = 30  # times the size of the weights: checkpoints of two passes, with the optimizer's state, and models
+NOT_WRITTEN = re.compile(r"No space left|File too large|I/O error|PytorchStreamWriter|inline_container")
 LOCK = "lock"  # file in the folder of work
 SAVING_SECONDS = 8.0
+CHECKING_SHARE = 0.4  # of the minutes, after which no more recordings are looked at, so that there is time to learn
+MOST_NAMED = 5  # recordings in a note
 FEW = 10  # recordings: with less, results are poor
 
 
@@ -50,9 +58,12 @@ def run(
     """See [`adapt`]."""
     options = inputs.options
     job = Job(inputs, Clock(options.minutes), progress or _ignore, stop or _never)
-    clips = _all_clips(inputs.recordings, job.starting)
+    clips, job.checks = _all_clips(inputs.recordings, job.starting)
+    normalizer = Lip2WavConfig.from_pretrained(job.starting).normalizer
+    find_phrases([clip for clip in clips if clip.words], inputs.phrases, normalizer)  # what it refuses, it refuses now
     job.voice = None if inputs.voice is None else read_voice(inputs.voice)
     fingerprint = _fingerprint(job, clips)
+    _finish_replacing(job.output)
     if options.resume and (done := _finished(job.output, fingerprint)) is not None:
         return done
     with _alone_in(job.work):
@@ -60,7 +71,7 @@ def run(
             _clear(job.work)
         try:
             write_json(job.work / "plan.json", fingerprint)
-            with quiet_transformers():
+            with quiet_transformers(), _reporting_full_disk(job):
                 return _adapt(job, clips, fingerprint)
         finally:
             shutil.rmtree(job.work / "cache", ignore_errors=True)  # pictures of a face
@@ -83,6 +94,31 @@ def _alone_in(work: Path) -> Generator[None]:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def _reporting_full_disk(job: Job) -> Generator[None]:
+    """
+    Raises:
+        AdaptationError: if there is no space for what an adaptation writes, or it turns out that something cannot be
+            written: the libraries that write weights have errors of their own for that.
+    """
+    weights = sum(path.stat().st_size for path in weight_files(job.starting))
+    free = shutil.disk_usage(job.work).free
+    if free < SPACE * weights:
+        raise AdaptationError(
+            f"{job.output}: {SPACE * weights / 1e6:.0f} MB are needed there for a while, {free / 1e6:.0f} MB are free."
+        )
+    try:
+        yield
+    except (SafetensorError, RuntimeError, OSError) as error:
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if not is_full and (isinstance(error, OSError) or not NOT_WRITTEN.search(str(error))):
+            raise
+        raise AdaptationError(
+            f"{job.output}: something could not be written ({one_line(error)}). Is the disk full? Free some space, and"
+            " run the same again: it goes on where it was."
+        ) from error
+
+
 def _clear(work: Path) -> None:
     """Take away what an earlier run of something else has left."""
     for path in work.iterdir():
@@ -100,18 +136,27 @@ def _never() -> bool:
     return False
 
 
-def _all_clips(recordings: str | os.PathLike | Iterable[Clip], starting: Path) -> list[Clip]:
-    """All recordings, of whatever split; their words as the starting model writes words."""
+def _all_clips(
+    recordings: str | os.PathLike | Iterable[Clip], starting: Path
+) -> tuple[list[Clip], list[RecordingCheck]]:
+    """All recordings, of whatever split, their words as the starting model writes words; and what is wrong with those
+    that are listed, but cannot be found or read."""
+    checks: list[RecordingCheck] = []
     if not isinstance(recordings, (str, os.PathLike)):
         clips = list(recordings)
     elif Path(recordings).is_dir() and not any(Path(recordings).rglob("*.parquet")):
         corpus = open_corpus(recordings, Lip2WavConfig.from_pretrained(starting).normalizer)
-        clips = [clip for own in corpus.find_clips()[0].values() for clip in own]
+        splits, report = corpus.find_clips()
+        clips = [clip for own in splits.values() for clip in own]
+        for defect in report.defects:
+            if not defect.used:
+                problem = Problem(defect.kind, f"{report.kinds[defect.kind].capitalize()}", f"({defect.detail}).")
+                checks.append(RecordingCheck(defect.clip, (problem,)))
     else:
         clips = [clip for own in load_clips(recordings).values() for clip in own]
     if not clips:
         raise AdaptationError(f"{recordings}: there is no recording in it.")
-    return clips
+    return clips, checks
 
 
 def _fingerprint(job: Job, clips: Sequence[Clip]) -> str:
@@ -178,7 +223,7 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     start = load_starting_model(job.starting)
     recordings = _check(job, clips, extractor, start)
     encoder = _speech_encoder(job, start)
-    _prepare_sound(job, recordings, encoder)
+    _prepare(job, recordings, encoder, start)
     usable = recordings.clips
     phrases = find_phrases(usable, job.inputs.phrases, start.config.normalizer)
     held_out = hold_back(usable, start.config.units, job.options.seed)
@@ -223,17 +268,34 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
         found = "; ".join(map(str, check.problems)) or "good"
         job.say("checking", (number + 1) / len(clips), f"{check.file}: {found}")
 
-    examine_clips(clips, extractor, note)
+    def enough() -> bool:
+        return len(recordings.clips) >= FEW and job.clock.spent > CHECKING_SHARE * job.clock.minutes
+
+    for check in job.checks:  # what is listed, but not there
+        job.say("checking", 0.0, f"{check.file}: {check.problems[0]}")
+    looked_at = examine_clips(in_turns(clips), extractor, note, enough)
+    if looked_at < len(clips):
+        job.notes.append(
+            f"{counted(len(clips) - looked_at, 'recording')} of {len(clips)} were left out: in these minutes there was"
+            " no time to look at them and learn. More minutes use more of them."
+        )
     if not recordings.clips:
         reasons = "; ".join(f"{check.file}: {check.problems[0]}" for check in job.checks[:3])
         raise AdaptationError(f"none of the {len(clips)} recordings can be used. {reasons}")
     return recordings
 
 
-def _prepare_sound(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None) -> None:
+def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None, start: Lip2WavModel) -> None:
     """Find the times of words where they can be found, and change the voice where that was asked for."""
-    if encoder is not None and (found := recordings.align(encoder)):
+    found = (recordings.align(encoder) if encoder is not None else 0) + recordings.align_lips(start)
+    if found:
         job.say("preparing", 0.3, f"found when the words are said in {counted(found, 'recording')}")
+    doubtful = [Path(str(clip.video)).name for clip in recordings.doubtful]
+    if doubtful:
+        job.notes.append(
+            f"Something else than the transcript may be said in {', '.join(doubtful[:MOST_NAMED])}"
+            f"{f' and {len(doubtful) - MOST_NAMED} more' if len(doubtful) > MOST_NAMED else ''}. Correct it if so."
+        )
     if job.voice is not None and len(recordings.silent) < len(recordings.clips):
         job.say("preparing", 0.6, "changing the voice of the recordings")
         recordings.change_voice(job.voice)
@@ -281,7 +343,7 @@ def _speech_encoder(job: Job, start: Lip2WavModel) -> Lip2WavSpeechEncoder | Non
 def _measure(job: Job, stage: Stage, folder: Path, task: Task, phrases: tuple[str, ...]) -> Measurement | None:
     if not task.held_out.clips:
         return None
-    job.say(stage, 0.0, f"measuring on {len(task.held_out.clips)} recordings that were held back")
+    job.say(stage, 0.0, f"measuring on {counted(len(task.held_out.clips), 'recording')} held back")
     began = job.clock.spent
     try:
         measured = measure(folder, task.held_out, task.feature_extractor, phrases)
@@ -339,13 +401,26 @@ def _save(
 
 def _put_in_place(job: Job, folder: Path, reason: str) -> None:
     """Replace the output folder by a finished one; what a stopped run goes on with moves along."""
-    temporary = job.output.with_name(f".{job.output.name}.tmp-{os.getpid()}")
+    temporary = _beside(job.output)
     shutil.rmtree(temporary, ignore_errors=True)
     os.replace(folder, temporary)
     if reason in ("asked", "time"):  # the same call goes on
         forget_passes(job, reason)
         os.replace(job.work, temporary / WORK)
     replace_folder(temporary, job.output)
+
+
+def _beside(output: Path) -> Path:
+    """Where a finished model is, in the moment before it takes its place."""
+    return output.with_name(f".{output.name}.tmp")
+
+
+def _finish_replacing(output: Path) -> None:
+    """Put a model in its place where a call was killed in that moment."""
+    temporary = _beside(output)
+    if not (output / WORK).is_dir() and (temporary / RECORD).is_file():
+        replace_folder(temporary, output)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 __all__ = ["read_record", "run"]

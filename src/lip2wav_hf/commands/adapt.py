@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..adaptation.records import FINAL_PASS
+from ..errors import counted
 from ..models import DEFAULT_MODEL
 from .messages import only_our_messages, print_error, reporting
 from .options import complete_model
@@ -155,7 +156,7 @@ def _shown(quiet: bool) -> Generator[Callable[[AdaptationProgress], None]]:
 def _report(result: Adaptation, clips: Path) -> list[str]:
     """What was done, before and after, and what to do next."""
     bad = [check for check in result.checks if not check.usable]
-    counts = f"{result.clips} recordings learnt from, {len(result.held_out)} held back"
+    counts = f"{counted(result.clips, 'recording')} learnt from, {len(result.held_out)} held back"
     lines = [counts + (f", {len(bad)} of {len(result.checks)} not used" if bad else "")]
     ends = {
         "finished": "all steps are done",
@@ -164,7 +165,7 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
         "asked": f"it was stopped. {AGAIN}",
     }
     further = f" and {result.final_steps} on all of them" if result.final_steps else ""
-    lines.append(f"{result.steps} steps{further}, {result.minutes:.1f} minutes; {ends[result.stopped]}")
+    lines.append(f"{counted(result.steps, 'step')}{further}, {result.minutes:.1f} minutes; {ends[result.stopped]}")
     if result.new_words:
         lines.append(f"new words: {', '.join(result.new_words[:8])}{' …' if len(result.new_words) > 8 else ''}")
     if result.phrases:
@@ -178,15 +179,16 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
         f"model:      {result.model}",
         f"use it:     lip2wav speak VIDEO --model {folder} -o speech.wav",
         f"in Python:  pipeline('video-to-speech', model={str(result.model)!r})",
-        f"publish it: lip2wav push {folder} OWNER/NAME --private",
     ]
-    return lines
+    publish = f"lip2wav push {folder} OWNER/NAME --private"
+    measure = f"lip2wav evaluate --model {folder} --data OTHER-RECORDINGS; its card needs numbers"
+    return [*lines, f"publish it: {publish if result.after is not None else measure}"]
 
 
 def _table(before: Scores, after: Scores) -> list[str]:
     from ..adaptation.records import score_rows
 
-    head = f"on {after.clips} recordings held back"
+    head = f"on {counted(after.clips, 'recording')} held back"
     lines = [f"{head:<32} {'before':>8} {'after':>8}"]
     lines += [f"{label:<32} {first:>8} {second:>8}" for label, first, second in score_rows(before, after)]
     if after.missing:

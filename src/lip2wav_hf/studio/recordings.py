@@ -351,7 +351,7 @@ class Recordings:
 
     def _delete_voice(self, model: bool) -> None:
         """The pictures and notes of a training that did not end; and the model, if wanted."""
-        for left in (*self.path.glob(f".{VOICE}.tmp-*"), self.path / f"tmp-outdated-{VOICE}", self.voice / WORK):
+        for left in (self.path / f".{VOICE}.tmp", self.path / f"tmp-outdated-{VOICE}", self.voice / WORK):
             if left.exists():
                 shutil.rmtree(left)
         if self.voice.exists() and (model or not (self.voice / "config.json").is_file()):

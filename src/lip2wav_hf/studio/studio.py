@@ -213,6 +213,8 @@ class Studio:
         """
         from .uploads import Limits, RequestError, check_video  # noqa: PLC0415  brings torch
 
+        if not file.is_file():  # another window has deleted everything
+            raise StudioError("This recording was deleted while it came in. Record it again.")
         try:
             check_video(str(file), Limits(LONGEST_TAKE + 5, LARGEST_TAKE))
             with av.open(str(file), metadata_errors="replace") as container:
@@ -288,8 +290,10 @@ class Studio:
         missing = self._notices()
         if missing:
             raise StudioError(missing[0])
-        # GRID's sentences are made of slots: a model of them may say others than those that were recorded.
-        phrases = None if settings.kind == "grid" else list(settings.phrases)
+        # GRID's sentences are made of slots: a model of them may say others than those that were recorded. Takes of
+        # phrases that were on an earlier list are learnt too, so the model may answer with them.
+        said = (take.transcription for take in takes)
+        phrases = None if settings.kind == "grid" else list(dict.fromkeys((*settings.phrases, *said)))
         self.learning.start(
             self.recordings.path, self.recordings.voice, len(takes), minutes, model=self.model, phrases=phrases
         )
