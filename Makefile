@@ -34,7 +34,7 @@ install: $(DEV)  ## make .venv with all that development needs
 
 # One thread per process: two processes that compute on all cores each wait for one another.
 test: $(DEV)  ## run all tests (PYTEST_ARGS="-m 'not slow'" is passed on to pytest)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 25 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 25 $(PYTEST_ARGS)
 
 extras: $(BIN)/python  ## install the package with each extra alone and let it work (in out/extras)
 	$(BIN)/python .ci/extras.py

@@ -33,6 +33,12 @@ TINY_CONFIG = {
 }
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests first: at the end, no process waits for one that has just begun a long file."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interrupts():
     """Ctrl-C interrupts, also where a shell has started the tests in the background, with SIGINT ignored."""

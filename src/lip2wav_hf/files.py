@@ -87,6 +87,8 @@ def read_json(path: str | os.PathLike, error: type[Lip2WavError] = FileError) ->
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise error(f"{path}: there is no such file.") from problem
     except (OSError, ValueError) as problem:
         raise error(f"{path}: it cannot be read as JSON ({one_line(problem)}).") from problem
 

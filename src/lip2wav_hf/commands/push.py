@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 KINDS = ("model", "space", "dataset")
+DEMO = "demo"  # folder of the page, in a checkout
 
 
 @reporting
@@ -83,6 +84,11 @@ def _find(folder: str) -> Path:
     path = Path(folder).expanduser()
     if path.exists():
         return path
+    if path.name == DEMO:
+        raise CommandError(
+            f"{folder}: there is no such folder. The demo page is the folder {DEMO}/ in a checkout of lip2wav_hf: run"
+            " the command there, or name that folder."
+        )
     place = locate_model(folder, None)
     if not isinstance(place, Path):
         raise CommandError(f"{folder}: there is no such folder.")

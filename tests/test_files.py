@@ -1,0 +1,14 @@
+"""Files of all rooms."""
+
+import pytest
+
+from lip2wav_hf.errors import Lip2WavError
+from lip2wav_hf.files import read_json
+
+
+def test_a_file_that_is_missing_is_not_one_that_cannot_be_read(tmp_path):
+    with pytest.raises(Lip2WavError, match=r"results\.json: there is no such file\.$"):
+        read_json(tmp_path / "results.json")
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(Lip2WavError, match=r"results\.json: it cannot be read as JSON \(Expecting property name"):
+        read_json(tmp_path / "results.json")
