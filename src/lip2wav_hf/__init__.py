@@ -28,9 +28,14 @@ DEFAULT_CHECKPOINT = str(CHECKPOINTS / DEFAULT_MODEL)
 _MODULES = {
     "Adaptation": "adaptation.records",
     "AdaptationProgress": "adaptation.records",
+    "AuditorySpectrogram": "lip2audspec.auditory",
     "Clip": "corpora.clips",
     "FaceTrackingError": "face_tracking",
     "GRAMMAR": "grammar",
+    "Lip2AudSpecAutoencoder": "lip2audspec.modeling_autoencoder",
+    "Lip2AudSpecAutoencoderConfig": "lip2audspec.configuration_lip2audspec",
+    "Lip2AudSpecConfig": "lip2audspec.configuration_lip2audspec",
+    "Lip2AudSpecModel": "lip2audspec.modeling_lip2audspec",
     "Lip2WavConfig": "configuration_lip2wav",
     "Lip2WavCritic": "modeling_critic",
     "Lip2WavCriticConfig": "configuration_lip2wav",
@@ -108,6 +113,11 @@ if TYPE_CHECKING:
     from .grammar import VOCABULARY as VOCABULARY
     from .grid.corpus import sentence_words as sentence_words
     from .grid.load import load_grid as load_grid
+    from .lip2audspec.auditory import AuditorySpectrogram as AuditorySpectrogram
+    from .lip2audspec.configuration_lip2audspec import Lip2AudSpecAutoencoderConfig as Lip2AudSpecAutoencoderConfig
+    from .lip2audspec.configuration_lip2audspec import Lip2AudSpecConfig as Lip2AudSpecConfig
+    from .lip2audspec.modeling_autoencoder import Lip2AudSpecAutoencoder as Lip2AudSpecAutoencoder
+    from .lip2audspec.modeling_lip2audspec import Lip2AudSpecModel as Lip2AudSpecModel
     from .metrics import metric_folder as metric_folder
     from .metrics.synchrony import find_sound_offset as find_sound_offset
     from .modeling_critic import Lip2WavCritic as Lip2WavCritic
@@ -183,12 +193,13 @@ class _Registration:
 
 _AUTO = "transformers.models.auto"
 _waiting = [
-    *(
-        _Registration(f"{_AUTO}.configuration_auto", "configuration_lip2wav", _register_configuration, n)
-        for n in NETWORKS
-    ),
+    *(_Registration(f"{_AUTO}.configuration_auto", n.config_module, _register_configuration, n) for n in NETWORKS),
     *(_Registration(f"{_AUTO}.modeling_auto", n.module, _register_network, n) for n in NETWORKS),
-    _Registration(f"{_AUTO}.feature_extraction_auto", "feature_extraction_lip2wav", _register_feature_extractor),
+    *(
+        _Registration(f"{_AUTO}.feature_extraction_auto", "feature_extraction_lip2wav", _register_feature_extractor, n)
+        for n in NETWORKS
+        if n.speaks
+    ),
     _Registration("transformers.pipelines", "pipeline_video_to_speech", _register_pipeline),
 ]
 _imported: set[str] = set()

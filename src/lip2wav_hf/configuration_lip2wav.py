@@ -36,7 +36,9 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
 
 @strict
 class Lip2WavSoundConfig(Lip2WavPreTrainedConfig):
-    """Base of the configurations of all networks: the sound and its mel spectrogram, see [`Lip2WavConfig`]."""
+    """Base of the configurations of these networks: the sound and its mel spectrogram, see [`Lip2WavConfig`]."""
+
+    measured_fields = ("mel_mean", "mel_std")
 
     sampling_rate: int = 16000
     num_mel_bins: int = 80

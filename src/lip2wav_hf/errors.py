@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,36 @@ def check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
         )
 
 
+def fit_report(own: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, list[str]]:
+    """How weights fit those that a network has, in the words of transformers' loading report."""
+    return {
+        "missing_keys": [key for key in own if key not in weights],
+        "unexpected_keys": [key for key in weights if key not in own],
+        "mismatched_keys": [key for key in own if key in weights and own[key].shape != weights[key].shape],
+    }
+
+
+def check_speaks(network: Any) -> None:
+    """Raises `Lip2WavError` if a network cannot make speech of a video."""
+    if not callable(getattr(network, "synthesize", None)):
+        model_type = getattr(getattr(network, "config", None), "model_type", None)
+        raise Lip2WavError(
+            f"speaking needs a model of the type 'lip2wav', not {model_type!r}, or another that can `synthesize`."
+            " Check the name of the model, and that its config.json was not changed."
+        )
+
+
+def video_name(video: Any) -> str:
+    """What messages call the video."""
+    if isinstance(video, (str, os.PathLike)):
+        return os.fsdecode(video)
+    if hasattr(video, "shape"):
+        return f"array of shape {video.shape}"
+    if isinstance(video, (bytes, bytearray, memoryview)):
+        return f"video of {len(video)} bytes"
+    return str(getattr(video, "name", "the video"))
+
+
 def finite_numbers(values: Any, what: str, name: str) -> np.ndarray:
     """An array of finite numbers; raises `ValueError` if that is not what `values`, an argument for a video, are."""
     import numpy as np  # noqa: PLC0415  not for messages
@@ -140,8 +171,11 @@ __all__ = [
     "VideoError",
     "WeightsError",
     "check_fit",
+    "check_speaks",
     "counted",
     "finite_numbers",
+    "fit_report",
     "for_each_video",
     "one_line",
+    "video_name",
 ]

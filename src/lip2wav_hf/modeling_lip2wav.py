@@ -18,7 +18,7 @@ from transformers.utils.hub import cached_file
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig
 from .decoding import NGRAM_FILE, NGram, TextDecoder, Word, decode_words
-from .errors import WeightsError, check_fit
+from .errors import WeightsError, check_fit, check_speaks
 from .files import follow_umask, write_json, write_text
 from .generator import ClipNorm, ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator
 from .grammar import TOKENIZER_FILES
@@ -141,6 +141,25 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         return decode_words(text_logits, frame_mask, self.config, grammar)
 
 
+def load_speaking_network(folder: str | os.PathLike, dtype: str = "auto") -> Any:
+    """
+    A saved network of any type that transformers knows and that makes speech of a video, for speaking.
+
+    Args:
+        folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
+        dtype (`str`, *optional*, defaults to `"auto"`): what to calculate in, such as `"bfloat16"`.
+
+    Raises:
+        Lip2WavError: if it does not speak, or the weights do not fit the configuration.
+        OSError, ValueError: if it cannot be loaded.
+    """
+    from transformers import AutoModel  # noqa: PLC0415  which brings this very module
+
+    network = AutoModel.from_pretrained(folder, dtype=dtype)
+    check_speaks(network)
+    return network.eval()
+
+
 def save_tokenizer(config: Lip2WavTextConfig, folder: str | os.PathLike) -> None:
     """Write the files of the tokenizer that belongs to a configuration, in place of those of another."""
     files = config.units.tokenizer_files(config.normalizer)
@@ -209,4 +228,4 @@ class Lip2WavModel(SpeechGenerator, Lip2WavPreTrainedModel):
         return loaded
 
 
-__all__ = ["Lip2WavModel", "Lip2WavOutput", "Lip2WavPreTrainedModel", "WeightsError"]
+__all__ = ["Lip2WavModel", "Lip2WavOutput", "Lip2WavPreTrainedModel", "WeightsError", "load_speaking_network"]

@@ -8,7 +8,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from .errors import Lip2WavError
 from .files import read_json
@@ -40,11 +40,13 @@ class Network:
     Attributes:
         name (`str`): as `lip2wav train --network` takes it.
         model_type (`str`): of its configuration.
-        module (`str`): file that holds it, without suffix, in the package's top folder.
-        class_name (`str`), config_name (`str`): its class, and that of its configuration in `configuration_lip2wav`.
+        module (`str`): the module that holds it, in the package.
+        class_name (`str`), config_name (`str`): its class, and that of its configuration.
         folder (`str`): where it lies in the folder of a model; `"."` for the network that a pipeline runs.
         description (`str`): what it is, for cards.
         objective (`str`, *optional*): `module.class` in `training` of the objective that trains it alone.
+        config_module (`str`, *optional*): the module that holds its configuration.
+        speaks (`bool`, *optional*): whether a pipeline runs it, which makes speech of a video.
     """
 
     name: str
@@ -55,6 +57,13 @@ class Network:
     folder: str
     description: str
     objective: str | None = None
+    config_module: str = "configuration_lip2wav"
+    speaks: bool = False
+
+    @property
+    def travels(self) -> bool:
+        """Whether its code goes to the Hub with it: what lies in a room needs the package."""
+        return "." not in self.module
 
     @property
     def model_class(self) -> Any:
@@ -64,7 +73,7 @@ class Network:
     @property
     def config_class(self) -> Any:
         """The class of its configuration, imported when it is asked for."""
-        return getattr(importlib.import_module("lip2wav_hf.configuration_lip2wav"), self.config_name)
+        return getattr(importlib.import_module(f"lip2wav_hf.{self.config_module}"), self.config_name)
 
 
 NETWORKS = (
@@ -77,6 +86,7 @@ NETWORKS = (
         ".",
         "the generator",
         "objectives.GeneratorObjective",
+        speaks=True,
     ),
     Network(
         "critic",
@@ -107,29 +117,63 @@ NETWORKS = (
         "the network that measures lip sync",
         "objective_syncnet.SyncNetObjective",
     ),
+    Network(
+        "lip2audspec_autoencoder",
+        "lip2audspec_autoencoder",
+        "lip2audspec.modeling_autoencoder",
+        "Lip2AudSpecAutoencoder",
+        "Lip2AudSpecAutoencoderConfig",
+        "autoencoder",
+        "the autoencoder of auditory spectra",
+        "objective_lip2audspec.AutoencoderObjective",
+        "lip2audspec.configuration_lip2audspec",
+    ),
+    Network(
+        "lip2audspec",
+        "lip2audspec",
+        "lip2audspec.modeling_lip2audspec",
+        "Lip2AudSpecModel",
+        "Lip2AudSpecConfig",
+        ".",
+        "Lip2AudSpec, a system to compare with",
+        "objective_lip2audspec.Lip2AudSpecObjective",
+        "lip2audspec.configuration_lip2audspec",
+        speaks=True,
+    ),
 )
 
 BY_TYPE = {network.model_type: network for network in NETWORKS}
 
+SPEAKING = tuple(network.model_type for network in NETWORKS if network.speaks)
+"""Types of the models that make speech of a video."""
 
-def bundled_models(model_type: str | None = "lip2wav") -> list[str]:
-    """Names of the models that come with the package, the default one first; of one type, or of all with `None`."""
+ModelType: TypeAlias = str | tuple[str, ...] | None
+"""The type of a model, several that will do, or any."""
+
+
+def bundled_models(model_type: ModelType = "lip2wav") -> list[str]:
+    """Names of the models that come with the package, the default one first; of a type, of several, or of all with
+    `None`."""
     names = [
         path.parent.name
         for path in sorted(CHECKPOINTS.glob("*/config.json"))
-        if model_type in (None, read_json(path, ModelError).get("model_type"))
+        if _is_of(model_type, read_json(path, ModelError).get("model_type"))
     ]
     return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
 
 
-def locate_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -> Path | str:
+def _is_of(model_type: ModelType, found: Any) -> bool:
+    return model_type is None or found in ((model_type,) if isinstance(model_type, str) else model_type)
+
+
+def locate_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") -> Path | str:
     """
     What the name of a model stands for: what exists on disk under that name; else a bundled model; else `owner/name`
     on the Hub.
 
     Args:
         model (`str` or `os.PathLike`): the name.
-        model_type (`str`, *optional*, defaults to `"lip2wav"`): for the advice in errors.
+        model_type (`str` or `tuple[str, ...]`, *optional*, defaults to `"lip2wav"`): for the advice in errors.
 
     Returns:
         `Path` of a folder, or `str`, the name of a repository.
@@ -180,13 +224,14 @@ def load_network(model: str | os.PathLike, model_type: str) -> Any:
     return network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
 
 
-def find_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -> Path:
+def find_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") -> Path:
     """
     The folder of a saved model, see [`locate_model`]; a repository of the Hub is downloaded.
 
     Args:
         model (`str` or `os.PathLike`): the name.
-        model_type (`str`, *optional*, defaults to `"lip2wav"`): what its config.json must say; `None` for anything.
+        model_type (`str` or `tuple[str, ...]`, *optional*, defaults to `"lip2wav"`): what its config.json must say, or
+            one of several; `None` for anything.
 
     Raises:
         ModelError: if there is none, it lacks something, or is of another type.
@@ -200,11 +245,10 @@ def find_model(model: str | os.PathLike, model_type: str | None = "lip2wav") -> 
         )
     found = read_json(folder / "config.json", ModelError)
     found = found.get("model_type") if isinstance(found, dict) else None
-    if model_type not in (None, found):
-        raise ModelError(
-            f"model {name}: it is a model of the type {found!r}, not {model_type!r}. {_choices(model_type)}"
-        )
-    if not (folder / "preprocessor_config.json").is_file() and found in ("lip2wav", "lip2wav_syncnet"):
+    if not _is_of(model_type, found):
+        wanted = " or ".join(map(repr, (model_type,) if isinstance(model_type, str) else model_type or ()))
+        raise ModelError(f"model {name}: it is a model of the type {found!r}, not {wanted}. {_choices(model_type)}")
+    if not (folder / "preprocessor_config.json").is_file() and found in (*SPEAKING, "lip2wav_syncnet"):
         raise ModelError(
             f"model {name}: there is no preprocessor_config.json in it, so it is not a saved model."
             " Save the feature extractor there too."
@@ -254,18 +298,18 @@ def _models_in(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/config.json") if not is_checkpoint(path.parent))
 
 
-def _choices(model_type: str | None) -> str:
+def _choices(model_type: ModelType) -> str:
     # A network that only comes inside of other models, such as a speech encoder, is found by their names.
     names = bundled_models(model_type) or [
         path.parents[1].name
         for path in sorted(CHECKPOINTS.glob("*/*/config.json"))
-        if read_json(path, ModelError).get("model_type") == model_type
+        if _is_of(model_type, read_json(path, ModelError).get("model_type"))
     ]
     listed = ", ".join(names) or "(none in this installation)"
     return f"Give a folder, a repository of the Hub, or a bundled model: {listed}."
 
 
-def _download(repository: str, model_type: str | None) -> Path:
+def _download(repository: str, model_type: ModelType) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
     from huggingface_hub.utils import disable_progress_bars
@@ -289,7 +333,9 @@ __all__ = [
     "CHECKPOINTS",
     "DEFAULT_MODEL",
     "NETWORKS",
+    "SPEAKING",
     "ModelError",
+    "ModelType",
     "Network",
     "bundled_models",
     "find_model",

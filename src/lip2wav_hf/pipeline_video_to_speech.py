@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModel, Pipeline
 
 from .decoding import Word
+from .errors import check_speaks
 from .grammar import Grammar, GrammarError
 from .speaking import (
     CHUNK_SECONDS,
@@ -26,7 +27,7 @@ from .video import VideoError
 
 class VideoToSpeechPipeline(Pipeline):
     """
-    Speech for silent videos of talking faces, with any [`Lip2WavModel`].
+    Speech for silent videos of talking faces, with any [`Lip2WavModel`], or [`Lip2AudSpecModel`].
 
     `import lip2wav_hf` makes it known to transformers as `"video-to-speech"`.
 
@@ -66,12 +67,7 @@ class VideoToSpeechPipeline(Pipeline):
                 "The video-to-speech pipeline has no feature extractor. With a model instance, pass an instance too:"
                 " feature_extractor=Lip2WavFeatureExtractor()."
             )
-        model_type = getattr(self.model.config, "model_type", None)
-        if model_type != "lip2wav":
-            raise ValueError(
-                f"The video-to-speech pipeline needs a model of the type 'lip2wav', not {model_type!r}. Check the name"
-                " of the model, and that its config.json was not changed."
-            )
+        check_speaks(self.model)
         self.model.eval()
 
     @property
@@ -82,8 +78,13 @@ class VideoToSpeechPipeline(Pipeline):
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
         """
         Save model, feature extractor and code, so that `pipeline("video-to-speech", model=folder,
-        trust_remote_code=True)` needs no `lip2wav_hf`; see `Pipeline.save_pretrained`.
+        trust_remote_code=True)` needs no `lip2wav_hf`; see `Pipeline.save_pretrained`. A model whose code stays in the
+        package, such as [`Lip2AudSpecModel`], is saved without code: whoever loads it imports `lip2wav_hf`.
         """
+        if self.model._auto_class is None:
+            self.model.save_pretrained(save_directory, **kwargs)
+            cast(Any, self.feature_extractor).save_pretrained(save_directory)
+            return
         # As registered, but without the default model, a folder of this machine; and known to remote code too.
         self._registered_impl = {"video-to-speech": {"impl": type(self), "pt": (AutoModel,), "type": "video"}}
         super().save_pretrained(save_directory, **kwargs)
@@ -118,7 +119,8 @@ class VideoToSpeechPipeline(Pipeline):
         if phrases is not None:
             if grammar is not GrammarChoice.OF_MODEL:
                 raise GrammarError("phrases= and grammar= both say which sentences there are: give one of them.")
-            grammar = Grammar.from_phrases(phrases, normalizer=self.model.config.normalizer)
+            normalizer = self.model.config.normalizer if self._speaker.reads_words else None
+            grammar = Grammar.from_phrases(phrases, normalizer=normalizer)
         if grammar is not GrammarChoice.OF_MODEL or beam is not None:
             decoder = self._speaker.grammar_decoder(grammar, beam) or GrammarChoice.GREEDY
             forward_params["grammar"] = postprocess_params["grammar"] = decoder

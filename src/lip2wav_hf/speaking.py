@@ -37,8 +37,9 @@ from .decoding import (
     WordReader,
     clip_scores,
 )
-from .errors import Lip2WavError, WeightsError, check_fit, one_line
+from .errors import Lip2WavError, WeightsError, check_fit, fit_report, one_line, video_name
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream
+from .files import read_json
 from .generator import SpeechGenerator, Window
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
 from .video import VideoError
@@ -76,7 +77,7 @@ class SpokenVideo(TypedDict, total=False):
     Args:
         audio (`np.ndarray` of shape `(samples,)`): Speech, float32 in [-1, 1].
         sampling_rate (`int`): Of `audio`, in Hz.
-        text (`str`): The words, joined by spaces.
+        text (`str`): The words, joined by spaces; empty for a model that reads none.
         written (`str`): The same as transcripts, or the phrases that were given, write it, as far as that is known.
         words (`list[Word]`): The words with their times, in seconds, and confidences.
         face_coverage (`float`): Share of the frames in which a face was found, from 0 to 1.
@@ -139,7 +140,7 @@ class Generator(SpeechGenerator, nn.Module):
                     f"{path}: the weights are damaged ({error}). Download or save them again."
                 ) from error
         generator = cls(config).to(_chosen_dtype(dtype, config, weights))
-        check_fit(folder, _report(generator, weights))
+        check_fit(folder, fit_report(generator.state_dict(), weights))
         generator.load_state_dict(weights)
         if config.ngram_order:
             generator.ngram = NGram.from_arpa(Path(folder, NGRAM_FILE))
@@ -152,16 +153,6 @@ def _chosen_dtype(dtype: str, config: Lip2WavConfig, weights: dict[str, torch.Te
     if config.dtype is not None:
         return config.dtype if isinstance(config.dtype, torch.dtype) else getattr(torch, config.dtype)
     return next((each.dtype for each in weights.values() if each.is_floating_point()), torch.float32)
-
-
-def _report(generator: nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, list[str]]:
-    """How weights fit a network, in the words of transformers' loading report."""
-    own = generator.state_dict()
-    return {
-        "missing_keys": [key for key in own if key not in weights],
-        "unexpected_keys": [key for key in weights if key not in own],
-        "mismatched_keys": [key for key in own if key in weights and own[key].shape != weights[key].shape],
-    }
 
 
 class Speaker:
@@ -183,6 +174,11 @@ class Speaker:
         self.grammar: AnyGrammar = GrammarChoice.OF_MODEL
         self.beam: int | None = None
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether the model finds words too."""
+        return hasattr(self.model.config, "vocabulary")
+
     def grammar_decoder(
         self, grammar: AnyGrammar = GrammarChoice.OF_MODEL, beam: int | None = None
     ) -> TextDecoder | None:
@@ -201,6 +197,10 @@ class Speaker:
         config = self.model.config
         grammar = self.grammar if grammar is GrammarChoice.OF_MODEL else grammar
         beam = self.beam if beam is None else beam
+        if not self.reads_words:
+            if beam is not None or not (grammar is None or isinstance(grammar, GrammarChoice)):
+                raise GrammarError("this model reads no words: it takes neither a grammar, nor phrases, nor a beam.")
+            return None
         if beam is not None and beam < 1:
             raise GrammarError(f"beam={beam}: it is how many sentences are followed, 1 or more.")
         if isinstance(grammar, TextDecoder):
@@ -238,7 +238,14 @@ class Speaker:
             OSError: if a file is missing.
             Lip2WavError: if the device cannot be used.
         """
-        model = Generator.from_folder(folder, dtype).to(usable_device(device))
+        config = read_json(Path(folder, "config.json"), WeightsError)
+        if isinstance(config, dict) and config.get("model_type") not in (None, Lip2WavConfig.model_type):
+            from .modeling_lip2wav import load_speaking_network  # noqa: PLC0415  of transformers, which takes its time
+
+            model = load_speaking_network(folder, dtype)
+        else:
+            model = Generator.from_folder(folder, dtype)
+        model = model.to(usable_device(device))
         return cls(model, Lip2WavFeatureExtractor.from_pretrained(folder))
 
     @torch.inference_mode()
@@ -306,10 +313,10 @@ class Speaker:
         clip.update(_as_clip(video))
         embedding = clip.pop("speaker_embedding")
         video = clip.pop("video")
-        inputs: dict[str, Any] = {"clip": {"name": _name(video), "face_coverage": 1.0}}
+        inputs: dict[str, Any] = {"clip": {"name": video_name(video), "face_coverage": 1.0}}
         if embedding is not None:
             inputs["speaker_embedding"] = torch.as_tensor(embedding, dtype=self.model.dtype).reshape(1, -1)
-        if whole:
+        if whole or not self.reads_words:  # another network has no way to speak in windows
             return self._read(inputs, video, return_crops, progress=progress, **clip)
         stream = self.feature_extractor.stream(video, progress=progress, **clip)
         stream, is_long = _begun(stream, round(LONG_SECONDS * self.feature_extractor.frame_rate))
@@ -351,12 +358,13 @@ class Speaker:
             return {"waveform": audio, "waveform_lengths": lengths, "words": stream.words, "clip": stream.clip}
         inputs = dict(inputs)
         rest = {"clip": inputs.pop("clip"), "frame_mask": inputs["frame_mask"]}
-        tensors = {name: value.to(self.model.device) for name, value in inputs.items()}
+        tensors: dict[str, Any] = {name: value.to(self.model.device) for name, value in inputs.items()}
         frames, chunk_frames = tensors["pixel_values_videos"].shape[1], self.chunk_frames(chunk_length_s)
         with tqdm(desc="speaking", total=frames, unit="frame", disable=not progress, leave=False) as bar:
-            outputs = self.model.synthesize(
-                **tensors, chunk_frames=chunk_frames, progress=bar.update, grammar=self.grammar_decoder(grammar)
-            )
+            decoder = self.grammar_decoder(grammar)
+            if self.reads_words:
+                tensors["grammar"] = decoder
+            outputs = self.model.synthesize(**tensors, chunk_frames=chunk_frames, progress=bar.update)
         return {**outputs, **rest}
 
     def finish(
@@ -385,6 +393,8 @@ class Speaker:
     def _words(self, outputs: dict[str, Any], decoder: TextDecoder | None) -> list[Word]:
         if "words" in outputs:
             return outputs["words"]
+        if not self.reads_words:
+            return []
         return self.model.decode_text(outputs["text_logits"], outputs["frame_mask"], decoder)[0]
 
     def _said(
@@ -396,12 +406,15 @@ class Speaker:
         low_face_coverage: float = LOW_FACE_COVERAGE,
     ) -> SpokenVideo:
         """The result, all but its audio. Warns if it is doubtful."""
+        written = ""
         text = " ".join(word["word"] for word in words)
-        forms = decoder.grammar.written if isinstance(decoder, GrammarDecoder) else ()
+        if self.reads_words:
+            forms = decoder.grammar.written if isinstance(decoder, GrammarDecoder) else ()
+            written = dict(forms).get(text) or self.model.config.written(text)
         result = SpokenVideo(
             sampling_rate=self.model.config.sampling_rate,
             text=text,
-            written=dict(forms).get(text) or self.model.config.written(text),
+            written=written,
             words=words,
             face_coverage=clip["face_coverage"],
         )
@@ -437,7 +450,7 @@ class Speaker:
                 f"a face was found in only {result['face_coverage']:.0%} of the frames (the rest is guessed)"
             )
         confidence = float(np.mean([word["confidence"] for word in words])) if words else 0.0
-        if confidence < low_text_confidence:
+        if self.reads_words and confidence < low_text_confidence:
             vocabulary = self.model.config.vocabulary
             of_grid = " (those of the GRID corpus)" if list(vocabulary) == VOCABULARY else ""
             limits = f"has a closed vocabulary of {len(vocabulary)} words{of_grid} and "
@@ -672,17 +685,6 @@ def _as_clip(video: Any) -> dict[str, Any]:
         problem = f"has the unknown keys {unknown}" if unknown else 'has no "video"'
         raise VideoError(f"The dict given for a video {problem}. Its keys may be: {', '.join(_CLIP_KEYS)}.")
     return {name: value for name, value in video.items() if value is not None}
-
-
-def _name(video: Any) -> str:
-    """What messages call the video."""
-    if isinstance(video, (str, os.PathLike)):
-        return os.fsdecode(video)
-    if isinstance(video, np.ndarray):
-        return f"array of shape {video.shape}"
-    if isinstance(video, (bytes, bytearray, memoryview)):
-        return f"video of {len(video)} bytes"
-    return str(getattr(video, "name", "the video"))
 
 
 __all__ = [

@@ -111,7 +111,7 @@ def test_a_resumed_critic_standardises_as_before_though_the_data_have_changed(
     save_checkpoint(first)
     waveform = 0.1 * torch.randn(2, 10240)
     scores = first.critic(waveform).scores
-    monkeypatch.setattr(networks, "measure_mel", lambda *_: (-2.0, 5.0))
+    monkeypatch.setattr(networks, "measure_spectrogram", lambda *_: (-2.0, 5.0))
     second = build_state(parse(run_arguments, tmp_path, *critic_options, "--resume", "latest"))
     assert second.critic.config.mel_mean == second.model.config.mel_mean == -2.0
     second.accelerator.load_state(str(tmp_path / "checkpoint-0"))

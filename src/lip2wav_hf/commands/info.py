@@ -14,20 +14,21 @@ import typer
 from ..errors import one_line
 from ..files import read_json
 from ..metrics.registry import SUMMARY, TILES
-from ..models import DEFAULT_MODEL, find_model, weight_files
+from ..models import BY_TYPE, DEFAULT_MODEL, SPEAKING, find_model, weight_files
 from .messages import CommandError, reporting
 from .options import ModelOption, complete_model
 
 
 SHOWN: dict[str, tuple[type, ...]] = {
-    "decoder_type": (str,),
     "sampling_rate": (int,),
     "frame_rate": (int, float),
     "image_width": (int,),
     "image_height": (int,),
-    "vocabulary": (list,),
 }
 """What of config.json is shown, and the types that it has there."""
+
+SHOWN_OF_TYPE: dict[str, dict[str, tuple[type, ...]]] = {"lip2wav": {"decoder_type": (str,), "vocabulary": (list,)}}
+"""More of it, by the type of the model."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class ModelFacts:
         sampling_rate (`int`): in Hz.
         frame_rate (`float`): in frames/s.
         crop_width, crop_height (`int`): of the mouth crops, in pixels.
+        decoder_type, text_units (`str`, *optional*), vocabulary (`list[str]`): of a model that reads words too.
         results (`list[Result]`): of the model card.
         remark (`str`): why there are no results; empty if there are.
     """
@@ -71,7 +73,7 @@ class ModelFacts:
     model: str
     folder: str
     architecture: str
-    decoder_type: str
+    decoder_type: str | None
     parameters: int
     weights: list[str]
     bytes: int
@@ -79,7 +81,7 @@ class ModelFacts:
     frame_rate: float
     crop_width: int
     crop_height: int
-    text_units: str
+    text_units: str | None
     vocabulary: list[str]
     results: list[Result]
     remark: str
@@ -107,7 +109,7 @@ def info(
     """
     if name is not None and model not in (DEFAULT_MODEL, name):
         raise CommandError(f"two models are named, {name} and {model}. Name one.")
-    facts = describe_model(find_model(name or model))
+    facts = describe_model(find_model(name or model, SPEAKING))
     print(json.dumps(asdict(facts)) if as_json else report(facts, all_results))
 
 
@@ -115,13 +117,15 @@ def report(facts: ModelFacts, all_results: bool = False) -> str:
     """The facts for people."""
     lines = {
         "model": [f"{facts.model} ({facts.folder})"],
-        "architecture": [f"{facts.architecture}, decoder {facts.decoder_type}"],
+        "architecture": [
+            facts.architecture if facts.decoder_type is None else f"{facts.architecture}, decoder {facts.decoder_type}"
+        ],
         "parameters": [f"{facts.parameters / 1e6:.2f} million ({', '.join(facts.weights)})"],
         "size": [f"{facts.bytes / 1e6:.1f} MB"],
         "sampling rate": [f"{facts.sampling_rate} Hz"],
         "frame rate": [f"{facts.frame_rate:g} frames/s"],
         "mouth crops": [f"{facts.crop_width} x {facts.crop_height} pixels"],
-        "vocabulary": textwrap.wrap(f"{len(facts.vocabulary)} {facts.text_units}: {', '.join(facts.vocabulary)}", 64),
+        "vocabulary": _vocabulary(facts),
         "results": [facts.remark] if facts.remark else _table(facts.results, all_results),
     }
     return "\n".join(
@@ -129,6 +133,12 @@ def report(facts: ModelFacts, all_results: bool = False) -> str:
         for title, values in lines.items()
         for index, value in enumerate(values)
     )
+
+
+def _vocabulary(facts: ModelFacts) -> list[str]:
+    if facts.text_units is None:
+        return ["none: this model speaks, and reads no words"]
+    return textwrap.wrap(f"{len(facts.vocabulary)} {facts.text_units}: {', '.join(facts.vocabulary)}", 64)
 
 
 def _table(results: list[Result], all_results: bool) -> list[str]:
@@ -165,8 +175,8 @@ def describe_model(folder: Path) -> ModelFacts:
     return ModelFacts(
         model=folder.name,
         folder=str(folder),
-        architecture="Lip2WavModel",
-        decoder_type=config["decoder_type"],
+        architecture=BY_TYPE[config["model_type"]].class_name,
+        decoder_type=config.get("decoder_type"),
         parameters=parameters,
         weights=types,
         bytes=sum(path.stat().st_size for path in weight_files(folder)),
@@ -174,8 +184,8 @@ def describe_model(folder: Path) -> ModelFacts:
         frame_rate=config["frame_rate"],
         crop_width=config["image_width"],
         crop_height=config["image_height"],
-        text_units=config.get("text_units", "words"),
-        vocabulary=config["vocabulary"],
+        text_units=config.get("text_units", "words") if "vocabulary" in config else None,
+        vocabulary=config.get("vocabulary", []),
         results=results,
         remark=remark,
     )
@@ -190,12 +200,12 @@ def _read_config(path: Path) -> dict[str, Any]:
         CommandError: if the file is not that of a configuration.
     """
     found = read_json(path, CommandError)
-    if isinstance(found, dict) and all(_is(found.get(name), kind) for name, kind in SHOWN.items()):
+    model_type = found.get("model_type", "lip2wav") if isinstance(found, dict) else "lip2wav"
+    shown = SHOWN | SHOWN_OF_TYPE.get(model_type, {})
+    if isinstance(found, dict) and all(_is(found.get(name), kind) for name, kind in shown.items()):
         return found
-    from ..configuration_lip2wav import Lip2WavConfig
-
     try:
-        return Lip2WavConfig(**found).to_dict()
+        return BY_TYPE[model_type].config_class(**found).to_dict()
     except Exception as error:
         raise CommandError(f"{path}: {one_line(error)} Save the model again.") from error
 

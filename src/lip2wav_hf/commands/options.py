@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from ..models import bundled_models
+from ..models import SPEAKING, bundled_models
 
 
 def complete_model(incomplete: str) -> list[str]:
     """Bundled models whose names begin like this, for the shell's completion."""
-    return [name for name in bundled_models() if name.startswith(incomplete)]
+    return [name for name in bundled_models(SPEAKING) if name.startswith(incomplete)]
 
 
 ModelOption = Annotated[

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import one_line
-from ..models import DEFAULT_MODEL, find_model
+from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting
 from .options import BeamOption, GrammarOption, ModelOption, chosen_grammar
-from .outputs import Job, find_videos, plan_jobs, write_outputs
+from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, write_outputs
 
 
 if TYPE_CHECKING:
@@ -156,17 +156,29 @@ def speak(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     jobs = plan_jobs(find_videos(videos), output or (), plot)
     ask_to_overwrite(jobs, overwrite)
-    folder = find_model(model)
+    folder = find_model(model, SPEAKING)
     with contextlib.ExitStack() as stack:
         with _without_collections():
             messages = stack.enter_context(only_our_messages())
             speaker = load_speaker(folder, device, dtype.value)
+        _check_words(speaker, jobs, beam)
         speaker.beam = beam
         if grammar is not None:
             speaker.grammar = speaker.grammar_decoder(chosen_grammar(grammar))
         status = _speak_all(speaker, jobs, batch_size, messages, json_lines, quiet)
     if status:
         raise typer.Exit(status)
+
+
+def _check_words(speaker: Speaker, jobs: Sequence[Job], beam: int | None) -> None:
+    """Raises `CommandError` if words are asked for, and the model reads none."""
+    if speaker.reads_words:
+        return
+    if beam is not None:
+        raise CommandError("--beam: this model reads no words, so there is nothing to search for. Leave it out.")
+    path = next((path for job in jobs for path in job.files if path.suffix.lower() in SUBTITLE_SUFFIXES), None)
+    if path is not None:
+        raise CommandError(f"{path}: this model reads no words, so it gives no subtitles. Choose another -o.")
 
 
 @contextlib.contextmanager

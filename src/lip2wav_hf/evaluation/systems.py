@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from ..files import read_json
 from ..grammar import TextNormalizer
 from ..metrics.words import word_errors
-from ..models import DEFAULT_MODEL, find_model
+from ..models import BY_TYPE, DEFAULT_MODEL, SPEAKING, ModelError, find_model
 from .clips import DECIMALS, Clip, ClipRow, Key, spoken_file
 from .judging import Words
 from .options import ClipSelection, EvaluationError, EvaluationOptions
@@ -84,7 +85,7 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
     """
     if callable(model):
         return model, 0.0
-    folder = find_model(DEFAULT_MODEL if model is None else model)
+    folder = find_model(DEFAULT_MODEL if model is None else model, SPEAKING)
     start = time.perf_counter()
     from transformers import pipeline
 
@@ -112,13 +113,21 @@ def normalizer_of(model: Any) -> TextNormalizer:
     Raises:
         ModelError: if there is no such model.
     """
-    from ..configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig  # brings transformers
+    from ..configuration_lip2wav import Lip2WavTextConfig  # brings transformers
 
     if callable(model):
         config = getattr(getattr(model, "model", None), "config", None)
     else:
-        config = Lip2WavConfig.from_pretrained(find_model(DEFAULT_MODEL if model is None else model))
+        folder = find_model(DEFAULT_MODEL if model is None else model, SPEAKING)
+        model_type = read_json(folder / "config.json", ModelError)["model_type"]
+        config = BY_TYPE[model_type].config_class.from_pretrained(folder)
     return config.normalizer if isinstance(config, Lip2WavTextConfig) else TextNormalizer()
+
+
+def reads_words(pipe: Any) -> bool:
+    """Whether a pipeline's model finds words too, which not all do."""
+    config = getattr(getattr(pipe, "model", None), "config", None)
+    return config is None or hasattr(config, "vocabulary")
 
 
 def weights_sha256(pipe: Any) -> str | None:
@@ -216,8 +225,12 @@ def speak_and_score(
                 failures.append(Failure.of(clip, error))
                 yield None
                 continue
-            columns = _text_columns(clip, result) | {"process_seconds": seconds}
-            waiting.append((clip, columns, scorer.submit(clip, result["text"])))
+            columns = {"face_coverage": float(result["face_coverage"]), "process_seconds": seconds}
+            text = None
+            if reads_words(pipe):
+                columns |= _text_columns(clip, result)
+                text = result["text"]
+            waiting.append((clip, columns, scorer.submit(clip, text)))
         yield from _scored(pending, failures)
     yield from _scored(waiting, failures)
 
@@ -261,7 +274,6 @@ def _text_columns(clip: Clip, result: Mapping[str, Any]) -> dict[str, Any]:
         "word_confidences": tuple(round(confidence, DECIMALS) for confidence in confidences),
         "text_errors": None if clip.sentence is None else word_errors(clip.sentence, result["text"]),
         "text_confidence": float(np.mean(confidences)) if confidences else 0.0,
-        "face_coverage": float(result["face_coverage"]),
     }
 
 

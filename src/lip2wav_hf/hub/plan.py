@@ -177,6 +177,14 @@ def _find_network(folder: Path, model_type: str | None) -> Network:
             f"{folder}: its weights are pickled ({pickled[0]}), and a pickle can run code. Save the model with"
             " `save_pretrained`, which writes model.safetensors."
         )
+    if (folder / "config.json").is_file():
+        known = BY_TYPE.get(str(read_json(folder / "config.json", HubError).get("model_type")))
+        if known is not None and not known.travels:
+            raise HubError(
+                f"{folder}: the code of a {known.class_name} lies in the package and does not travel, so this command"
+                " does not publish it. `push_to_hub` of model and feature extractor uploads them for those who have"
+                " lip2wav_hf."
+            )
     try:
         find_model(folder, model_type)
     except ModelError as error:

@@ -39,7 +39,7 @@ def remote_code_files() -> list[Path]:
     They must lie in the package's top folder, import each other only relatively, and need nothing but the libraries
     that a model card names.
     """
-    return code_files([PIPELINE[0], EXTRACTOR[0], *(network.module for network in NETWORKS)])
+    return code_files([PIPELINE[0], EXTRACTOR[0], *(network.module for network in NETWORKS if network.travels)])
 
 
 __all__ = ["EXTRACTOR", "PIPELINE", "code_files", "remote_code_files"]

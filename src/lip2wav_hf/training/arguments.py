@@ -52,8 +52,11 @@ KEPT = Use(kept=True)
 GENERATOR = Use(("generator",))
 ISTFT = Use(("generator",), decoder="istft")
 WORDS = Use(("generator", "speech_encoder"))
+SOUND_AND_LIPS = Use(("generator", "speech_encoder", "lip2audspec"))
 TEXT = Use(("generator", "speech_encoder"), replaced_by="pretrained")
-PICTURES = Use(("generator", "syncnet"))  # the speech encoder sees none
+PICTURES = Use(("generator", "syncnet", "lip2audspec"))  # the others see none
+SPEAKING = Use(("generator", "lip2audspec"))
+LIP2AUDSPEC = Use(("lip2audspec",))
 ENCODER = Use(("generator",), needs="speech_encoder")
 CRITIC = Use(("generator",), needs="adversarial")
 HUB = Use(("generator",), needs="push_to_hub")
@@ -86,7 +89,7 @@ class DataArguments:
     speakers: Annotated[list[str] | None, KEPT] = field(
         default=None, metadata={"help": "Only these speakers; all of the split by default."}
     )
-    synchronize: Annotated[list[str] | None, WORDS] = field(
+    synchronize: Annotated[list[str] | None, SOUND_AND_LIPS] = field(
         default=None,
         metadata={
             "help": "Speakers whose sounds are moved to where their mouths say they belong; the sync network must know"
@@ -114,13 +117,21 @@ class ModelArguments:
         default=None, metadata={"help": "Model to start from: a folder, a Hub repo or a bundled model."}
     )
     network: Annotated[str, KEPT] = field(
-        default="generator", metadata={"help": "What to train: 'generator', 'speech_encoder' or 'syncnet'."}
+        default="generator",
+        metadata={
+            "help": "What to train: 'generator', 'speech_encoder', 'syncnet', 'lip2audspec_autoencoder' or"
+            " 'lip2audspec'."
+        },
     )
     speech_encoder: Annotated[str | None, GENERATOR] = field(
         default=None,
         metadata={
             "help": "Speech encoder for the perceptual losses: a folder, a Hub repo or a bundled model with one."
         },
+    )
+    autoencoder: Annotated[str | None, Use(("lip2audspec",), replaced_by="pretrained")] = field(
+        default=None,
+        metadata={"help": "Autoencoder whose codes Lip2AudSpec learns: a folder, a Hub repo or a bundled model."},
     )
     text_units: Annotated[str | None, TEXT] = field(
         default=None,
@@ -200,6 +211,12 @@ class LossArguments:
     true_words: Annotated[float, ISTFT] = field(
         default=0.5,
         metadata={"help": "Share of clips whose decoder is told the true words, of a network with word_conditioning."},
+    )
+    codes: Annotated[float, LIP2AUDSPEC] = field(
+        default=1.0, metadata={"help": "CorrMSE of the codes of the autoencoder (Lip2AudSpec)."}
+    )
+    auditory: Annotated[float, LIP2AUDSPEC] = field(
+        default=0.0, metadata={"help": "CorrMSE of the auditory spectrogram that it makes of them (Lip2AudSpec)."}
     )
     decoder_windows: Annotated[int, ISTFT] = field(
         default=8,
@@ -322,7 +339,7 @@ class OptimizationArguments:
         metadata={"help": "Validate every N epochs; by default every epoch, but at least 50 steps apart."},
     )
     validation_steps: int | None = field(default=None, metadata={"help": "Validate every N steps, instead of epochs."})
-    validation_clips: Annotated[int, GENERATOR] = field(
+    validation_clips: Annotated[int, SPEAKING] = field(
         default=8, metadata={"help": "Validation clips that are spoken and scored (STOI, ESTOI, PESQ) each time."}
     )
     save_epochs: int | None = field(

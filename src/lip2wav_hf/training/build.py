@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from torch.utils.data import DataLoader
 
-from ..configuration_lip2wav import Lip2WavSpeechEncoderConfig, Lip2WavTextConfig, Lip2WavVideoConfig
+from ..configuration_lip2wav import Lip2WavSpeechEncoderConfig, Lip2WavTextConfig
 from ..corpora.clips import Clip, Selection
 from ..corpora.registry import Corpus, load_split, open_corpus, write_made_splits
 from ..errors import counted
@@ -28,6 +28,7 @@ from .clips import prepare_clips
 from .dataset import SpeechClips, collate_clips
 from .facts import fingerprints
 from .networks import (
+    FrameConfig,
     build_critic,
     build_model,
     build_objective,
@@ -127,7 +128,7 @@ def build_accelerator(arguments: OptimizationArguments) -> Accelerator:
 def build_datasets(
     data: DataArguments,
     feature_extractor: Lip2WavFeatureExtractor,
-    config: Lip2WavVideoConfig,
+    config: FrameConfig,
     augmentation: AugmentationArguments | None,
     seed: int,
     progress: bool,
@@ -143,7 +144,7 @@ def build_datasets(
         CorpusError: if a folder, a split or a clip is missing.
     """
     datasets, corpora = [], [] if corpora is None else corpora
-    texts = config if isinstance(config, Lip2WavTextConfig) else None  # the sync network reads none
+    texts = config if isinstance(config, Lip2WavTextConfig) else None  # other networks read none
     for split, variation in ((data.train_split, augmentation), (data.validation_split, None)):
         clips = _clips_of(corpora, data, split, texts.normalizer if texts else TextNormalizer())
         units = texts.units if texts else TextUnits.collect("words", words_of(clips))

@@ -30,6 +30,31 @@ def masked_l1(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
     return difference.sum() / (mask.sum() * prediction.shape[-1]).clamp(min=1)
 
 
+def correlation_mse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """
+    CorrMSE of Akbari et al. (2018): the mean squared error, and one minus the correlation over all values of a clip.
+    (They leave out the one, which has no gradient.)
+
+    Args:
+        prediction, target (`torch.Tensor` of shape `(batch, frames, channels)`).
+        mask (`torch.Tensor` of shape `(batch, frames, 1)`): 1 for frames that count, 0 for the others.
+
+    Returns:
+        `torch.Tensor`: a scalar, the mean over the clips that have frames; 0 for an empty mask.
+    """
+    prediction, target, mask = prediction.float(), target.float(), mask.float()
+    counts = (mask.sum((1, 2)) * prediction.shape[-1]).clamp(min=1)
+    squares = ((prediction - target).square() * mask).sum((1, 2)) / counts
+    centred = []
+    for values in (prediction, target):
+        mean = (values * mask).sum((1, 2)) / counts
+        centred.append((values - mean[:, None, None]) * mask)
+    norms = [(values.square().sum((1, 2)) + 1e-8).sqrt() for values in centred]
+    correlation = (centred[0] * centred[1]).sum((1, 2)) / (norms[0] * norms[1])
+    counted = mask.amax((1, 2))
+    return ((squares + 1 - correlation) * counted).sum() / counted.sum().clamp(min=1)
+
+
 def envelope_correlation_loss(
     prediction: torch.Tensor,
     target: torch.Tensor,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 
 from ..configuration_lip2wav import (
     Lip2WavConfig,
     Lip2WavCriticConfig,
+    Lip2WavSoundConfig,
     Lip2WavSpeechEncoderConfig,
     Lip2WavTextConfig,
     Lip2WavVideoConfig,
@@ -24,6 +26,12 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json
 from ..generator import LogMelSpectrogram
 from ..grammar import TextNormalizer
+from ..lip2audspec.configuration_lip2audspec import (
+    Lip2AudSpecAutoencoderConfig,
+    Lip2AudSpecConfig,
+    Lip2AudSpecSoundConfig,
+)
+from ..lip2audspec.modeling_autoencoder import Lip2AudSpecAutoencoder
 from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
 from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
@@ -33,7 +41,7 @@ from .arguments import CriticArguments, DataArguments, LossArguments, ModelArgum
 from .checks import check_arguments, check_effects
 from .dataset import SpeechClips
 from .objectives import Objective, check_critic_windows
-from .places import CRITIC, SPEECH_ENCODER, SYNC_NETWORK, Part
+from .places import AUTOENCODER, CRITIC, SPEECH_ENCODER, SYNC_NETWORK, Part
 from .record import Record, cannot_change, describe_changes
 from .state import State, TrainingError
 from .vocabulary import TEXT_OPTIONS, fit_vocabulary, words_of
@@ -43,6 +51,8 @@ from .vocabulary import TEXT_OPTIONS, fit_vocabulary, words_of
 NOT_OF_THE_ARCHITECTURE = (
     "mel_mean",
     "mel_std",
+    "spectrogram_mean",
+    "spectrogram_std",
     "ngram_order",
     "written_words",
     "written_sentences",
@@ -54,6 +64,10 @@ NOT_OF_THE_ARCHITECTURE = (
 )
 
 
+FrameConfig: TypeAlias = Lip2WavVideoConfig | Lip2AudSpecSoundConfig
+"""The configuration of a network that can be trained alone: it knows the video's frame rate."""
+
+
 @dataclass(frozen=True)
 class NetworkPlan:
     """
@@ -62,20 +76,22 @@ class NetworkPlan:
     Attributes:
         run ([`TrainingArguments`]): the options that have an effect.
         network ([`Network`]): what is trained.
-        config ([`Lip2WavVideoConfig`]): its configuration.
+        config ([`Lip2WavVideoConfig`] or [`Lip2AudSpecSoundConfig`]): its configuration.
         pretrained (`Path` or `str`, *optional*): where its weights come from; None for random ones.
         feature_extractor ([`Lip2WavFeatureExtractor`]): what makes the crops it sees.
         speech_encoder ([`Lip2WavSpeechEncoder`], *optional*): for the perceptual losses.
         critic ([`Lip2WavCritic`] or [`Lip2WavCriticConfig`], *optional*): the critic, or what a new one is to be.
+        autoencoder ([`Lip2AudSpecAutoencoder`], *optional*): whose codes a new Lip2AudSpec is to find.
     """
 
     run: TrainingArguments
     network: Network
-    config: Lip2WavVideoConfig
+    config: FrameConfig
     pretrained: Path | str | None
     feature_extractor: Lip2WavFeatureExtractor
     speech_encoder: Lip2WavSpeechEncoder | None = None
     critic: Lip2WavCritic | Lip2WavCriticConfig | None = None
+    autoencoder: Lip2AudSpecAutoencoder | None = None
 
 
 def plan_networks(
@@ -106,12 +122,13 @@ def plan_networks(
         generator = cast(Lip2WavConfig, config)
         _check_speech_encoder(run.models.speech_encoder, speech_encoder.config, generator, run.losses)
     critic = None
+    autoencoder = _plan_autoencoder(run.models, config) if isinstance(config, Lip2AudSpecConfig) else None
     if run.losses.adversarial:
         generator = cast(Lip2WavConfig, config)
         critic = _plan_critic(run.critic, generator)
         samples = (critic.config if isinstance(critic, Lip2WavCritic) else critic).window_samples
         check_critic_windows(generator, run.losses, samples)
-    return NetworkPlan(run, network, config, pretrained, feature_extractor, speech_encoder, critic)
+    return NetworkPlan(run, network, config, pretrained, feature_extractor, speech_encoder, critic, autoencoder)
 
 
 def check_resumed(plan: NetworkPlan, checkpoint: Path, record: Record | None) -> None:
@@ -153,7 +170,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple
 
 def _load_configs(
     models: ModelArguments, network: Network
-) -> tuple[Lip2WavVideoConfig, Lip2WavFeatureExtractor, Path | str | None]:
+) -> tuple[FrameConfig, Lip2WavFeatureExtractor, Path | str | None]:
     config_class = network.config_class
     if models.pretrained is not None:
         place = _locate("pretrained", models.pretrained, network)
@@ -164,6 +181,23 @@ def _load_configs(
     if models.feature_extractor is not None:
         extractor = cast(Lip2WavFeatureExtractor, Lip2WavFeatureExtractor.from_json_file(models.feature_extractor))
     return config, extractor, None
+
+
+def _plan_autoencoder(models: ModelArguments, config: Lip2AudSpecConfig) -> Lip2AudSpecAutoencoder | None:
+    """The autoencoder of a new network, whose config takes over what is the autoencoder's."""
+    if models.pretrained is not None:
+        return None
+    if models.autoencoder is None:
+        raise TrainingError(
+            "Lip2AudSpec learns the codes of an autoencoder: name it with --autoencoder. Where there is none, train it"
+            " first: lip2wav train lip2audspec_autoencoder."
+        )
+    autoencoder = _load_part(AUTOENCODER, models.autoencoder)
+    for field in dataclasses.fields(Lip2AudSpecAutoencoderConfig):
+        if field.name in Lip2AudSpecSoundConfig.__annotations__:
+            setattr(config, field.name, getattr(autoencoder.config, field.name))
+    config.validate()
+    return autoencoder
 
 
 def _config_from_file(config_class: Any, path: str) -> Any:
@@ -262,11 +296,14 @@ def _load_critic(source: str, sampling_rate: int) -> Lip2WavCritic:
     return critic
 
 
-def measure_mel(dataset: SpeechClips, config: Lip2WavVideoConfig, clips: int = 200) -> tuple[float, float]:
-    """Mean and standard deviation of the log-mel spectrograms of up to `clips` clips spread over a dataset."""
-    log_mel = LogMelSpectrogram(config)
+def measure_spectrogram(dataset: SpeechClips, config: FrameConfig, clips: int = 200) -> tuple[float, float]:
+    """
+    Mean and standard deviation of the spectrograms of up to `clips` clips spread over a dataset: log-mel spectrograms,
+    or auditory ones for Lip2AudSpec.
+    """
+    spectrogram = LogMelSpectrogram(config) if isinstance(config, Lip2WavSoundConfig) else config.auditory
     step = max(len(dataset) // clips, 1)
-    spectrograms = [log_mel(dataset[index]["waveform"][None])[0] for index in range(0, len(dataset), step)]
+    spectrograms = [spectrogram(dataset[index]["waveform"][None])[0] for index in range(0, len(dataset), step)]
     values = torch.cat(spectrograms)
     return float(values.mean()), float(values.std())
 
@@ -275,7 +312,13 @@ def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedMod
     """The network that is trained; a new one gets the mean and standard deviation of the training sound."""
     if plan.pretrained is not None:
         return plan.network.model_class.from_pretrained(plan.pretrained, dtype=torch.float32)
-    plan.config.mel_mean, plan.config.mel_std = measure_mel(dataset, plan.config)
+    if plan.autoencoder is not None:
+        model = plan.network.model_class(plan.config)
+        model.autoencoder.load_state_dict(plan.autoencoder.autoencoder.state_dict())
+        return model
+    measured = measure_spectrogram(dataset, plan.config)
+    for name, value in zip(plan.config.measured_fields, measured, strict=True):
+        setattr(plan.config, name, value)
     return plan.network.model_class(plan.config)
 
 
@@ -283,7 +326,8 @@ def build_critic(plan: NetworkPlan) -> Lip2WavCritic | None:
     """The critic, if there is to be one; a new one standardises as the generator does."""
     if not isinstance(plan.critic, Lip2WavCriticConfig):
         return plan.critic
-    plan.critic.mel_mean, plan.critic.mel_std = plan.config.mel_mean, plan.config.mel_std
+    for name in plan.critic.measured_fields:
+        setattr(plan.critic, name, getattr(plan.config, name))
     return Lip2WavCritic(plan.critic)
 
 
@@ -301,6 +345,12 @@ def build_objective(
     return objective_class(model, weights, **helpers)
 
 
+def _copy_measured(source: Lip2WavPreTrainedModel, target: Lip2WavPreTrainedModel) -> None:
+    """Give a network what was measured of the training sound when another one was made."""
+    for name in source.config.measured_fields:
+        setattr(target.config, name, getattr(source.config, name))
+
+
 def register_network_hooks(state: State) -> None:
     """Checkpoints hold each network as `save_pretrained` writes it."""
 
@@ -314,9 +364,8 @@ def register_network_hooks(state: State) -> None:
         for folder, network in state.networks.items():
             loaded = type(network).from_pretrained(os.path.join(input_dir, folder))
             network.load_state_dict(loaded.state_dict())
-            network.config.mel_mean, network.config.mel_std = loaded.config.mel_mean, loaded.config.mel_std
-        own = state.model.config
-        state.average.model.config.mel_mean, state.average.model.config.mel_std = own.mel_mean, own.mel_std
+            _copy_measured(loaded, network)
+        _copy_measured(state.model, state.average.model)
         models.clear()
 
     state.accelerator.register_save_state_pre_hook(save)
@@ -324,6 +373,7 @@ def register_network_hooks(state: State) -> None:
 
 
 __all__ = [
+    "FrameConfig",
     "NetworkPlan",
     "build_critic",
     "build_model",
@@ -331,7 +381,7 @@ __all__ = [
     "check_resumed",
     "check_sync_network",
     "load_speech_encoder",
-    "measure_mel",
+    "measure_spectrogram",
     "plan_networks",
     "register_network_hooks",
     "settings_of",

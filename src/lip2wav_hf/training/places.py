@@ -70,6 +70,12 @@ SPEECH_ENCODER = Part(
     "Train it first (lip2wav train speech_encoder --data_dir DATA), or take the bundled one: --speech_encoder grid-s1."
     " A recipe of your own can do without: then there are no perceptual losses.",
 )
+AUTOENCODER = Part(
+    "autoencoder",
+    "lip2audspec_autoencoder",
+    "no autoencoder can be loaded from there",
+    "Train it first: lip2wav train lip2audspec_autoencoder.",
+)
 CRITIC = Part(
     "critic_pretrained",
     "lip2wav_critic",
@@ -107,7 +113,7 @@ def _problems(run: TrainingArguments) -> Iterator[Exception]:
         path = options[option]
         if path is not None and not Path(path).is_file():
             yield TrainingError(f"--{option} {path}: there is no such file.")
-    for part in (SPEECH_ENCODER, CRITIC, SYNC_NETWORK):
+    for part in (SPEECH_ENCODER, AUTOENCODER, CRITIC, SYNC_NETWORK):
         source = options[part.option]
         try:
             if source is not None:
@@ -121,4 +127,4 @@ def _problems(run: TrainingArguments) -> Iterator[Exception]:
             yield TrainingError(f"--pretrained: {error}")
 
 
-__all__ = ["CRITIC", "SPEECH_ENCODER", "SYNC_NETWORK", "Part", "check_places"]
+__all__ = ["AUTOENCODER", "CRITIC", "SPEECH_ENCODER", "SYNC_NETWORK", "Part", "check_places"]

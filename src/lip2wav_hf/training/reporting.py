@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from transformers.utils import logging as transformers_logging
 
 from ..errors import counted
+from ..models import BY_TYPE
 from .arguments import DataArguments
 from .schedule import FEWEST_STEPS_APART, Schedule
 from .state import State
@@ -142,7 +143,7 @@ def report_end(state: State) -> None:
     """Say what a finished run has written, and what to do with it."""
     data, final = state.run.data, Path(state.arguments.output_dir) / "final"
     say(state, f"done: {final}")
-    if state.model.config.model_type != "lip2wav":
+    if not BY_TYPE[state.model.config.model_type].speaks:
         return
     video = state.validation_clips.clips[0].video
     shown = video if isinstance(video, Path) else "VIDEO"  # not of a clip inside an archive

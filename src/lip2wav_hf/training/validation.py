@@ -12,6 +12,7 @@ from ..errors import MissingExtraError, require_packages
 from ..evaluation.plotting import draw_speech
 from ..generator import Word
 from ..modeling_lip2wav import Lip2WavModel
+from ..models import BY_TYPE
 from .checkpoints import save_model
 from .output_dir import VALIDATIONS
 from .reporting import say
@@ -32,7 +33,7 @@ def missing_scores() -> str | None:
 
 def speaks(state: State) -> bool:
     """Whether validation clips are spoken and scored."""
-    return bool(state.arguments.validation_clips) and isinstance(state.average.model, Lip2WavModel)
+    return bool(state.arguments.validation_clips) and BY_TYPE[state.average.model.config.model_type].speaks
 
 
 @torch.no_grad()
@@ -62,7 +63,7 @@ def validate_audio(state: State) -> dict[str, float]:
         if can_score:
             scores.append(_score(sound, item["waveform"].numpy(), rate))
         if position < SHOWN_CLIPS and state.arguments.with_tracking:
-            words = model.decode_text(output.text_logits)[0]
+            words = model.decode_text(output.text_logits)[0] if isinstance(model, Lip2WavModel) else []
             _show(state, dataset.clips[index].key, sound, item["waveform"].numpy(), words, pixels[0].cpu())
     names = scores[0] if scores else ()
     return {f"validation/{name}": float(np.nanmean([score[name] for score in scores])) for name in names}
