@@ -12,7 +12,7 @@ import torch
 
 from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
-from lip2wav_hf.adaptation import passes, running
+from lip2wav_hf.adaptation import learning, passes, running
 from lip2wav_hf.adaptation.inputs import RECORD, WORK
 from lip2wav_hf.adaptation.records import AdaptationError
 from lip2wav_hf.adaptation.running import read_record
@@ -163,6 +163,22 @@ def test_a_final_pass_that_does_harm_is_left_out(recordings, starting_model, tmp
     weights = load_starting_model(result.model).state_dict()
     assert all(torch.isfinite(value).all() for value in weights.values())
     assert not (tmp_path / "out" / WORK).exists()
+
+
+@pytest.mark.parametrize(("fewest", "validations"), [(1, 3), (learning.FEWEST_TO_CHOOSE, 1)])
+def test_the_best_step_is_chosen_only_by_enough_recordings(
+    recordings, starting_model, tmp_path, monkeypatch, fewest, validations
+):
+    """One is held back here, and looked at after each step only where that is enough to choose by."""
+    measured = []
+    after_validation = learning.Follower.after_validation
+    monkeypatch.setattr(
+        learning.Follower, "after_validation", lambda *given: (measured.append(given), after_validation(*given))
+    )
+    monkeypatch.setattr(running, "FEWEST_TO_CHOOSE", fewest)
+    monkeypatch.setattr(learning, "VALIDATION_STEPS", 1)
+    result = adapt(recordings, tmp_path / "out", model=starting_model, steps=3, final_pass=0)
+    assert (result.stopped, len(result.held_out), len(measured)) == ("finished", 1, validations)
 
 
 def test_time_that_is_short_ends_the_training(recordings, starting_model, tmp_path):

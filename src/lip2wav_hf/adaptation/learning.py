@@ -43,6 +43,7 @@ FINAL_RATE = 0.5  # of the final pass: its highest learning rate, as a share of 
 VALIDATION_STEPS = 25
 SAVING_STEPS = 50
 PATIENCE = 3  # validations without a better one, then it ends
+FEWEST_TO_CHOOSE = 5  # recordings held back; fewer cannot tell one step from another, and only measure the last one
 FALLEN = 0.6  # share of the steps after which the learning rate is low
 UNTIMED_STEPS = 2  # which take longer than the others
 TIMED_STEPS = 5  # after so many more, and again after each five, it is planned how many there is time for
@@ -303,4 +304,4 @@ def _batch_size(task: Task) -> int:
     return min(max(round(BATCH_FRAMES * len(lengths) / sum(lengths)), fewest), most)
 
 
-__all__ = ["Clock", "Follower", "Learnt", "Task", "learn"]
+__all__ = ["FEWEST_TO_CHOOSE", "Clock", "Follower", "Learnt", "Task", "learn"]

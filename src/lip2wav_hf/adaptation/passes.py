@@ -163,7 +163,7 @@ def _following(job: Job, task: Task) -> float:
 
 def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> Follower:
     """Reports the steps of a pass, which come after `before` others, as a share of all."""
-    pass_name = "" if task.chooses else ", with the recordings held back"
+    pass_name = ", with the recordings held back" if before else ""
 
     def report(step: int, steps: int, loss: float | None, error: float | None) -> None:
         text = f"step {step} of {steps}{pass_name}"

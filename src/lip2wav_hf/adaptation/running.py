@@ -34,7 +34,7 @@ from .checking import Examined, examine_clips
 from .choosing import find_phrases, grammar_of, hold_back, in_turns
 from .inputs import RECORD, WORK, Inputs
 from .job import Job
-from .learning import Clock, Learnt, Task
+from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
 from .passes import final_pass, first_pass, forget_passes, give_voice
 from .preparing import Recordings
 from .records import Adaptation, AdaptationError, AdaptationProgress, Problem, RecordingCheck, Scores, Stage
@@ -243,6 +243,7 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
         job.work / "run",
         job.options.seed,
         job.options.steps,
+        chooses=len(held_out) >= FEWEST_TO_CHOOSE,
     )
     job.say("preparing", 1.0, f"{len(usable) - len(held_out)} recordings to learn from, {len(held_out)} held back")
     _explain(job, recordings, held_out, new_words)
