@@ -6,6 +6,7 @@ Everything comes from the pipeline's result; the video goes into the pipeline as
 import functools
 import os
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,10 @@ import numpy as np
 
 from lip2wav_hf import VideoToSpeechPipeline
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
+from lip2wav_hf.comparison.clips import videos_shown
+from lip2wav_hf.comparison.gallery import build_gallery
+from lip2wav_hf.comparison.systems import System
+from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.evaluation.plotting import plot_speech
 from lip2wav_hf.face_tracking import FaceTrackingError
 from lip2wav_hf.pipeline_video_to_speech import SpokenVideo, Word
@@ -140,6 +145,36 @@ def answer_with(pipe: VideoToSpeechPipeline, checkpoint: str, video: str, folder
     )
 
 
+def compare_with(pipes: dict[str, VideoToSpeechPipeline], video: str, folder: Path) -> Path:
+    """
+    Build the page of `lip2wav gallery` for a video: its own sound and that of some checkpoints in turn.
+
+    Args:
+        pipes (`dict[str, VideoToSpeechPipeline]`): The pipelines, by what their checkpoints are called.
+        video (`str`): Path of a video that [`check_video`] lets through.
+        folder (`Path`): Where the page goes; it is there already.
+
+    Returns:
+        `Path`: of the page.
+
+    Raises:
+        RequestError: if the video shows no face, cannot be decoded, or is too long for such a page.
+    """
+    work = folder / "work"
+    work.mkdir()
+    systems = [System(name, pipe) for name, pipe in pipes.items()]
+    metrics = ("pesq", "stoi") if metric_functions() else ()
+    try:
+        shown = videos_shown([video], work)
+        with _scoring:
+            built = build_gallery(shown, systems, folder / "page", work, metrics=metrics, progress=False)
+    except Lip2WavError as error:
+        raise RequestError(without_folder(error, video)) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return built.page
+
+
 _FILES = {"wav": ".wav", "mp4": ".mp4", "mouth": "_mouth.mp4", "picture": ".png", "original": "_original.wav"}
 
 
@@ -184,6 +219,7 @@ __all__ = [
     "RequestError",
     "answer_with",
     "check_video",
+    "compare_with",
     "metric_functions",
     "original_sound",
     "score",

@@ -56,7 +56,7 @@ def serve(options: argparse.Namespace, folder: str) -> None:
     prepare(folder)  # before Gradio is imported
     from answers import Limits, metric_functions
     from checkpoints import load_checkpoints
-    from page import CSS, HEAD, Page
+    from page import CSS, HEAD, Page, comparison_routes
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -68,7 +68,8 @@ def serve(options: argparse.Namespace, folder: str) -> None:
     page.warm_up()
     loaded = time.perf_counter()
     blocks = page.build()
-    url = launch(blocks, options.host, port, options.max_megabytes, css=CSS, head=HEAD)
+    routes = {"routes": comparison_routes(folder)}
+    url = launch(blocks, options.host, port, options.max_megabytes, css=CSS, head=HEAD, app_kwargs=routes)
     print(
         f"{url}  checkpoints: {', '.join(checkpoints)} (loaded in {loaded - start:.1f} s,"
         f" page up {time.perf_counter() - loaded:.1f} s later). Ctrl-C ends it.",

@@ -12,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
-from answers import METRICS, Answer, Limits, RequestError, answer_with, check_video, metric_functions
+from answers import METRICS, Answer, Limits, RequestError, answer_with, check_video, compare_with, metric_functions
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 import lip2wav_hf
 from lip2wav_hf import VideoToSpeechPipeline
@@ -23,11 +25,15 @@ from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
 SAMPLE = str(Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4")
 NONE = "(none)"
 KEEP_SECONDS = 900  # how long uploads and answers stay on the server
+COMPARISONS = "comparisons"  # address, and folder in the cache, of the pages that compare
+FAULT = "Something went wrong on this server. Try again; if it happens again, try another video."
 QUEUE_SIZE = 64  # requests that wait; more are turned away with a message
 
 CSS = """
 .spoken:not(.loaded)::before { content: "Loading the video …"; display: block; padding: .7rem 1rem; opacity: .6; }
 #video button[aria-label="Trim video to selection"] { display: none; }
+#compared iframe { display: block; width: 100%; height: 85vh; min-height: 42rem; border-radius: .5rem;
+  border: 1px solid var(--border-color-primary); background: #fff; }
 #video.no-preview::after { content: "This browser cannot show the format. It can still be read."; display: block;
   padding: .7rem 1rem; opacity: .75; }
 """
@@ -90,6 +96,23 @@ class Page:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
+    def compare(self, video: str | None, names: list[str]) -> str:
+        """Address of a page on which the video is heard with its own sound and with that of each named checkpoint."""
+        return self._workers.submit(self._compare, video, names).result()
+
+    def _compare(self, video: str | None, names: list[str]) -> str:
+        path = check_video(video, self.limits)
+        cache = Path(os.environ["GRADIO_TEMP_DIR"])
+        remove_old_folders(cache, KEEP_SECONDS)
+        folder = cache / COMPARISONS / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        try:
+            page = compare_with({name: self.checkpoints[name] for name in names}, path, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return page.relative_to(cache).as_posix()
+
     def warm_up(self) -> None:
         """Speak the example once in every thread, so that the first visitor waits no longer than the others."""
         answers = self._workers.map(lambda _: self._answer(SAMPLE, list(self.checkpoints)), range(self.concurrency))
@@ -98,7 +121,7 @@ class Page:
 
     def press_speak(self, video: str | None, checkpoint: str, second: str) -> list:
         """Values of all components of the result, or a message."""
-        names = [checkpoint] if second in (NONE, checkpoint) else [checkpoint, second]
+        names = _chosen(checkpoint, second)
         start = time.perf_counter()
         try:
             answers = self.answer(video, names)
@@ -106,13 +129,24 @@ class Page:
             return self._failure(str(error))
         except Exception:
             logger.exception("a video could not be answered")
-            return self._failure(
-                "Something went wrong on this server. Try again; if it happens again, try another video."
-            )
+            return self._failure(FAULT)
         return self._result(_success(time.perf_counter() - start, answers), answers)
 
+    def press_compare(self, video: str | None, checkpoint: str, second: str) -> list[str]:
+        """Values of the status and of the comparison, or a message."""
+        try:
+            address = html.escape(self.compare(video, _chosen(checkpoint, second)))
+        except RequestError as error:
+            return [_failed(str(error)), ""]
+        except Exception:
+            logger.exception("a video could not be compared")
+            return [_failed(FAULT), ""]
+        link = f'<a href="{address}" target="_blank" rel="noopener">Open the comparison in a window of its own</a>'
+        done = '<div class="success" role="status">The comparison is below.</div>'
+        return [done, f'<iframe src="{address}" title="Comparison of the sounds"></iframe><p>{link}</p>']
+
     def _failure(self, message: str) -> list:
-        return self._result(f'<div class="failure" role="alert">{html.escape(message)}</div>', [])
+        return self._result(_failed(message), [])
 
     def _clear_result(self) -> str:
         """JavaScript that gives the values of an empty result."""
@@ -122,7 +156,7 @@ class Page:
         """Values of all outputs of the button."""
         first, second = (*answers, None, None)[:2]
         waiting = gr.update(visible=not answers)
-        return [status, waiting, *_show(first), *_show(second), *_show_original(answers)]
+        return [status, waiting, *_show(first), *_show(second), *_show_original(answers), ""]
 
     def speak(self, video: str | None, checkpoint: str) -> tuple[str, str, dict]:
         """Speak a video: a WAV file, the video with the speech as an MP4 file, and text, word times and scores."""
@@ -149,7 +183,7 @@ class Page:
             self._notes()
             with gr.Row():
                 with gr.Column(scale=2, min_width=300):
-                    video, checkpoint, second, button = self._inputs()
+                    video, checkpoint, second, button, compare = self._inputs()
                 with gr.Column(scale=3, min_width=300):
                     status = gr.HTML("", elem_id="page-status", padding=False)
                     waiting = gr.Markdown("*The answer will be here.*", elem_classes="waiting")
@@ -158,12 +192,22 @@ class Page:
             with gr.Row():
                 details = [self._answer_details("first"), self._answer_details("second")]
             original = self._comparison()
+            compared = gr.HTML("", elem_id="compared", padding=False)
             answers = [component for pair in zip(heads, details, strict=True) for part in pair for component in part]
-            outputs = [status, waiting, *answers, *original]
+            outputs = [status, waiting, *answers, *original, compared]
             button.click(
                 self.press_speak,
                 [video, checkpoint, second],
                 outputs,
+                api_visibility="private",
+                show_progress_on=[status],
+                concurrency_limit=self.concurrency,
+                concurrency_id="speak",
+            )
+            compare.click(
+                self.press_compare,
+                [video, checkpoint, second],
+                [status, compared],
                 api_visibility="private",
                 show_progress_on=[status],
                 concurrency_limit=self.concurrency,
@@ -196,7 +240,7 @@ class Page:
                 " them). It can still be read."
             )
 
-    def _inputs(self) -> tuple[gr.Video, gr.Dropdown, gr.Dropdown, gr.Button]:
+    def _inputs(self) -> tuple[gr.Video, gr.Dropdown, gr.Dropdown, gr.Button, gr.Button]:
         names = self.list_checkpoints()
         video = gr.Video(
             label=f"Video (up to {self.limits.seconds:g} s, {self.limits.megabytes:g} MB)",
@@ -216,7 +260,8 @@ class Page:
                 visible=len(names) > 1,
             )
         button = gr.Button("Speak", variant="primary", elem_id="speak")
-        return video, checkpoint, second, button
+        compare = gr.Button("Compare in turn", elem_id="compare")
+        return video, checkpoint, second, button, compare
 
     def _answer_head(self, place: str) -> list:
         with gr.Column(visible=False, min_width=300) as column:
@@ -286,12 +331,29 @@ def _answer_video(name: str) -> gr.Video:
 
 
 def remove_old_folders(cache: Path, seconds: float) -> None:
-    """Remove answers older than this many seconds, and the empty folders that Gradio leaves of old files."""
-    oldest = time.time() - seconds
-    for folder in (*cache.glob("answers/*"), *cache.glob("*")):
+    """Remove answers and comparisons older than this many seconds, and the empty folders that Gradio leaves of old
+    files."""
+    oldest, ours = time.time() - seconds, ("answers", COMPARISONS)
+    for folder in (*(each for name in ours for each in cache.glob(f"{name}/*")), *cache.glob("*")):
         with contextlib.suppress(OSError):  # not empty, or another request has been here
-            if folder.name != "answers" and folder.stat().st_mtime < oldest:
-                shutil.rmtree(folder) if folder.parent.name == "answers" else folder.rmdir()
+            if folder.name not in ours and folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder) if folder.parent.name in ours else folder.rmdir()
+
+
+def comparison_routes(cache: str) -> list[Mount]:
+    """The addresses of the pages that compare, to be put into the application of the page."""
+    folder = Path(cache, COMPARISONS)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [Mount(f"/{COMPARISONS}", StaticFiles(directory=folder))]
+
+
+def _chosen(checkpoint: str, second: str) -> list[str]:
+    """Names of the checkpoints that are asked for."""
+    return [checkpoint] if second in (NONE, checkpoint) else [checkpoint, second]
+
+
+def _failed(message: str) -> str:
+    return f'<div class="failure" role="alert">{html.escape(message)}</div>'
 
 
 def _show(answer: Answer | None) -> list:

@@ -100,6 +100,27 @@ def test_a_folder_without_a_model_is_refused(demo_path, tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# The comparison
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_comparison_is_a_page_in_the_cache(page, talking_video, tmp_path):
+    status, shown = page.press_compare(str(talking_video), BUNDLED, "(none)")
+    assert "The comparison is below." in status
+    (address,) = re.findall(r'<iframe src="(comparisons/[0-9a-f]{32}/page/index\.html)"', shown)
+    built = (tmp_path / "cache" / address).read_text()
+    assert "bbaf2n" in built and str(tmp_path) not in built
+    assert [path.name for path in (tmp_path / "cache" / address).parents[1].iterdir()] == ["page"]
+
+
+def test_what_cannot_be_compared_is_told_and_leaves_nothing(page, faceless, tmp_path):
+    status, shown = page.press_compare(str(faceless), BUNDLED, "(none)")
+    assert 'role="alert"' in status and "noise" in status and str(faceless.parent) not in status and not shown
+    assert not list((tmp_path / "cache" / "comparisons").iterdir())
+    assert "There is no video yet" in page.press_compare(None, BUNDLED, "(none)")[0]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Which videos
 # ---------------------------------------------------------------------------------------------------------------------
 

@@ -197,6 +197,29 @@ def test_two_users_at_once(open_page, talking_video, bad_videos, sentence):
     assert not second.locator("#first-text").is_visible()
 
 
+def test_compare_in_turn(open_page, screenshot, talking_video):
+    """The page of `lip2wav gallery`, for the uploaded video and the chosen checkpoints."""
+    page = open_page()
+    upload(page, talking_video)
+    page.get_by_label("Compare with").click()
+    page.get_by_role("option", name="twin").click()
+    page.get_by_role("button", name="Compare in turn").click()
+    assert message(page) == "The comparison is below."
+    comparison = page.frame_locator("#compared iframe")
+    names = comparison.locator(".sound .name")
+    names.first.wait_for()
+    assert names.all_inner_texts() == ["Original", BUNDLED, "twin"]
+    comparison.get_by_role("button", name="Play bbaf2n").click()
+    comparison.get_by_role("button", name="Pause bbaf2n").wait_for()
+    comparison.get_by_role("radio", name="twin").check()
+    screenshot(page)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Open the comparison").click()
+    opened.value.locator("#bbaf2n video").wait_for()
+    page.locator("#video").get_by_label("Clear").click()
+    page.locator("#compared iframe").wait_for(state="detached")
+
+
 def test_phone(open_page, screenshot, talking_video):
     page = open_page(width=390, height=844, has_touch=True, is_mobile=True, device_scale_factor=2)
     upload(page, talking_video)

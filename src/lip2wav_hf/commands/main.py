@@ -59,6 +59,7 @@ COMMANDS = (
     Command(
         "evaluate", "commands.evaluate:evaluate", "Measure a model, and compare it with others.", extra="evaluate"
     ),
+    Command("compare", "commands.compare:compare", "Put systems side by side in one table.", extra="evaluate"),
     Command("gallery", "commands.gallery:gallery", "Build a page of videos on which systems are heard in turn."),
     Command(
         "studio", "commands.studio:studio_command", "Record phrases, train your own voice, on a page.", extra="demo"

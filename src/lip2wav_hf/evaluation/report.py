@@ -50,11 +50,11 @@ def markdown_report(results: dict[str, Any]) -> str:
     lines = []
     if "calibration" in results:
         lines += ["", "## Confidence of the text head", "", calibration_sentence(results["calibration"]), ""]
-        lines += _markdown(*selective_table(results["calibration"]))
-        lines += [""] + _markdown(*reliability_table(results["calibration"]))
+        lines += markdown_lines(*selective_table(results["calibration"]))
+        lines += [""] + markdown_lines(*reliability_table(results["calibration"]))
     if is_grid(results):
         lines += ["", "## Published results on GRID", "", NOTE, ""]
-        lines += _markdown(HEADINGS, [row.cells() for row in PUBLISHED])
+        lines += markdown_lines(HEADINGS, [row.cells() for row in PUBLISHED])
     return markdown_table(results) + "\n".join(lines) + "\n"
 
 
@@ -65,7 +65,8 @@ def is_grid(results: Mapping[str, Any]) -> bool:
     return of_grid and bool(results["speakers"]) and set(results["speakers"]) <= set(SPEAKERS)
 
 
-def _markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_lines(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table of texts as Markdown, line by line."""
     return [f"| {' | '.join(headings)} |", f"|---|{'---|' * (len(headings) - 1)}"] + [
         f"| {' | '.join(cells)} |" for cells in rows
     ]
@@ -80,7 +81,7 @@ def _main_table(results: dict[str, Any]) -> list[str]:
         if key in results["overall"]:
             first, *others = [column.get(key) for column in columns.values()]
             lines.append([metric.title, cell(key, first, True), *(cell(key, other) for other in others)])
-    return _markdown(["metric", *columns], lines)
+    return markdown_lines(["metric", *columns], lines)
 
 
 def _baseline_table(baseline: dict[str, Any]) -> list[str]:
@@ -90,7 +91,7 @@ def _baseline_table(baseline: dict[str, Any]) -> list[str]:
         "difference (paired), 95 % interval",
         "",
     )
-    return _markdown(headings, [line[1:] for line in differences(baseline)])
+    return markdown_lines(headings, [line[1:] for line in differences(baseline)])
 
 
 def differences(baseline: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
@@ -138,7 +139,7 @@ def _slot_table(results: dict[str, Any]) -> list[str]:
         [SLOT_NAMES[name], *(percent(value) for value in scores["slot_wer"].values())]
         for name, scores in slots.items()
     ]
-    return _markdown(["word errors by slot, %", *first], rows) + [""]
+    return markdown_lines(["word errors by slot, %", *first], rows) + [""]
 
 
 def percent(share: float | None) -> str:
@@ -263,6 +264,7 @@ __all__ = [
     "cell",
     "differences",
     "is_grid",
+    "markdown_lines",
     "markdown_report",
     "markdown_table",
     "notes",

@@ -202,6 +202,16 @@ def start_facts(folder: str | os.PathLike, known: dict[str, Any] | None = None) 
     return path
 
 
+def stated_facts(folder: str | os.PathLike) -> dict[str, Any]:
+    """
+    What is stated of a model: by its card.yaml, and where that says nothing, by its trainer.
+
+    Raises:
+        CardError: if a file cannot be read, or a field is unknown or of another type.
+    """
+    return _facts_of_trainer(Path(folder)) | known_facts(folder)
+
+
 def _facts_of_trainer(folder: Path) -> dict[str, Any]:
     """What the trainer has written with the very weights of a model, or else beside its folder; empty without it."""
     path, beside = folder / RECORD_FILE, folder.resolve().parent / FACTS_FILE
@@ -267,5 +277,6 @@ __all__ = [
     "missing_facts",
     "read_facts",
     "start_facts",
+    "stated_facts",
     "write_facts",
 ]

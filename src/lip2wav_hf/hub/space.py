@@ -21,6 +21,7 @@ OWN_REQUIREMENT = re.compile(r"^\s*lip2wav[_-]hf\s*(\[(?P<extras>[^]]*)\])?", re
 READS = {
     "__init__.py": ("assets",),
     "face_tracking.py": ("face_models",),
+    "comparison/page.py": ("templates",),
     "evaluation/report.py": ("templates",),
     "hub/card_texts.py": ("hub_cards",),
     "metrics/synchrony.py": ("checkpoints/grid-sync",),

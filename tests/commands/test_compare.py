@@ -1,0 +1,97 @@
+"""`lip2wav compare`."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from commands.command_line import error_line
+from lip2wav_hf.audio import read_audio, write_audio
+from little_grid import write_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, talking_video):
+    return write_corpus(tmp_path_factory.mktemp("grid"), talking_video)
+
+
+@pytest.fixture
+def samples(tmp_path, talking_video):
+    """What a system made of three clips, with an echo, and the recordings, as their authors publish it."""
+    sound = read_audio(talking_video)
+    for folder, share in (("predicted", 0.4), ("original", 0.0)):
+        (tmp_path / "peers" / folder).mkdir(parents=True)
+        for number in range(3):
+            echo = share * sound[: -800 * (number + 1)]
+            heard = sound.copy()
+            heard[800 * (number + 1) :] += echo
+            write_audio(tmp_path / "peers" / folder / f"Sample_{number}.wav", heard / 2, 16000)
+    return tmp_path / "peers"
+
+
+@pytest.fixture(scope="module")
+def stated(tmp_path_factory, tiny_model_dir):
+    """A model whose card says what its training took."""
+    folder = tmp_path_factory.mktemp("models") / "stated"
+    shutil.copytree(tiny_model_dir, folder)
+    (folder / "card.yaml").write_text("core_hours: 1.5\nhardware: two cores\ntraining_type: fine-tuning\n")
+    return folder
+
+
+def test_systems_and_samples_in_one_table(run, corpus, samples, stated, tmp_path):
+    pytest.importorskip("jiwer", reason="the extra `evaluate` is not installed")
+    output = tmp_path / "out"
+    arguments = ["compare", "--data", corpus, "--split", "unseen_validation", "-m", "grid-s1"]
+    arguments += ["-m", f"<noise>={stated}", "--published", f"Others={samples}"]
+    arguments += ["--metrics", "stoi,grid_wer", "-o", output, "--workers", 1]
+    status, out, err = run(*arguments)
+    assert status == 0, err
+    assert "grid-s1 against <noise>, 2 clips: " in out and "compute of <noise>: 1.5 core-hours on two cores" in out
+    assert "compute of grid-s1: 8 core-hours on two CPU cores" in out
+    record = json.loads((output / "comparison.json").read_text())
+    columns = {column["label"]: column for column in record["columns"]}
+    assert list(columns) == ["Original", "grid-s1", "<noise>", "Others"]
+    assert [column["clips"] for column in columns.values()] == [2, 2, 2, 3]
+    assert columns["Original"]["overall"].keys() == {"judge_wer"}
+    assert columns["Others"]["compute"] == "not stated" and "judge_wer" not in columns["Others"]["overall"]
+    _check_differences(columns, output)
+    page = (output / "comparison.html").read_text()
+    assert "&lt;noise&gt;" in page and "<noise>" not in page and "http" not in page
+    markdown = (output / "comparison.md").read_text()
+    assert "| 95 % interval | Original | grid-s1 | <noise> | Others * |" in markdown
+    assert "## Published results on GRID" in markdown and "As published, other split" in markdown
+    assert record["published"][0]["WER, %"] == "26.6"
+    status, out, _ = run(*arguments, "--json")
+    assert status == 0 and json.loads(out)["columns"] == record["columns"], "nothing is measured again"
+
+
+def _check_differences(columns, output):
+    """Against the tables of clips: the first system minus the other, clip by clip."""
+
+    def stoi(path):
+        with open(path / "clips.csv", newline="", encoding="utf-8") as file:
+            return {row["name"]: float(row["stoi"]) for row in csv.DictReader(file)}
+
+    first = stoi(output / "evaluation")
+    (other,) = (stoi(path) for path in (output / "evaluation" / "baselines").iterdir())
+    expected = sum(first[name] - other[name] for name in first) / len(first)
+    difference = columns["<noise>"]["against_first"]["differences"]["stoi"]
+    assert difference["value"] == pytest.approx(expected, abs=1e-6)
+    assert difference["low"] <= difference["value"] <= difference["high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "grid-s1"], "there is nothing to compare with"),
+        (["--published", "a=nosuch"], "--published a=nosuch: there is no folder predicted/ in it"),
+        (["--published", "nosuch"], "give LABEL=FOLDER"),
+        (["--published", "a=x", "--published", "a=y"], "samples of 'a' already"),
+        (["-m", "a=grid-s1", "-m", "a=x"], "two systems are called 'a'"),
+        (["-m", "grid-s1", "-m", "nosuch"], "model nosuch: there is no such folder"),
+    ],
+)
+def test_what_cannot_be_done(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in error_line(run("compare", "--data", "data", *arguments))
