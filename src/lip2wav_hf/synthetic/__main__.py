@@ -10,20 +10,27 @@ from .speakers import SPEAKERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m lip2wav_hf.synthetic`: exit status 0, or 2 with one line on stderr on failure."""
+    """`python -m lip2wav_hf.synthetic`: exit status 0; on failure 2, and after Ctrl-C 130, with one line on stderr."""
     options = _parser().parse_args(arguments)
     from .corpus import write_clip, write_corpus  # noqa: PLC0415  after --help
 
     try:
         if options.command == "clip":
             write_clip(options.output, options.name, options.speaker, options.seed, sound=not options.silent)
+            print(f"written: {options.output}")
         else:
-            write_corpus(
+            splits = write_corpus(
                 options.folder, options.speakers, options.sentences, options.seed, options.exclude, progress=True
             )
+            sizes = {split: sum(map(len, chosen.values())) for split, chosen in splits.items()}
+            shown = ", ".join(f"{split} {size}" for split, size in sizes.items() if size)
+            print(f"written: {options.folder}, {shown} clips")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("error: interrupted. The same command begins again.", file=sys.stderr)
+        return 130
     return 0
 
 
