@@ -6,6 +6,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL ?= $(PIP) install
 BASE := $(VENV)/.installed-base
 DEV := $(VENV)/.installed-dev
 CHECKERS := $(VENV)/.installed-checkers
@@ -92,7 +93,7 @@ $(BASE): $(METADATA) $(SOURCES) | $(BIN)/python
 
 # With build isolation: pesq has no wheel and needs numpy to be built.
 $(DEV): $(METADATA) | $(BIN)/python
-	$(PIP) install --editable ".[dev]"
+	$(INSTALL) --editable ".[dev]"
 	@touch $@
 
 $(CHECKERS): $(METADATA) | $(BIN)/python
