@@ -44,6 +44,11 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-seconds", type=float, default=30.0, help="longest video taken (default 30)")
     parser.add_argument("--max-megabytes", type=float, default=50.0, help="largest file taken (default 50)")
     parser.add_argument("--concurrency", type=int, default=2, help="videos spoken at the same time (default 2)")
+    parser.add_argument(
+        "--allow-private",
+        action="store_true",
+        help="take playlists too, also those that name files of this machine or addresses of private networks",
+    )
     options = parser.parse_args(arguments)
     if min(options.max_seconds, options.max_megabytes, options.concurrency) <= 0:
         parser.error("--max-seconds, --max-megabytes and --concurrency must be above 0.")
@@ -64,7 +69,8 @@ def serve(options: argparse.Namespace, folder: str) -> None:
     start = time.perf_counter()
     checkpoints = load_checkpoints(options.checkpoint, options.device)
     metric_functions()
-    page = Page(checkpoints, Limits(options.max_seconds, options.max_megabytes), options.concurrency)
+    limits = Limits(options.max_seconds, options.max_megabytes, allow_private=options.allow_private)
+    page = Page(checkpoints, limits, options.concurrency)
     page.warm_up()
     loaded = time.perf_counter()
     blocks = page.build()

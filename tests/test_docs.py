@@ -326,7 +326,7 @@ def check_training(recipe: Path | None, options: list[str]) -> tuple:
     """
     from lip2wav_hf import Lip2WavConfig
     from lip2wav_hf.hub.publish_training import check_publishing
-    from lip2wav_hf.train import parse_arguments
+    from lip2wav_hf.train.__main__ import parse_arguments
     from lip2wav_hf.training.checks import check_arguments, check_effects
 
     parsed = parse_arguments([*([str(recipe)] if recipe else []), *options])
@@ -343,7 +343,7 @@ def check_training(recipe: Path | None, options: list[str]) -> tuple:
 @cache
 def training_options() -> set[str]:
     pytest.importorskip("accelerate", reason="the extra `train` is not installed")
-    from lip2wav_hf.train import SECTIONS
+    from lip2wav_hf.train.__main__ import SECTIONS
 
     return {action.dest for action in HfArgumentParser(SECTIONS)._actions}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lip2wav_hf.train import main
+from lip2wav_hf.train.__main__ import main
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ from typing import Any, TypeAlias, cast
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
+from av.stream import Disposition
 
 from . import files
-from .files import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, Source
+from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, Source, VideoPart, split_part
 from .video import (
     Picture,
     TimedPicture,
     VideoError,
     VideoInput,
-    VideoPart,
     can_seek,
     check_array,
     check_rate,
@@ -36,7 +36,6 @@ from .video import (
     open_pictures,
     orientation,
     seek_before,
-    split_part,
     start_time,
     timed_array,
     timed_frames,
@@ -49,6 +48,8 @@ _AAC_RATE = 48000
 _AAC_BITS = 96_000  # per second: more than speech needs
 _TAIL = Fraction(1, 10)  # seconds of sound that are read beyond the end of a part, for the resampling
 _FASTEST = 1000  # frames per second that an encoder is told
+_LEAST_GAP = Fraction(1, 5)  # second without sound that is no rounding of a clock
+_MOST_SILENCE = 3600  # seconds of it that are filled in, whatever a file says
 _LONGEST_STEP = 60  # seconds between two pictures: beyond it lies a fault of the clock
 _COPYABLE_FORMATS = re.compile(r"mov,mp4|matroska")  # their packets all have true presentation and decoding times
 
@@ -127,10 +128,11 @@ def _read_sound(
     """The times of the part's beginning and of the first sample, by the file's clock, and blocks of sound that reach
     to the end or beyond; `None` if there is no sound track."""
     with source.open() as container:
-        if not container.streams.audio:
+        streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+        if not streams:
             return None
         video_start = start_time(first) if has_presentation_times(container) else Fraction(0)
-        stream = container.streams.audio[0]
+        stream = max(streams, key=lambda each: (bool(each.disposition & Disposition.default), -each.index))
         stream.codec_context.thread_type = "AUTO"
         begin = (video_start or Fraction(0)) + start
         if seek and can_seek(container, start):
@@ -153,12 +155,20 @@ def _until(frames: Iterable[av.AudioFrame], until: Fraction | None) -> Iterator[
 
 def _resampled_blocks(frames: Iterable[av.AudioFrame], sampling_rate: int) -> tuple[Fraction | None, list[np.ndarray]]:
     """(time of the first sample, float32 blocks)."""
-    start, blocks, resampler, layout = None, [], None, None
+    start, blocks, resampler, layout, end, filled = None, [], None, None, None, Fraction(0)
     for frame in frames:
+        time = start_time(frame)
         if start is None:
-            start = start_time(frame)
+            start = time
+        gap = Fraction(0) if time is None or end is None else time - end
+        if (
+            _LEAST_GAP < gap < _LONGEST_STEP and filled < _MOST_SILENCE
+        ):  # what lay there is damaged: silence keeps the rest in its place
+            blocks += [*_blocks(resampler, None), np.zeros(round(gap * sampling_rate), np.float32)]
+            layout, filled = None, filled + gap
+        end = None if time is None else time + Fraction(frame.samples, frame.sample_rate)
         if layout != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change in the middle of a stream
-            blocks += _blocks(resampler, None)
+            blocks += [] if layout is None else _blocks(resampler, None)
             layout = (frame.format.name, frame.layout.name, frame.sample_rate)
             resampler = av.AudioResampler("fltp", frame.layout.name, sampling_rate)
         frame.pts = None

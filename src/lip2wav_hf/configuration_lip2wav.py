@@ -9,7 +9,12 @@ from typing import Any, Self
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .errors import Lip2WavError, one_line
 from .grammar import BLANK, UNIT_KINDS, VOCABULARY, WORD_DELIMITER, Grammar, TextNormalizer, TextUnits
+
+
+class ConfigurationError(Lip2WavError):
+    """A configuration whose values make no model."""
 
 
 class Lip2WavPreTrainedConfig(PreTrainedConfig):
@@ -23,15 +28,22 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
         A configuration from a dictionary, see `PreTrainedConfig.from_dict`.
 
         Raises:
-            ValueError: if its `model_type` is another one.
+            ValueError: if its `model_type` is another one, or its values make no model.
         """
+        if not isinstance(config_dict, dict):
+            raise ConfigurationError("config.json holds no fields. Take it from where the weights are from.")
         found = config_dict.get("model_type", cls.model_type)
         if cls.model_type and found != cls.model_type:
             raise ValueError(
                 f"config.json describes a model of the type {found!r}, not {cls.model_type!r}: this is another model,"
                 " or the file was changed. Take it from where the weights are from."
             )
-        return super().from_dict(config_dict, **kwargs)
+        try:
+            return super().from_dict(config_dict, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+            raise ConfigurationError(
+                f"config.json: its values make no model ({one_line(error)}). Take it from where the weights are from."
+            ) from error
 
 
 @strict

@@ -38,7 +38,8 @@ from .face_tracking import (
     is_jump,
     models_available,
 )
-from .video import VideoInput, VideoPart, VideoReader
+from .sources import VideoPart, each_video
+from .video import VideoInput, VideoReader
 
 
 # The mouth region, in units of the mean face (1 = distance between the outer eye corners) and in fractions of its
@@ -100,12 +101,9 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
     Turns videos into batches of normalised mouth crops.
 
     Args:
-        frame_rate (`float`, *optional*, defaults to 25.0):
-            Frames per second that videos are resampled to.
-        roi_height, roi_width (`int`, *optional*, default to 48 and 72):
-            Size of the mouth region in pixels.
-        crop_height, crop_width (`int`, *optional*, default to 40 and 64):
-            Size, in pixels, of the centre crop of the mouth region that the generator sees.
+        frame_rate (`float`, *optional*, defaults to 25.0): Frames per second that videos are resampled to.
+        roi_height, roi_width (`int`, *optional*, default to 48 and 72): Size of the mouth region in pixels.
+        crop_height, crop_width (`int`, *optional*, default to 40 and 64): Size of the crop that the generator sees.
         normalization_window (`int`, *optional*, defaults to 250):
             Frames over which mean and standard deviation of the pixels are taken. Shorter clips use all their frames.
         max_gap (`int`, *optional*, defaults to 8):
@@ -157,8 +155,11 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         sizes = ("roi_height", "roi_width", "crop_height", "crop_width", "normalization_window", "detection_interval")
         for name in (*sizes, "max_gap"):
             value, least = getattr(self, name), 0 if name == "max_gap" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"`{name}` must be an integer of at least {least}, not {value!r}")
+            most = 1000 if name.startswith("roi") else math.inf  # more would take all memory
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise ValueError(
+                    f"`{name}` must be an integer of at least {least}, and {most:g} at most, not {value!r}"
+                )
         rate = self.frame_rate
         if isinstance(rate, bool) or not isinstance(rate, (int, float)):
             raise ValueError(f"`frame_rate` must be a number of frames per second, not {rate!r}")
@@ -431,6 +432,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             - **crops**: with `return_crops`, list of uint8 `(frames, crop_height, crop_width)`: the centre crops of
               the mouth regions.
         """
+        videos = videos if (several := each_video(videos)) is None else list(several)
         batch = list(videos) if isinstance(videos, (list, tuple)) else [videos]
         if not batch:
             raise ValueError("the list of videos is empty: give at least one video")

@@ -13,6 +13,7 @@ from transformers import AutoModel, Pipeline
 from .decoding import Word
 from .errors import check_speaks
 from .grammar import Grammar, GrammarError
+from .sources import each_video
 from .speaking import (
     CHUNK_SECONDS,
     LOW_FACE_COVERAGE,
@@ -136,7 +137,8 @@ class VideoToSpeechPipeline(Pipeline):
                 array of shape `(frames, height, width, 3)` or `(frames, height, width)` with `fps`. Or a dict with
                 `"video"` and any of `"fps"`, `"landmarks"`, `"mouth_boxes"`, `"speaker_embedding"`, which then hold
                 for this video alone; or what `datasets` yields for a `Video(decode=False)` column.
-                Many videos: a list or tuple of these (returns a list), a generator or a dataset (returns an iterator).
+                Many videos: a list or tuple of these (returns a list); or a dataset, one of its columns, a generator
+                or any other collection (returns an iterator).
             fps (`float`, *optional*):
                 Frame rate of an array, in frames/s; for a file it overrides what the file says.
             landmarks (`np.ndarray` of shape `(frames, 468, 2)`, *optional*):
@@ -173,6 +175,8 @@ class VideoToSpeechPipeline(Pipeline):
         """
         if isinstance(inputs, tuple):
             inputs = list(inputs)
+        if not isinstance(inputs, torch.utils.data.Dataset) and (several := each_video(inputs)) is not None:
+            inputs = (video for video in several)  # a generator: transformers knows no other iterators
         if isinstance(inputs, list):
             _check_list(inputs, kwargs)
         return super().__call__(inputs, **kwargs)

@@ -25,7 +25,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from .errors import VideoError
-from .files import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, MOST_PIXELS, Source
+from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, MOST_PIXELS, Source, VideoPart, split_part
 
 
 logger = logging.getLogger(__name__)
@@ -57,51 +57,6 @@ class TimedPicture(NamedTuple):
 
 # A picture, the one after it, the share of that in what is seen, and whether it is the last sample of the first.
 _Sample: TypeAlias = tuple[TimedPicture, TimedPicture | None, float, bool]
-
-
-@dataclass(frozen=True)
-class VideoPart:
-    """
-    A part of a video, which stands for a video wherever one is read: of a long one, only this is decoded.
-
-    Args:
-        video (`str`, `os.PathLike`, `bytes`, binary file object or `np.ndarray`): as for [`VideoReader`].
-        start (`float`, *optional*, defaults to 0.0): where the part begins, in seconds after the first picture.
-        end (`float`, *optional*): where it ends; with the video by default.
-
-    Raises:
-        VideoError: if it does not end after its start.
-    """
-
-    video: Any
-    start: float = 0.0
-    end: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < (math.inf if self.end is None else self.end):
-            raise VideoError(f"{self}: a part begins at 0 s or later, and ends after that. Check its start and end.")
-
-    @property
-    def suffix(self) -> str:
-        """Of the file, with its dot; empty for what is no path."""
-        return os.path.splitext(self.video)[1] if isinstance(self.video, (str, os.PathLike)) else ""
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return str(self)
-
-    def __str__(self) -> str:
-        video = self.video if isinstance(self.video, (str, os.PathLike)) else type(self.video).__name__
-        return f"{video} ({self.start:g} to {'its end' if self.end is None else f'{self.end:g} s'})"
-
-
-def split_part(video: Any) -> tuple[Any, Fraction, Fraction | None]:
-    """A video or a part of one as the video, the part's beginning and its end, in seconds."""
-    if not isinstance(video, VideoPart):
-        return video, Fraction(0), None
-    end = None if video.end is None else Fraction(video.end).limit_denominator(1_000_000)
-    return video.video, Fraction(video.start).limit_denominator(1_000_000), end
 
 
 def check_rate(value: Any, what: str, name: str) -> Fraction:
@@ -308,10 +263,10 @@ class _Clock:
             for other in behind
         ):
             return False
-        rises = all(earlier < later for earlier, later in itertools.pairwise(behind))
+        rises = [earlier < later for earlier, later in itertools.pairwise(behind)]
         if len(behind) > len(following):  # it does not come back
-            return len(following) == _AHEAD or (rises and (len(behind) > 1 or last - time > 2 * period))
-        return rises
+            return len(following) == _AHEAD or any(rises[:1]) or (len(behind) == 1 and last - time > 2 * period)
+        return all(rises)
 
     def _usual_period(self) -> Fraction:
         times = sorted(set(self._recent))

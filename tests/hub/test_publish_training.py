@@ -16,7 +16,7 @@ from hub_stub import HubStub
 from lip2wav_hf.hub.publish_training import check_publishing
 from lip2wav_hf.hub.push import HubError
 from lip2wav_hf.synthetic.corpus import write_corpus
-from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.train.__main__ import parse_arguments
 
 
 @pytest.fixture(scope="module")

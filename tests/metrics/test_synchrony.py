@@ -17,7 +17,7 @@ from lip2wav_hf.metrics import synchrony
 from lip2wav_hf.metrics.synchrony import find_sound_offset
 from lip2wav_hf.modeling_syncnet import Lip2WavSyncNet
 from lip2wav_hf.synthetic.corpus import write_corpus
-from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.train.__main__ import parse_arguments
 from lip2wav_hf.training import arguments, build, sound_offsets
 from lip2wav_hf.training.sound_offsets import find_sound_offsets
 from lip2wav_hf.training.state import TrainingError

@@ -4,7 +4,7 @@ import pytest
 
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
-from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.train.__main__ import parse_arguments
 from lip2wav_hf.training import loop
 from lip2wav_hf.training.build import build_state
 from lip2wav_hf.training.dataset import SpeechClips

@@ -6,7 +6,7 @@ import pytest
 
 from lip2wav_hf.corpora.registry import open_corpus
 from lip2wav_hf.grid.splits import BUNDLED_SPLIT
-from lip2wav_hf.train import main
+from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training.arguments import DataArguments, OptimizationArguments
 from lip2wav_hf.training.build import build_state, learning_rate_share, published_schemes
 from lip2wav_hf.training.facts import training_facts

@@ -6,7 +6,7 @@ from typing import get_type_hints
 import pytest
 
 from lip2wav_hf import Lip2WavConfig
-from lip2wav_hf.train import main, parse_arguments
+from lip2wav_hf.train.__main__ import main, parse_arguments
 from lip2wav_hf.training import checks
 from lip2wav_hf.training.arguments import TrainingArguments, TrainingError, Use
 from lip2wav_hf.training.checks import DEFAULT_DECODER, check_arguments, check_effects

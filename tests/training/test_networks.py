@@ -8,7 +8,7 @@ import torch
 from lip2wav_hf import Lip2WavCritic, Lip2WavCriticConfig, Lip2WavModel, Lip2WavSpeechEncoder
 from lip2wav_hf.grammar import TextNormalizer
 from lip2wav_hf.models import CHECKPOINTS
-from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.train.__main__ import parse_arguments
 from lip2wav_hf.training import networks
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.build import build_state

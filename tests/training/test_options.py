@@ -11,7 +11,7 @@ import pytest
 import lip2wav_hf
 from conftest import REPOSITORY
 from lip2wav_hf.grid.splits import SPLIT_SCHEMES
-from lip2wav_hf.train import main
+from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.options import GROUPS, TrainingParser, parse_arguments
 from lip2wav_hf.training.recipes import CONFIGS, find_recipe, list_recipes

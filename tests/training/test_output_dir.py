@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lip2wav_hf.train import main
+from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training.arguments import OptimizationArguments, TrainingError
 from lip2wav_hf.training.output_dir import (
     check_output_dir,

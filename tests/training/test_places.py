@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.train.__main__ import parse_arguments
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.places import check_places
 

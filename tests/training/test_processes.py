@@ -83,7 +83,7 @@ def train_in_this_process(arguments, log, kill):
     with open(log, "a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    from lip2wav_hf.train import main
+    from lip2wav_hf.train.__main__ import main
 
     if kill is not None:
         kill_at(*kill)
@@ -157,7 +157,7 @@ LOSSES_SCRIPT = """
 import json, sys
 from accelerate.utils import gather_object
 from lip2wav_hf.training import build, loop
-from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.train.__main__ import parse_arguments
 
 output, arguments = sys.argv[1], sys.argv[2:]
 state = build.build_state(parse_arguments(arguments))

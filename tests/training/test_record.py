@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lip2wav_hf.hub.facts import start_facts
-from lip2wav_hf.train import main
+from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.build import build_state
 from lip2wav_hf.training.checkpoints import begin

@@ -6,7 +6,7 @@ import shutil
 
 from lip2wav_hf.errors import missing_extra
 from lip2wav_hf.hub.facts import known_facts
-from lip2wav_hf.train import main
+from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training import loop, validation
 
 

@@ -104,7 +104,7 @@ def test_a_loss_that_is_no_number_stops_the_run(run_arguments, tmp_path, monkeyp
 
 STEPS_SCRIPT = """
 import json, sys
-from lip2wav_hf.train import parse_arguments
+from lip2wav_hf.train.__main__ import parse_arguments
 from lip2wav_hf.training.build import build_state
 from lip2wav_hf.training.step import train_step
 

@@ -176,6 +176,7 @@ def lip2wav(
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the command: errors become one line on stderr and exit status 2."""
+    _open_missing_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     try:
@@ -194,6 +195,17 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None and "torch" in sys.modules:
         _leave(status)
     sys.exit(status)
+
+
+def _open_missing_streams() -> None:
+    """Where there is no stdin, stdout or stderr (`>&-`, services, pythonw), nothing is read, or written to nowhere."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                os.fstat(number)
+                continue
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: no file that is opened later does
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
 
 
 def _leave(status: int) -> NoReturn:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
 import re
 import shutil
+import stat
+import sys
+import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..corpora.clips import VIDEO_SUFFIXES
 from ..files import replacing, write_text
@@ -31,22 +35,86 @@ SUBTITLE_SUFFIXES = (".srt", ".vtt")
 OUTPUT_SUFFIXES = (*SOUND_SUFFIXES, SPEAKING_VIDEO_SUFFIX, *SUBTITLE_SUFFIXES)
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
+STDIN = "-"
+
 LONGEST_CUE = 42  # characters of a subtitle
 LONGEST_PAUSE = 0.4  # seconds between two words of a subtitle: more lies between sentences
 
 
+class ReadOnce:
+    """
+    A video that can be read once only, from a pipe, kept until the command ends.
+
+    Args:
+        path (`str`): of the pipe; `STDIN` for standard input.
+        name (`str`): what messages call it.
+
+    Raises:
+        CommandError: if nobody has piped anything into standard input.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self.name = name
+        self._folder = tempfile.TemporaryDirectory(prefix="lip2wav-")
+        if path == STDIN and sys.stdin.isatty():
+            raise CommandError("-: standard input is the terminal. Pipe a video into the command, or name a file.")
+        with open(self._path, "wb") as copy:
+            if path == STDIN:
+                shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 18)
+                return
+            with open(path, "rb", buffering=0) as pipe:
+                shutil.copyfileobj(pipe, copy, 1 << 18)
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._folder.name, "video")
+
+    def open(self) -> io.BufferedReader:
+        """A file object of its own for each reader."""
+        return _Named(self._path, self.name)
+
+
+class _Named(io.BufferedReader):
+    """A file that is called otherwise than its path."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(io.FileIO(path))
+        self._called = name
+
+    @property
+    def name(self) -> str:
+        return self._called
+
+
 @dataclass
 class Job:
-    """One video, and the files to make of it."""
+    """One video, and the files to make of it; `pipe` where it can be read once only."""
 
     video: str
     outputs: list[Path] = field(default_factory=list)
     plot: Path | None = None
+    pipe: ReadOnce | None = None
+
+    @property
+    def source(self) -> str | BinaryIO:
+        """What readers take; a new one for each."""
+        return self.video if self.pipe is None else self.pipe.open()
 
     @property
     def files(self) -> list[Path]:
         """All files to write."""
         return [*self.outputs, *filter(None, [self.plot])]
+
+
+def read_pipes(jobs: Sequence[Job]) -> None:
+    """Read what can be read once only, for all outputs: standard input (`-`), FIFOs, `<(…)` of a shell."""
+    for job in jobs:
+        path = job.video
+        if path == STDIN:
+            job.video = "stdin"
+        elif not (os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)):
+            continue
+        job.pipe = ReadOnce(path, job.video)
 
 
 def find_videos(named: Sequence[str]) -> list[str]:
@@ -136,7 +204,8 @@ def _distinct_names(videos: Sequence[str]) -> list[str]:
     paths = []
     for video in videos:
         is_url = re.match(r"(file|https?):", video, re.IGNORECASE)
-        paths.append(Path(urllib.parse.unquote(urllib.parse.urlsplit(video).path) if is_url else video).absolute())
+        name = "stdin" if video == STDIN else video
+        paths.append(Path(urllib.parse.unquote(urllib.parse.urlsplit(video).path) if is_url else name).absolute())
     candidates = (
         [path.stem for path in paths],
         [f"{path.parent.name}-{path.stem}" for path in paths],
@@ -184,7 +253,7 @@ def write_outputs(job: Job, stream: SpeechStream, frame_rate: float) -> SpokenVi
                 videos.append(path)
         sound = _handed_to(writers, blocks)
         if videos:
-            mux_audio(job.video, sound, rate, videos[0])
+            mux_audio(job.source, sound, rate, videos[0])
         for _ in sound:
             pass
     for path in videos[1:]:

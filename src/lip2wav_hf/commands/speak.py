@@ -20,7 +20,7 @@ from ..errors import one_line
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting
 from .options import BeamOption, GrammarOption, ModelOption, chosen_grammar
-from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, write_outputs
+from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, read_pipes, write_outputs
 
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def speak(
         list[str],
         typer.Argument(
             metavar="VIDEO",
-            help="Video files or URLs, of any format and frame rate; or folders of video files.",
+            help="Video files or URLs, of any format and frame rate; folders of video files; - for standard input.",
             show_default=False,
         ),
     ],
@@ -105,6 +105,14 @@ def speak(
         bool,
         typer.Option(
             "--overwrite", "-y", help="Replace files that exist. Else a terminal is asked, and a script is refused."
+        ),
+    ] = False,
+    allow_private: Annotated[
+        bool,
+        typer.Option(
+            "--allow-private",
+            help="Follow redirects and playlists from the web to addresses of private networks and to files of this"
+            " machine, and playlists on this machine to private addresses.",
         ),
     ] = False,
     json_lines: Annotated[
@@ -154,9 +162,12 @@ def speak(
     """
     # Read when torch is imported. Threads that wait in a loop take, on a busy machine, the time of those that work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if allow_private:
+        os.environ["LIP2WAV_ALLOW_PRIVATE"] = "1"
     jobs = plan_jobs(find_videos(videos), output or (), plot)
     ask_to_overwrite(jobs, overwrite)
     folder = find_model(model, SPEAKING)
+    read_pipes(jobs)
     with contextlib.ExitStack() as stack:
         with _without_collections():
             messages = stack.enter_context(only_our_messages())
@@ -286,7 +297,7 @@ def _speak_batch(
     streams: dict[str, SpeechStream | Exception] = {}
     for job in jobs:
         try:
-            streams[job.video] = speaker.stream(job.video, return_crops=with_crops, progress=show_progress)
+            streams[job.video] = speaker.stream(job.source, return_crops=with_crops, progress=show_progress)
         except Exception as error:
             streams[job.video] = error
     opened = [stream for stream in streams.values() if not isinstance(stream, Exception)]

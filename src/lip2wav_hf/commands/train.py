@@ -30,7 +30,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a network, by a recipe."""
-    from ..train import main
+    from ..train.__main__ import main
 
     raise typer.Exit(main(words or ["--help"]))
 

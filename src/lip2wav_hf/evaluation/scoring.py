@@ -116,28 +116,39 @@ def read_original(path: str | os.PathLike | VideoPart) -> np.ndarray | None:
     Raises:
         EvaluationError: if the file is missing or cannot be read.
     """
-    from scipy.io import wavfile  # of an extra, and slow to import
-
     from ..audio import read_audio
     from ..metrics.waveforms import check_waveform, resample
+    from ..video import VideoError
 
     path = Path(path) if isinstance(path, (str, os.PathLike)) else path
     if isinstance(path, Path) and not path.is_file():
         raise EvaluationError(f"{path}: no such sound file.")
     if isinstance(path, Path) and path.suffix.lower() == ".wav":
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no sound
-                sampling_rate, samples = wavfile.read(path)
-        except ValueError as error:
-            raise EvaluationError(f"{path}: not a readable .wav file ({error}).") from None
-        if samples.dtype == np.uint8:
-            samples = samples.astype(np.int16) * 256 - 32768
-        channels = samples.reshape(len(samples), -1).T
-        waveform = np.mean([check_waveform(channel, str(path)) for channel in channels], axis=0)
-        return resample(waveform, sampling_rate, SAMPLING_RATE)
-    waveform = read_audio(path, SAMPLING_RATE)
+        pcm = _read_pcm(path)
+        if pcm is not None:
+            channels = pcm[1].reshape(len(pcm[1]), -1).T
+            waveform = np.mean([check_waveform(channel, str(path)) for channel in channels], axis=0)
+            return resample(waveform, pcm[0], SAMPLING_RATE)
+    try:
+        waveform = read_audio(path, SAMPLING_RATE)
+    except VideoError as error:
+        if isinstance(path, Path) and path.suffix.lower() == ".wav":
+            raise EvaluationError(f"{path}: not a readable .wav file. {error}") from None
+        raise
     return None if waveform is None else check_waveform(waveform, str(path))
+
+
+def _read_pcm(path: Path) -> tuple[int, np.ndarray] | None:
+    """Sampling rate and samples of a `.wav` of PCM; `None` for what is coded otherwise, or damaged."""
+    from scipy.io import wavfile  # of an extra, and slow to import
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no sound
+            sampling_rate, samples = wavfile.read(path)
+    except Exception:  # of any kind, where a header makes no sense
+        return None
+    return (sampling_rate, samples) if sampling_rate > 0 and samples.size else None
 
 
 def energy_envelope(waveform: np.ndarray) -> np.ndarray:

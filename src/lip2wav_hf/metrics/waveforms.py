@@ -23,7 +23,7 @@ def check_waveform(waveform: ArrayLike, name: str, min_samples: int = 1) -> np.n
 
     Args:
         waveform (array, shape `(samples,)`): floats with full scale at 1, or integer PCM (divided by its type's full
-            scale).
+            scale; the middle of unsigned types is silence).
         name (`str`): what to call it in an error.
         min_samples (`int`, *optional*, defaults to 1): fewest samples accepted.
 
@@ -38,7 +38,9 @@ def check_waveform(waveform: ArrayLike, name: str, min_samples: int = 1) -> np.n
     if waveform.ndim != 1:
         raise WaveformError(f"{name} has shape {waveform.shape}: give one channel, of shape (samples,).")
     if np.issubdtype(waveform.dtype, np.integer):
-        waveform = waveform / -float(np.iinfo(waveform.dtype).min or -1)
+        full_scale = 2.0 ** (8 * waveform.dtype.itemsize - 1)
+        silence = full_scale if np.issubdtype(waveform.dtype, np.unsignedinteger) else 0.0
+        waveform = (waveform - silence) / full_scale
     waveform = waveform.astype(np.float64)
     if len(waveform) < min_samples:
         raise WaveformError(f"{name} is too short: {len(waveform)} samples, at least {min_samples} are needed.")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
-from typing import cast
 
 import av
 import numpy as np
 
 from ..errors import Lip2WavError
+from ..sources import Source
 from ..speaking import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, SpokenVideo
-from ..video import VideoError, VideoReader
+from ..video import VideoError, VideoReader, open_pictures
 
 
 class RequestError(Lip2WavError):
@@ -28,12 +29,15 @@ class Limits:
         megabytes (`float`, *optional*, defaults to 50.0): Largest file, in units of 10^6 bytes.
         pixels (`int`, *optional*, defaults to 3840 x 2160): Largest picture.
         frame_rate (`float`, *optional*, defaults to 120.0): Most pictures per second on average.
+        allow_private (`bool`, *optional*, defaults to `False`): Whether playlists and addresses are taken, also those
+            that lead to private networks and to files of this machine.
     """
 
     seconds: float = 30.0
     megabytes: float = 50.0
     pixels: int = 3840 * 2160
     frame_rate: float = 120.0
+    allow_private: bool = False
 
 
 def check_video(path: str | None, limits: Limits) -> str:
@@ -53,18 +57,20 @@ def check_video(path: str | None, limits: Limits) -> str:
             "There is no video yet. Upload a file, record yourself, or take the example; then press Speak."
         )
     name = os.path.basename(path)
-    size = os.path.getsize(path) / 1e6
+    if not os.path.isfile(path) and not limits.allow_private:
+        raise RequestError(f"{name}: this is no file that was sent. Upload the video itself.")
+    size = os.path.getsize(path) / 1e6 if os.path.isfile(path) else 0.0
     if size > limits.megabytes:
         raise RequestError(
             f"{name} has {size:.0f} MB; this page takes up to {limits.megabytes:g} MB. Cut it or make its pictures"
             " smaller."
         )
     try:
-        with VideoReader(path):
+        with VideoReader(path, allow_private=limits.allow_private, max_bytes=int(limits.megabytes * 1e6)):
             pass
+        pixels, seconds, frames = _measure(path, limits)
     except VideoError as error:
         raise RequestError(without_folder(error, path)) from error
-    pixels, seconds, frames = _measure(path, limits)
     if seconds > limits.seconds:
         raise RequestError(
             f"{name} is longer than {limits.seconds:g} seconds, the most that this page takes. Cut it, or use"
@@ -81,8 +87,9 @@ def check_video(path: str | None, limits: Limits) -> str:
 def _measure(path: str, limits: Limits) -> tuple[int, float, int]:
     """(pixels of a picture, seconds, pictures): counting ends as soon as a limit is passed."""
     frames, first, last = 0, None, 0.0
-    with av.open(path, metadata_errors="replace") as container:
-        stream = cast(av.VideoStream, container.streams.best("video"))
+    source = Source(path, allow_private=limits.allow_private)
+    container, stream = open_pictures(source)
+    with contextlib.closing(source), container:
         pixels = stream.codec_context.width * stream.codec_context.height
         try:
             for packet in container.demux(stream):

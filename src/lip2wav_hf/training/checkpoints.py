@@ -20,6 +20,7 @@ from .output_dir import (
     find_checkpoints,
     forget_later_validations,
     next_number,
+    write_sums,
 )
 from .record import changes, describe_changes, read_record, write_record
 from .reporting import say
@@ -43,6 +44,7 @@ def save_checkpoint(state: State) -> None:
     state.accelerator.wait_for_everyone()
     if state.accelerator.is_main_process:
         write_record(temporary, record_of(state, next_number(output)))
+        write_sums(temporary)
         replace_folder(temporary, final)
         write_training_facts(state)
         for old in find_checkpoints(output)[: -state.arguments.save_total_limit]:

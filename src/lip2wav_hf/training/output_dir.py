@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
 
-from ..files import write_text
+from ..files import read_json, write_json, write_text
 from ..models import is_checkpoint
 from .arguments import OptimizationArguments, TrainingError
 from .record import read_record
 
 
+logger = logging.getLogger(__name__)
+
 CHECKPOINT = "checkpoint-"
+SUMS = "sha256.json"
 MODELS = ("best", "final")
 VALIDATIONS = "validation.jsonl"
 FACTS_FILE = "card.yaml"
@@ -32,8 +37,41 @@ def next_number(output_dir: str | os.PathLike) -> int:
 
 
 def _number(checkpoint: Path) -> int:
-    record = read_record(checkpoint)
+    try:
+        record = read_record(checkpoint)
+    except TrainingError:  # damaged, as `damage_of` says where it is asked for
+        return 0
     return record.number if record else 0
+
+
+def write_sums(checkpoint: str | os.PathLike) -> None:
+    """Write the SHA-256 of every file of a checkpoint into it."""
+    write_json(Path(checkpoint, SUMS), _sums(Path(checkpoint)), sort_keys=True)
+
+
+def damage_of(checkpoint: str | os.PathLike) -> str | None:
+    """What is wrong with the files of a checkpoint, one clause; `None` if they are as they were written."""
+    checkpoint = Path(checkpoint)
+    found = _sums(checkpoint)
+    try:
+        written = read_json(checkpoint / SUMS) if (checkpoint / SUMS).is_file() else found
+        changed = sorted(name for name, digest in written.items() if found.get(name) != digest)
+        read_record(checkpoint)
+    except (ValueError, AttributeError):
+        return f"{SUMS} or the record of the training cannot be read"
+    changed += sorted(name for name in found if not (checkpoint / name).stat().st_size and name not in changed)
+    if not changed:
+        return None
+    kind = "is missing" if changed[0] not in found else "is not as it was written"
+    return f"{changed[0]} {kind}" + (f", and {len(changed) - 1} more" if len(changed) > 1 else "")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    sums = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS):
+        with path.open("rb") as file:
+            sums[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
 
 
 def checkpoint_to_resume(arguments: OptimizationArguments) -> Path | None:
@@ -44,12 +82,12 @@ def checkpoint_to_resume(arguments: OptimizationArguments) -> Path | None:
         `Path`, *optional*: `None` for a run that begins: without `resume`, or with `"latest"` where there is none yet.
 
     Raises:
-        TrainingError: if the one that is named is none.
+        TrainingError: if the one that is named is none, or is damaged; or, of several, each is.
     """
     if arguments.resume is None:
         return None
     if arguments.resume == "latest":
-        return (find_checkpoints(arguments.output_dir) or [None])[-1]
+        return _latest(find_checkpoints(arguments.output_dir))
     folder = Path(arguments.resume)
     if not folder.is_dir():
         raise TrainingError(f"--resume {folder}: no such checkpoint folder to resume from.{_found(folder.parent)}")
@@ -58,7 +96,29 @@ def checkpoint_to_resume(arguments: OptimizationArguments) -> Path | None:
             f"--resume {folder}: this is no checkpoint of a training. To train on from a model, name it"
             f" with --pretrained.{_found(folder) or _found(folder.parent)}"
         )
+    damage = damage_of(folder)
+    if damage is not None:
+        raise TrainingError(f"--resume {folder}: it is damaged ({damage}).{_found(folder.parent)}")
     return folder
+
+
+def _latest(checkpoints: list[Path]) -> Path | None:
+    """The last that is whole; those after it are named in a warning."""
+    damage = {}
+    for folder in reversed(checkpoints):
+        what = damage_of(folder)
+        if what is None:
+            for other, why in damage.items():
+                logger.warning("%s is damaged (%s): going on from %s.", other, why, folder)
+            return folder
+        damage[folder] = what
+    if damage:
+        folder, what = next(iter(damage.items()))
+        raise TrainingError(
+            f"--resume latest: every checkpoint is damaged, the last one because {what}: {folder}. Begin again in"
+            " another folder, from the model in best/ with --pretrained if there is one."
+        )
+    return None
 
 
 def _found(folder: Path) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from .errors import require_packages
-from .training.arguments import TrainingArguments, TrainingError
-from .training.checks import check_start
-from .training.options import SECTIONS, TrainingParser, parse_arguments
-from .training.recipes import list_recipes
-from .training.stopping import stop_requests, watch_launcher
+from ..errors import require_packages
+from ..training.arguments import TrainingArguments, TrainingError
+from ..training.checks import check_start
+from ..training.options import SECTIONS, TrainingParser, parse_arguments
+from ..training.recipes import list_recipes
+from ..training.stopping import stop_requests, watch_launcher
 
 
 INTERRUPTED = 130
@@ -43,13 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(sections: TrainingArguments) -> None:
     require_packages("train", "training", "accelerate", "jiwer", "torchaudio")
     check_start(sections)  # before anything heavy is imported
-    from .training.build import build_state
-    from .training.loop import train
-    from .training.reporting import own_messages_only, report_end, report_stop
+    from ..training.build import build_state
+    from ..training.loop import train
+    from ..training.reporting import own_messages_only, report_end, report_stop
 
     optimization = sections.optimization
     if optimization.push_to_hub:
-        from .hub.publish_training import check_publishing, check_token, publish  # needs the packages that measure
+        from ..hub.publish_training import check_publishing, check_token, publish  # needs the packages that measure
 
         check_publishing(optimization, sections.models.network)
         check_token()

@@ -1,0 +1,1 @@
+"""The entry point of trainings: `accelerate launch -m lip2wav_hf.train`."""

@@ -1,0 +1,1 @@
+"""A mutation fuzzer of everything that the package reads: `make fuzz`."""
