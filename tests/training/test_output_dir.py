@@ -11,11 +11,13 @@ from lip2wav_hf.training.output_dir import (
     check_output_dir,
     checkpoint_to_resume,
     clear_output_dir,
+    damage_of,
     find_checkpoints,
     forget_later_validations,
     next_number,
+    write_sums,
 )
-from lip2wav_hf.training.record import Record, read_record, write_record
+from lip2wav_hf.training.record import RECORD_FILE, Record, read_record, write_record
 
 from .runs import run
 
@@ -150,3 +152,37 @@ def test_validations_that_will_be_made_again_are_dropped(tmp_path):
     assert path.read_text() == ""
     shutil.rmtree(tmp_path)
     forget_later_validations(tmp_path, 0)
+
+
+@pytest.mark.parametrize("damage", ["emptied", "cut off", "changed", "removed", "no record", "no sums"])
+def test_a_damaged_checkpoint_is_not_gone_on_from(add, tmp_path, caplog, damage):
+    """Accelerate goes on without what it cannot load, such as the random states."""
+    for step in (4, 8):
+        folder = add(step, step)
+        (folder / "random_states_0.pkl").write_bytes(bytes(1000))
+        write_sums(folder)
+    latest = OptimizationArguments(output_dir=str(tmp_path / "run"), resume="latest")
+    assert damage_of(folder) is None and checkpoint_to_resume(latest) == folder
+    states = folder / "random_states_0.pkl"
+    {
+        "emptied": lambda: states.write_bytes(b""),
+        "cut off": lambda: states.write_bytes(bytes(10)),
+        "changed": lambda: states.write_bytes(bytes(999) + b"1"),
+        "removed": states.unlink,
+        "no record": lambda: (folder / RECORD_FILE).write_text("{"),
+        "no sums": lambda: (folder / "sha256.json").write_text("[1]"),
+    }[damage]()
+    assert checkpoint_to_resume(latest).name == "checkpoint-4"
+    assert "checkpoint-8 is damaged" in caplog.text and "going on from" in caplog.text
+    named = OptimizationArguments(output_dir=str(tmp_path / "run"), resume=str(folder))
+    with pytest.raises(TrainingError, match="it is damaged .*There are .*checkpoint-4"):
+        checkpoint_to_resume(named)
+    (folder.parent / "checkpoint-4" / "random_states_0.pkl").write_bytes(b"")
+    with pytest.raises(TrainingError, match="every checkpoint is damaged"):
+        checkpoint_to_resume(latest)
+
+
+def test_an_empty_state_is_damage_without_sums_too(add):
+    folder = add(8, 1)
+    (folder / "random_states_0.pkl").touch()
+    assert "random_states_0.pkl is not as it was written" in damage_of(folder)

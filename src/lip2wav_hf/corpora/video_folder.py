@@ -136,7 +136,7 @@ class VideoFolder:
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise VideoFolderError(f"{place}: {name} is not inside {file.parent}. Use a path relative to it.")
             video = file.parent / name
-            if not video.is_file():
+            if not _is_file(video):
                 self.defects.append(Defect(str(video.relative_to(self.path)), "missing_video", f"{place}: {name}"))
                 continue
             start, end = read_time(row, "start", place), read_time(row, "end", place)
@@ -327,6 +327,14 @@ def _version(clip: Clip) -> str:
     status = Path(str(clip.video)).stat()
     facts = (status.st_size, status.st_mtime_ns, clip.start, clip.end, clip.words, clip.times)
     return hashlib.sha256(f"{Path(str(clip.video)).resolve()}|{facts!r}".encode()).hexdigest()[:12]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; there is none of a name that no system takes."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _videos(folder: Path) -> Iterator[Path]:

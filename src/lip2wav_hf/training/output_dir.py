@@ -59,7 +59,8 @@ def damage_of(checkpoint: str | os.PathLike) -> str | None:
         read_record(checkpoint)
     except (ValueError, AttributeError):
         return f"{SUMS} or the record of the training cannot be read"
-    changed += sorted(name for name in found if not (checkpoint / name).stat().st_size and name not in changed)
+    empty = [name for name in found if name.endswith(".pkl") and not (checkpoint / name).stat().st_size]
+    changed += sorted(set(empty) - set(changed))
     if not changed:
         return None
     kind = "is missing" if changed[0] not in found else "is not as it was written"
