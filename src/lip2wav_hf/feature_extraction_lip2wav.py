@@ -157,9 +157,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             value, least = getattr(self, name), 0 if name == "max_gap" else 1
             most = 1000 if name.startswith("roi") else math.inf  # more would take all memory
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise ValueError(
-                    f"`{name}` must be an integer of at least {least}, and {most:g} at most, not {value!r}"
-                )
+                raise ValueError(f"`{name}` must be an integer of at least {least} (most: {most:g}), not {value!r}")
         rate = self.frame_rate
         if isinstance(rate, bool) or not isinstance(rate, (int, float)):
             raise ValueError(f"`frame_rate` must be a number of frames per second, not {rate!r}")

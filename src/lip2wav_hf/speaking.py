@@ -676,6 +676,7 @@ def _as_clip(video: Any) -> dict[str, Any]:
         raise VideoError("The video is None: pass a path, a URL, bytes, a file object or an array.")
     if isinstance(video, (list, tuple)):
         raise VideoError("A list inside the list of videos: pass one flat list, and each video as one path or array.")
+    video = getattr(video, "_hf_encoded", video)  # the file of a decoder that `datasets` gives
     if not isinstance(video, dict):
         return {"video": video}
     if set(video) == {"path", "bytes"}:  # a `Video(decode=False)` column of `datasets`
