@@ -44,6 +44,14 @@ def _number(checkpoint: Path) -> int:
     return record.number if record else 0
 
 
+def _has_no_record(checkpoint: Path) -> bool:
+    try:
+        read_record(checkpoint)
+    except TrainingError:
+        return True
+    return False
+
+
 def write_sums(checkpoint: str | os.PathLike) -> None:
     """Write the SHA-256 of every file of a checkpoint into it."""
     write_json(Path(checkpoint, SUMS), _sums(Path(checkpoint)), sort_keys=True)
@@ -106,7 +114,8 @@ def checkpoint_to_resume(arguments: OptimizationArguments) -> Path | None:
 def _latest(checkpoints: list[Path]) -> Path | None:
     """The last that is whole; those after it are named in a warning."""
     damage = {}
-    for folder in reversed(checkpoints):
+    unreadable = [folder for folder in checkpoints if _has_no_record(folder)]
+    for folder in (*unreadable, *(folder for folder in reversed(checkpoints) if folder not in unreadable)):
         what = damage_of(folder)
         if what is None:
             for other, why in damage.items():
