@@ -681,8 +681,7 @@ def _as_clip(video: Any) -> dict[str, Any]:
         return {"video": video}
     if set(video) == {"path", "bytes"}:  # a `Video(decode=False)` column of `datasets`
         return {"video": video["path"] if video["bytes"] is None else video["bytes"]}
-    unknown = sorted(set(video) - set(_CLIP_KEYS))
-    if unknown or video.get("video") is None:
+    if (unknown := sorted(set(video) - set(_CLIP_KEYS))) or video.get("video") is None:
         problem = f"has the unknown keys {unknown}" if unknown else 'has no "video"'
         raise VideoError(f"The dict given for a video {problem}. Its keys may be: {', '.join(_CLIP_KEYS)}.")
     return {name: value for name, value in video.items() if value is not None}
