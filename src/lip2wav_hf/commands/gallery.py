@@ -93,14 +93,14 @@ def gallery(
     from ..comparison.systems import named_systems
     from ..evaluation.options import ClipSelection
     from ..metrics.registry import check_names
-    from ..models import find_model
+    from ..models import SPEAKING, find_model
 
     systems = named_systems(models)
     if names is not None:
         names = [] if names == ["none"] else list(check_names(names))
     check_output(output, overwrite)
     for system in systems:
-        find_model(system.model)
+        find_model(system.model, SPEAKING)
     with work_folder(output) as work:
         if data is not None:
             selection = ClipSelection(data, "", split_names(speakers), splits_file, split_scheme=scheme.value)
