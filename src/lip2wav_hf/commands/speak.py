@@ -263,7 +263,8 @@ def _speak_all(
                 if json_lines:
                     tqdm.write(json.dumps(record), file=sys.stdout)
                 elif not quiet and isinstance(outcome, Spoken) and "error" not in record:
-                    tqdm.write(_describe(record, outcome.warm), file=sys.stdout)
+                    silent = "(no words recognised)" if speaker.reads_words else "(this model reads no words)"
+                    tqdm.write(_describe(record, outcome.warm, silent), file=sys.stdout)
                 sys.stdout.flush()
     if len(jobs) > 1 and (failures or not quiet):
         print_error(count_videos(len(jobs), failures))
@@ -347,13 +348,13 @@ def _record(job: Job, outcome: Spoken | Exception, messages: list[str]) -> dict[
     }
 
 
-def _describe(record: dict[str, Any], warm: bool) -> str:
+def _describe(record: dict[str, Any], warm: bool, silent: str) -> str:
     """The report on one video, for people."""
     factor = f"real-time factor {record['real_time_factor'] or 0:.3f} (time taken / duration)"
     return "\n".join(
         [
             record["file"],
-            f"  text      {record['written'] or '(no words recognised)'}",
+            f"  text      {record['written'] or silent}",
             f"  duration  {record['duration']:.2f} s",
             f"  took      {record['seconds']:.2f} s, {factor if warm else 'the first one with its warm-up'}",
             f"  output    {', '.join(record['outputs'])}",
