@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lip2wav_hf.models import CHECKPOINTS, NETWORKS, ModelError, bundled_models, find_model, locate_model
+from lip2wav_hf.models import CHECKPOINTS, NETWORKS, ModelError, bundled_models, find_model, load_network, locate_model
 
 
 @pytest.fixture
@@ -126,3 +126,8 @@ def test_a_part_is_advised_by_the_name_of_its_model(model_type):
 def test_a_hub_that_does_not_answer_is_not_one_without_the_model():
     with pytest.raises(ModelError, match="no such folder, and the Hub cannot be reached. Check"):
         find_model("somebody/something")
+
+
+def test_a_model_without_the_part_that_is_needed(saved):
+    with pytest.raises(ModelError, match="no folder speech_encoder/ is in it. Give a folder.*model: grid-s1\\."):
+        load_network(saved("model"), "lip2wav_speech_encoder")

@@ -220,7 +220,7 @@ def load_network(model: str | os.PathLike, model_type: str) -> Any:
     subfolder = "" if found == network.model_type else network.folder
     if subfolder and isinstance(place, Path) and not (place / subfolder / "config.json").is_file():
         kind = f"it is a model of the type {found!r}" if found else "there is no config.json in it"
-        raise ModelError(f"model {model}: {kind}, and no folder {subfolder}/ is in it.")
+        raise ModelError(f"model {model}: {kind}, and no folder {subfolder}/ is in it. {_choices(model_type)}")
     return network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
 
 
