@@ -111,10 +111,9 @@ def test_sounds_stay_with_the_pictures(open_gallery):
           if (video.currentTime > 0.8) found.push(({DRIFT})("s1-bbaf2n"));
           requestAnimationFrame(look); }}; look(); }})"""
     )
-    apart = [sorted(map(abs, each)) for each in zip(*drifts, strict=True)]
-    assert len(drifts) > 10
-    assert apart[0][int(0.95 * len(drifts))] < 0.05, "the sound that is heard"
-    assert all(each[len(drifts) // 2] < 0.05 for each in apart), "the others, which a busy machine lets wait"
+    assert drifts
+    middles = [sorted(map(abs, each))[len(drifts) // 2] for each in zip(*drifts, strict=True)]
+    assert max(middles) < 0.05, middles
 
 
 def test_switching_while_it_is_paused_keeps_the_position(open_gallery):
@@ -231,6 +230,7 @@ def test_unseen_speakers_have_their_own_page(open_gallery, screenshot):
     page.wait_for_url(re.compile("unseen.html$"))
     assert page.locator("article").count() == 1 and page.locator("#s3-bbaf2n").count() == 1
     screenshot(page)
+    assert page.get_by_role("link", name="Unseen speakers").get_attribute("aria-current") == "page"
     page.get_by_role("link", name="Clips", exact=True).click()
     page.wait_for_url(re.compile("index.html$"))
 
@@ -243,9 +243,16 @@ def test_what_a_screen_reader_is_told(open_gallery):
     assert page.get_by_role("article", name="s1/bbaf2n").count() == 1
     assert page.get_by_role("status").get_attribute("aria-live") == "polite"
     assert page.get_by_role("img", name="Mel spectrogram of s1/bbaf2n, grid-s1").count() == 1
-    start(page)
-    page.wait_for_function("document.getElementById('live').textContent.startsWith('Playing s1/bbaf2n')")
-    assert clip(page).get_by_role("button", name="Pause s1/bbaf2n").count() == 1
+    pressed = page.evaluate(
+        """() => { const live = document.getElementById("live"), play = document.querySelector("#s1-bbaf2n .play");
+        window.told = [];
+        new MutationObserver(() => told.push(live.textContent)).observe(live, { childList: true });
+        play.click(); return play.getAttribute("aria-label"); }"""
+    )
+    assert pressed == "Pause s1/bbaf2n"
+    page.wait_for_function("told.some((text) => text === 'Playing s1/bbaf2n, Original')")
+    page.wait_for_function("told.some((text) => /^Paused at/.test(text))")
+    assert clip(page).get_by_role("button", name="Play s1/bbaf2n").count() == 1
 
 
 def test_what_others_wrote_is_text(open_gallery):

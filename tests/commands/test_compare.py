@@ -8,6 +8,8 @@ import pytest
 
 from commands.command_line import error_line
 from lip2wav_hf.audio import read_audio, write_audio
+from lip2wav_hf.hub.facts import known_facts
+from lip2wav_hf.models import find_model
 from little_grid import write_corpus
 
 
@@ -48,7 +50,7 @@ def test_systems_and_samples_in_one_table(run, corpus, samples, stated, tmp_path
     status, out, err = run(*arguments)
     assert status == 0, err
     assert "grid-s1 against <noise>, 2 clips: " in out and "compute of <noise>: 1.5 core-hours on two cores" in out
-    assert "compute of grid-s1: 8 core-hours on two CPU cores" in out
+    assert f"compute of grid-s1: {known_facts(find_model('grid-s1'))['core_hours']:g} core-hours on " in out
     record = json.loads((output / "comparison.json").read_text())
     columns = {column["label"]: column for column in record["columns"]}
     assert list(columns) == ["Original", "grid-s1", "<noise>", "Others"]
@@ -58,6 +60,8 @@ def test_systems_and_samples_in_one_table(run, corpus, samples, stated, tmp_path
     _check_differences(columns, output)
     page = (output / "comparison.html").read_text()
     assert "&lt;noise&gt;" in page and "<noise>" not in page and "http" not in page
+    assert '<table class="texts">' in page
+    assert "2 systems on grid" in record["title"] and "first" not in record["title"]
     markdown = (output / "comparison.md").read_text()
     assert "| 95 % interval | Original | grid-s1 | <noise> | Others * |" in markdown
     assert "## Published results on GRID" in markdown and "As published, other split" in markdown

@@ -127,12 +127,12 @@ class Comparison:
 
 
 def _verdict(first: str, column: Column, keys: Sequence[str]) -> str:
-    labels: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {said: [] for said in ("better", "worse", "no clear difference")}
     for key, _, _, _, said in differences(dict(column.against_first or {})):
         if said and key in keys:
-            labels.setdefault(said, []).append(SUMMARY[key].label)
-    parts = [f"{said} in {', '.join(names)}" for said, names in sorted(labels.items())]
-    return f"{first} against {column.label}, {counted(column.clips, 'clip')}: {'; '.join(parts) or 'no numbers'}."
+            labels[said].append(SUMMARY[key].label)
+    parts = [f"{said} in {'; '.join(names)}." for said, names in labels.items() if names]
+    return f"{first} against {column.label}, {counted(column.clips, 'clip')}: {' '.join(parts) or 'no numbers.'}"
 
 
 def compare_systems(
@@ -197,9 +197,8 @@ def compare_systems(
             **shared,
         )
         columns.append(Column(label, "samples", scored["clips"], scored["overall"], NOT_STATED))
-    where = f"{results['data']}, split {results['split']}" + (
-        f", first {results['limit']}" if results["limit"] else ""
-    )
+    where = f"{results['data']}, split {results['split']}"
+    where += f", the first {counted(results['limit'], 'clip')}" if results["limit"] else ""
     return Comparison(f"{counted(len(systems), 'system')} on {where}", columns, results)
 
 
