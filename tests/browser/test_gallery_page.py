@@ -103,13 +103,13 @@ def test_switching_keeps_the_position_and_goes_on_playing(open_gallery):
 def test_sounds_stay_with_the_pictures(open_gallery):
     """Over a whole clip, and every sound: also those that are not heard, so that a switch finds them in place."""
     page = open_gallery()
-    start(page)
     drifts = page.evaluate(
-        f"""() => new Promise((resolve) => {{ const found = [];
-        const look = () => {{ const video = document.querySelector("#s1-bbaf2n video");
-          if (video.currentTime > 2.4 || video.paused) return resolve(found);
+        f"""() => new Promise((resolve) => {{ const found = [], clip = document.querySelector("#s1-bbaf2n");
+        const look = () => {{ const video = clip.querySelector("video");
+          if (video.currentTime > 2.4) return resolve(found);
           if (video.currentTime > 0.8) found.push(({DRIFT})("s1-bbaf2n"));
-          requestAnimationFrame(look); }}; look(); }})"""
+          requestAnimationFrame(look); }};
+        clip.querySelector(".play").click(); look(); }})"""
     )
     assert drifts
     middles = [sorted(map(abs, each))[len(drifts) // 2] for each in zip(*drifts, strict=True)]
