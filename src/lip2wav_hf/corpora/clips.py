@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..video import VideoPart
 
 
-VIDEO_SUFFIXES = (".mpg", ".mkv", ".mp4", ".mov", ".avi", ".webm")
+VIDEO_SUFFIXES = (".mpg", ".mkv", ".mp4", ".mov", ".m4v", ".3gp", ".avi", ".webm")
 AUDIO_SUFFIXES = (".wav", ".flac")
 
 TimedWord = tuple[float, float, str]

@@ -40,6 +40,16 @@ def metadata_files(folder: Path) -> list[Path]:
     ]
 
 
+def decode_text(content: bytes) -> str:
+    """
+    Text that is UTF-8, or UTF-16 with its mark, as some spreadsheets and editors of Windows write it.
+
+    Raises:
+        UnicodeDecodeError: if it is neither.
+    """
+    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
 def first_text(row: dict[str, Any], columns: tuple[str, ...]) -> str | None:
     """The first of some columns that says something, as text."""
     value = next((row[column] for column in columns if row.get(column) not in (None, "")), None)
@@ -104,6 +114,7 @@ __all__ = [
     "metadata_files",
     "TEXT_COLUMNS",
     "VideoFolderError",
+    "decode_text",
     "first_text",
     "part_start",
     "read_time",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .clips import CorpusError, TimedWord
+from .columns import decode_text
 
 
 ALIGNMENT_RATE = 25_000  # of the times in .align files, in 1/s
@@ -78,9 +79,8 @@ def _read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise TranscriptError(f"{path}: it cannot be read ({error.strerror or error}).") from error
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        return decode_text(content)
     except UnicodeDecodeError as error:
         raise TranscriptError(f"{path}: it is not UTF-8 text ({error.reason}). Save it as UTF-8.") from error
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import counted
 from ..files import read_json
@@ -33,6 +29,7 @@ from .columns import (
 )
 from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips
 from .made_splits import MadeSplits, make_splits
+from .metadata import ListedFiles, read_rows
 from .transcripts import READERS, TranscriptError, read_transcript
 from .word_times import FOLDER, with_word_times
 
@@ -127,17 +124,20 @@ class VideoFolder:
 
     def _of_metadata(self, file: Path) -> Iterator[_Row]:
         split = SPLIT_NAMES.get(file.parent.name.lower()) if file.parent != self.path else None
-        for number, row in _rows(file):
+        listed = ListedFiles(file.parent)
+        for number, row in read_rows(file):
             place = f"{file}, line {number}"
             name = row.get("file_name")
             if not isinstance(name, str) or not name.strip():
                 raise VideoFolderError(f"{place}: there is no file_name. Name a video, relative to {file.parent}.")
             name = name.strip()
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise VideoFolderError(f"{place}: {name} is not inside {file.parent}. Use a path relative to it.")
-            video = file.parent / name
-            if not _is_file(video):
-                self.defects.append(Defect(str(video.relative_to(self.path)), "missing_video", f"{place}: {name}"))
+            try:
+                video = listed.find(name)
+            except ValueError as error:
+                raise VideoFolderError(f"{place}: {error} Use a path relative to it.") from error
+            if video is None:
+                absent = (file.parent / name).relative_to(self.path)
+                self.defects.append(Defect(str(absent), "missing_video", f"{place}: {name}"))
                 continue
             start, end = read_time(row, "start", place), read_time(row, "end", place)
             if end is not None and end <= (start or 0.0):
@@ -273,7 +273,8 @@ class VideoFolder:
                 else:
                     absent[key] = Defect(key, "missing_video", f"{self.path}: the split {split!r} lists {key}")
         defects = [*self.defects, *absent.values()]
-        report = CorpusReport(len({defect.clip for defect in defects}), defects, notes=self._notes(selection))
+        notes = self._notes(selection) if any(found.values()) else []
+        report = CorpusReport(len({defect.clip for defect in defects}), defects, notes=notes)
         if not any(found.values()):
             raise VideoFolderError(f"{self.path}: no clip can be used. {report.summary()}")
         return found, report
@@ -329,14 +330,6 @@ def _version(clip: Clip) -> str:
     return hashlib.sha256(f"{Path(str(clip.video)).resolve()}|{facts!r}".encode()).hexdigest()[:12]
 
 
-def _is_file(path: Path) -> bool:
-    """Whether there is such a file; there is none of a name that no system takes."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
 def _videos(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -350,34 +343,6 @@ def _transcript_beside(video: Path) -> Path | None:
             if (file := video.with_suffix(written)).is_file():
                 return file
     return None
-
-
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Number of the line, and what it says, of each row."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoFolderError(f"{file}: it cannot be read as UTF-8 text ({error}).") from error
-    if file.suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        if "file_name" not in (reader.fieldnames or ()):
-            raise VideoFolderError(
-                f"{file}: its first line must name the columns, file_name among them; it is"
-                f" {', '.join(reader.fieldnames or ()) or 'empty'}."
-            )
-        for row in reader:
-            yield reader.line_num, row
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise VideoFolderError(f"{file}, line {number}: it is not JSON ({error}).") from error
-        if not isinstance(row, dict):
-            raise VideoFolderError(f"{file}, line {number}: it is no JSON object.")
-        yield number, row
 
 
 __all__ = ["VideoFolder", "VideoFolderError"]
