@@ -18,7 +18,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test extras oldest quality style clean
+.PHONY: help demo install fuzz test extras oldest quality style clean
 .PHONY: demo-app browser test-browser gallery docs docs-serve
 
 help:  ## list the targets (default)
@@ -36,6 +36,9 @@ install: $(DEV)  ## make .venv with all that development needs
 # One thread per process: two processes that compute on all cores each wait for one another.
 test: $(DEV)  ## run all tests (PYTEST_ARGS="-m 'not slow'" is passed on to pytest)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 25 $(PYTEST_ARGS)
+
+fuzz: $(DEV)  ## feed damaged files to everything that reads files, for SECONDS=600
+	cd tests && OMP_NUM_THREADS=1 PYTHONPATH=. nice ../$(BIN)/python -m fuzz --seconds $(or $(SECONDS),600) $(FUZZ_ARGS)
 
 extras: $(BIN)/python  ## install the package with each extra alone and let it work (in out/extras)
 	$(BIN)/python .ci/extras.py

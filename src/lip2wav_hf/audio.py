@@ -244,7 +244,7 @@ def _replacing(path: str | os.PathLike[str]) -> Generator[str, None, None]:
     try:
         with files.replacing(path) as temporary:
             yield os.fspath(temporary)
-    except (av.FFmpegError, OSError) as error:
+    except (av.FFmpegError, OSError, MemoryError) as error:
         raise VideoError(f"{path}: it cannot be written ({getattr(error, 'strerror', None) or error}).") from error
 
 

@@ -1,5 +1,6 @@
 """Scores of single clips: reading sound, finding and undoing shifts, columns."""
 
+import av
 import numpy as np
 import pytest
 
@@ -107,3 +108,21 @@ def test_loading_a_metric_leaves_its_scores_alone(tmp_path, speech):
     before = score_files(*arguments, metrics=("stoi", "grid_wer"))
     load_metrics(("stoi", "grid_wer"))
     assert score_files(*arguments, metrics=("stoi", "grid_wer")) == before
+
+
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s24le", "pcm_f32le", "pcm_alaw", "pcm_mulaw"])
+def test_sound_files_of_every_sample_format(tmp_path, codec):
+    """The same sound, whatever its samples are."""
+    tone = (0.5 * np.sin(np.arange(16000) * 0.1)).astype(np.float32)
+    with av.open(str(tmp_path / "tone.wav"), "w") as output:
+        track = output.add_stream(codec, rate=16000, layout="mono")
+        block = av.AudioFrame.from_ndarray(tone[None], "flt", "mono")
+        block.sample_rate = 16000
+        resampler = av.AudioResampler(
+            track.codec_context.format, "mono", 16000, track.codec_context.frame_size or None
+        )
+        for piece in [*resampler.resample(block), *resampler.resample(None)]:
+            output.mux(track.encode(piece))
+        output.mux(track.encode(None))
+    sound = read_sound(tmp_path / "tone.wav")[:15000]
+    assert len(sound) == 15000 and np.abs(sound - tone[:15000]).max() < 0.05

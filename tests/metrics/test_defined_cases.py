@@ -94,3 +94,19 @@ def test_judge_hears_nothing_in_odd_sound():
     click[8000] = 0.5
     for odd in (np.zeros(RATE), click, np.zeros(0)):
         assert recognizer.transcribe(odd, RATE) == ""
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        (np.array([0, 128, 255], np.uint8), [-1, 0, 127 / 128]),
+        (np.array([0, 1 << 15, (1 << 16) - 1], np.uint16), [-1, 0, 1 - 2**-15]),
+        (np.array([-128, 0, 127], np.int8), [-1, 0, 127 / 128]),
+        (np.array([-(1 << 15), 0, 1 << 14], np.int16), [-1, 0, 0.5]),
+        (np.array([-(1 << 31), 0, 1 << 30], np.int32), [-1, 0, 0.5]),
+    ],
+)
+def test_samples_of_every_integer_type(samples, expected):
+    from lip2wav_hf.metrics.waveforms import check_waveform
+
+    assert np.allclose(check_waveform(samples, "x"), expected, atol=1e-12)

@@ -1,0 +1,93 @@
+"""Files of which a part cannot be decoded, and files with several videos: what is read of them."""
+
+import random
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from lip2wav_hf.video import VideoReader
+from little_videos import numbers, picture, write_video
+
+
+@pytest.mark.parametrize(("begin", "end"), [(100, 220), (50, 90), (250, 300), (30, 290)])
+def test_damage_of_any_length_is_held(tmp_path, caplog, begin, end):
+    """Of a video with a key picture each second; the warning says how much is missing."""
+    options = {"g": "25", "keyint_min": "25", "sc_threshold": "0", "bf": "0"}
+    write_video(tmp_path / "whole.mp4", 300, options=options)
+    rng = random.Random(1)
+    with av.open(str(tmp_path / "whole.mp4")) as source, av.open(str(tmp_path / "damaged.mkv"), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            if begin <= number < end:
+                bad = av.Packet(rng.randbytes(max(packet.size, 16)))
+                bad.pts, bad.dts, bad.duration = packet.pts, packet.dts, packet.duration
+                bad.time_base = packet.time_base
+                packet = bad
+            packet.stream = stream
+            output.mux(packet)
+    got = numbers(VideoReader(tmp_path / "damaged.mkv"))
+    assert len(got) == 300
+    after = -(-end // 25) * 25  # the next key picture
+    assert got[:begin] == [number % 26 for number in range(begin)]
+    assert got[after:] == [number % 26 for number in range(after, 300)]
+    missing = float(caplog.text.partition(" s of its pictures are missing")[0].rpartition(" ")[2])
+    assert (end - begin) / 25 - 0.1 <= missing <= (after - begin) / 25 + 0.1
+
+
+def test_a_beginning_without_key_picture_is_left_out(tmp_path):
+    options = {"g": "100", "keyint_min": "100", "sc_threshold": "0", "bf": "0"}
+    content = write_video(tmp_path / "whole.ts", 300, options=options).read_bytes()
+    with av.open(str(tmp_path / "whole.ts")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    cut = next(packet.pos for packet in packets[20:]) // 188 * 188
+    got = numbers(VideoReader(content[cut:]))
+    assert got == [number % 26 for number in range(100, 300)]
+
+
+def two_videos(path, first, second, marks=(None, None)):
+    """A file of two streams: each a list of gray levels and a size."""
+    with av.open(str(path), "w") as output:
+        streams = []
+        for (levels, size), mark in zip((first, second), marks, strict=True):
+            stream = output.add_stream("mjpeg" if len(levels) == 1 else "libx264", rate=25)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuvj420p" if len(levels) == 1 else "yuv420p"
+            if mark is not None:
+                stream.disposition = mark
+            streams.append(stream)
+        for stream, (levels, size) in zip(streams, (first, second), strict=True):
+            for number, each in enumerate(levels):
+                frame = av.VideoFrame.from_ndarray(picture(each, *size), "rgb24").reformat(format=stream.pix_fmt)
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    return path
+
+
+MOVING, GRAY = list(range(20)), [9] * 20
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+@pytest.mark.parametrize(
+    ("first", "marks", "is_told"),
+    [
+        (([3], (320, 240)), (None, None), False),  # a still, though it is larger
+        ((GRAY, (64, 36)), (None, None), True),  # a preview, which muxers mark as the default
+        ((GRAY, (320, 240)), (Disposition(0), Disposition.default), True),
+        ((GRAY, (120, 90)), (Disposition(0), Disposition(0)), True),
+    ],
+)
+def test_the_video_among_several(tmp_path, caplog, suffix, first, marks, is_told):
+    path = two_videos(tmp_path / f"two{suffix}", first, (MOVING, (240, 180)), marks)
+    assert numbers(VideoReader(path)) == MOVING
+    assert numbers(VideoReader(path.read_bytes())) == MOVING  # a file object has one position
+    assert ("of its 2 videos, stream 1 is read" in caplog.text) == is_told
+
+
+def test_a_video_of_two_equal_streams_is_the_first(tmp_path):
+    path = two_videos(tmp_path / "two.ts", (MOVING, (240, 180)), (GRAY, (240, 180)))
+    assert numbers(VideoReader(path)) == MOVING
+    assert np.ptp(next(VideoReader(path))) <= 2
