@@ -344,3 +344,65 @@ def test_tracker_starts_again_after_reset(clip):
     tracker.reset()
     tracker.update(clip[1])
     assert len(tracker.detected) == 1 and tracker.segment == 0
+
+
+# --- landmarks on some frames only -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def talking(talking_video):
+    with VideoReader(talking_video) as reader:
+        return np.stack(list(reader))
+
+
+def follow(frames, **settings):
+    """Landmarks and segment of each frame, and how often landmarks were placed."""
+    tracker, placed = FaceTracker(TrackingSettings(**settings)), []
+    place_landmarks = tracker._finder.place_landmarks
+    tracker._finder.place_landmarks = lambda *arguments: placed.append(1) or place_landmarks(*arguments)
+    found, segments = [], []
+    for frame, (same, landmarks) in zip(frames, tracker.follow(iter(frames)), strict=True):
+        assert same is frame or np.array_equal(same, frame)
+        found.append(landmarks)
+        segments.append(tracker.segment)
+    assert len(tracker.detected) == len(frames)
+    return found, segments, len(placed)
+
+
+def corner_error(first, second):
+    """The largest distance, in pixels of a region of 72, by which a corner of the mouth region lies elsewhere."""
+    corners = np.array([-0.5 + 0.2j, 0.5 + 0.2j, -0.5 + 0.9j, 0.5 + 0.9j])
+    errors = []
+    for one, other in zip(first, second, strict=True):
+        (scale, center, _), (other_scale, other_center, _) = align_face(one), align_face(other)
+        errors.append(67 * np.abs(center + scale * corners - other_center - other_scale * corners).max() / abs(scale))
+    return max(errors)
+
+
+def test_with_an_interval_of_one_every_frame_has_its_own_landmarks(talking):
+    found, _, placed = follow(talking, landmark_interval=1)
+    np.testing.assert_array_equal(found, track(talking).landmarks)
+    assert placed >= len(talking)
+
+
+def test_a_face_that_hardly_moves_needs_fewer_landmarks(talking):
+    every = follow(talking, landmark_interval=1)[0]
+    found, segments, placed = follow(talking)
+    assert placed < 0.6 * len(talking) and set(segments) == {0}
+    assert corner_error(every, found) < 1.5
+
+
+def test_a_face_that_moves_has_landmarks_on_every_frame(talking):
+    """It rests for a second, then moves by 3 pixels of the region in each frame, then jumps to another place."""
+    offsets = [*[0] * 25, *range(0, 60, 3), *[60] * 4, *[0] * 11]
+    frames = np.stack([np.roll(frame, shift, axis=1) for frame, shift in zip(talking, offsets, strict=False)])
+    every, found = follow(frames, landmark_interval=1), follow(frames)
+    assert corner_error(every[0], found[0]) < 1.5 and found[1] == every[1]
+    moving = slice(27, 44)
+    assert corner_error(every[0][moving], found[0][moving]) < 0.2
+
+
+def test_a_face_that_goes_is_lost_on_the_same_frame(talking):
+    frames = [*talking[:20], *np.full_like(talking[:7], 128), *talking[20:31]]
+    every, found = follow(frames, landmark_interval=1), follow(frames)
+    assert [each is None for each in found[0]] == [each is None for each in every[0]] and None in found[0][20:27]

@@ -510,7 +510,7 @@ def test_real_clip(extracted, clip_path, clip):
 
 def test_own_landmarks_give_the_same_regions(extractor, extracted, clip):
     tracker = FaceTracker()
-    landmarks = np.stack([tracker.update(frame) for frame in clip])
+    landmarks = np.stack([found for _, found in tracker.follow(clip)])
     again = extractor.extract(clip, fps=25, landmarks=landmarks)
     np.testing.assert_array_equal(again.regions, extracted.regions)
 

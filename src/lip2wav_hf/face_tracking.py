@@ -15,7 +15,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ ROI_SCALE = 1.5  # side of the square that FaceMesh sees, in sides of the face b
 
 SURE_SCORE = 0.8  # product of both networks' scores above which a face is beyond doubt
 NOSE_TOLERANCE = 0.22  # how far apart both networks may see the tip of the nose, in sides of the face box
+
+PIXELS_OF_FACE = 67  # between the outer eye corners, where the mouth region is 72 pixels wide
 
 NOSE_TIP = 1
 RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
@@ -80,12 +82,19 @@ class TrackingSettings:
         search_interval (`int`, *optional*, defaults to 5):
             While no face is in sight, frames between two thorough searches (small faces, turned pictures). The quick
             search runs for every frame.
+        landmark_interval (`int`, *optional*, defaults to 3):
+            Of so many frames, [`FaceTracker.follow`] places landmarks on one while the face hardly moves.
+        most_movement (`float`, *optional*, defaults to 1.5):
+            How far the face may move from one of these frames to the next, in pixels of a mouth region of 72 pixels,
+            if those between them are to be interpolated.
     """
 
     detection_threshold: float = 0.5
     mesh_threshold: float = 0.5
     detection_interval: int = 25
     search_interval: int = 5
+    landmark_interval: int = 3
+    most_movement: float = 1.5
 
 
 @dataclass
@@ -268,10 +277,9 @@ class FaceFinder:
     Finds the faces of single pictures with BlazeFace, and places landmarks on them with FaceMesh.
 
     Args:
-        model_folder (`str` or `os.PathLike`, *optional*):
-            Where both networks lie; beside this module by default. Each network is loaded once per process.
-        threshold (`float`, *optional*, defaults to 0.5):
-            The lowest BlazeFace score of a face, 0 to 1.
+        model_folder (`str` or `os.PathLike`, *optional*): where both networks lie; beside this module by default. Each
+            is loaded once per process.
+        threshold (`float`, *optional*, defaults to 0.5): the lowest BlazeFace score of a face, 0 to 1.
 
     Raises:
         FaceTrackingError: if a network is missing or damaged, or LiteRT is not installed.
@@ -358,8 +366,7 @@ class FaceFinder:
             region ([`FaceRegion`]): where the face is, in pixels of the frame.
 
         Returns:
-            `tuple[np.ndarray, float]`: landmarks, float32 `(468, 2)` in pixels of the frame, and the score that the
-            square really shows a face, 0 to 1.
+            Landmarks, float32 `(468, 2)` in pixels of the frame, and the score that the square really shows a face.
         """
         picture = _warp(frame, region, MESH_SIZE)
         outputs = self._mesh(picture.astype(np.float32) / 255.0)
@@ -390,9 +397,7 @@ def _tile_starts(length: int, side: int) -> list[int]:
 
 
 def region_of_landmarks(landmarks: np.ndarray) -> FaceRegion:
-    """
-    The square in which FaceMesh should look for the face whose landmarks, (468, 2), are known from the frame before.
-    """
+    """The square in which FaceMesh should look for the face whose landmarks, (468, 2), were these a frame before."""
     points = landmarks[:, 0] + 1j * landmarks[:, 1]
     eyes = points[LEFT_EYE_OUTER] - points[RIGHT_EYE_OUTER]
     angle = math.atan2(eyes.imag, eyes.real)
@@ -478,11 +483,52 @@ class FaceTracker:
 
     @property
     def segment(self) -> int:
-        """
-        Number of the uninterrupted movement that the newest frame belongs to: a cut or a jump to another face begins
-        one.
-        """
+        """Number of the uninterrupted movement of the newest frame: a cut or a jump to another face begins one."""
         return self._segment
+
+    def follow(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """
+        Frames with their landmarks, as [`update`] finds them; but while the face hardly moves, landmarks are placed on
+        one of `settings.landmark_interval` frames and interpolated on the others. `segment` is that of the last pair.
+        """
+        waiting: list[np.ndarray] = []
+        still = False
+        for frame in frames:
+            cut = self._is_cut(frame)
+            if still and not cut and len(waiting) < self.settings.landmark_interval - 1:
+                waiting.append(frame)
+                continue
+            before, landmarks = self._last, None
+            if waiting and not cut:
+                landmarks = self._at_rest(frame, len(waiting) + 1)
+            if landmarks is not None and before is not None:
+                for number, between in enumerate(waiting, 1):
+                    share = np.float32(number / (len(waiting) + 1))
+                    yield between, before + share * (landmarks - before)
+            else:
+                for between in waiting:
+                    yield between, self._update(between, False)
+                before, landmarks = self._last, self._update(frame, cut)
+            yield frame, landmarks
+            steps = self.settings.landmark_interval / (len(waiting) + 1)
+            still = before is not None and landmarks is not None and not cut
+            still = still and steps * _movement(before, landmarks) <= self.settings.most_movement
+            waiting = []
+        for frame in waiting:
+            yield frame, self._update(frame, False)
+
+    def _at_rest(self, frame: np.ndarray, frames: int) -> np.ndarray | None:
+        """Landmarks of a frame that is so many frames after the last, if the face has hardly moved; `None` if not."""
+        last = self._last
+        if last is None or self._checked + frames >= self.settings.detection_interval:
+            return None
+        landmarks = self._mesh(frame, region_of_landmarks(last))
+        if landmarks is None or _movement(last, landmarks) > self.settings.most_movement:
+            return None
+        self._checked += frames
+        self._last = landmarks
+        self._detected += [True] * frames
+        return landmarks
 
     def update(self, frame: np.ndarray) -> np.ndarray | None:
         """
@@ -492,10 +538,11 @@ class FaceTracker:
             frame (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB.
 
         Returns:
-            `np.ndarray` of shape `(468, 2)`, float32: landmarks in pixels, not smoothed; `None` where no face was
-            found.
+            Landmarks `(468, 2)`, float32, in pixels, not smoothed; `None` where no face was found.
         """
-        cut = self._is_cut(frame)
+        return self._update(frame, self._is_cut(frame))
+
+    def _update(self, frame: np.ndarray, cut: bool) -> np.ndarray | None:
         landmarks = None
         if self._last is not None and self._lost == 0 and not cut:
             landmarks = self._mesh(frame, region_of_landmarks(self._last))
@@ -605,6 +652,14 @@ class FaceTracker:
         if previous is None:
             return False
         return previous.shape != thumbnail.shape or float(np.abs(thumbnail - previous).mean()) > 24.0
+
+
+def _movement(before: np.ndarray, after: np.ndarray) -> float:
+    """How far the mouth region moves with the face, turning and growing included, in pixels of 72."""
+    first_scale, first_center, _ = align_face(before)
+    second_scale, second_center, _ = align_face(after)
+    moved = abs(second_center - first_center) / abs(first_scale)
+    return PIXELS_OF_FACE * moved + 36 * abs(second_scale - first_scale) / abs(first_scale)
 
 
 def check_landmarks(landmarks: Any, name: str) -> np.ndarray:

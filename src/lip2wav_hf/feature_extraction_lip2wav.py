@@ -15,7 +15,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -113,6 +113,8 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             Lowest score, 0 to 1, at which the face detector's finding counts, and of the landmarks of a known face.
         detection_interval (`int`, *optional*, defaults to 25):
             Frames between two checks whether the followed face is still there and still the largest.
+        landmark_interval (`int`, *optional*, defaults to 3):
+            While the face hardly moves, landmarks are placed on one of so many frames; with 1 on every frame.
 
     Raises:
         `ValueError`: if an argument is out of range.
@@ -135,6 +137,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         detection_threshold: float = 0.5,
         mesh_threshold: float = 0.5,
         detection_interval: int = 25,
+        landmark_interval: int = 3,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -149,11 +152,12 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         self.detection_threshold = detection_threshold
         self.mesh_threshold = mesh_threshold
         self.detection_interval = detection_interval
+        self.landmark_interval = landmark_interval
         self._check_arguments()
 
     def _check_arguments(self) -> None:
-        sizes = ("roi_height", "roi_width", "crop_height", "crop_width", "normalization_window", "detection_interval")
-        for name in (*sizes, "max_gap"):
+        sizes = ("roi_height", "roi_width", "crop_height", "crop_width", "normalization_window")
+        for name in (*sizes, "detection_interval", "landmark_interval", "max_gap"):
             value, least = getattr(self, name), 0 if name == "max_gap" else 1
             most = 1000 if name.startswith("roi") else math.inf  # more would take all memory
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -295,14 +299,14 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
                 regions = hold_nearest(self._cut_by_landmarks(frames, check_landmarks(landmarks, name), name))
             else:
                 settings = TrackingSettings(self.detection_threshold, self.mesh_threshold, self.detection_interval)
+                settings = replace(settings, landmark_interval=self.landmark_interval)
                 tracker = FaceTracker(settings, self._face_models)
                 regions = hold_nearest(self._track(frames, tracker, name))
             return RegionStream(name, regions, stack.pop_all().close, tracker)
 
     def _track(self, frames: Iterable[np.ndarray], tracker: FaceTracker, name: str) -> Iterator[np.ndarray | None]:
         cutter = RegionCutter(self.roi_height, self.roi_width, self.max_gap)
-        for frame in frames:
-            found = tracker.update(frame)
+        for frame, found in tracker.follow(frames):
             yield from cutter.push(frame, found, tracker.segment)
         yield from cutter.finish()
         if not tracker.coverage:
@@ -414,12 +418,9 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
                 Whatever `VideoReader` accepts. A list or tuple is a batch; a single video makes a batch of one.
             fps, landmarks, mouth_boxes (as for [`~Lip2WavFeatureExtractor.extract`], or a list of these, *optional*):
                 A list has one entry per video, which may be `None`; one value is shared by all videos.
-            return_crops (`bool`, *optional*, defaults to `False`):
-                Also return what the generator sees, as gray pictures.
-            return_tensors (`str`, *optional*):
-                `"pt"` for PyTorch tensors, `"np"` (the default) for NumPy arrays.
-            progress (`bool`, *optional*, defaults to `False`):
-                Show a progress bar for each video.
+            return_crops (`bool`, *optional*, defaults to `False`): also return what the generator sees, as pictures.
+            return_tensors (`str`, *optional*): `"pt"` for PyTorch tensors, `"np"` (the default) for NumPy arrays.
+            progress (`bool`, *optional*, defaults to `False`): show a progress bar for each video.
 
         Returns:
             `BatchFeature` with
