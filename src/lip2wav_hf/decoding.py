@@ -599,6 +599,38 @@ class WordReader:
         return path, join_units(pieces, self.units), []
 
 
+class PosteriorReader:
+    """
+    How likely each class is in each frame, given a grammar, of frames that come block by block; in bounded memory.
+
+    Args:
+        decoder ([`GrammarDecoder`] or [`BeamDecoder`]): knows the grammar.
+        reach (`int`): frames to either side that count.
+    """
+
+    def __init__(self, decoder: TextDecoder, reach: int):
+        self.decoder, self.reach = decoder, reach
+        self._kept: np.ndarray | None = None
+        self._first = 0  # frame of those kept
+
+    def push(self, log_probabilities: np.ndarray) -> None:
+        """Take the next frames, `(frames, classes)`."""
+        kept = [log_probabilities] if self._kept is None else [self._kept, log_probabilities]
+        self._kept = np.concatenate(kept)
+
+    def knows(self, end: int) -> bool:
+        """Whether all that counts for the frames before `end` has come, unless the clip ends before."""
+        return self._kept is not None and self._first + len(self._kept) >= end + self.reach
+
+    def read(self, begin: int, end: int) -> np.ndarray:
+        """Probabilities `(frames, classes)` of frames `begin` to `end`; those asked for later begin no earlier."""
+        assert self._kept is not None
+        low = max(begin - self.reach - self._first, 0)
+        self._kept, self._first = self._kept[low:], self._first + low
+        around = self._kept[: end + self.reach - self._first]
+        return self.decoder.posteriors(around)[begin - self._first : end - self._first]
+
+
 def decode_words(
     text_logits: torch.Tensor,
     frame_mask: torch.Tensor | None,
@@ -628,6 +660,7 @@ __all__ = [
     "GrammarDecoder",
     "NGram",
     "Piece",
+    "PosteriorReader",
     "TextDecoder",
     "Word",
     "WordReader",

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+CLIP_KEYS = ("video", "fps", "landmarks", "mouth_boxes", "speaker_embedding")
+"""What a dict given for a video may hold."""
+
+
 class Lip2WavError(ValueError):
     """Base of this package's errors, raised for unusable input: the message says what is wrong and what to do."""
 
@@ -137,6 +141,23 @@ def video_name(video: Any) -> str:
     return str(getattr(video, "name", "the video"))
 
 
+def as_clip(video: Any) -> dict[str, Any]:
+    """The video and what came with it, as keyword arguments of the feature extractor."""
+    if video is None:
+        raise VideoError("The video is None: pass a path, a URL, bytes, a file object or an array.")
+    if isinstance(video, (list, tuple)):
+        raise VideoError("A list inside the list of videos: pass one flat list, and each video as one path or array.")
+    if not isinstance(video, dict):
+        return {"video": video}
+    if set(video) == {"path", "bytes"}:  # a `Video(decode=False)` column of `datasets`
+        return {"video": video["path"] if video["bytes"] is None else video["bytes"]}
+    unknown = sorted(set(video) - set(CLIP_KEYS))
+    if unknown or video.get("video") is None:
+        problem = f"has the unknown keys {unknown}" if unknown else 'has no "video"'
+        raise VideoError(f"The dict given for a video {problem}. Its keys may be: {', '.join(CLIP_KEYS)}.")
+    return {name: value for name, value in video.items() if value is not None}
+
+
 def finite_numbers(values: Any, what: str, name: str) -> np.ndarray:
     """An array of finite numbers; raises `ValueError` if that is not what `values`, an argument for a video, are."""
     import numpy as np  # noqa: PLC0415  not for messages
@@ -170,6 +191,7 @@ __all__ = [
     "Lip2WavError",
     "VideoError",
     "WeightsError",
+    "as_clip",
     "check_fit",
     "check_speaks",
     "counted",

@@ -113,8 +113,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             Lowest score, 0 to 1, at which the face detector's finding counts, and of the landmarks of a known face.
         detection_interval (`int`, *optional*, defaults to 25):
             Frames between two checks whether the followed face is still there and still the largest.
-        landmark_interval (`int`, *optional*, defaults to 3):
-            While the face hardly moves, landmarks are placed on one of so many frames; with 1 on every frame.
+        landmark_interval (`int`, *optional*, defaults to 3): One of so many frames of a still face gets landmarks.
 
     Raises:
         `ValueError`: if an argument is out of range.

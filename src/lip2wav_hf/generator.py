@@ -48,10 +48,16 @@ class Window(NamedTuple):
     """A chunk of a video with its context: what `forward` takes. Its frames `start` to `end` are to be kept."""
 
     pixel_values_videos: torch.Tensor
-    frame_mask: torch.Tensor
-    start: int
-    end: int
+    frame_mask: torch.Tensor | None
+    start: int = 0
+    end: int = 0
     words: torch.Tensor | None = None
+    encoded: Any = None  # what `encode` returns, if the lips have been read
+
+    @property
+    def text_logits(self) -> torch.Tensor:
+        """Of the frames to be kept, `(batch, frames, classes)`, once the lips have been read."""
+        return self.encoded[1][:, self.start : self.end]
 
 
 class ConvNeXtBlock(nn.Module):
@@ -378,12 +384,8 @@ class AudioFrameDecoder(nn.Module):
 
 class LogMelSpectrogram(nn.Module):
     """
-    Natural logarithm of mel magnitudes; frame i is centred on sample (i + 1/2) `hop_length`, as in the decoder.
-
-    Args:
-        config ([`Lip2WavConfig`] or another one with these fields): gives `sampling_rate`, `n_fft`, `hop_length`,
-            `num_mel_bins`, `mel_floor`, and `mel_mean` and `mel_std`, which are looked up each time, so that they may
-            be measured, or loaded, later.
+    Natural logarithm of mel magnitudes; frame i is centred on sample (i + 1/2) `hop_length`, as in the decoder. What
+    gives the settings is looked up each time, so that `mel_mean` and `mel_std` may be measured, or loaded, later.
     """
 
     filters: torch.Tensor
@@ -569,20 +571,25 @@ class SpeechGenerator:
                 Which words to say, with `config.word_conditioning`; by default those that the text head reads.
 
         Returns:
-            [`Lip2WavOutput`]
-
-        Raises:
-            ValueError: if a shape does not fit the config.
+            [`Lip2WavOutput`]. `ValueError` is raised if a shape does not fit the config.
         """
-        hidden, text_logits, mask = self.encode(pixel_values_videos, frame_mask, speaker_embedding)
+        encoded = self.encode(pixel_values_videos, frame_mask, speaker_embedding)
+        return self._decoded(
+            Window(pixel_values_videos, frame_mask, words=word_probabilities, encoded=encoded), speaker_embedding
+        )
+
+    def _decoded(self, window: Window, speaker_embedding: torch.Tensor | None) -> Lip2WavOutput:
+        """The output for a chunk whose lips have been read."""
+        hidden, text_logits, mask = window.encoded
         mel = None
         if self.config.decoder_type == "frame":
             waveform = self.decoder(hidden, mask)
         else:
-            mel, mel_mask = self.predict_mel(self.add_words(hidden, text_logits, word_probabilities), mask)
+            mel, mel_mask = self.predict_mel(self.add_words(hidden, text_logits, window.words), mask)
             if self.config.mirror_average and not self.training:
-                mirrored, mirrored_logits, _ = self.encode(pixel_values_videos.flip(-1), frame_mask, speaker_embedding)
-                mirrored = self.add_words(mirrored, mirrored_logits, word_probabilities)
+                flipped = window.pixel_values_videos.flip(-1)
+                mirrored, mirrored_logits, _ = self.encode(flipped, window.frame_mask, speaker_embedding)
+                mirrored = self.add_words(mirrored, mirrored_logits, window.words)
                 mel = (mel + self.predict_mel(mirrored, mask)[0]) / 2
                 text_logits = (text_logits.log_softmax(-1) + mirrored_logits.log_softmax(-1)) / 2
             waveform = self.decoder(mel, mel_mask, 0 if self.training else self.config.griffin_lim_iterations)
@@ -613,8 +620,7 @@ class SpeechGenerator:
             pixel_values_videos, frame_mask, speaker_embedding: as for `forward`.
             chunk_frames (`int`, *optional*, defaults to 250): video frames spoken at a time, context not counted.
             progress (`Callable`, *optional*): called with the number of frames done after each chunk.
-            grammar ([`TextDecoder`], *optional*): with `config.word_conditioning`, finds what is said. The
-                lips are read twice then: once for the words, once to say them.
+            grammar ([`TextDecoder`], *optional*): with `config.word_conditioning`, finds what is said.
 
         Returns:
             [`Lip2WavOutput`] without `mel`.
@@ -624,26 +630,27 @@ class SpeechGenerator:
         (batch, frames), device = pixel_values_videos.shape[:2], pixel_values_videos.device
         if frame_mask is None:
             frame_mask = torch.ones(batch, frames, dtype=torch.long, device=device)
-        words = None
+
+        spans = list(self._chunks(frames, chunk_frames))
+        windows: Iterable[Window] = (
+            Window(pixel_values_videos[:, low:high], frame_mask[:, low:high], start - low, end - low)
+            for low, start, end, high in spans
+        )
         if grammar is not None and self.word_projection is not None:
-            words = self._grammatical_words(pixel_values_videos, frame_mask, chunk_frames, grammar)
-
-        def windows() -> Iterator[Window]:
-            for low, start, end, high in self._chunks(frames, chunk_frames):
-                said = None if words is None else words[:, low:high]
-                videos, mask = pixel_values_videos[:, low:high], frame_mask[:, low:high]
-                yield Window(videos, mask, start - low, end - low, said)
-
-        samples, position, logits = self.config.samples_per_frame, 0, []
+            read = [self.read_window(window, speaker_embedding) for window in windows]
+            logits = torch.cat([window.text_logits for window in read], 1)
+            words = self._grammatical_words(logits, frame_mask, grammar)
+            windows = (w._replace(words=words[:, low:high]) for w, (low, _, _, high) in zip(read, spans, strict=True))
+        samples, position, pieces = self.config.samples_per_frame, 0, []
         waveform = torch.zeros(batch, frames * samples, device=device)
-        for piece, scores in self.speak_windows(windows(), speaker_embedding):
+        for piece, scores in self.speak_windows(windows, speaker_embedding):
             waveform[:, position : position + piece.shape[1]] = piece
             position += piece.shape[1]
-            logits.append(scores)
+            pieces.append(scores)
             if progress is not None:
                 progress(scores.shape[1])
         lengths = frame_mask.sum(1).long() * samples
-        return Lip2WavOutput(waveform=waveform, waveform_lengths=lengths, text_logits=torch.cat(logits, 1))
+        return Lip2WavOutput(waveform=waveform, waveform_lengths=lengths, text_logits=torch.cat(pieces, 1))
 
     def _chunks(self, frames: int, chunk_frames: int) -> Iterator[tuple[int, int, int, int]]:
         """Where the context of each chunk begins, the chunk itself, its end, and that of the context."""
@@ -659,7 +666,8 @@ class SpeechGenerator:
         """Speak chunks one after the other: waveform `(batch, samples)` and text logits of each, without context."""
         samples, seam = self.config.samples_per_frame, None
         for window in windows:
-            part = self(window.pixel_values_videos, window.frame_mask, speaker_embedding, window.words)
+            is_read, given = window.encoded is not None, (window.pixel_values_videos, window.frame_mask)
+            part: Any = self._decoded(window, speaker_embedding) if is_read else self(*given, speaker_embedding)
             kept = part.waveform[:, window.start * samples :].float()
             if seam is not None:
                 fade = torch.linspace(0, 1, samples, device=kept.device)
@@ -668,17 +676,12 @@ class SpeechGenerator:
             seam = kept[:, length : length + samples]  # the next chunk is faded in over it
             yield kept[:, :length], part.text_logits[:, window.start : window.end]
 
-    def _grammatical_words(
-        self, videos: torch.Tensor, frame_mask: torch.Tensor, chunk_frames: int, grammar: TextDecoder
-    ) -> torch.Tensor:
+    def read_window(self, window: Window, speaker_embedding: torch.Tensor | None = None) -> Window:
+        """A chunk whose lips have been read."""
+        return window._replace(encoded=self.encode(window.pixel_values_videos, window.frame_mask, speaker_embedding))
+
+    def _grammatical_words(self, logits: torch.Tensor, frame_mask: torch.Tensor, grammar: TextDecoder) -> torch.Tensor:
         """How likely each word is in each frame, `(batch, frames, classes)`, given the grammar."""
-        pieces = []
-        for low, start, end, high in self._chunks(videos.shape[1], chunk_frames):
-            hidden = self.visual_encoder(videos[:, low:high], frame_mask[:, low:high])
-            mask = frame_mask[:, low:high, None].to(hidden.dtype)
-            logits = self.text_head(self.temporal_encoder(hidden * mask, mask))
-            pieces.append(logits[:, start - low : end - low])
-        logits = torch.cat(pieces, 1)
         words = torch.zeros_like(logits, dtype=torch.float32)
         for clip, scores in enumerate(clip_scores(logits, frame_mask)):
             words[clip, : len(scores)] = torch.from_numpy(grammar.posteriors(scores)).to(words)

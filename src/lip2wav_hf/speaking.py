@@ -13,6 +13,7 @@ import functools
 import itertools
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -32,17 +33,17 @@ from .decoding import (
     DecodingOptions,
     GrammarDecoder,
     NGram,
+    PosteriorReader,
     TextDecoder,
     Word,
     WordReader,
     clip_scores,
 )
-from .errors import Lip2WavError, WeightsError, check_fit, fit_report, one_line, video_name
+from .errors import Lip2WavError, WeightsError, as_clip, check_fit, fit_report, one_line, video_name
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream
 from .files import read_json
 from .generator import SpeechGenerator, Window
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
-from .video import VideoError
 
 
 logger = logging.getLogger(__name__)
@@ -65,9 +66,8 @@ AnyGrammar = (
 """A grammar in any form that [`Grammar.of`] takes; `None` for any words, or the model's own."""
 
 CHUNK_SECONDS = 10.0  # long videos go through the generator in chunks of this length
+WORD_SECONDS = 5.0  # to either side that a grammar looks at for what is said in a chunk of a long video
 LONG_SECONDS = 60.0  # videos longer than that are spoken while they are read
-
-_CLIP_KEYS = ("video", "fps", "landmarks", "mouth_boxes", "speaker_embedding")
 
 
 class SpokenVideo(TypedDict, total=False):
@@ -310,7 +310,7 @@ class Speaker:
             "mouth_boxes": mouth_boxes,
             "speaker_embedding": speaker_embedding,
         }
-        clip.update(_as_clip(video))
+        clip.update(as_clip(video))
         embedding = clip.pop("speaker_embedding")
         video = clip.pop("video")
         inputs: dict[str, Any] = {"clip": {"name": video_name(video), "face_coverage": 1.0}}
@@ -325,7 +325,7 @@ class Speaker:
         return inputs | {"stream": stream, "return_crops": return_crops}
 
     def _read(self, inputs: dict[str, Any], video: Any, return_crops: bool, **arguments: Any) -> dict[str, Any]:
-        """Inputs with what the feature extractor makes of all of a video."""
+        """Inputs with what the feature extractor makes of a video."""
         features = self.feature_extractor(video, **arguments, return_crops=return_crops, return_tensors="pt")
         clip = inputs["clip"] | {"face_coverage": float(features["face_coverage"][0])}
         if return_crops:
@@ -436,7 +436,7 @@ class Speaker:
     ) -> SpeechStream:
         """
         Speak a video of any length in bounded memory: the speech comes in blocks, while the video is read. Arguments
-        and errors are those of `VideoToSpeechPipeline`; crops are kept, 4 MB for each minute.
+        are those of `VideoToSpeechPipeline`; crops are kept, 4 MB for each minute.
         """
         decoder = self.grammar_decoder(grammar, beam) or GrammarChoice.GREEDY
         inputs = self.prepare(video, return_crops=return_crops, progress=progress, whole=False)
@@ -498,9 +498,6 @@ class SpeechStream:
         self._chunk_frames = speaker.chunk_frames(chunk_length_s)
         if self._stream is None:
             self._blocks = self._short()
-        elif self._decoder is not None and speaker.model.word_projection is not None:  # speech depends on all words
-            self.inputs = speaker._read(self.inputs, self._stream, self.inputs.pop("return_crops"))
-            self._blocks = self._short()
         else:
             self._blocks = self._long(self._stream)
 
@@ -531,10 +528,6 @@ class SpeechStream:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the video."""
         if self._stream is not None:
             self._stream.close()
 
@@ -577,13 +570,36 @@ class SpeechStream:
             cut = (crops.append(crop) or crop for crop in cut)
         windows = self._windows(extractor.normalize_stream(cut))
         embedding = None if embedding is None else embedding.to(model.device)
+        if self._decoder is not None and model.word_projection is not None:
+            words = PosteriorReader(self._decoder, round(WORD_SECONDS * config.frame_rate))
+            windows = self._told(windows, words, embedding)
         for waveform, logits in model.speak_windows(windows, embedding):
             reader.push(clip_scores(logits, None)[0])
             yield waveform[0].cpu().numpy()
-        self.close()
+        stream.close()
         self.words, self.clip["face_coverage"] = reader.finish(), stream.face_coverage
         if crops:
             self.clip["crops"] = np.stack(crops)
+
+    def _told(
+        self, windows: Iterator[Window], reader: PosteriorReader, embedding: torch.Tensor | None
+    ) -> Iterator[Window]:
+        """Chunks with the words that the grammar finds in them, some seconds behind."""
+        model, waiting, frames = self.speaker.model, deque[tuple[int, Window]](), 0
+        for window in itertools.chain(windows, [None]):
+            if window is not None:
+                window = model.read_window(window, embedding)
+                reader.push(clip_scores(window.text_logits, None)[0])
+                waiting.append((frames - window.start, window))
+                frames += window.end - window.start
+            while waiting:
+                low, first = waiting[0]
+                high = low + first.pixel_values_videos.shape[1]
+                if window is not None and not reader.knows(high):
+                    break
+                words = torch.from_numpy(reader.read(low, high)).to(model.device, torch.float32)
+                waiting.popleft()
+                yield first._replace(words=words[None])
 
     def _windows(self, blocks: Iterator[np.ndarray]) -> Iterator[Window]:
         """The chunks, with their context, of normalised crops that come in blocks `(frames, height, width)`."""
@@ -668,23 +684,6 @@ def _clip_of(outputs: dict[str, Any], index: int) -> dict[str, Any]:
         for name, value in outputs.items()
         if value is not None
     }
-
-
-def _as_clip(video: Any) -> dict[str, Any]:
-    """The video and what came with it, as keyword arguments of the feature extractor."""
-    if video is None:
-        raise VideoError("The video is None: pass a path, a URL, bytes, a file object or an array.")
-    if isinstance(video, (list, tuple)):
-        raise VideoError("A list inside the list of videos: pass one flat list, and each video as one path or array.")
-    video = getattr(video, "_hf_encoded", video)  # the file of a decoder that `datasets` gives
-    if not isinstance(video, dict):
-        return {"video": video}
-    if set(video) == {"path", "bytes"}:  # a `Video(decode=False)` column of `datasets`
-        return {"video": video["path"] if video["bytes"] is None else video["bytes"]}
-    if (unknown := sorted(set(video) - set(_CLIP_KEYS))) or video.get("video") is None:
-        problem = f"has the unknown keys {unknown}" if unknown else 'has no "video"'
-        raise VideoError(f"The dict given for a video {problem}. Its keys may be: {', '.join(_CLIP_KEYS)}.")
-    return {name: value for name, value in video.items() if value is not None}
 
 
 __all__ = [
