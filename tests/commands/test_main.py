@@ -127,7 +127,13 @@ def test_help_names_values_as_manual_pages_do(name):
 
 def test_what_a_command_needs_beyond_the_plain_installation_is_said():
     needing = {command.name: command.extra for command in COMMANDS if command.extra}
-    assert needing == {"adapt": "train", "train": "train", "evaluate": "evaluate", "studio": "demo"}
+    assert needing == {
+        "adapt": "train",
+        "train": "train",
+        "evaluate": "evaluate",
+        "compare": "evaluate",
+        "studio": "demo",
+    }
     for name, extra in needing.items():
         assert f"Needs the extra `{extra}`: pip install '.[{extra}]'" in " ".join(
             lip2wav(name, "--help").stdout.split()
