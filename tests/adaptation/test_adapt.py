@@ -14,9 +14,11 @@ from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
 from lip2wav_hf.adaptation import learning, passes, running
 from lip2wav_hf.adaptation.inputs import RECORD, WORK
+from lip2wav_hf.adaptation.learning import Anchor
 from lip2wav_hf.adaptation.records import AdaptationError
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import load_starting_model
+from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.hub.plan import plan_model
 from lip2wav_hf.speaking import Speaker
 
@@ -24,6 +26,7 @@ from .conftest import SENTENCES, write_metadata
 
 
 STEPS = 2
+SAID = [" ".join(sentence_words(name)) for name in SENTENCES]
 SAMPLE = REPOSITORY / "src/lip2wav_hf/assets/sample.mp4"  # has no sound
 
 
@@ -179,6 +182,18 @@ def test_the_best_step_is_chosen_only_by_enough_recordings(
     monkeypatch.setattr(learning, "VALIDATION_STEPS", 1)
     result = adapt(recordings, tmp_path / "out", model=starting_model, steps=3, final_pass=0)
     assert (result.stopped, len(result.held_out), len(measured)) == ("finished", 1, validations)
+
+
+@pytest.mark.parametrize(
+    ("phrases", "anchored"), [("none", True), (SAID, False), ([*SAID, "set red in v zero please"], True)]
+)
+def test_lips_are_anchored_where_words_could_be_forgotten(
+    recordings, starting_model, tmp_path, monkeypatch, phrases, anchored
+):
+    anchors = []
+    monkeypatch.setattr(learning, "Anchor", lambda *given: anchors.append(given) or Anchor(*given))
+    adapt(recordings, tmp_path / "out", model=starting_model, steps=1, phrases=phrases, final_pass=0)
+    assert bool(anchors) == anchored
 
 
 def test_time_that_is_short_ends_the_training(recordings, starting_model, tmp_path):

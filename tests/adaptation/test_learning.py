@@ -3,11 +3,14 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from conftest import TINY_CONFIG
+from lip2wav_hf import Lip2WavConfig, Lip2WavModel
 from lip2wav_hf.adaptation import learning
-from lip2wav_hf.adaptation.learning import FALLEN, PATIENCE, Clock, Follower
+from lip2wav_hf.adaptation.learning import FALLEN, PATIENCE, Anchor, Clock, Follower
 
 
 class Time:
@@ -98,3 +101,17 @@ def test_a_precision_that_the_process_has_already_is_kept():
         assert learning._precision() == "no"
     finally:
         AcceleratorState._reset_state(True)
+
+
+def test_an_anchor_pulls_what_reads_the_lips_back():
+    model = Lip2WavModel(Lip2WavConfig(**TINY_CONFIG))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    anchor = Anchor(model, 0.25)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)
+    anchor.pull()
+    lips = ("visual_encoder.", "temporal_encoder.", "text_head.")
+    for name, parameter in model.named_parameters():
+        moved = parameter.detach() - before[name]
+        assert torch.allclose(moved, torch.full_like(moved, 0.75 if name.startswith(lips) else 1.0), atol=1e-5), name

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.state import AcceleratorState, is_initialized
 from accelerate.utils import set_seed
 
@@ -34,6 +35,7 @@ from ..training.networks import register_network_hooks
 from ..training.objectives import GeneratorObjective
 from ..training.state import State
 from .records import STEPS
+from .starting import lip_parts
 
 
 LEARNING_RATE = 5e-4
@@ -42,6 +44,7 @@ BATCH_CLIPS = (4, 16)  # fewest and most
 FINAL_RATE = 0.5  # of the final pass: its highest learning rate, as a share of that of the first
 VALIDATION_STEPS = 25
 SAVING_STEPS = 50
+ANCHOR_SHARE = 0.02  # of the way back, for each step: the lips go about as far as 50 steps would take them
 PATIENCE = 3  # validations without a better one, then it ends
 FEWEST_TO_CHOOSE = 5  # recordings held back; fewer cannot tell one step from another, and only measure the last one
 FALLEN = 0.6  # share of the steps after which the learning rate is low
@@ -78,6 +81,29 @@ class Clock:
         return 60 * (self.minutes - self.spent) - self.reserve
 
 
+class Anchor:
+    """
+    Keeps what reads the lips near to where it began, so that a few recordings do not make it forget how other words
+    look: after each step it goes back by a share of its way. The voice learns freely. From Li, Grandvalet, Davoine
+    (2018), "Explicit inductive bias for transfer learning", but apart from the gradient, as AdamW takes weight decay.
+
+    Args:
+        model ([`Lip2WavModel`]): the network, before it is trained.
+        share (`float`): of the way, for each step.
+    """
+
+    def __init__(self, model: Lip2WavModel, share: float) -> None:
+        self.parameters = [parameter for part in lip_parts(model) for parameter in part.parameters()]
+        self.beginning = [parameter.detach().clone() for parameter in self.parameters]
+        self.share = share
+
+    @torch.no_grad()
+    def pull(self) -> None:
+        """After a step."""
+        for parameter, beginning in zip(self.parameters, self.beginning, strict=True):
+            parameter.lerp_(beginning, self.share)
+
+
 @dataclass
 class Follower:
     """
@@ -89,6 +115,7 @@ class Follower:
         report (`Callable`): takes steps done and in all, the loss, and the error on those held back.
         stop (`Callable`, *optional*): whether somebody wants it to end.
         following (`float`): for each step of this training, how many of another one need time after it.
+        anchor ([`Anchor`], *optional*): pulls after each step.
     """
 
     clock: Clock
@@ -103,9 +130,12 @@ class Follower:
     since_best: int = 0
     times: list[float] = field(default_factory=list)
     limit: int = 0
+    anchor: Anchor | None = None
 
     def after_step(self, state: State, losses: dict[str, float]) -> None:
         """Also plans how many steps there is time for."""
+        if self.anchor is not None:
+            self.anchor.pull()
         self.times.append(time.monotonic())
         self._fit_to_time(state)
         step, steps = state.progress.step, state.arguments.max_steps
@@ -170,6 +200,7 @@ class Task:
         learning_rate (`float`): the highest.
         chooses (`bool`): whether the best step is chosen by the recordings held back; otherwise the last one counts,
             and they are measured once, at the end.
+        anchored (`bool`): whether what reads the lips stays near to where it was; see [`Anchor`].
     """
 
     model: Lip2WavModel
@@ -183,6 +214,7 @@ class Task:
     steps: int = STEPS
     learning_rate: float = LEARNING_RATE
     chooses: bool = True
+    anchored: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,6 +250,8 @@ def learn(task: Task, follower: Follower) -> Learnt:
     """
     state = _build(task)
     state.observer = follower
+    if task.anchored:
+        follower.anchor = Anchor(task.model, ANCHOR_SHARE)
     train(state)
     progress = state.progress
     if state.stop_requested and not follower.ended and progress.step < state.arguments.max_steps:

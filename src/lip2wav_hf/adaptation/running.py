@@ -229,9 +229,9 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     held_out = hold_back(usable, start.config.units, job.options.seed)
     held_keys = {clip.key for clip in held_out}
     job.say("preparing", 0.0, "making room for new words")
-    words = [*dict.fromkeys(word for clip in usable for word in clip.words or ())]
-    words += [word for phrase in phrases for word in phrase.split()]
-    new_words = tuple(start.config.units.unknown(words))
+    said = dict.fromkeys(word for clip in usable for word in clip.words or ())
+    asked = [word for phrase in phrases for word in phrase.split()]
+    new_words = tuple(start.config.units.unknown([*said, *asked]))
     model = grow(start, new_words, grammar_of(phrases, usable, start.config.grammar), job.options.seed)
     task = Task(
         model,
@@ -244,6 +244,7 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
         job.options.seed,
         job.options.steps,
         chooses=len(held_out) >= FEWEST_TO_CHOOSE,
+        anchored=not new_words and not set(asked or start.config.vocabulary) <= said.keys(),
     )
     job.say("preparing", 1.0, f"{len(usable) - len(held_out)} recordings to learn from, {len(held_out)} held back")
     _explain(job, recordings, held_out, new_words)

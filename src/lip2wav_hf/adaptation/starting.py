@@ -68,8 +68,13 @@ def freeze_speech(model: Lip2WavModel) -> None:
 
 def freeze_lips(model: Lip2WavModel) -> None:
     """Leave what reads the lips as it is: only the sound learns."""
-    for part in (model.visual_encoder, model.temporal_encoder, model.text_head):
+    for part in lip_parts(model):
         part.requires_grad_(False)
+
+
+def lip_parts(model: Lip2WavModel) -> tuple[nn.Module, ...]:
+    """What reads the lips."""
+    return model.visual_encoder, model.temporal_encoder, model.text_head
 
 
 def keep_unsaid(model: Lip2WavModel, words: Iterable[str]) -> None:
