@@ -537,7 +537,7 @@ class _Web:
             host: str
 
             def connect(self) -> None:
-                super().connect()  # ty: ignore[unresolved-attribute]
+                super().connect()  # ty: ignore[missing-attribute]
                 check({self.sock.getpeername()[0]}, self.host)
 
         class _HTTP(_Checked, client.HTTPConnection):
