@@ -24,12 +24,13 @@ from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
 from lip2wav_hf.metrics.corr2d.corr2d import corr2d_pair
 from lip2wav_hf.metrics.dnsmos.dnsmos import dnsmos_clip
-from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer, utterance_wer
+from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer
 from lip2wav_hf.metrics.mcd.mcd import mcd_pair
 from lip2wav_hf.metrics.pesq.pesq import pesq_pair
 from lip2wav_hf.metrics.speaker_similarity.speaker_similarity import speaker_similarity_pair
 from lip2wav_hf.metrics.stoi.stoi import stoi_pair
 from lip2wav_hf.metrics.synchrony import find_sound_offset, load_sync_network
+from lip2wav_hf.metrics.words import utterance_wer
 
 
 SAMPLING_RATE = 16000  # Hz

@@ -45,6 +45,14 @@ def interrupts():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def accelerator_of_a_process():
+    """Each file of tests begins without a precision of Accelerate, which cannot be changed later in a process."""
+    yield
+    if accelerate := sys.modules.get("accelerate.state"):
+        accelerate.AcceleratorState._reset_state(True)
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """A test that connects to another machine fails, even if the code under test hides the error."""

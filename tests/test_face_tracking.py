@@ -355,9 +355,9 @@ def talking(talking_video):
         return np.stack(list(reader))
 
 
-def follow(frames, **settings):
+def follow(frames, landmark_interval=3):
     """Landmarks and segment of each frame, and how often landmarks were placed."""
-    tracker, placed = FaceTracker(TrackingSettings(**settings)), []
+    tracker, placed = FaceTracker(TrackingSettings(landmark_interval=landmark_interval)), []
     place_landmarks = tracker._finder.place_landmarks
     tracker._finder.place_landmarks = lambda *arguments: placed.append(1) or place_landmarks(*arguments)
     found, segments = [], []

@@ -82,7 +82,7 @@ class TrackingSettings:
         search_interval (`int`, *optional*, defaults to 5):
             While no face is in sight, frames between two thorough searches (small faces, turned pictures). The quick
             search runs for every frame.
-        landmark_interval (`int`, *optional*, defaults to 3):
+        landmark_interval (`int`, *optional*, defaults to 1):
             Of so many frames, [`FaceTracker.follow`] places landmarks on one while the face hardly moves.
         most_movement (`float`, *optional*, defaults to 1.5):
             How far the face may move from one of these frames to the next, in pixels of a mouth region of 72 pixels,
@@ -93,7 +93,7 @@ class TrackingSettings:
     mesh_threshold: float = 0.5
     detection_interval: int = 25
     search_interval: int = 5
-    landmark_interval: int = 3
+    landmark_interval: int = 1
     most_movement: float = 1.5
 
 

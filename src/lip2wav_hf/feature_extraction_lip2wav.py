@@ -113,7 +113,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             Lowest score, 0 to 1, at which the face detector's finding counts, and of the landmarks of a known face.
         detection_interval (`int`, *optional*, defaults to 25):
             Frames between two checks whether the followed face is still there and still the largest.
-        landmark_interval (`int`, *optional*, defaults to 3): One of so many frames of a still face gets landmarks.
+        landmark_interval (`int`, *optional*, defaults to 1): One of so many frames of a still face gets landmarks.
 
     Raises:
         `ValueError`: if an argument is out of range.
@@ -136,7 +136,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         detection_threshold: float = 0.5,
         mesh_threshold: float = 0.5,
         detection_interval: int = 25,
-        landmark_interval: int = 3,
+        landmark_interval: int = 1,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)

@@ -131,7 +131,7 @@ def test_bad_input_is_named(folder, tmp_path):
     for given, message in (
         ({}, "no results for its card"),
         ({"validation": broken}, "broken.json: it cannot be read"),
-        ({"validation": tmp_path / "gone.json"}, "gone.json: it cannot be read"),
+        ({"validation": tmp_path / "gone.json"}, "gone.json: there is no such file"),
         ({"validation": {"overall": {}}}, "not the results.json of an evaluation"),
         ({"test": results()}, "is of the split 'validation', not 'test'"),
         ({"../x": results()}, "not the name of a split"),
