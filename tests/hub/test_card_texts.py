@@ -101,7 +101,7 @@ def test_the_cost_is_what_was_measured_times_what_is_assumed(folder):
 
 def test_the_architecture_comes_from_the_files(folder):
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config |= {"vocabulary": ["yes", "no"], "speaker_embedding_size": 24}
+    config |= {"vocabulary": ["yes", "no"], "grammar": None, "speaker_embedding_size": 24}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     text = render_model_card(folder)
     assert "A closed vocabulary of 2 words." in text and "yes, no" in text

@@ -7,8 +7,8 @@ import pytest
 
 from lip2wav_hf import Lip2WavConfig
 from lip2wav_hf.train.__main__ import main, parse_arguments
-from lip2wav_hf.training import checks
-from lip2wav_hf.training.arguments import TrainingArguments, TrainingError, Use
+from lip2wav_hf.training import checks, losses
+from lip2wav_hf.training.arguments import SoundLoss, TrainingArguments, TrainingError, Use
 from lip2wav_hf.training.checks import DEFAULT_DECODER, check_arguments, check_effects
 from lip2wav_hf.training.recipes import list_recipes
 
@@ -79,6 +79,9 @@ def test_what_the_options_name_exists():
     for section in parse():
         for hint in get_type_hints(type(section), include_extras=True).values():
             for use in getattr(hint, "__metadata__", ()):
+                if isinstance(use, SoundLoss):
+                    assert callable(getattr(losses, use.function))
+                    continue
                 assert isinstance(use, Use)
                 assert set(use.networks) <= set(checks.TRAINABLE) and use.decoder in (None, "istft", "frame")
                 assert {use.needs, use.replaced_by} <= names | {None}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from ..models import CHECKPOINTS, DOWNLOADED
+from ..models import CHECKPOINTS, DOWNLOADED, NETWORKS
 from .remote_code import PACKAGE, remote_code_files
 
 
@@ -42,6 +42,8 @@ def package_files(sources: Iterable[Path], checkpoints: Sequence[str] = ()) -> d
     """
     # The networks, the extractor and the pipeline always go: they are what the package is.
     waiting = [*sources, PACKAGE / "__init__.py", *remote_code_files()]
+    for network in NETWORKS:  # of which the package tells transformers
+        waiting += [*_module_files(network.module.split(".")), *_module_files(network.config_module.split("."))]
     seen: set[Path] = set()
     while waiting:
         path = waiting.pop()
@@ -96,6 +98,13 @@ def _model_files(folder: Path) -> Iterator[Path]:
     return (path for pattern in DOWNLOADED for path in folder.glob(pattern))
 
 
+def _module_files(parts: Sequence[str]) -> list[Path]:
+    """The file of a module of this package, by the parts of its name, and those of the packages that it lies in."""
+    places = [PACKAGE.joinpath(*parts[: end + 1]) for end in range(len(parts))]
+    files = [file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))]
+    return [file for file in files if file.is_file()]
+
+
 def _imported_files(path: Path) -> list[Path]:
     """Files of this package that a file imports, with the packages that they lie in."""
     found = []
@@ -106,10 +115,7 @@ def _imported_files(path: Path) -> list[Path]:
             continue
         if len(parts) == 1 and parts[0] in public:  # a name that the package imports when it is used
             parts = public[parts[0]].split(".")
-        place = PACKAGE
-        for part in parts:
-            place = place / part
-            found += [file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()]
+        found += _module_files(parts)
         if name.endswith(".metric_folder"):  # a function that loads any of the metrics
             found += (PACKAGE / "metrics").glob("*/*.py")
     return found
