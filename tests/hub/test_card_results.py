@@ -215,3 +215,13 @@ def test_a_run_of_the_first_clips_only_is_warned_of(folder, tmp_path):
     done = CliRunner().invoke(app, ["card", str(folder), "--results", f"validation={tmp_path / 'results.json'}"])
     assert done.exit_code == 0
     assert "warning: the results of validation are of its first 6 clips only (--limit 6)" in done.stderr
+
+
+def test_a_card_does_not_say_where_folders_lie(folder):
+    given = results(
+        command="lip2wav evaluate --model /home/me/run --data '/data/my GRID' --baseline old=/home/me/b -o out/x"
+    )
+    text = update_card(folder, {"validation": given})
+    assert "lip2wav evaluate --model run --data 'my GRID' --baseline old=b -o out/x" in text and "/home" not in text
+    assert "/home" not in (folder / "results" / "validation.json").read_text(encoding="utf-8")
+    assert update_card(folder, {"validation": given}, check=True) == text

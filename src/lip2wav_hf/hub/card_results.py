@@ -173,8 +173,21 @@ def read_measurements(folder: str | os.PathLike, results: Mapping[str, Source]) 
                 f"the results of {split} do not say on which data they were measured. Measure the model again:"
                 " lip2wav evaluate --data FOLDER --model MODEL"
             )
+        if isinstance(content.get("command"), str):
+            content = dict(content) | {"command": _without_folders(content["command"])}
         measured.append(Measurement(split, content, names.get(data, data), schemes.get(data)))
     return measured
+
+
+def _without_folders(command: str) -> str:
+    """A command line whose absolute paths are cut to their last part: where they lie is nobody else's business."""
+    words = shlex.split(command)
+    return shlex.join(
+        [
+            label + equals + (Path(value).name if Path(value).is_absolute() else value)
+            for label, equals, value in (word.rpartition("=") for word in words)
+        ]
+    )
 
 
 def limited(measured: Iterable[Measurement]) -> list[str]:
