@@ -47,6 +47,13 @@ def test_it_is_a_public_name():
     assert lip2wav_hf.load_clips is load_clips and "load_clips" in lip2wav_hf.__all__
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_folder_without_any_clip_says_why(tmp_path, streaming):
+    (tmp_path / "metadata.csv").write_text("file_name,transcription\ngone.mp4,hello\n")
+    with pytest.raises(CorpusError, match="no clip can be used.*\n.*missing_video.*gone.mp4"):
+        load_clips(tmp_path, streaming=streaming)
+
+
 def test_folders_of_any_corpus(corpus, tmp_path, talking_video):
     clips = load_clips(corpus)
     assert set(clips) == {"train", "validation", "test"} and sum(map(len, clips.values())) == 12

@@ -107,7 +107,9 @@ def test_repeated_sentences_stay_together_where_sentences_are_held_back(tmp_path
         (["file_name,transcription,start", "a.mp4,x,soon"], "start is 'soon'"),
         (["file_name,transcription,start,end", "a.mp4,x,2,1"], "not after its start"),
         (["file_name,transcription", "../a.mp4,x"], "not inside"),
-        (["file_name,transcription", "a.mp4,x", "a.mp4,y"], "there twice"),
+        (["file_name,transcription", "a.mp4,x", "a.mp4,y"], "there twice.*line 2 and .*line 3.*Keep one"),
+        (["file_name,transcription,start", "a.mp4,x,1:2:3:4"], "line 2: start is '1:2:3:4'"),
+        (["file_name,transcription,start", "a.mp4,x,-0:01"], "line 2: start is '-0:01'"),
     ],
 )
 def test_faulty_metadata_say_where(tmp_path, rows, message):
@@ -115,6 +117,73 @@ def test_faulty_metadata_say_where(tmp_path, rows, message):
     write_metadata(tmp_path, rows)
     with pytest.raises(VideoFolderError, match=message):
         list(VideoFolder(tmp_path).clips)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"transcription": ["x"]}, r"line 1: transcription is \['x'\]; it must be text"),
+        ({"transcription": "x", "speaker": {"name": "ann"}}, "line 1: speaker is {'name': 'ann'}; it must be text"),
+        ({"transcription": "x", "start": True}, "line 1: start is True"),
+    ],
+)
+def test_lines_of_json_that_hold_something_else_say_where(tmp_path, row, message):
+    touch(tmp_path, "a.mp4")
+    write_metadata(tmp_path, [{"file_name": "a.mp4"} | row], "metadata.jsonl")
+    with pytest.raises(VideoFolderError, match=message):
+        list(VideoFolder(tmp_path).clips)
+
+
+def test_cells_that_are_not_a_number_say_nothing(tmp_path):
+    touch(tmp_path, "a.mp4")
+    nan = float("nan")  # as pandas writes an empty cell of numbers
+    row = {"file_name": "a.mp4", "transcription": "x", "speaker": nan, "start": nan, "end": nan}
+    write_metadata(tmp_path, [row | {"words": [{"word": "x", "start": nan, "end": 1.0}]}], "metadata.jsonl")
+    (clip,) = VideoFolder(tmp_path).clips
+    assert (clip.speaker, clip.start, clip.end, clip.times) == (tmp_path.name, 0.0, None, None)
+
+
+@pytest.mark.parametrize(("start", "end"), [("62.5", "75"), ('"62,5"', '"75,0"'), ("1:02.5", "0:01:15")])
+def test_times_are_read_as_people_write_them(tmp_path, start, end):
+    touch(tmp_path, "a.mp4")
+    write_metadata(tmp_path, ["file_name,transcription,start,end", f"a.mp4,x,{start},{end}"])
+    (clip,) = VideoFolder(tmp_path).clips
+    assert (clip.start, clip.end) == (62.48, 75.0)
+
+
+def test_the_case_of_names_of_columns_and_of_the_table_does_not_matter(tmp_path):
+    touch(tmp_path, "a.mp4")
+    write_metadata(tmp_path, ["File_Name , Transcription,SPEAKER", "a.mp4,x,ann"], "Metadata.CSV")
+    (clip,) = VideoFolder(tmp_path).clips
+    assert (clip.key, clip.words) == ("ann/a", ("x",))
+
+
+def test_a_whole_path_into_the_folder_is_read(tmp_path):
+    touch(tmp_path, "in/a.mp4")
+    write_metadata(tmp_path, ["file_name,transcription", f"{tmp_path}/in/a.mp4,x", f"{tmp_path}/gone.mp4,x"])
+    folder = VideoFolder(tmp_path)
+    assert [clip.name for clip in folder.clips] == ["a"]
+    assert [defect.clip for defect in folder.defects] == ["gone.mp4"]
+
+
+def test_different_clips_never_have_one_name(tmp_path):
+    touch(tmp_path, "a.mp4", "a.mov", "b.mp4")
+    rows = ["a.mp4,x,,", "a.mov,y,,", "b.mp4,x,0,1.5", "b.mp4,y,0.001,2", "b.mp4,z,0,"]
+    write_metadata(tmp_path, ["file_name,transcription,start,end", *rows])
+    assert [clip.name for clip in VideoFolder(tmp_path).clips] == [
+        "a-mp4",
+        "a-mov",
+        "b-mp4@0.00-1.50",
+        "b-mp4@0.00-2.00",
+        "b-mp4@0.00-end",
+    ]
+
+
+def test_a_table_that_is_too_deep_is_named(tmp_path):
+    touch(tmp_path, "in/a.mp4")
+    write_metadata(tmp_path / "in", ["file_name,transcription", "a.mp4,x"])
+    with pytest.raises(CorpusError, match="in/metadata.csv is too deep inside of it. Give the folder .*/in"):
+        open_corpus(tmp_path)
 
 
 def test_absent_videos_are_counted(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ SPLIT_NAMES = {
 TEXT_COLUMNS = ("transcription", "transcript", "text", "sentence")
 SPEAKER_COLUMNS = ("speaker", "speaker_id")
 METADATA = ("metadata.csv", "metadata.jsonl")
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d*\.?\d+(?:[eE][+-]?\d+)?|\d+\.)")  # hours, minutes, seconds
 PART_RATE = 25  # a part begins with a frame of the networks' videos, so that pictures and sound stay together
 
 
@@ -33,11 +35,13 @@ class VideoFolderError(CorpusError):
 def metadata_files(folder: Path) -> list[Path]:
     """`metadata.csv` or `.jsonl` at the top of a folder, and in its folders of splits."""
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir() and path.name.lower() in SPLIT_NAMES)]
-    return [
-        next(file for name in METADATA if (file := place / name).is_file())
-        for place in places
-        if any((place / name).is_file() for name in METADATA)
-    ]
+    return [file for place in places if (file := _metadata_file(place)) is not None]
+
+
+def _metadata_file(folder: Path) -> Path | None:
+    """The first of `METADATA` in a folder, whatever the case of its name."""
+    files = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
+    return next((files[name] for name in METADATA if name in files), None)
 
 
 def decode_text(content: bytes) -> str:
@@ -50,10 +54,31 @@ def decode_text(content: bytes) -> str:
     return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
-def first_text(row: dict[str, Any], columns: tuple[str, ...]) -> str | None:
-    """The first of some columns that says something, as text."""
-    value = next((row[column] for column in columns if row.get(column) not in (None, "")), None)
-    return None if value is None else str(value).strip()
+def plain_names(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose columns are named as those of this module: in lower case, without spaces around them. Of two that
+    are then one, the one that was written so stays."""
+    named = {column.strip().lower(): value for column, value in row.items()}
+    return named | {column: value for column, value in row.items() if column in named}
+
+
+def _absent(value: Any) -> bool:
+    """Whether a cell says nothing: it is empty, or not a number, as some libraries write that."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def first_text(row: dict[str, Any], columns: tuple[str, ...], place: str) -> str | None:
+    """The first of some columns that says something, as text.
+
+    Raises:
+        VideoFolderError: if it is neither text nor a number.
+    """
+    column = next((column for column in columns if not _absent(row.get(column))), None)
+    if column is None:
+        return None
+    value = row[column]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise VideoFolderError(f"{place}: {column} is {value!r}; it must be text.")
+    return str(value).strip()
 
 
 def word_times(words: Any, place: str) -> tuple[TimedWord, ...]:
@@ -66,7 +91,7 @@ def word_times(words: Any, place: str) -> tuple[TimedWord, ...]:
         raise VideoFolderError(
             f'{place}: words are not a list of {{"word": …, "start": …, "end": …}} (in seconds; {error!r}).'
         ) from error
-    return () if any(start < 0 or end < start for start, end, _ in times) else times
+    return times if all(0 <= start <= end < float("inf") for start, end, _ in times) else ()
 
 
 def times_within(
@@ -88,17 +113,26 @@ def part_start(start: float | None) -> float:
 
 
 def read_time(row: dict[str, Any], column: str, place: str) -> float | None:
-    """A column of a time in seconds; `None` where it says nothing."""
+    """A column of a time, in seconds or as `h:mm:ss.s`, with a point or a comma; `None` where it says nothing.
+
+    Raises:
+        VideoFolderError: if it is no time.
+    """
     value = row.get(column)
-    if value in (None, ""):
+    if _absent(value):
         return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = float("nan")
-    if not 0 <= seconds < float("inf"):
-        raise VideoFolderError(f"{place}: {column} is {value!r}; it must be a time in seconds, such as 12.5.")
+    if isinstance(value, bool) or not 0 <= (seconds := _seconds(value)) < float("inf"):
+        raise VideoFolderError(
+            f"{place}: {column} is {value!r}; it must be a time in seconds, such as 12.5, or such as 0:00:12.5."
+        )
     return seconds
+
+
+def _seconds(value: Any) -> float:
+    """Of a time as it is written; not a number where it is none."""
+    found = _TIME.fullmatch(str(value).strip().replace(",", "."))
+    hours, minutes = (int(number or 0) for number in found.groups()[:2]) if found else (0, 0)
+    return 3600 * hours + 60 * minutes + float(found[3]) if found else float("nan")
 
 
 def safe_name(name: str) -> str:
@@ -117,6 +151,7 @@ __all__ = [
     "decode_text",
     "first_text",
     "part_start",
+    "plain_names",
     "read_time",
     "safe_name",
     "times_within",

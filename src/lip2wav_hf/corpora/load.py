@@ -86,7 +86,7 @@ def load_clips(
         clips, which know their split. [`Clip.source`] is what the feature extractor and `read_audio` take.
 
     Raises:
-        CorpusError: if there is no such folder, dataset, split or speaker, or no column of videos.
+        CorpusError: if there is no such folder, dataset, split or speaker, no column of videos, or no clip in it.
         MissingExtraError: if the library `datasets` is needed, but not installed.
     """
     path = Path(source)
@@ -108,6 +108,8 @@ def _of_folder(
     corpus = open_corpus(path)
     splits = {} if split is not None else corpus.read_splits(selection)
     names = [split] if split is not None else [name for name, own in splits.items() if any(own.values())]
+    if not names:
+        corpus.find_clips(selection)  # says why there is none
     if streaming:
         return (clip for name in names for clip in corpus.load_split(name, selection, zipped=True))
     clips = {name: corpus.load_split(name, selection, zipped=True) for name in names}

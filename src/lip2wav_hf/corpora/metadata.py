@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .columns import VideoFolderError, decode_text
+from .columns import VideoFolderError, decode_text, plain_names
 
 
 DELIMITERS = (",", ";", "\t")  # the second where a comma is the decimal sign
@@ -28,7 +28,7 @@ def read_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise VideoFolderError(f"{file}: it cannot be read as UTF-8 text ({error}). Save it as UTF-8.") from error
     try:
-        yield from _csv_rows(file, text) if file.suffix == ".csv" else _json_rows(file, text)
+        yield from _csv_rows(file, text) if file.suffix.lower() == ".csv" else _json_rows(file, text)
     except csv.Error as error:
         raise VideoFolderError(f"{file}: it is no table ({error}).") from error
 
@@ -38,7 +38,7 @@ def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for delimiter in DELIMITERS:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         columns = columns or list(reader.fieldnames or ())
-        if "file_name" in (reader.fieldnames or ()):
+        if "file_name" in plain_names(dict.fromkeys(reader.fieldnames or ())):
             break
     else:
         raise VideoFolderError(
@@ -53,7 +53,7 @@ def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 f' a transcription with a {delimiter!r} in it between double quotes ("").'
             )
         if any((cell or "").strip() for cell in row.values()):
-            yield reader.line_num, row
+            yield reader.line_num, plain_names(row)
 
 
 def _json_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -66,7 +66,7 @@ def _json_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise VideoFolderError(f"{file}, line {number}: it is not JSON ({error}).") from error
         if not isinstance(row, dict):
             raise VideoFolderError(f"{file}, line {number}: it is no JSON object.")
-        yield number, row
+        yield number, plain_names(row)
 
 
 class ListedFiles:
@@ -89,6 +89,7 @@ class ListedFiles:
         Raises:
             ValueError: if the name leads out of the folder.
         """
+        name = self._inside(name)
         if _is_file(self.folder / name) and PurePosixPath(name).parts and not _leads_out(name):
             return self.folder / name
         name = name.replace("\\", "/")
@@ -101,6 +102,13 @@ class ListedFiles:
                 return None
             place = found[0]
         return place if _is_file(place) else None
+
+    def _inside(self, name: str) -> str:
+        """A whole path that leads into the folder, from the folder on; anything else as it is."""
+        try:
+            return str(Path(name).relative_to(self.folder.absolute())) if Path(name).is_absolute() else name
+        except ValueError:
+            return name
 
     def _alike(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._names:

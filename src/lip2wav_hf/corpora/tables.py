@@ -131,13 +131,14 @@ def _clip_of(row: dict[str, Any], column: str, place: str, normalizer: TextNorma
     if end is not None and end <= (start or 0.0):
         raise CorpusError(f"{place}: it ends at {end} s, not after its start at {start or 0.0} s.")
     file = str(video.get("path") or f"{place.rpartition(' ')[2]}.mp4")
-    name = first_text(row, NAME_COLUMNS) or Path(file).stem
+    name = first_text(row, NAME_COLUMNS, place) or Path(file).stem
     name += "" if start is None and end is None else f"@{start or 0.0:.2f}"
-    text, begin = first_text(row, TEXT_COLUMNS), part_start(start)
+    text, begin = first_text(row, TEXT_COLUMNS, place), part_start(start)
     times = times_within(word_times(row.get("words"), place), begin, end, normalizer)
     timed = tuple(word for _, _, word in times)
     words = (timed or None) if text is None else normalizer(text).words
-    own, speaker = (first_text(row, ("split",)) or "").lower(), first_text(row, SPEAKER_COLUMNS)
+    own = (first_text(row, ("split",), place) or "").lower()
+    speaker = first_text(row, SPEAKER_COLUMNS, place)
     return Clip(
         speaker=safe_name(speaker) if speaker else "",
         name=safe_name(name.rpartition("/")[2]),

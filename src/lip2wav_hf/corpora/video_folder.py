@@ -45,6 +45,7 @@ class _Row:
     start: float | None = None
     end: float | None = None
     words: tuple[TimedWord, ...] = ()
+    place: str = ""
 
     @property
     def is_part(self) -> bool:
@@ -88,6 +89,9 @@ class VideoFolder:
         if not videos:
             return f"there is no video in it ({', '.join(VIDEO_SUFFIXES)})."
         if not any(_transcript_beside(video) for video in videos):
+            deeper = next((path for path in sorted(folder.rglob("*")) if path.name.lower() in METADATA), None)
+            if deeper is not None:
+                return f"{deeper} is too deep inside of it. Give the folder {deeper.parent}."
             return (
                 f"there is no {METADATA[0]} in it, and no transcript beside any video ({len(videos)} in all), such as"
                 f" {videos[0].with_suffix('.txt').name} beside {videos[0].name}."
@@ -106,21 +110,32 @@ class VideoFolder:
             rows = list(
                 (row for file in metadata for row in self._of_metadata(file)) if metadata else self._of_files()
             )
-            clips = [self._clip(row, whole_path=False) for row in rows]
-            counts = Counter(clip.key for clip in clips)
-            self._clips = [
-                self._clip(row, whole_path=True) if counts[clip.key] > 1 else clip
-                for row, clip in zip(rows, clips, strict=True)
-            ]
-            repeated = [key for key, count in Counter(clip.key for clip in self._clips).items() if count > 1]
-            if repeated:
-                raise VideoFolderError(
-                    f"{self.path}: the same clip is there twice: {repeated[0]}"
-                    + (f", and {len(repeated) - 1} more." if len(repeated) > 1 else ".")
-                )
+            self._clips = self._named(rows)
             if (self.path / FOLDER).is_dir():
                 self._clips = with_word_times(self._clips, self.path / FOLDER)
         return self._clips
+
+    def _named(self, rows: list[_Row]) -> list[Clip]:
+        """The clips of rows, with names as long as it takes to tell them apart."""
+        clips = [self._clip(row) for row in rows]
+        for detail in (1, 2):
+            counts = Counter(clip.key for clip in clips)
+            clips = [
+                self._clip(row, detail) if counts[clip.key] > 1 else clip
+                for row, clip in zip(rows, clips, strict=True)
+            ]
+        counts = Counter(clip.key for clip in clips)
+        twice = [(clip.key, row.place) for row, clip in zip(rows, clips, strict=True) if counts[clip.key] > 1]
+        if twice:
+            key = twice[0][0]
+            places = " and ".join(place for own, place in twice if own == key)
+            more = len({own for own, _ in twice}) - 1
+            raise VideoFolderError(
+                f"{self.path}: the same clip is there twice: {key} ({places})"
+                + (f", and {more} more. " if more else ". ")
+                + "Keep one of them, or name a part of the video (start, end) for each."
+            )
+        return clips
 
     def _of_metadata(self, file: Path) -> Iterator[_Row]:
         split = SPLIT_NAMES.get(file.parent.name.lower()) if file.parent != self.path else None
@@ -142,15 +157,16 @@ class VideoFolder:
             start, end = read_time(row, "start", place), read_time(row, "end", place)
             if end is not None and end <= (start or 0.0):
                 raise VideoFolderError(f"{place}: it ends at {end} s, not after its start at {start or 0.0} s.")
-            own = (first_text(row, ("split",)) or "").lower()
+            own = (first_text(row, ("split",), place) or "").lower()
             yield _Row(
                 video,
-                first_text(row, TEXT_COLUMNS),
-                first_text(row, SPEAKER_COLUMNS),
+                first_text(row, TEXT_COLUMNS, place),
+                first_text(row, SPEAKER_COLUMNS, place),
                 SPLIT_NAMES.get(own, own) or split,
                 start,
                 end,
                 word_times(row.get("words"), place),
+                place,
             )
 
     def _of_files(self) -> Iterator[_Row]:
@@ -169,21 +185,25 @@ class VideoFolder:
                 self.defects.append(Defect(str(inside), "corrupt_transcript", str(error)))
                 continue
             for cue in transcript.cues:
-                yield _Row(video, cue.text, None, split, cue.start, cue.end)
+                yield _Row(video, cue.text, None, split, cue.start, cue.end, place=f"{source.name}, {cue.start} s")
             if not transcript.cues:
                 words = tuple((word.start, word.end, word.text) for word in transcript.words)
-                yield _Row(video, transcript.text, None, split, words=words)
+                yield _Row(video, transcript.text, None, split, words=words, place=str(inside))
 
-    def _clip(self, row: _Row, whole_path: bool) -> Clip:
+    def _clip(self, row: _Row, detail: int = 0) -> Clip:
         """The clip of a row. Its name is that of the file with the folders around it, but for those of the split and
-        of the speaker; with all of them where two clips would else have one name."""
+        of the speaker; where two clips would else have one name, with all of them (`detail` 1), and with the file's
+        suffix and the end of the part, too (2)."""
         parts = list(row.video.relative_to(self.path).with_suffix("").parts)
         inner = [piece for piece in parts[:-1] if piece.lower() not in SPLIT_NAMES]
         speaker = row.speaker or (inner[0] if inner else self.path.resolve().name)
-        name = "-".join(parts if whole_path else [*(piece for piece in inner if piece != speaker), parts[-1]])
+        name = "-".join(parts if detail else [*(piece for piece in inner if piece != speaker), parts[-1]])
+        name += row.video.suffix.replace(".", "-") if detail > 1 else ""
         start = part_start(row.start)
         if row.is_part:
             name += f"@{row.start or 0.0:.2f}"
+        if row.is_part and detail > 1:
+            name += "-end" if row.end is None else f"-{row.end:.2f}"
         times = times_within(row.words, start, row.end, self.normalizer)
         words = None if row.text is None else self.normalizer(row.text).words
         if words is None and times:
