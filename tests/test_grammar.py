@@ -74,7 +74,7 @@ def test_files(tmp_path):
     (tmp_path / "slots.jsgf").write_text("#JSGF V1.0;\ngrammar g;\npublic <s> = hello | bye;\n")
     assert Grammar.of(tmp_path / "phrases.txt").count() == 2
     assert Grammar.of(str(tmp_path / "slots.jsgf")).accepts("bye")
-    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00\x81")
+    (tmp_path / "binary.txt").write_bytes(b"\x00\x81\xff\xfe")  # neither UTF-8 nor UTF-16
     for name in ("binary.txt", "missing.txt"):
         with pytest.raises(GrammarError, match=f"{name}.*cannot be read"):
             Grammar.of(tmp_path / name)
@@ -89,3 +89,32 @@ def test_what_is_no_grammar_is_refused(bad):
 def test_a_grammar_of_slots_survives_jsgf():
     again = Grammar.from_jsgf(Grammar.from_slots(GRAMMAR).to_jsgf(), "grid")
     assert again.count() == 64_000 and again.accepts("bin blue at f two now")
+
+
+@pytest.mark.parametrize(
+    ("slots", "message"),
+    [
+        ({"answer": "yes"}, "the slot 'answer' holds 'yes': pass a list of its words"),
+        ({"digit": [1, 2]}, r"the slot 'digit' holds \[1, 2\]: pass a list"),
+        ({"answer": ["yes", ""]}, "the slot 'answer' holds '', which is not one word"),
+        ({"answer": ["yes please"]}, "the slot 'answer' holds 'yes please', which is not one word"),
+    ],
+)
+def test_slots_of_something_else_are_refused(slots, message):
+    with pytest.raises(GrammarError, match=message):
+        Grammar.of(slots)
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_text_is_no_path(text):
+    with pytest.raises(GrammarError, match="empty text.*None for any words"):
+        Grammar.of(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("jsgf", [False, True])
+def test_files_of_any_editor_are_read(tmp_path, encoding, jsgf):
+    text = "#JSGF V1.0;\ngrammar g;\npublic <s> = grüße [bob];\n" if jsgf else "grüße\r\ngrüße bob\r\n"
+    file = tmp_path / "sentences.txt"
+    file.write_bytes(text.encode(encoding))
+    assert sorted(Grammar.of(file).sentences()) == ["grüße", "grüße bob"]

@@ -52,6 +52,27 @@ def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2, **
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, **options) + "\n")
 
 
+def decode_text(content: bytes) -> str:
+    """
+    Text that is UTF-8, or UTF-16 with its mark, as some spreadsheets and editors of Windows write it.
+
+    Raises:
+        UnicodeDecodeError: if it is neither.
+    """
+    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """
+    A text file that somebody wrote, as [`decode_text`].
+
+    Raises:
+        OSError: if it cannot be read.
+        UnicodeDecodeError: if it is no such text.
+    """
+    return decode_text(Path(path).read_bytes())
+
+
 def read_json(path: str | os.PathLike, error: type[Lip2WavError] = FileError) -> Any:
     """
     The content of a JSON file.
@@ -64,7 +85,7 @@ def read_json(path: str | os.PathLike, error: type[Lip2WavError] = FileError) ->
         Lip2WavError: of the given class, if the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except FileNotFoundError as problem:
         raise error(f"{path}: there is no such file.") from problem
     except (OSError, ValueError) as problem:

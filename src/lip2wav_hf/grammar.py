@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from .errors import Lip2WavError, require_packages
+from .files import read_text
 
 
 GRAMMAR: dict[str, list[str]] = {
@@ -322,6 +323,8 @@ class Grammar:
         if isinstance(grammar, str) and ("#JSGF" in grammar or "\n" in grammar or ";" in grammar):
             lines = grammar.splitlines()
             return cls.from_jsgf(grammar) if "=" in grammar else cls.from_phrases(lines, normalizer=normalizer)
+        if isinstance(grammar, str) and not grammar.strip():
+            raise GrammarError("the grammar is an empty text: pass sentences, JSGF or a file; or None for any words.")
         if isinstance(grammar, (str, os.PathLike)):
             return cls._from_file(Path(grammar).expanduser(), normalizer)
         if isinstance(grammar, Iterable):
@@ -331,11 +334,11 @@ class Grammar:
     @classmethod
     def _from_file(cls, path: Path, normalizer: TextNormalizer | None) -> Grammar:
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise GrammarError(
                 f"grammar {path}: it cannot be read as text ({error}). Pass a .jsgf file, or one with a sentence on"
-                " each line."
+                " each line, in UTF-8; or the sentences themselves as a list."
             ) from error
         if path.suffix.lower() in (".jsgf", ".gram") or "#JSGF" in text:
             return cls.from_jsgf(text, str(path))
@@ -373,9 +376,15 @@ class Grammar:
         """The grammar of sentences with one word of each slot, in order, such as `GRAMMAR` of GRID."""
         machine = _Machine()
         state = start = machine.state()
-        for words in slots.values():
+        for slot, words in slots.items():
             following = machine.state()
+            if isinstance(words, str | bytes) or not all(isinstance(word, str) for word in words):
+                raise GrammarError(f"the slot {slot!r} holds {words!r}: pass a list of its words.")
             for word in words:
+                if len(word.split()) != 1:
+                    raise GrammarError(
+                        f"the slot {slot!r} holds {word!r}, which is not one word: write a JSGF grammar."
+                    )
                 machine.step(state, word, following)
             state = following
         return machine.grammar(start, state, "the slots")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lip2wav_hf.adaptation.choosing import find_phrases, grammar_of, hold_back, in_turns
+from lip2wav_hf.adaptation.choosing import find_phrases, grammar_of, hold_back, in_turns, read_phrases
 from lip2wav_hf.adaptation.records import AdaptationError
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.grammar import Grammar, TextUnits
@@ -73,3 +73,9 @@ def test_a_grammar_stays_only_where_it_has_what_was_recorded():
 def test_sentences_take_turns():
     taken = in_turns(clips("yes", "yes", "yes", "no", "maybe", "no"))
     assert [clip.name for clip in taken] == ["take0", "take3", "take4", "take1", "take5", "take2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_phrases_of_any_editor_are_read(tmp_path, encoding):
+    (tmp_path / "phrases.txt").write_bytes("Grüße\r\n\r\nyes\r\n".encode(encoding))
+    assert read_phrases(str(tmp_path / "phrases.txt")) == ["Grüße", "yes"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..corpora.clips import Clip
 from ..corpora.made_splits import shuffled
+from ..files import read_text
 from ..grammar import Grammar, GrammarError, TextNormalizer, TextUnits
 from .records import AdaptationError
 
@@ -116,8 +117,7 @@ def read_phrases(phrases: Sequence[str] | str | None) -> list[str] | None:
     if phrases == "none":
         return []
     try:
-        with open(phrases, encoding="utf-8-sig") as file:
-            return [line.strip() for line in file if line.strip()]
+        return [line.strip() for line in read_text(phrases).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise AdaptationError(
             f"phrases {phrases}: it cannot be read as text ({error}). Name a file with a sentence on each line."

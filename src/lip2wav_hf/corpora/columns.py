@@ -44,16 +44,6 @@ def _metadata_file(folder: Path) -> Path | None:
     return next((files[name] for name in METADATA if name in files), None)
 
 
-def decode_text(content: bytes) -> str:
-    """
-    Text that is UTF-8, or UTF-16 with its mark, as some spreadsheets and editors of Windows write it.
-
-    Raises:
-        UnicodeDecodeError: if it is neither.
-    """
-    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-
-
 def plain_names(row: dict[str, Any]) -> dict[str, Any]:
     """A row whose columns are named as those of this module: in lower case, without spaces around them. Of two that
     are then one, the one that was written so stays."""
@@ -148,7 +138,6 @@ __all__ = [
     "metadata_files",
     "TEXT_COLUMNS",
     "VideoFolderError",
-    "decode_text",
     "first_text",
     "part_start",
     "plain_names",

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .columns import VideoFolderError, decode_text, plain_names
+from ..files import read_text
+from .columns import VideoFolderError, plain_names
 
 
 DELIMITERS = (",", ";", "\t")  # the second where a comma is the decimal sign
@@ -24,7 +25,7 @@ def read_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         VideoFolderError: if it is no text, no table with the column `file_name`, or no JSON lines.
     """
     try:
-        text = decode_text(file.read_bytes())
+        text = read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         raise VideoFolderError(f"{file}: it cannot be read as UTF-8 text ({error}). Save it as UTF-8.") from error
     try:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files import read_text
 from .clips import CorpusError, TimedWord
-from .columns import decode_text
 
 
 ALIGNMENT_RATE = 25_000  # of the times in .align files, in 1/s
@@ -76,11 +76,9 @@ def read_transcript(path: str | os.PathLike) -> Transcript:
 
 def _read_text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        return read_text(path)
     except OSError as error:
         raise TranscriptError(f"{path}: it cannot be read ({error.strerror or error}).") from error
-    try:
-        return decode_text(content)
     except UnicodeDecodeError as error:
         raise TranscriptError(f"{path}: it is not UTF-8 text ({error.reason}). Save it as UTF-8.") from error
 

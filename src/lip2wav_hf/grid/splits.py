@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..corpora.clips import Splits
 from ..corpora.made_splits import shuffled
+from ..files import read_text
 from .corpus import SPEAKERS, VIDEO_ARCHIVES, VIDEO_FOLDERS, GridError, GridFolder
 
 
@@ -250,7 +251,7 @@ def _read_splits_file(path: Path) -> Splits:
             " for a whole copy of GRID."
         )
     try:
-        splits = json.loads(path.read_text(encoding="utf-8"))
+        splits = json.loads(read_text(path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise GridError(f"{path}: not valid JSON ({error}).") from None
     shape = isinstance(splits, dict) and all(
