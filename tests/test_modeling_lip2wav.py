@@ -225,6 +225,19 @@ def test_analysis_and_overlap_add_are_inverse():
     assert torch.allclose(restored, waveform, atol=1e-4)
 
 
+@pytest.mark.parametrize(("batch", "frames"), [(1, 3), (2, 20)])
+def test_the_frame_decoder_learns_in_half_precision_too(batch, frames):
+    """A 3-D convolution in oneDNN has no finite gradient in bfloat16 over fewer frames than its kernel."""
+    config = Lip2WavConfig(decoder_type="frame", decoder_channels=16)
+    model, given = build(config).train(), inputs(config, batch, frames)
+    with torch.autocast("cpu", torch.bfloat16):
+        waveform = model(**given).waveform
+    (waveform.float() - torch.randn(waveform.shape)).abs().mean().backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+    assert gradients["visual_encoder.blocks.0.weight"].any()
+
+
 def test_decode_text_merges_frames_and_drops_blanks():
     model = build(Lip2WavConfig(**CONFIGS["istft"]))
     classes = torch.tensor([[0, 2, 2, 0, 2, 1, 1, 1, 0, 3]])

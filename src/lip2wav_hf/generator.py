@@ -120,6 +120,12 @@ class ResidualBlock(nn.Module):
         return F.silu(self.shortcut(pictures) + self.norm2(self.conv2(residual), *lengths))
 
 
+def stacked_neighbours(videos: torch.Tensor, count: int) -> torch.Tensor:
+    """Frames `(batch, frames, 1, height, width)` with neighbours as channels: `(batch * frames, count, …)`."""
+    padded = F.pad(videos[:, :, 0], (0, 0, 0, 0, count // 2, count // 2))
+    return padded.unfold(1, count, 1).permute(0, 1, 4, 2, 3).flatten(0, 1)  # windows before height and width
+
+
 class VisualEncoder(nn.Module):
     """Mouth crops to one vector per frame.
 
@@ -138,14 +144,11 @@ class VisualEncoder(nn.Module):
         self.projection = nn.Linear(channels[-1], config.hidden_size)
 
     def forward(self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
-        batch, frames, _, height, width = pixel_values_videos.shape
+        batch, frames = pixel_values_videos.shape[:2]
         lengths: list[list[int]] = []  # what the normalisation takes beside the pictures
         if self.per_clip:
             lengths = [[frames] * batch if frame_mask is None else frame_mask.sum(1).int().tolist()]
-        reach = self.stem_frames // 2
-        padded = F.pad(pixel_values_videos[:, :, 0], (0, 0, 0, 0, reach, reach))
-        stacked = padded.unfold(1, self.stem_frames, 1).permute(0, 1, 4, 2, 3)  # windows before height and width
-        pictures = F.pixel_unshuffle(stacked.reshape(batch * frames, self.stem_frames, height, width), 2)
+        pictures = F.pixel_unshuffle(stacked_neighbours(pixel_values_videos, self.stem_frames), 2)
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         pictures = F.max_pool2d(F.silu(self.stem_norm(self.stem(pictures), *lengths)), 2)
         for block in self.blocks:
@@ -320,29 +323,26 @@ class InverseSTFTDecoder(nn.Module):
 
 
 class WindowEncoder(nn.Module):
-    """3-D convolutions over a window of frames, to a vector per frame: the 2019 content encoder, reconstructed."""
+    """The 2019 content encoder, reconstructed: 3-D convolutions, of which the first reaches over a window of frames.
+
+    Written as 2-D ones: oneDNN's gradient of 3-D ones in bfloat16 is not a number for clips of a few frames.
+    """
 
     def __init__(self, config: Lip2WavConfig):
         super().__init__()
-        channels = [1, *config.visual_channels]
-        depth = config.stem_frames
+        self.stem_frames = config.stem_frames
+        channels = [config.stem_frames, *config.visual_channels]
         blocks = []
-        for index, (narrow, wide) in enumerate(pairwise(channels)):
-            kernel = (depth if index == 0 else 1, 4, 4)
-            blocks += [
-                nn.Conv3d(narrow, wide, kernel, stride=(1, 2, 2), padding=(kernel[0] // 2, 1, 1), bias=False),
-                nn.BatchNorm3d(wide),
-                nn.ReLU(),
-            ]
-        self.blocks = nn.Sequential(*blocks)
-        shrink = 2 ** len(config.visual_channels)
-        self.projection = nn.Linear(
-            channels[-1] * (config.image_height // shrink) * (config.image_width // shrink), config.hidden_size
-        )
+        for narrow, wide in pairwise(channels):
+            blocks += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
+        self.blocks, shrink = nn.Sequential(*blocks), 2 ** len(config.visual_channels)
+        pixels = (config.image_height // shrink) * (config.image_width // shrink)
+        self.projection = nn.Linear(channels[-1] * pixels, config.hidden_size)
 
     def forward(self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
-        features = self.blocks(pixel_values_videos.transpose(1, 2))  # (batch, channels, frames, height, width)
-        return torch.tanh(self.projection(features.permute(0, 2, 1, 3, 4).flatten(2)))
+        batch, frames = pixel_values_videos.shape[:2]
+        pictures = self.blocks(stacked_neighbours(pixel_values_videos, self.stem_frames))
+        return torch.tanh(self.projection(pictures.flatten(1))).view(batch, frames, -1)
 
 
 class AudioFrameDecoder(nn.Module):

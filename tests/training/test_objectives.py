@@ -27,13 +27,15 @@ def test_perceptual_losses_vanish_for_a_perfect_prediction(cached_clip):
         Lip2WavSpeechEncoderConfig(hidden_size=16, num_layers=2, mel_mean=-3.0, mel_std=1.5)
     )
     model = Lip2WavModel(Lip2WavConfig(**{**TINY_MODEL, "num_mel_bins": 80}))
-    perceptual = GeneratorObjective(model, LossArguments(), encoder).train().perceptual
+    perceptual = GeneratorObjective(model, LossArguments(perceptual_mel=2.0), encoder).train().perceptual
     assert not encoder.training and not any(parameter.requires_grad for parameter in encoder.parameters())
     batch = collate_clips([clips_of(cached_clip)[0]])
     target = torch.randn(1, 300, 80)
     losses = perceptual(target.clone(), target, batch)
-    assert losses["perceptual"].item() == pytest.approx(0, abs=1e-6)
-    assert perceptual(target + 1, target, batch)["perceptual"].item() > 0.01
+    assert losses["perceptual"].item() == pytest.approx(0, abs=1e-6) == losses["perceptual_mel"].item()
+    others = perceptual(target + 1, target, batch)
+    assert others["perceptual"].item() > 0.01
+    assert others["perceptual_mel"].item() == pytest.approx(2 / 1.5)  # of standardised bands
 
 
 def test_the_frame_decoder_is_recognised_at_another_rate(recipe, tmp_path):

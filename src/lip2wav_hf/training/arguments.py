@@ -205,6 +205,9 @@ class LossArguments:
     perceptual: Annotated[float, ENCODER] = field(
         default=1.0, metadata={"help": "L1 of the speech encoder's features, if there is one (--speech_encoder)."}
     )
+    perceptual_mel: Annotated[float, ENCODER] = field(
+        default=0.0, metadata={"help": "L1 of the mel spectrogram that the speech encoder hears."}
+    )
     heard_words: Annotated[float, ENCODER] = field(
         default=0.2, metadata={"help": "Cross-entropy of the words that the speech encoder recognises in each frame."}
     )

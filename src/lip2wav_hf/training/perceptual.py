@@ -19,7 +19,7 @@ class PerceptualLosses(nn.Module):
     Args:
         encoder ([`Lip2WavSpeechEncoder`]): the speech encoder, which is frozen and never in training mode. Its words
             are the first of the generator's, or all of them; what others are heard as does not count.
-        weights ([`LossArguments`]): of these, `perceptual` and `heard_words`.
+        weights ([`LossArguments`]): of these, `perceptual`, `perceptual_mel` and `heard_words`.
     """
 
     def __init__(self, encoder: Lip2WavSpeechEncoder, weights: LossArguments):
@@ -50,14 +50,18 @@ class PerceptualLosses(nn.Module):
             batch (`dict[str, torch.Tensor]`): gives `frame_mask` and `frame_classes`.
 
         Returns:
-            `dict[str, torch.Tensor]`: `perceptual` and `heard_words`, weighted, where their weights are not 0.
+            `dict[str, torch.Tensor]`: those three, weighted, where their weights are not 0.
         """
         weights, losses = self.weights, {}
         frame_mask = batch["frame_mask"]
-        recognised = self.encoder(self.log_mel.standardise(log_mel), frame_mask)
+        log_mel, target = self.log_mel.standardise(log_mel), self.log_mel.standardise(target)
+        if weights.perceptual_mel:
+            mask = frame_mask.repeat_interleave(self.encoder.factor, 1)[..., None]
+            losses["perceptual_mel"] = weights.perceptual_mel * masked_l1(log_mel, target, mask)
+        recognised = self.encoder(log_mel, frame_mask)
         if weights.perceptual:
             with torch.no_grad():
-                wanted = self.encoder(self.log_mel.standardise(target), frame_mask)
+                wanted = self.encoder(target, frame_mask)
             mask = frame_mask[..., None]
             distances = [
                 masked_l1(hidden, reference, mask) / masked_l1(reference, reference.mean((0, 1), keepdim=True), mask)
