@@ -387,6 +387,26 @@ def test_a_taken_port_is_an_error_of_one_line():
     assert result.stderr.startswith("error: ") and "port" in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "number, status, said", [(signal.SIGINT, 130, "error: interrupted.\n"), (signal.SIGTERM, 0, "")]
+)
+def test_it_can_be_stopped_while_it_is_loading(tmp_path, number, status, said):
+    with subprocess.Popen(
+        [sys.executable, str(DEMO / "app.py"), "--port", "0"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        end = time.monotonic() + 60
+        while not list(tmp_path.iterdir()):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (status, said)
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_file_is_left_when_it_ends(served):
     process, url, folder = served
     assert list(folder.glob("lip2wav-demo-*"))

@@ -37,7 +37,7 @@ FENCE = re.compile(
 HUB_REPOSITORY = re.compile(r"""["']me/""")
 
 # Programs of which a block may say anything: they are not ours.
-OTHER_PROGRAMS = ("git", "hf", "openssl", "tensorboard", "unzip")
+OTHER_PROGRAMS = ("ffmpeg", "git", "hf", "openssl", "tensorboard", "unzip")
 
 
 @dataclass(frozen=True)

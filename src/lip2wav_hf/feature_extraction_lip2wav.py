@@ -310,8 +310,8 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         yield from cutter.finish()
         if not tracker.coverage:
             raise FaceTrackingError(
-                f"no face found in any of the {len(tracker.detected)} frames of {name}: the video must show a face, "
-                "looking towards the camera and lit well enough; if it does, say where the mouth is with `mouth_boxes`"
+                f"no face found in any of the {len(tracker.detected)} frames of {name}: too small, turned or dark? "
+                "Record it from the front, or cut the pictures down to the head; in Python, `mouth_boxes` may help too"
             )
 
     def _cut_by_landmarks(

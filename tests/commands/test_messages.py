@@ -1,9 +1,15 @@
+import logging
+import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import typer
 
-from lip2wav_hf.commands.messages import CommandError, report_error, reporting
+from lip2wav_hf.commands.messages import CommandError, only_our_messages, report_error, reporting
 
 
 def outcome(error, capfd, **options):
@@ -41,6 +47,66 @@ def test_ctrl_c_says_how_to_go_on(capfd):
     assert outcome(KeyboardInterrupt(), capfd) == (130, "error: interrupted.\n")
     status, line = outcome(KeyboardInterrupt(), capfd, interrupted="It goes on where it was.")
     assert (status, line) == (130, "error: interrupted. It goes on where it was.\n")
+
+
+WORKING = """
+import sys, time, typer
+from lip2wav_hf.commands.messages import reporting
+from lip2wav_hf.machine import worker_processes
+
+@reporting(interrupted="It goes on where it was.")
+def command():
+    with worker_processes(2) as map_:
+        for _ in map_(time.sleep, [0, 0] + [0.5] * 100):
+            print("done", flush=True)
+
+try:
+    command()
+except typer.Exit as end:
+    sys.exit(end.exit_code)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are found in /proc")
+def test_sigterm_ends_a_command_and_its_processes():
+    with subprocess.Popen([sys.executable, "-c", WORKING], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"done\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert errors == b"error: ended by SIGTERM. It goes on where it was.\n"  # no traceback, no leaked semaphore
+    assert len(children) == 3  # two workers, and one that clears up behind them and is the last to end
+    end = time.monotonic() + 30
+    while left := [child for child in children if Path(f"/proc/{child}").exists()]:
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+
+
+def test_sigterm_is_as_before_when_a_command_has_ended():
+    @reporting
+    def command() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(typer.Exit):
+        command()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_is_true_of_the_model_is_said_once(capfd):
+    """And all of it is in the records of each video."""
+    warnings = [f"{name}.mp4: the words are uncertain; this model knows 51 words" for name in "abc"]
+    with only_our_messages() as messages:
+        for warning in (*warnings, "a.mp4: its sound is late"):
+            logging.getLogger("lip2wav_hf.speaking").warning(warning)
+    assert messages[:3] == warnings
+    assert capfd.readouterr().err.splitlines() == [
+        f"warning: {warnings[0]}",
+        "warning: b.mp4: the words are uncertain",
+        "warning: c.mp4: the words are uncertain",
+        "warning: a.mp4: its sound is late",
+    ]
 
 
 def test_a_fault_of_the_program_keeps_its_traceback():

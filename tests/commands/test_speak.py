@@ -388,8 +388,9 @@ def test_the_warm_up_is_not_called_speed(run, tmp_path, talking_video):
     """The first video takes longer than the later ones: only of those a real-time factor is reported."""
     for name in "ab":
         shutil.copy(talking_video, tmp_path / f"{name}.mp4")
-    status, out, _ = run("speak", tmp_path / "a.mp4", tmp_path / "b.mp4", "-o", tmp_path / "out")
+    status, out, errors = run("speak", tmp_path / "a.mp4", tmp_path / "b.mp4", "-o", tmp_path / "out")
     assert status == 0
+    assert errors.count("the words are uncertain") == 2 and errors.count("vocabulary of 51 words") == 1
     first, second = (line for line in out.splitlines() if "took" in line)
     assert "warm-up" in first and "real-time factor" not in first
     assert "real-time factor" in second and "(time taken / duration)" in second

@@ -52,8 +52,10 @@ def test_what_cannot_be_averaged_is_said(two_models, tmp_path):
     first, second = two_models
     with pytest.raises(AveragingError, match="sum of 0.9"):
         average_models(two_models, tmp_path / "average", [0.5, 0.4])
-    with pytest.raises(AveragingError, match="two models or more"):
+    with pytest.raises(AveragingError, match="^two models or more are needed: name the folder of another one too.$"):
         average_models([first], tmp_path / "average")
+    with pytest.raises(AveragingError, match="^2 models, but 1 share: give each its share"):
+        average_models(two_models, tmp_path / "average", [1.0])
     with pytest.raises(AveragingError, match="no model.safetensors"):
         average_models([first, tmp_path / "nothing"], tmp_path / "average")
     weights = load_file(second / "model.safetensors")

@@ -6,7 +6,9 @@ import contextlib
 import functools
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Generator
@@ -23,6 +25,9 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
+TERMINATED = 143
+"""Exit status after SIGTERM."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -30,15 +35,19 @@ class CommandError(Lip2WavError):
     """A command that cannot be run; the message says what is wrong and what to do."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: its processes end with it, and it leaves nothing half done."""
+
+
 def reporting(function: Function | None = None, *, interrupted: str = "") -> Any:
     """
     Decorator of a command: what it cannot do is one `error:` line on stderr and exit status 2, Ctrl-C is exit status
-    130. Any other exception is a fault of the program and keeps its traceback.
+    130, SIGTERM 143. Any other exception is a fault of the program and keeps its traceback.
 
     Args:
         function (callable): the command, a function that typer understands.
-        interrupted (`str`, *optional*): what to do after Ctrl-C, such as "Run the same command again: it continues
-            where it was."
+        interrupted (`str`, *optional*): what to do after Ctrl-C or SIGTERM, such as "Run the same command again: it
+            continues where it was."
     """
     if function is None:
         return functools.partial(reporting, interrupted=interrupted)
@@ -46,17 +55,37 @@ def reporting(function: Function | None = None, *, interrupted: str = "") -> Any
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            with _terminations():
+                return function(*args, **kwargs)
         except BrokenPipeError:  # the reader of our output has gone, e.g. `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
         except (ValueError, OSError, ImportError) as error:
             raise typer.Exit(report_error(error)) from None
-        except KeyboardInterrupt:
-            print_error(f"error: interrupted. {interrupted}".rstrip())
-            raise typer.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt as stop:
+            terminated = isinstance(stop, Terminated)
+            print_error(f"error: {'ended by SIGTERM' if terminated else 'interrupted'}. {interrupted}".rstrip())
+            raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from None
 
     return wrapper
+
+
+@contextlib.contextmanager
+def _terminations() -> Generator[None]:
+    """SIGTERM raises [`Terminated`], unless somebody else handles it."""
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    in_charge = threading.current_thread() is threading.main_thread()
+    if not in_charge or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def report_error(error: BaseException | str, subject: str | None = None) -> int:
@@ -107,16 +136,22 @@ def print_error(line: str) -> None:
 
 
 class _WarningLines(logging.Handler):
-    """Shows each warning of the package as one line, and keeps it for the JSON records."""
+    """
+    Shows each warning of the package as one line, and keeps it for the JSON records. What stands behind the last
+    semicolon, which is true of the model and not of the video, is shown the first time.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.messages: list[str] = []
+        self.explained: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         message = one_line(record.getMessage())
         self.messages.append(message)
-        print_error(f"warning: {message}")
+        what, _, explanation = message.rpartition("; ")
+        print_error(f"warning: {what if what and explanation in self.explained else message}")
+        self.explained.add(explanation)
 
 
 @contextlib.contextmanager
@@ -151,7 +186,9 @@ def only_our_messages() -> Generator[list[str]]:
 __all__ = [
     "BAD_INPUT",
     "INTERRUPTED",
+    "TERMINATED",
     "CommandError",
+    "Terminated",
     "only_our_messages",
     "print_error",
     "report_error",

@@ -78,12 +78,13 @@ def average_weights(models: Sequence[Weights], shares: Sequence[float]) -> Weigh
 
 
 def _check_shares(models: int, shares: Sequence[float] | None) -> list[float]:
-    shares = list(shares or [1 / max(models, 1)] * models)
-    if models < 2 or len(shares) != models or abs(sum(shares) - 1) > 1e-6:
-        raise AveragingError(
-            f"{counted(models, 'model')} and {counted(len(shares), 'share')} with a sum of {sum(shares):g}: two models"
-            " or more are needed, each with a share, and the sum of these is 1."
-        )
+    if models < 2:
+        raise AveragingError("two models or more are needed: name the folder of another one too.")
+    shares = list(shares or [1 / models] * models)
+    if len(shares) != models:
+        raise AveragingError(f"{counted(models, 'model')}, but {counted(len(shares), 'share')}: give each its share.")
+    if abs(sum(shares) - 1) > 1e-6:
+        raise AveragingError(f"the shares have a sum of {sum(shares):g}, where it must be 1.")
     return shares
 
 
