@@ -117,6 +117,26 @@ def read_audio(
     return waveform if end is None else waveform[: round((end - start) * sampling_rate)]
 
 
+def audio_rate(path: str | os.PathLike[str]) -> int:
+    """
+    The sampling rate of a sound file, as it was written.
+
+    Returns:
+        `int`: in Hz.
+
+    Raises:
+        VideoError: if the file cannot be read, or has no sound.
+    """
+    try:
+        with av.open(os.fspath(path)) as container:
+            rates = [stream.rate for stream in container.streams.audio]
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{path}: it cannot be read as sound ({error}).") from error
+    if not rates or not rates[0]:  # some damaged files open, with a rate of 0
+        raise VideoError(f"{path}: it cannot be read as sound.")
+    return rates[0]
+
+
 def _read_sound(
     source: Source,
     first: av.VideoFrame | None,

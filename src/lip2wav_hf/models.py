@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -144,11 +145,36 @@ NETWORKS = (
 
 BY_TYPE = {network.model_type: network for network in NETWORKS}
 
+SYSTEMS = {
+    "istft": "Lip2Wav, this package's own system",
+    "frame": "Vougioukas et al. 2019, a reconstruction",
+    "lip2audspec": "Lip2AudSpec (Akbari et al. 2018)",
+}
+"""The systems that speak, by the type of the model, or by its decoder where there are several."""
+
 SPEAKING = tuple(network.model_type for network in NETWORKS if network.speaks)
 """Types of the models that make speech of a video."""
 
 ModelType: TypeAlias = str | tuple[str, ...] | None
 """The type of a model, several that will do, or any."""
+
+
+def system_name(config: Any) -> str:
+    """
+    Which system a model is.
+
+    Args:
+        config (mapping): what its config.json says.
+
+    Returns:
+        `str`: such as `"Lip2AudSpec (Akbari et al. 2018)"`; of a network that does not speak, what it is.
+    """
+    if not isinstance(config, Mapping):
+        return "unknown"
+    model_type = config.get("model_type")
+    key = config.get("decoder_type", "istft") if model_type == "lip2wav" else model_type
+    network = BY_TYPE.get(str(model_type))
+    return SYSTEMS.get(str(key)) or (network.description if network else f"unknown ({model_type})")
 
 
 def bundled_models(model_type: ModelType = "lip2wav") -> list[str]:
@@ -334,6 +360,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "NETWORKS",
     "SPEAKING",
+    "SYSTEMS",
     "ModelError",
     "ModelType",
     "Network",
@@ -342,5 +369,6 @@ __all__ = [
     "is_checkpoint",
     "load_network",
     "locate_model",
+    "system_name",
     "weight_files",
 ]

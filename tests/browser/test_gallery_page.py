@@ -224,6 +224,15 @@ def test_a_link_leads_to_its_clip(open_gallery, gallery):
     assert page.url == f"{(gallery / 'index.html').as_uri()}#s1-bbaf2n"
 
 
+@pytest.mark.parametrize("mark", ["#%E0%A4%A", "#nosuch", "#"])
+def test_a_link_that_leads_nowhere_breaks_nothing(open_gallery, mark):
+    """A script that fails fails the test, see `new_page`."""
+    page = open_gallery(mark=mark)
+    assert page.evaluate("document.querySelector('.current').id") == "s1-bbaf2n"
+    page.keyboard.press("2")
+    assert heard(page) == [False, True, False]
+
+
 def test_unseen_speakers_have_their_own_page(open_gallery, screenshot):
     page = open_gallery()
     page.get_by_role("link", name="Unseen speakers").click()

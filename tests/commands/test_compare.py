@@ -13,6 +13,25 @@ from lip2wav_hf.models import find_model
 from little_grid import write_corpus
 
 
+LIP2AUDSPEC = {
+    "sampling_rate": 8000,
+    "image_height": 40,
+    "image_width": 64,
+    "conv_channels": [4, 6],
+    "pool_after": [1, 2],
+    "dropout_after": [2],
+    "encoder_sizes": [16],
+    "decoder_sizes": [16],
+    "code_size": 8,
+    "lstm_size": 12,
+    "dense_size": 10,
+    "inversion_iterations": 2,
+    "spectrogram_mean": 0.2,
+    "spectrogram_std": 0.1,
+}
+"""A configuration of few weights, at 8 kHz as in the paper."""
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory, talking_video):
     return write_corpus(tmp_path_factory.mktemp("grid"), talking_video)
@@ -85,11 +104,58 @@ def _check_differences(columns, output):
     assert difference["low"] <= difference["value"] <= difference["high"]
 
 
+def test_systems_of_every_kind(run, corpus, samples, tmp_path, tiny_model_dir):
+    """Lip2AudSpec and a frame decoder beside ours, with learning curves, rates and words that nobody wrote down."""
+    pytest.importorskip("jiwer", reason="the extra `evaluate` is not installed")
+    from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+    from lip2wav_hf.lip2audspec.configuration_lip2audspec import Lip2AudSpecConfig
+    from lip2wav_hf.lip2audspec.modeling_lip2audspec import Lip2AudSpecModel
+
+    best = tmp_path / "run" / "best"
+    config = Lip2AudSpecConfig(**LIP2AUDSPEC)
+    Lip2AudSpecModel(config).save_pretrained(best)
+    Lip2WavFeatureExtractor().save_pretrained(best)
+    facts = {"data": "5 clips.", "training": "30 steps.", "core_hours": 0.5, "hardware": "a core"}
+    (best / "training.json").write_text(
+        json.dumps({"step": 30, "number": 0, "processes": 1, "options": {}, "facts": facts})
+    )
+    lines = [{"step": 10 * step, "validation/loss": 1 / step, "validation/correlation": 0.5} for step in range(1, 5)]
+    (best.parent / "validation.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (samples / "predicted").rename(samples / "predicts_others")  # as others name their folders
+    (samples / "original").rename(samples / "originals_others")
+    output = tmp_path / "out"
+    arguments = ["compare", "--data", corpus, "--split", "unseen_validation", "-m", tiny_model_dir]
+    arguments += ["-m", f"audspec={best}", "--published", f"Others={samples}", "--metrics", "stoi,grid_wer"]
+    status, out, err = run(*arguments, "-o", output, "--workers", 1)
+    assert status == 0, err
+    assert "learning of audspec: 4 validations up to step 40" in out and "under-trained" in out
+    assert "sound made at, kHz" in (output / "comparison.md").read_text()
+    record = json.loads((output / "comparison.json").read_text())
+    columns = {column["label"]: column for column in record["columns"]}
+    assert columns["audspec"]["sampling_rate"] == 8000 and columns["Others"]["sampling_rate"] == 16000
+    assert columns["audspec"]["training"]["compute"] == "0.5 core-hours on a core"
+    assert len(columns["audspec"]["training"]["curve"]["points"]) == 4
+    for label in ("tiny", "audspec", "Others"):
+        assert columns[label]["overall"]["wer_to_original"]["clips"] == columns[label]["clips"]
+    assert any("audspec: made at less" in note for note in record["notes"])
+    assert any("Nobody states the words of these samples" in note for note in record["notes"])
+    markdown = (output / "comparison.md").read_text()
+    assert "## Learning curves" in markdown and "| 40 | – | 0.250 | 0.500 |" in markdown
+    assert "Lip2AudSpec (Akbari et al. 2018)" in markdown
+    page = (output / "comparison.html").read_text()
+    assert "data:image/svg+xml;base64," in page and "http" not in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["-m", "a=grid-s1", "-m", "b=grid-s1"], "'a' and 'b' are both grid-s1. Name it once."),
+        (["-m", "grid-s1", "-m", "grid-sync"], "it is a model of the type 'lip2wav_syncnet'"),
         (["-m", "grid-s1"], "there is nothing to compare with"),
-        (["--published", "a=nosuch"], "--published a=nosuch: there is no folder predicted/ in it"),
+        (
+            ["--published", "a=nosuch"],
+            "--published a=nosuch: there is no folder in it whose name begins with 'predict'",
+        ),
         (["--published", "nosuch"], "give LABEL=FOLDER"),
         (["--published", "a=x", "--published", "a=y"], "samples of 'a' already"),
         (["-m", "a=grid-s1", "-m", "a=x"], "two systems are called 'a'"),

@@ -108,3 +108,28 @@ def test_a_configuration_that_cannot_be_is_refused(run, tmp_path, tiny_model_dir
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **wrong}))
     assert "config.json" in error_line(run("info", folder))
+
+
+def test_the_list_says_which_system_each_model_is(run, tmp_path, tiny_model_dir):
+    status, out, _ = run("info", "--list")
+    assert status == 0 and len(out.splitlines()) == 3
+    assert "grid-s1    Lip2Wav, this package's own system" in out and "grid-sync  the network that measures" in out
+    status, out, _ = run("info")
+    assert "(others: grid-sync; --list says what they are)" in out and "Lip2Wav, this package's own system" in out
+    for name in ("a/best", "frame/final", "frame/final/critic", "frame/checkpoint-3"):
+        shutil.copytree(tiny_model_dir, tmp_path / "runs" / name)
+    (tmp_path / "runs" / "frame" / "checkpoint-3" / "optimizer.bin").touch()
+    config = tmp_path / "runs" / "frame" / "final" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "decoder_type": "frame"}))
+    (tmp_path / "runs" / "config.json.d").mkdir()
+    status, out, err = run("info", "--list", tmp_path / "runs", "--json")
+    assert status == 0, err
+    ours, frame = json.loads(out)
+    assert ours["name"] == str(tmp_path / "runs" / "a" / "best") and ours["speaks"]
+    assert frame["system"] == "Vougioukas et al. 2019, a reconstruction" and frame["sampling_rate"] == 16000
+
+
+@pytest.mark.parametrize(("place", "message"), [("nosuch", "no such folder"), (".", "there is no model in it")])
+def test_a_list_of_nothing(run, tmp_path, monkeypatch, place, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in error_line(run("info", "--list", place))

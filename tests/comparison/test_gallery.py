@@ -1,6 +1,7 @@
 """What is built, from clips and systems to a folder."""
 
 import json
+import shutil
 
 import pytest
 
@@ -39,6 +40,22 @@ def test_a_video_that_nobody_can_speak_is_left_out_and_named(talking_video, tiny
     (clip,) = record["parts"][0]["clips"]
     assert [sound["label"] for sound in clip["sounds"]] == ["Original", "tiny"]
     assert sorted(path.name for path in (tmp_path / "site" / "clips").iterdir()) == ["bbaf2n"]
+
+
+def test_a_model_that_cannot_be_loaded_does_not_stop_the_others(talking_video, tiny, tiny_model_dir, tmp_path, work):
+    """Found out after the others have spoken, perhaps for hours; and said in one line."""
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_model_dir, damaged)
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    built = build([talking_video], [tiny, System("bad", str(damaged))], tmp_path, work, metrics=[])
+    assert built.clips == 1
+    (failure,) = built.failures
+    assert failure.error.startswith(f"bad: {damaged}: the weights are damaged (") and "\n" not in failure.error
+    assert len(failure.error) < 300
+    assert "bad could not speak this clip." in (tmp_path / "site" / "index.html").read_text()
+    with pytest.raises(ComparisonError, match="no clip can be shown; the first failure: bad: .* are damaged"):
+        build([talking_video], [System("bad", str(damaged))], tmp_path / "other", work, metrics=[])
 
 
 def test_nothing_is_replaced_where_nothing_can_be_shown(tiny, tmp_path, work):

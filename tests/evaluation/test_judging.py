@@ -22,7 +22,9 @@ from lip2wav_hf.evaluation.options import EvaluationError, JudgeOptions
 from lip2wav_hf.evaluation.report import markdown_table
 from lip2wav_hf.evaluation.scoring import read_sound, score_files
 from lip2wav_hf.hub.card_results import Measurement, results_table
+from lip2wav_hf.metrics.heard import score_heard
 from lip2wav_hf.metrics.judge import GRID_JUDGE, Judge
+from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.registry import METRICS
 from lip2wav_hf.video import VideoReader
 from little_grid import run
@@ -239,3 +241,35 @@ def test_folders_of_grid_files_by_another_judge(tmp_path, talking_video):
     results = evaluate_folders(tmp_path / "a", tmp_path / "a", metrics=["wer"], judge="open", progress=False)
     assert results["judge"] == "pocketsphinx with its language model of English" and "chance_wer" not in results
     assert results["overall"]["judge_wer"]["value"] == results["overall"]["floor_wer"]["value"]
+
+
+def test_words_that_nobody_wrote_down_are_compared_with_those_of_the_original():
+    """Of two sounds alone, as authors publish them: where a judge is named, and not without."""
+    clips = [Clip("all", "Sample_1", Path("original/Sample_1.wav"), Path("predicted/Sample_1.wav"))]
+    chosen, _ = choose_metrics(clips, tuple(METRICS), False, find_words([None], JudgeOptions("grid")))
+    assert "grid_wer" in chosen and not {"wer", "cer", "phrase_accuracy", "av_sync"} & set(chosen)
+    chosen, _ = choose_metrics(clips, tuple(METRICS), False, find_words([None], JudgeOptions("open")))
+    assert "wer" in chosen and "grid_wer" not in chosen
+    chosen, reasons = choose_metrics(clips, tuple(METRICS), False, find_words([None], JudgeOptions()))
+    assert "grid_wer" not in chosen and "grid_wer" in reasons
+    assert find_words([None], JudgeOptions()).judge is None
+
+
+def test_the_columns_of_words_that_nobody_wrote_down():
+    class Parrot:
+        def transcribe(self, waveform, sampling_rate, name=""):
+            return "bin red at f two" if waveform[0] else GRID
+
+    sounds = {"prediction": np.ones(16), "reference": np.zeros(16)}
+    metric = METRICS["grid_wer"]
+    assert metric.can_score(SoundPair(**sounds, judge=Parrot)) and not metric.can_score(SoundPair(**sounds))
+    assert not metric.can_score(SoundPair(np.ones(16), None, judge=Parrot))
+    assert not metric.can_score(SoundPair(**sounds, sentence="hello", judge=Parrot)), (
+        "another sentence is none of GRID"
+    )
+    assert score_heard(SoundPair(**sounds, judge=Parrot, compat=True)) == {
+        "transcript": "bin red at f two",
+        "floor_transcript": GRID,
+        "original_words": 6,
+        "errors_to_original": 2,
+    }

@@ -21,6 +21,9 @@ def test_checkpoints_rotate_and_the_model_can_be_used(run_arguments, tmp_path):
     assert not list(tmp_path.glob("tmp-*"))
     lines = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
     assert lines and all(math.isfinite(line["validation/loss"]) for line in lines)
+    kept = (tmp_path / "best" / "validation.jsonl").read_text().splitlines()
+    assert kept and [json.loads(line) for line in kept] == lines[: len(kept)], "a model takes its curve along"
+    assert (tmp_path / "final" / "validation.jsonl").read_text() == (tmp_path / "validation.jsonl").read_text()
     model, extractor = (
         Lip2WavModel.from_pretrained(tmp_path / "final"),
         Lip2WavFeatureExtractor.from_pretrained(tmp_path / "best"),

@@ -32,8 +32,8 @@ def compare(
         typer.Option(
             "--published",
             metavar="LABEL=FOLDER",
-            help="Samples that the authors of a system published: a folder with predicted/ and original/, sound files"
-            " of the same names; may be repeated.",
+            help="Samples that the authors of a system published: a folder with predicted/ and original/ (the names"
+            " may go on), sound files of the same names; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -93,10 +93,9 @@ def compare(
     else:
         print(terminal_table(comparison))
         print(f"page: {page}; all numbers: comparison.md and comparison.json beside it")
-    failures = comparison.results["failures"]
-    for failure in failures:
-        print_error(f"error: {failure['error']}")
-    if failures:
+    for failure in comparison.failures:
+        print_error(f"error: {failure['system']}: {failure['error']}")
+    if comparison.failures:
         raise typer.Exit(BAD_INPUT)
 
 

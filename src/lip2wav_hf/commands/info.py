@@ -14,7 +14,17 @@ import typer
 from ..errors import one_line
 from ..files import read_json
 from ..metrics.registry import SUMMARY, TILES
-from ..models import BY_TYPE, DEFAULT_MODEL, SPEAKING, find_model, weight_files
+from ..models import (
+    BY_TYPE,
+    CHECKPOINTS,
+    DEFAULT_MODEL,
+    SPEAKING,
+    bundled_models,
+    find_model,
+    is_checkpoint,
+    system_name,
+    weight_files,
+)
 from .messages import CommandError, reporting
 from .options import ModelOption, complete_model
 
@@ -59,6 +69,7 @@ class ModelFacts:
     What `lip2wav info --json` prints of a model.
 
     Attributes:
+        system (`str`): which system it is, such as `"Lip2AudSpec (Akbari et al. 2018)"`.
         parameters (`int`): how many numbers the weights are.
         weights (`list[str]`): types that they are saved in, such as `"F16"`.
         bytes (`int`): size of the weights.
@@ -72,6 +83,7 @@ class ModelFacts:
 
     model: str
     folder: str
+    system: str
     architecture: str
     decoder_type: str | None
     parameters: int
@@ -86,6 +98,32 @@ class ModelFacts:
     results: list[Result]
     remark: str
 
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it comes with the package."""
+        return Path(self.folder).parent == CHECKPOINTS
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """
+    What `lip2wav info --list --json` prints of each model.
+
+    Attributes:
+        name (`str`): as `--model` takes it.
+        system (`str`): which system it is, or what a network is that does not speak.
+        speaks (`bool`): whether it makes speech of a video.
+        parameters (`int`), bytes (`int`): of its weights.
+        sampling_rate (`int`, *optional*): in Hz.
+    """
+
+    name: str
+    system: str
+    speaks: bool
+    parameters: int
+    bytes: int
+    sampling_rate: int | None
+
 
 @reporting
 def info(
@@ -95,7 +133,10 @@ def info(
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
     all_results: Annotated[bool, typer.Option("--all", help="Print all results of the model card.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object, with all results.")] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the bundled models; or those in the folder that is named as MODEL.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all results.")] = False,
 ) -> None:
     """
     Describe a model.
@@ -106,17 +147,87 @@ def info(
     Examples:
       lip2wav info
       lip2wav info --model runs/my-voice/best --all
+      lip2wav info --list
+      lip2wav info --list runs
     """
     if name is not None and model not in (DEFAULT_MODEL, name):
         raise CommandError(f"two models are named, {name} and {model}. Name one.")
+    if listed:
+        models = list_models(None if name is None and model == DEFAULT_MODEL else name or model)
+        print(json.dumps([asdict(each) for each in models]) if as_json else _listing(models))
+        return
     facts = describe_model(find_model(name or model, SPEAKING))
     print(json.dumps(asdict(facts)) if as_json else report(facts, all_results))
+
+
+def list_models(place: str | None = None) -> list[ListedModel]:
+    """
+    The models that come with the package, or those in a folder and in the folders of it, such as `runs`.
+
+    Raises:
+        CommandError: if there is no such folder, or no model in it.
+    """
+    if place is None:
+        return [_listed(CHECKPOINTS / name, name) for name in bundled_models(None)]
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        raise CommandError(
+            f"{place}: there is no such folder. Name one with models in it, or none for the bundled ones."
+        )
+    found = [path.parent for path in sorted(folder.glob("**/config.json")) if _is_model(path.parent)]
+    if not found:
+        raise CommandError(
+            f"{place}: there is no model in it. A training writes some: runs/NAME/best and runs/NAME/final."
+        )
+    return [_listed(path, str(path)) for path in found]
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether it can be named to other commands; the critic and the speech encoder inside of a model cannot."""
+    if is_checkpoint(folder) or not weight_files(folder) or (folder.parent / "config.json").is_file():
+        return False
+    config = read_json(folder / "config.json", CommandError)
+    return isinstance(config, dict) and config.get("model_type") in BY_TYPE
+
+
+def _listed(folder: Path, name: str) -> ListedModel:
+    config = read_json(folder / "config.json", CommandError)
+    parameters, _ = _count_weights(folder)
+    rate = config.get("sampling_rate")
+    return ListedModel(
+        name,
+        system_name(config),
+        BY_TYPE[config["model_type"]].speaks,
+        parameters,
+        sum(path.stat().st_size for path in weight_files(folder)),
+        rate if isinstance(rate, int) else None,
+    )
+
+
+def _listing(models: list[ListedModel]) -> str:
+    """The models for people, a line each."""
+    rows = [
+        [
+            each.name,
+            each.system,
+            f"{each.parameters / 1e6:.2f} million",
+            f"{each.bytes / 1e6:.1f} MB",
+            f"{each.sampling_rate / 1000:g} kHz" if each.sampling_rate else "",
+        ]
+        for each in models
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if not all(each.speaks for each in models):
+        lines.append("(networks without the name of a system make no speech)")
+    return "\n".join(lines)
 
 
 def report(facts: ModelFacts, all_results: bool = False) -> str:
     """The facts for people."""
     lines = {
-        "model": [f"{facts.model} ({facts.folder})"],
+        "model": [f"{facts.model} ({facts.folder})", *_others(facts)],
+        "system": [facts.system],
         "architecture": [
             facts.architecture if facts.decoder_type is None else f"{facts.architecture}, decoder {facts.decoder_type}"
         ],
@@ -133,6 +244,12 @@ def report(facts: ModelFacts, all_results: bool = False) -> str:
         for title, values in lines.items()
         for index, value in enumerate(values)
     )
+
+
+def _others(facts: ModelFacts) -> list[str]:
+    """Where the other models are to be found, of a bundled one."""
+    others = [name for name in bundled_models(None) if name != facts.model]
+    return [f"(others: {', '.join(others)}; --list says what they are)"] if others and facts.is_bundled else []
 
 
 def _vocabulary(facts: ModelFacts) -> list[str]:
@@ -175,6 +292,7 @@ def describe_model(folder: Path) -> ModelFacts:
     return ModelFacts(
         model=folder.name,
         folder=str(folder),
+        system=system_name(config),
         architecture=BY_TYPE[config["model_type"]].class_name,
         decoder_type=config.get("decoder_type"),
         parameters=parameters,

@@ -121,8 +121,8 @@ def build_gallery(
         [`Gallery`]: what was built.
 
     Raises:
-        ComparisonError: if no clip can be shown, or two systems have one label.
-        ModelError, EvaluationError: if a model is not there or cannot be loaded.
+        ComparisonError: if no clip can be shown, whatever the reason, or two systems have one label.
+        ModelError: if a model is not there.
         MissingExtraError: if a package is not installed.
     """
     check_labels(system.label for system in systems)

@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from ..corpora.progress import progress_bar
-from ..errors import MissingExtraError
+from ..errors import MissingExtraError, WeightsError
 from ..evaluation.clips import Clip, ClipRow, Key
 from ..evaluation.judging import Words, choose_metrics
-from ..evaluation.options import EvaluationOptions
+from ..evaluation.options import EvaluationError, EvaluationOptions
 from ..evaluation.run import Failure, Scorer
 from ..evaluation.systems import load_pipeline, speak_and_score
 from ..metrics.registry import METRICS, check_packages
@@ -35,7 +35,7 @@ class Spoken:
         system ([`System`]): the system.
         rows (`dict`): what was measured, by clip.
         sounds (`dict`): files of the speech, by clip.
-        failures (`list[Failure]`): the clips that it could not speak.
+        failures (`list[Failure]`): the clips that it could not speak; or the system, if it cannot be loaded.
     """
 
     system: System
@@ -85,7 +85,7 @@ def speak_clips(
     systems: Sequence[System], clips: Sequence[Clip], options: EvaluationOptions, words: Words = Words()
 ) -> list[Spoken]:
     """
-    Let each system speak each clip.
+    Let each system speak each clip. One that cannot be loaded speaks none, and the others go on.
 
     Args:
         systems (sequence of [`System`]): the systems; one is loaded at a time.
@@ -94,7 +94,7 @@ def speak_clips(
         words ([`Words`], *optional*): who hears the words.
 
     Raises:
-        ModelError, EvaluationError: if a model is not there or cannot be loaded.
+        ModelError: if a model is not there.
         MissingExtraError: if a package is not installed.
     """
     if not options.metrics:
@@ -108,7 +108,10 @@ def speak_clips(
 def _speak(system: System, number: int, clips: Sequence[Clip], options: EvaluationOptions, scorer: Scorer) -> Spoken:
     folder = options.output_dir / f"speech-{number}"
     own = [dataclasses.replace(clip, generated=folder / f"{place}.wav") for place, clip in enumerate(clips)]
-    pipe, _ = load_pipeline(system.model, options.device, options)
+    try:
+        pipe, _ = load_pipeline(system.model, options.device, options)
+    except (EvaluationError, WeightsError) as error:
+        return Spoken(system, {}, {}, [Failure(system.label, str(error))])
     failures: list[Failure] = []
     rows: dict[Key, ClipRow] = {}
     spoken = speak_and_score(pipe, own, options.batch_size, scorer, failures)

@@ -12,20 +12,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..audio import audio_rate
 from ..errors import counted
-from ..evaluation.baselines import baseline_kinds
+from ..evaluation.baselines import baseline_kind, baseline_kinds
 from ..evaluation.evaluate import evaluate_folders, evaluate_model
+from ..evaluation.folders import AUDIO_SUFFIXES
 from ..evaluation.published import HEADINGS, NOTE, PUBLISHED
 from ..evaluation.report import differences, is_grid, notes
 from ..evaluation.results import json_ready
-from ..hub.facts import stated_facts
+from ..files import read_json
+from ..metrics.pairs import SAMPLING_RATE
 from ..metrics.registry import METRICS, OF_ORIGINAL, SUMMARY, TABLE_METRICS
-from ..models import ModelError, find_model
+from ..models import SPEAKING, ModelError, find_model
 from .systems import ORIGINAL, ComparisonError, System, check_labels, file_names
+from .trainings import Curve, Training, training_of
+from .trainings import verdicts as learning_verdicts
 
 
-PREDICTED, ORIGINALS = "predicted", "original"
-"""Folders of samples that others published: what their system made, and the recordings."""
+PREDICTED, ORIGINALS = "predict", "original"
+"""How the folders of samples begin that others published: what their system made, and the recordings."""
 
 OF_RECORDING = {
     "judge_wer": "floor_wer",
@@ -36,7 +41,8 @@ OF_RECORDING = {
 }
 """What the recording has in the row of a number; in all others it is what the systems are compared with."""
 
-NOT_STATED = "not stated"
+ABOVE_FLOOR, TO_ORIGINAL = "judge_wer_above_floor", "wer_to_original"
+"""Rows of the table; the second has words of samples that nobody has written down."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +55,9 @@ class Column:
         kind (`str`): `"original"`, `"system"` or `"samples"`.
         clips (`int`): how many were measured.
         overall (mapping): `value`, `low` and `high` of each number.
-        compute (`str`): what the training took.
+        training ([`Training`]): what is known of how it was trained.
+        sampling_rate (`int`, *optional*): of its sounds as they were made, in Hz.
+        original_rate (`int`, *optional*): of what they are compared with, where that is known to be another.
         against_first (mapping, *optional*): the first system minus this one, as `results.json` has it.
     """
 
@@ -57,7 +65,9 @@ class Column:
     kind: str
     clips: int
     overall: Mapping[str, Mapping[str, Any]]
-    compute: str = ""
+    training: Training = Training()
+    sampling_rate: int | None = None
+    original_rate: int | None = None
     against_first: Mapping[str, Any] | None = None
 
     @property
@@ -85,7 +95,14 @@ class Comparison:
     def keys(self) -> list[str]:
         """The numbers that any system has, in the order of model cards."""
         systems = [column.overall for column in self.columns if column.kind != "original"]
-        return [key for key in TABLE_METRICS if key not in OF_ORIGINAL and any(key in overall for overall in systems)]
+        keys = [key for key in TABLE_METRICS if key not in OF_ORIGINAL]
+        place = keys.index(ABOVE_FLOOR) + 1
+        return [key for key in (*keys[:place], TO_ORIGINAL, *keys[place:]) if any(key in own for own in systems)]
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """Learning curves by the label of the system, where they were kept."""
+        return {column.label: column.training.curve for column in self.columns if column.training.curve is not None}
 
     def verdicts(self) -> list[str]:
         """For each other system in which numbers the first is better or worse, a sentence each."""
@@ -101,7 +118,33 @@ class Comparison:
                 " clips, perhaps of other speakers and at another sampling rate. Compared with the other columns, they"
                 " are for orientation only."
             )
-        return found + notes(self.results)
+            if any(TO_ORIGINAL in column.overall for column in self.columns if column.kind == "samples"):
+                found.append(
+                    "* Nobody states the words of these samples: theirs are compared with what the same judge hears in"
+                    f" their originals ({SUMMARY[TO_ORIGINAL].label}), and so are those of all other systems in that"
+                    " row."
+                )
+        return [*found, *self._rate_notes(), *notes(self.results)]
+
+    def _rate_notes(self) -> list[str]:
+        rates = {column.label: column.sampling_rate for column in self.columns if column.sampling_rate}
+        if not rates:
+            return []
+        found = [f"All sounds are judged at {SAMPLING_RATE // 1000} kHz; those made at another rate are resampled."]
+        low = [label for label, rate in rates.items() if rate < SAMPLING_RATE]
+        if low:
+            found.append(
+                f"{' and '.join(low)}: made at less, so nothing is above half that rate. PESQ-wb, DNSMOS, Mel-cepstral"
+                " distortion and speaker similarity see that; PESQ-nb, STOI and ESTOI hardly do."
+            )
+        return found
+
+    @property
+    def failures(self) -> list[dict[str, str]]:
+        """The clips that a system could not speak: `system`, `clip` and `error` of each."""
+        first = next(column.label for column in self.columns if column.kind == "system")
+        own = {first: self.results} | {column.label: column.against_first or {} for column in self.columns[2:]}
+        return [{"system": label, **failure} for label, found in own.items() for failure in found.get("failures", ())]
 
     @property
     def published(self) -> list[tuple[str, ...]]:
@@ -113,12 +156,15 @@ class Comparison:
         return json_ready(
             {
                 "title": self.title,
-                "columns": [dataclasses.asdict(column) for column in self.columns],
+                "columns": [
+                    dataclasses.asdict(column) | {"compute": column.training.compute} for column in self.columns
+                ],
                 "verdicts": self.verdicts(),
+                "learning": learning_verdicts(self.curves),
                 "notes": self.notes(),
                 "published": [dict(zip(HEADINGS, cells, strict=True)) for cells in self.published],
                 "published_note": NOTE,
-                "failures": self.results["failures"],
+                "failures": self.failures,
                 "confidence_interval": self.results["confidence_interval"],
                 "machine": self.results["machine"],
                 "versions": self.results["versions"],
@@ -159,7 +205,8 @@ def compare_systems(
             be folders of sound files, or the `results.json` of earlier evaluations.
         data (`Path`), split (`str`), speakers (sequence of `str`, *optional*): the clips; see `evaluate_model`.
         output (`Path`): the evaluation goes to `output/evaluation`, those of samples to `output/samples`.
-        samples (mapping of `str` to `Path`, *optional*): by the label, folders with `predicted/` and `original/`.
+        samples (mapping of `str` to `Path`, *optional*): by the label, folders in which one folder's name begins
+            with "predict" and one's with "original".
         metrics, compat, workers, overwrite: as for `evaluate_model`.
         options: further arguments of `evaluate_model`.
 
@@ -170,50 +217,95 @@ def compare_systems(
     """
     samples = dict(samples or {})
     check_labels([*(system.label for system in systems), *samples])
-    for label, folder in samples.items():
-        _check_samples(label, folder)
+    pairs = {label: _pair_of_folders(label, folder) for label, folder in samples.items()}
+    _check_models(systems)
     first, *others = systems
-    baselines = [system.model for system in others]
-    kinds = baseline_kinds(baselines)
-    for model in (first.model, *(model for model, kind in kinds.items() if kind == "model")):
-        find_model(model)
-    sound_metrics = None if metrics is None else [name for name in metrics if _is_of_sounds(name)] or ["stoi"]
-    costs = [cost(system.model) for system in systems]
+    trainings = [training_of(system.model) for system in systems]
     shared: dict[str, Any] = {"compat": compat, "workers": workers, "overwrite": overwrite}
     results = evaluate_model(
-        first.model, data, split, speakers, output / "evaluation", baselines=baselines, metrics=metrics, **shared,
-        **options,
+        first.model, data, split, speakers, output / "evaluation", baselines=[system.model for system in others],
+        metrics=metrics, **shared, **options,
     )  # fmt: skip
-    columns = [_recording(results), Column(first.label, "system", results["clips"], results["overall"], costs[0])]
-    for system, other, spent in zip(others, results["baselines"], costs[1:], strict=True):
-        columns.append(Column(system.label, "system", other["clips"], other["overall"], spent, other))
-    for name, (label, folder) in zip(file_names(samples), samples.items(), strict=True):
-        scored = evaluate_folders(
-            folder / PREDICTED,
-            folder / ORIGINALS,
-            output / "samples" / name,
-            metrics=sound_metrics,
-            report=False,
-            **shared,
-        )
-        columns.append(Column(label, "samples", scored["clips"], scored["overall"], NOT_STATED))
+    columns = [_recording(results), Column(first.label, "system", results["clips"], results["overall"], trainings[0])]
+    for system, other, training in zip(others, results["baselines"], trainings[1:], strict=True):
+        columns.append(Column(system.label, "system", other["clips"], other["overall"], training, against_first=other))
+    columns[1:] = [
+        dataclasses.replace(column, sampling_rate=_rate_of(system.model))
+        for column, system in zip(columns[1:], systems, strict=True)
+    ]
+    columns += _sample_columns(pairs, output / "samples", metrics, is_grid(results), shared)
     where = f"{results['data']}, split {results['split']}"
     where += f", the first {counted(results['limit'], 'clip')}" if results["limit"] else ""
     return Comparison(f"{counted(len(systems), 'system')} on {where}", columns, results)
 
 
-def _check_samples(label: str, folder: Path) -> None:
-    for name in (PREDICTED, ORIGINALS):
-        if not (folder / name).is_dir():
+def _check_models(systems: Sequence[System]) -> None:
+    """See, before anything is measured, that all are there, speak, and are different."""
+    kinds = baseline_kinds([system.model for system in systems[1:]])
+    seen: dict[Any, str] = {}
+    for system in systems:
+        if kinds.get(system.model, "model") == "model":
+            find_model(system.model, SPEAKING)
+        place = Path(system.model).resolve() if Path(system.model).exists() else system.model
+        if place in seen:
+            raise ComparisonError(f"{seen[place]!r} and {system.label!r} are both {system.model}. Name it once.")
+        seen[place] = system.label
+
+
+def _sample_columns(
+    pairs: Mapping[str, tuple[Path, Path]],
+    output: Path,
+    metrics: Sequence[str] | None,
+    of_grid: bool,
+    shared: Mapping[str, Any],
+) -> list[Column]:
+    """Published samples, scored; where the clips are GRID's, so are they, and the judge of GRID hears them."""
+    chosen = None if metrics is None else [name for name in metrics if _is_of_sounds(name, of_grid)] or ["stoi"]
+    found = []
+    for name, (label, (made, originals)) in zip(file_names(pairs), pairs.items(), strict=True):
+        judge = "grid" if of_grid else None
+        scored = evaluate_folders(made, originals, output / name, metrics=chosen, judge=judge, report=False, **shared)
+        rates = (_sampling_rate(made), _sampling_rate(originals))
+        found.append(Column(label, "samples", scored["clips"], scored["overall"], Training(label), *rates))
+    return found
+
+
+def _rate_of(model: Any) -> int | None:
+    """The rate that a model makes sound at, or that of the sound files named instead; in Hz."""
+    kind = baseline_kind(model)
+    if kind != "model":
+        return _sampling_rate(Path(model) if kind == "folder" or Path(model).is_dir() else Path(model).parent)
+    rate = read_json(find_model(model, SPEAKING) / "config.json", ModelError).get("sampling_rate")
+    return rate if isinstance(rate, int) else None
+
+
+def _sampling_rate(folder: Path) -> int | None:
+    """Of the sound files of a folder, in Hz; `None` where there are none, or several rates."""
+    place = folder / "wav" if (folder / "wav").is_dir() else folder
+    rates = {audio_rate(path) for path in place.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES}
+    return rates.pop() if len(rates) == 1 else None
+
+
+def _pair_of_folders(label: str, folder: Path) -> tuple[Path, Path]:
+    """What a system made, and the recordings, by the beginnings of the folders' names."""
+    pair = []
+    for beginning in (PREDICTED, ORIGINALS):
+        found = [path for path in sorted(folder.glob(f"{beginning}*")) if path.is_dir()]
+        if len(found) != 1:
+            there = "no folder" if not found else f"{', '.join(path.name for path in found)}, not one folder,"
             raise ComparisonError(
-                f"--published {label}={folder}: there is no folder {name}/ in it. It must hold {PREDICTED}/ and"
-                f" {ORIGINALS}/, with sound files of the same names."
+                f"--published {label}={folder}: there is {there} in it whose name begins with {beginning!r}. It must"
+                " hold one such as predicted/ and one such as original/, with sound files of the same names."
             )
+        pair.append(found[0])
+    return pair[0], pair[1]
 
 
-def _is_of_sounds(name: str) -> bool:
-    """Whether a metric needs no more than two sounds; of samples, nobody knows the words or sees the lips."""
-    return name in METRICS and not set(METRICS[name].needs) - {"reference"}
+def _is_of_sounds(name: str, of_grid: bool) -> bool:
+    """Whether a metric needs no more than two sounds, or GRID's judge beside them; of samples, nobody knows the words
+    or sees the lips."""
+    metric = METRICS.get(name)
+    return metric is not None and (not set(metric.needs) - {"reference"} or (of_grid and name == "grid_wer"))
 
 
 def _recording(results: Mapping[str, Any]) -> Column:
@@ -221,20 +313,4 @@ def _recording(results: Mapping[str, Any]) -> Column:
     return Column(ORIGINAL, "original", results["clips"], overall)
 
 
-def cost(model: Any) -> str:
-    """What the training of a model took, as its card or its trainer states it; `"not stated"` without that."""
-    try:
-        facts = stated_facts(find_model(model, None))
-    except ModelError:  # a folder of sound files, or earlier results
-        return NOT_STATED
-    unit = next((unit for unit in ("core", "gpu") if facts.get(f"{unit}_hours")), None)
-    if unit is None:
-        return NOT_STATED
-    spent = f"{facts[f'{unit}_hours']:g} {'GPU' if unit == 'gpu' else unit}-hours"
-    spent += f" on {facts['hardware']}" if facts.get("hardware") else ""
-    if facts.get("training_type") == "fine-tuning":
-        spent += ", beside what the weights took that it began from"
-    return f"{spent}. {facts['cost_note']}" if facts.get("cost_note") else spent
-
-
-__all__ = ["Column", "Comparison", "compare_systems", "cost"]
+__all__ = ["Column", "Comparison", "compare_systems"]

@@ -13,6 +13,9 @@ from ..evaluation.report import cell, differences, markdown_lines
 from ..files import write_json, write_text
 from ..metrics.registry import SUMMARY, TILES
 from .table import Column, Comparison
+from .trainings import HEADINGS as TRAINING_HEADINGS
+from .trainings import curve_table, draw_curves
+from .trainings import verdicts as learning_verdicts
 
 
 NO_VALUE = "–"
@@ -34,7 +37,17 @@ def table(comparison: Comparison, keys: Sequence[str]) -> tuple[list[str], list[
         title = f"{number.title} {ARROWS.get(number.better or '', '')}".rstrip()
         rows.append([title, *(_cell(column, key) for column in comparison.columns)])
     rows.append(["clips", *(str(column.clips) for column in comparison.columns)])
+    rows.append(["sound made at, kHz", *(_rates(column) for column in comparison.columns)])
     return headings, rows
+
+
+def _rates(column: Column) -> str:
+    if column.sampling_rate is None:
+        return NO_VALUE
+    made = f"{column.sampling_rate / 1000:g}"
+    if column.original_rate in (None, column.sampling_rate):
+        return made
+    return f"{made}; the originals {column.original_rate / 1000:g}"
 
 
 def _cell(column: Column, key: str) -> str:
@@ -60,7 +73,7 @@ def paired(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 def compute(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """What the training of each system took: headings and rows of texts."""
     trained = [column for column in comparison.columns if column.kind != "original"]
-    return ["system", "compute of its training"], [[column.heading, column.compute] for column in trained]
+    return ["", *TRAINING_HEADINGS], [[column.heading, *column.training.cells()] for column in trained]
 
 
 def terminal_table(comparison: Comparison) -> str:
@@ -71,7 +84,9 @@ def terminal_table(comparison: Comparison) -> str:
     text = [comparison.title]
     text += ["  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     text += ["", *comparison.verdicts()]
-    text += [f"compute of {name}: {spent}" for name, spent in compute(comparison)[1] if not name.endswith(" *")]
+    systems = [column for column in comparison.columns if column.kind == "system"]
+    text += [f"compute of {column.label}: {column.training.compute}" for column in systems]
+    text += [f"learning of {verdict}" for verdict in learning_verdicts(comparison.curves)]
     return "\n".join(text)
 
 
@@ -83,6 +98,10 @@ def markdown(comparison: Comparison) -> str:
         lines += ["## Paired differences", "", *markdown_lines(headings, rows), ""]
         lines += [*(f"- {verdict}" for verdict in comparison.verdicts()), ""]
     lines += ["## Compute", "", *markdown_lines(*compute(comparison)), ""]
+    if comparison.curves:
+        lines += ["## Learning curves", "", *(f"- {verdict}" for verdict in learning_verdicts(comparison.curves)), ""]
+        for label, curve in comparison.curves.items():
+            lines += [f"{label}:", "", *markdown_lines(*curve_table(curve)), ""]
     lines += ["## How it was measured", "", *(f"- {_plain(note)}" for note in comparison.notes()), ""]
     if comparison.published:
         lines += ["## Published results on GRID", "", NOTE, "", *markdown_lines(HEADINGS, comparison.published), ""]
@@ -109,6 +128,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         numbers=table(comparison, comparison.keys),
         paired=paired(comparison),
         compute=compute(comparison),
+        curves=draw_curves(comparison.curves),
+        learning=learning_verdicts(comparison.curves),
         published=(HEADINGS, comparison.published),
         published_note=NOTE,
         versions=comparison.results["versions"],

@@ -124,7 +124,7 @@ def _run_folder(path: Path, clips: list[Clip], options: EvaluationOptions, share
 
 def compare(system: Measured, other: Measured) -> dict[str, Any]:
     """
-    What `results.json` reports of a baseline: both systems on the clips that both have.
+    What `results.json` reports of a baseline: both systems on the clips that both have, and what failed in it.
 
     Raises:
         EvaluationError: if they have no clip in common.
@@ -134,12 +134,14 @@ def compare(system: Measured, other: Measured) -> dict[str, Any]:
     if not ours:
         raise EvaluationError(f"baseline {other.name}: it has none of these clips.")
     matched = [theirs[row.key] for row in ours]
-    return {
+    found = {
         "name": other.name,
         "clips": len(ours),
         "overall": summarize(matched),
         "differences": paired_differences(ours, matched),
     }
+    failures = [{"clip": failure.clip, "error": failure.error} for failure in other.failures]
+    return found | ({"failures": failures} if failures else {})
 
 
 __all__ = ["baseline_kind", "baseline_kinds", "compare", "run_baselines"]

@@ -139,19 +139,19 @@ def choose_metrics(
 def _uncalled(clips: Sequence[Clip], words: Words) -> set[str]:
     """Metrics of words that these clips do not call for, where nobody names metrics."""
     sentences = [clip.sentence for clip in clips if clip.sentence is not None]
-    of_grid = not sentences or (words.judge is not None and words.judge.kind == "grid")
+    of_grid = not sentences if words.judge is None else words.judge.kind == "grid"
     uncalled = {"wer"} if of_grid else {"grid_wer"}
     uncalled |= set() if words.unspaced else {"cer"}
     return uncalled | (set() if words.phrases else {"phrase_accuracy"})
 
 
 def _objection(name: str, clips: Sequence[Clip], words: Words, why_no_words: str) -> str | None:
-    needs = METRICS[name].needs
+    needs, without_sentence = METRICS[name].needs, METRICS[name].without_sentence
     sentences = [clip.sentence for clip in clips if clip.sentence is not None]
     if "video" in needs and any(clip.original.suffix.lower() not in VIDEO_SUFFIXES for clip in clips):
         return NO_VIDEO
     if {"sentence", "grid_sentence"} & set(needs) and not sentences:
-        return why_no_words
+        return None if without_sentence and words.judge is not None else why_no_words
     if "grid_sentence" in needs and (
         len(sentences) < len(clips) or not all(is_grid_sentence(sentence) for sentence in sentences)
     ):

@@ -244,7 +244,7 @@ def score_files(
     if sentence is not None:
         columns |= {"sentence": sentence, "words": len(sentence.split())}
     for name in metrics:
-        if all(getattr(pair, need) is not None for need in METRICS[name].needs):
+        if METRICS[name].can_score(pair):
             columns |= _score(name, pair, shift)
     return columns
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import Lip2WavError, one_line
 from ..files import read_json
 from ..grammar import TextNormalizer
 from ..metrics.words import word_errors
@@ -81,7 +82,7 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
 
     Raises:
         ModelError: if there is no such model; see `models.find_model`.
-        EvaluationError: if it cannot be loaded.
+        EvaluationError, WeightsError: if it cannot be loaded.
     """
     if callable(model):
         return model, 0.0
@@ -98,9 +99,19 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
     chosen |= {"task": "video-to-speech", "model": str(folder)}
     try:
         pipe = pipeline(**chosen)
-    except (OSError, KeyError, RuntimeError) as error:
-        raise EvaluationError(f"the model {model} cannot be loaded: {error}") from error
+    except Lip2WavError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        _load_network(folder)
+        raise EvaluationError(f"the model {model} cannot be loaded: {one_line(error)}") from error
     return pipe, time.perf_counter() - start
+
+
+def _load_network(folder: Path) -> None:
+    """Raises the `Lip2WavError` of a network that cannot be loaded, which a pipeline hides in pages of its own."""
+    model_type = read_json(folder / "config.json", ModelError)["model_type"]
+    with contextlib.suppress(OSError, KeyError, RuntimeError):
+        BY_TYPE[model_type].model_class.from_pretrained(folder)
 
 
 def normalizer_of(model: Any) -> TextNormalizer:

@@ -123,6 +123,8 @@ class Metric:
         packages (`tuple[str, ...]`): modules it needs that the package does not depend on.
         needs (`tuple[str, ...]`): what it needs of a clip, attributes of a [`SoundPair`]: `"reference"`, `"sentence"`,
             `"grid_sentence"`, `"judge"`, `"phrases"` or `"video"`.
+        without_sentence (`tuple[str, ...]`): instead, what it needs where nobody knows the words, if it then has
+            numbers too: those that compare what is heard in the speech with what is heard in the original.
         occasional (`bool`): whether it is computed for some corpora only, where nobody names it.
     """
 
@@ -132,12 +134,22 @@ class Metric:
     more_columns: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    without_sentence: tuple[str, ...] = ()
     occasional: bool = False
 
     @property
     def aligned_columns(self) -> tuple[str, ...]:
         """The columns that are scored after alignment too, without their prefix."""
         return tuple(number.column for number in self.numbers if number.aligned)
+
+    def can_score(self, pair: Any) -> bool:
+        """Whether a [`SoundPair`] has what it needs."""
+
+        def has(needs: tuple[str, ...]) -> bool:
+            return all(getattr(pair, need) is not None for need in needs)
+
+        wordless = bool(self.without_sentence) and pair.sentence is None
+        return has(self.needs) or (wordless and has(self.without_sentence))
 
     def columns(self, compat: bool = False) -> tuple[str, ...]:
         """
@@ -270,6 +282,7 @@ _RECORDS = (
         text_columns=_TRANSCRIPTS,
         packages=(*_EVALUATE, "jiwer", "pocketsphinx"),
         needs=("grid_sentence", "judge"),
+        without_sentence=("reference", "judge"),
     ),
     Metric(
         "wer",
@@ -277,6 +290,7 @@ _RECORDS = (
         text_columns=_TRANSCRIPTS,
         packages=_JUDGE,
         needs=("sentence", "judge"),
+        without_sentence=("reference", "judge"),
         occasional=True,
     ),
     Metric(

@@ -188,7 +188,7 @@
   }
 
   function ofAddress() {
-    const name = decodeURIComponent(location.hash.slice(1));
+    const name = location.hash.slice(1); // names of clips are plain ASCII
     const player = players.find((each) => each.article.id === name);
     if (player) {
       player.load();

@@ -15,6 +15,7 @@ from .build import learning_rate_share
 from .facts import record_of, write_training_facts
 from .output_dir import (
     CHECKPOINT,
+    VALIDATIONS,
     checkpoint_to_resume,
     clear_output_dir,
     find_checkpoints,
@@ -56,8 +57,9 @@ def save_checkpoint(state: State) -> None:
 
 def save_model(state: State, name: str) -> None:
     """
-    Write `output_dir/name`, ready for `from_pretrained`: the averaged weights, the feature extractor and the record of
-    the run, the critic in `critic/` and the speech encoder in `speech_encoder/` where there are any.
+    Write `output_dir/name`, ready for `from_pretrained`: the averaged weights, the feature extractor, the record of
+    the run and its validations so far, the critic in `critic/` and the speech encoder in `speech_encoder/` where there
+    are any.
     """
     if not state.accelerator.is_main_process:
         return
@@ -72,6 +74,8 @@ def save_model(state: State, name: str) -> None:
         _save_network(state, speech_encoder, temporary / "speech_encoder")
     state.feature_extractor.save_pretrained(temporary)
     write_record(temporary, record_of(state))
+    if (output / VALIDATIONS).is_file():
+        shutil.copyfile(output / VALIDATIONS, temporary / VALIDATIONS)
     replace_folder(temporary, output / name)
     write_training_facts(state)
 
