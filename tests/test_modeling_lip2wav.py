@@ -238,6 +238,22 @@ def test_the_frame_decoder_learns_in_half_precision_too(batch, frames):
     assert gradients["visual_encoder.blocks.0.weight"].any()
 
 
+@pytest.mark.parametrize("window", ["rectangular", "hann"])
+def test_audio_frames_that_overlap_by_half_are_joined(window):
+    config = Lip2WavConfig(**TINY | {"decoder_type": "frame", "decoder_channels": 16, "frame_window": window})
+    decoder, hop = build(config).decoder, config.samples_per_frame
+    hidden, mask = torch.randn(1, 3, config.hidden_size), torch.ones(1, 3, 1)
+    with torch.no_grad():
+        joined = decoder(hidden, mask)[0]
+        pieces = decoder.blocks(decoder.projection(hidden).view(3, decoder.channels, decoder.start))[:, 0]
+    assert joined.shape == (3 * hop,)
+    fade = torch.hann_window(2 * hop)[:hop] if window == "hann" else torch.full((hop,), 0.5)
+    between = fade * pieces[1, :hop] + (1 - fade) * pieces[0, hop:]  # centres of two frames, a hop apart
+    assert torch.allclose(joined[hop // 2 : hop // 2 + hop], between, atol=1e-6)
+    assert torch.allclose(joined[: hop // 2], pieces[0, hop // 2 : hop], atol=1e-6)  # no neighbour before the first
+    assert torch.allclose(joined[-(hop // 2) :], pieces[2, hop : hop + hop // 2], atol=1e-6)
+
+
 def test_decode_text_merges_frames_and_drops_blanks():
     model = build(Lip2WavConfig(**CONFIGS["istft"]))
     classes = torch.tensor([[0, 2, 2, 0, 2, 1, 1, 1, 0, 3]])
@@ -289,6 +305,7 @@ def test_a_missing_speaker_is_named():
         ({"decoder_type": "wavenet"}, "decoder_type"),
         ({"sampling_rate": 16001}, "multiple of `frame_rate`"),
         ({"frame_rate": 0.0}, "frame_rate"),
+        ({"frame_window": "triangular"}, "frame_window"),
         ({"hop_length": 150}, "hop_length"),
         ({"kernel_size": 4}, "odd"),
         ({"hidden_size": 100}, "num_attention_heads"),

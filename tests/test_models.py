@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lip2wav_hf import models
 from lip2wav_hf.models import CHECKPOINTS, NETWORKS, ModelError, bundled_models, find_model, load_network, locate_model
 
 
@@ -23,6 +24,19 @@ def saved(tmp_path, tiny_model_dir, monkeypatch):
 def test_a_bundled_model_by_its_name():
     assert find_model("grid-s1") == CHECKPOINTS / "grid-s1"
     assert bundled_models()[0] == "grid-s1"
+
+
+def test_a_model_to_compare_with_by_its_name(saved, monkeypatch, tmp_path):
+    folder = saved("baselines/other-grid-s1")
+    with pytest.raises(ModelError, match="no such folder"):
+        find_model("other-grid-s1")
+    monkeypatch.setattr(models, "BASELINES", tmp_path / "baselines")
+    assert find_model("other-grid-s1") == folder and bundled_models()[0] == "grid-s1"
+    with pytest.raises(ModelError, match="other-grid-s1") as error:
+        find_model("another-grid-s1")
+    assert "grid-s1" in str(error.value)
+    with pytest.raises(ModelError, match="no such folder"):
+        find_model("../baselines/other-grid-s1/.")
 
 
 @pytest.mark.parametrize("name", ["./grid-s1", "grid-s1", "grid-s1/"])

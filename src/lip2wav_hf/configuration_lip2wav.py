@@ -229,6 +229,9 @@ class Lip2WavConfig(Lip2WavTextConfig):
             which their product divides. "frame" only; our choice.
         decoder_channels (`int`, *optional*, defaults to 256):
             Channels before the first transposed convolution, halved by each. "frame" only; our choice.
+        frame_window (`str`, *optional*, defaults to `"rectangular"`):
+            How audio frames that overlap by half are joined: `"rectangular"`: their mean; `"hann"`: one fades into the
+            other. "frame" only; our choice.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the weights at the start.
 
@@ -275,6 +278,7 @@ class Lip2WavConfig(Lip2WavTextConfig):
     mirror_average: bool = False
     decoder_strides: list[int] | tuple[int, ...] = (4, 4, 4, 4)
     decoder_channels: int = 256
+    frame_window: str = "rectangular"
 
     def __post_init__(self, **kwargs: Any) -> None:
         # In a Hub repo this file is imported as `transformers_modules.*` and must keep the key; the installed package
@@ -309,6 +313,8 @@ class Lip2WavConfig(Lip2WavTextConfig):
         """Part of `@strict`-powered validation: fields that must fit each other."""
         if self.decoder_type not in ("istft", "frame"):
             raise ValueError(f"`decoder_type` must be 'istft' or 'frame', not {self.decoder_type!r}.")
+        if self.frame_window not in ("rectangular", "hann"):
+            raise ValueError(f"`frame_window` must be 'rectangular' or 'hann', not {self.frame_window!r}.")
         if self.frame_rate <= 0 or self.sampling_rate % self.frame_rate != 0:
             raise ValueError(
                 f"`sampling_rate` ({self.sampling_rate}) must be a multiple of `frame_rate` ({self.frame_rate}), which"

@@ -331,8 +331,7 @@ class WindowEncoder(nn.Module):
     def __init__(self, config: Lip2WavConfig):
         super().__init__()
         self.stem_frames = config.stem_frames
-        channels = [config.stem_frames, *config.visual_channels]
-        blocks = []
+        channels, blocks = [config.stem_frames, *config.visual_channels], []
         for narrow, wide in pairwise(channels):
             blocks += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
         self.blocks, shrink = nn.Sequential(*blocks), 2 ** len(config.visual_channels)
@@ -346,12 +345,11 @@ class WindowEncoder(nn.Module):
 
 
 class AudioFrameDecoder(nn.Module):
-    """Transposed convolutions that emit one audio frame per video frame; neighbours overlap by half, averaged."""
+    """Transposed convolutions that emit one audio frame per video frame; neighbours overlap by half."""
 
     def __init__(self, config: Lip2WavConfig):
         super().__init__()
-        self.hop_length = config.samples_per_frame
-        self.channels = config.decoder_channels
+        self.hop_length, self.channels = config.samples_per_frame, config.decoder_channels
         self.start = 2 * self.hop_length // config._total_stride
         self.projection = nn.Linear(config.hidden_size, self.channels * self.start)
         blocks, channels = [], self.channels
@@ -366,13 +364,15 @@ class AudioFrameDecoder(nn.Module):
             blocks += [nn.Tanh()] if last else [nn.BatchNorm1d(narrower), nn.ReLU()]
             channels = narrower
         self.blocks = nn.Sequential(*blocks)
+        self.is_crossfaded = config.frame_window == "hann"
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         batch, frames, _ = hidden.shape
         pieces = self.blocks(self.projection(hidden).view(batch * frames, self.channels, self.start))
-        pieces = pieces.float().view(batch, frames, 2 * self.hop_length) * mask.float()
-        waveform, count = self._overlap(pieces), self._overlap(mask.float().expand_as(pieces))
-        return waveform / count.clamp(min=1.0)
+        window = torch.hann_window if self.is_crossfaded else torch.ones
+        weights = mask.float() * window(2 * self.hop_length, device=mask.device)
+        waveform = self._overlap(pieces.float().view(batch, frames, 2 * self.hop_length) * weights)
+        return waveform / self._overlap(weights).clamp(min=0.5)  # which the first and last half frame have at least
 
     def _overlap(self, pieces: torch.Tensor) -> torch.Tensor:
         frames = pieces.shape[1]

@@ -18,6 +18,9 @@ from .files import read_json
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 """Folder of the bundled models."""
 
+BASELINES = Path(__file__).parents[2] / "baselines"
+"""Folder of the models to compare with, in a copy of the repository: they are not installed with the package."""
+
 DEFAULT_MODEL = "grid-s1"
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # owner/name
@@ -188,14 +191,23 @@ def bundled_models(model_type: ModelType = "lip2wav") -> list[str]:
     return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
 
 
+def baseline_models(model_type: ModelType = None) -> list[Path]:
+    """Folders of the models to compare with, of a type, of several, or of all; none where the package is installed."""
+    return [
+        path.parent
+        for path in sorted(BASELINES.glob("*/config.json"))
+        if _is_of(model_type, read_json(path, ModelError).get("model_type"))
+    ]
+
+
 def _is_of(model_type: ModelType, found: Any) -> bool:
     return model_type is None or found in ((model_type,) if isinstance(model_type, str) else model_type)
 
 
 def locate_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") -> Path | str:
     """
-    What the name of a model stands for: what exists on disk under that name; else a bundled model; else `owner/name`
-    on the Hub.
+    What the name of a model stands for: what exists on disk under that name; else a bundled model, or one to compare
+    with, in a copy of the repository; else `owner/name` on the Hub.
 
     Args:
         model (`str` or `os.PathLike`): the name.
@@ -217,8 +229,9 @@ def locate_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") ->
         if is_checkpoint(path):
             raise ModelError(f"model {name}: {_of_a_checkpoint(path)}")
         return path
-    if name in bundled_models(None):
-        return CHECKPOINTS / name
+    for folder in (CHECKPOINTS, BASELINES):
+        if re.fullmatch(r"[\w-]+", name) and (folder / name / "config.json").is_file():
+            return folder / name
     if REPOSITORY.fullmatch(name):
         return name
     raise ModelError(f"model {name}: there is no such folder. {_choices(model_type)}")
@@ -331,6 +344,7 @@ def _choices(model_type: ModelType) -> str:
         for path in sorted(CHECKPOINTS.glob("*/*/config.json"))
         if _is_of(model_type, read_json(path, ModelError).get("model_type"))
     ]
+    names += [folder.name for folder in baseline_models(model_type)]
     listed = ", ".join(names) or "(none in this installation)"
     return f"Give a folder, a repository of the Hub, or a bundled model: {listed}."
 
@@ -355,6 +369,7 @@ def _download(repository: str, model_type: ModelType) -> Path:
 
 
 __all__ = [
+    "BASELINES",
     "BY_TYPE",
     "CHECKPOINTS",
     "DEFAULT_MODEL",

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from commands.command_line import damaged, error_line
+from lip2wav_hf.models import baseline_models
 
 
 CARD = """---
@@ -112,8 +113,11 @@ def test_a_configuration_that_cannot_be_is_refused(run, tmp_path, tiny_model_dir
 
 def test_the_list_says_which_system_each_model_is(run, tmp_path, tiny_model_dir):
     status, out, _ = run("info", "--list")
-    assert status == 0 and len(out.splitlines()) == 3
-    assert "grid-s1    Lip2Wav, this package's own system" in out and "grid-sync  the network that measures" in out
+    rows = [line.split("  ") for line in out.splitlines()[:-1]]
+    found = {row[0]: row[1] for row in ([cell.strip() for cell in row if cell] for row in rows)}
+    assert status == 0 and found["grid-s1"].startswith("Lip2Wav, this package's own system")
+    assert found["grid-sync"] == "the network that measures lip sync" and list(found)[:2] == ["grid-s1", "grid-sync"]
+    assert list(found)[2:] == sorted(folder.name for folder in baseline_models())  # in a copy of the repository
     status, out, _ = run("info")
     assert "(others: grid-sync; --list says what they are)" in out and "Lip2Wav, this package's own system" in out
     for name in ("a/best", "frame/final", "frame/final/critic", "frame/checkpoint-3"):

@@ -152,6 +152,16 @@ def test_gradient_penalty_is_finite_where_the_critic_is_flat():
     assert weight.grad.isfinite().all()
 
 
+def test_power_over_a_whole_audio_frame_does_not_hear_the_seams_of_frames():
+    """Windows of 40 ms hold one frame of 25 a second, wherever they begin: what is louder within it is not seen."""
+    time = torch.arange(16000) / 16000
+    steady = torch.sin(2 * math.pi * 1000 * time)[None]
+    beating = steady * (1.5 + torch.sin(2 * math.pi * 25 * time)).sqrt()  # a power that rises and falls 25 times
+    steady = steady * math.sqrt(1.5)
+    assert power_loss(beating, steady, 640, 160) < 1e-3
+    assert power_loss(beating, steady, 160, 40) > 0.2
+
+
 def test_power_loss_of_a_gain():
     target = torch.ones(1, 1600)
     # Twice the amplitude is four times the power.

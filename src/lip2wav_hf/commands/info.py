@@ -19,6 +19,7 @@ from ..models import (
     CHECKPOINTS,
     DEFAULT_MODEL,
     SPEAKING,
+    baseline_models,
     bundled_models,
     find_model,
     is_checkpoint,
@@ -162,13 +163,15 @@ def info(
 
 def list_models(place: str | None = None) -> list[ListedModel]:
     """
-    The models that come with the package, or those in a folder and in the folders of it, such as `runs`.
+    The models that come with the package, and in a copy of the repository those to compare with; or those in a folder
+    and in the folders of it, such as `runs`.
 
     Raises:
         CommandError: if there is no such folder, or no model in it.
     """
     if place is None:
-        return [_listed(CHECKPOINTS / name, name) for name in bundled_models(None)]
+        bundled = [CHECKPOINTS / name for name in bundled_models(None)]
+        return [_listed(path, path.name) for path in [*bundled, *baseline_models()]]
     folder = Path(place).expanduser()
     if not folder.is_dir():
         raise CommandError(

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from ..models import SPEAKING, bundled_models
+from ..models import SPEAKING, baseline_models, bundled_models
 
 
 def complete_model(incomplete: str) -> list[str]:
     """Bundled models whose names begin like this, for the shell's completion."""
-    return [name for name in bundled_models(SPEAKING) if name.startswith(incomplete)]
+    names = [*bundled_models(SPEAKING), *(folder.name for folder in baseline_models(SPEAKING))]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 ModelOption = Annotated[

@@ -195,6 +195,9 @@ class LossArguments:
     power: Annotated[float, GENERATOR, SoundLoss("power_loss")] = field(
         default=0.0, metadata={"help": "Squared difference of the waveform's log power."}
     )
+    power_window: Annotated[int, Use(("generator",), needs="power")] = field(
+        default=640, metadata={"help": "Samples over which power is taken, every quarter of them."}
+    )
     total_variation: Annotated[float, GENERATOR, SoundLoss("total_variation_loss")] = field(
         default=0.0, metadata={"help": "Mean absolute difference of the waveform's neighbouring samples."}
     )

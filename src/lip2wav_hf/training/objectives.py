@@ -34,7 +34,7 @@ from .losses import (
 from .perceptual import PerceptualLosses
 
 
-SOUND_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+SOUND_LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     name: getattr(loss_functions, declared.function)
     for name, annotation in get_type_hints(LossArguments, include_extras=True).items()
     for declared in getattr(annotation, "__metadata__", ())
@@ -244,8 +244,13 @@ class GeneratorObjective(TextObjective):
 
     def _sound_losses(self, prediction: torch.Tensor, target: torch.Tensor) -> Losses:
         """Losses of waveforms `(batch, samples)`."""
-        weighted = ((name, loss, getattr(self.weights, name)) for name, loss in SOUND_LOSSES.items())
-        return {name: weight * loss(prediction, target) for name, loss, weight in weighted if weight}
+        window = self.weights.power_window
+        options = {"power": {"window": window, "hop_length": max(window // 4, 1)}}
+        losses = {}
+        for name, loss in SOUND_LOSSES.items():
+            if weight := getattr(self.weights, name):
+                losses[name] = weight * loss(prediction, target, **options.get(name, {}))
+        return losses
 
     def _of_spectrogram(self, hidden: torch.Tensor, mask: torch.Tensor, batch: Batch) -> ObjectiveOutput:
         """What the spectrogram gives, and the waveform decoder where there is training."""
