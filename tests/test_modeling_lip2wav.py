@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from safetensors.torch import load_file
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel
@@ -419,3 +420,56 @@ def test_our_models_load_without_a_progress_bar(tiny_model_dir, capfd):
     finally:
         if not shown:
             logging.disable_progress_bar()
+
+
+BOUNDED = CONFIGS["istft"] | {"griffin_lim_iterations": 0, "mirror_average": False, "word_conditioning": True}
+
+
+@pytest.mark.parametrize("normalization", ["batch", "clip"])
+@pytest.mark.parametrize("look_ahead", [0, 1, 3])
+@torch.no_grad()
+def test_speech_depends_on_no_frame_beyond_the_look_ahead(look_ahead, normalization):
+    model = build(Lip2WavConfig(**BOUNDED | {"visual_normalization": normalization}))
+    pixels = inputs(model.config, batch=1, frames=20)["pixel_values_videos"]
+    before, least = model(pixels, look_ahead=look_ahead).waveform[0], look_ahead
+    for frame in range(6, 14):
+        changed = pixels.clone()
+        changed[:, frame] += 1
+        different = (model(changed, look_ahead=look_ahead).waveform[0] != before).nonzero()
+        first = int(different[0]) // model.config.samples_per_frame
+        assert frame - look_ahead <= first
+        least = min(least, first - frame + look_ahead)
+    assert least == 0  # all of it is used
+
+
+@torch.no_grad()
+def test_a_look_ahead_of_the_whole_clip_is_that_of_a_chunk():
+    """A chunk of all frames is the clip itself, but for the first sounds: those of the chunk before it."""
+    model = build(Lip2WavConfig(**BOUNDED))
+    pixels = inputs(model.config)["pixel_values_videos"]
+    whole, bounded = model(pixels), model(pixels, look_ahead=100)
+    assert torch.allclose(whole.text_logits, bounded.text_logits, atol=1e-5)
+    assert torch.equal(whole.waveform, model(pixels, look_ahead=None).waveform)
+    assert not torch.allclose(whole.text_logits, model(pixels, look_ahead=1).text_logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("normalization", ["batch", "clip"])
+@torch.no_grad()
+def test_a_padded_clip_is_as_alone_with_a_bounded_look_ahead(normalization):
+    model = build(Lip2WavConfig(**BOUNDED | {"visual_normalization": normalization, "look_ahead": 3}))
+    pixels = inputs(model.config, frames=14)["pixel_values_videos"]
+    mask = torch.ones(2, 14)
+    mask[1, 9:] = 0
+    padded = model(pixels * mask[..., None, None, None], mask).waveform[1, : 9 * model.config.samples_per_frame]
+    assert torch.allclose(padded, model(pixels[1:, :9]).waveform[0], atol=1e-5)
+
+
+def test_look_ahead_is_refused_where_it_cannot_be_bounded():
+    for name in ("istft", "frame"):
+        with pytest.raises(StrictDataclassClassValidationError, match="`look_ahead` needs"):
+            Lip2WavConfig(**CONFIGS[name] | {"look_ahead": 3})
+    with pytest.raises(StrictDataclassClassValidationError, match="0 or more, or None"):
+        Lip2WavConfig(**BOUNDED | {"look_ahead": -1})
+    config = Lip2WavConfig(**CONFIGS["frame"])
+    with pytest.raises(ValueError, match="look_ahead"):
+        build(config)(**inputs(config), look_ahead=2)

@@ -44,9 +44,9 @@ _MODULES = {
     "Lip2WavFeatureExtractor": "feature_extraction_lip2wav",
     "Lip2WavModel": "modeling_lip2wav",
     "Lip2WavOutput": "generator",
-    "Lip2WavSpeechEncoder": "modeling_speech_encoder",
+    "Lip2WavSpeechEncoder": "modeling_critic",
     "Lip2WavSpeechEncoderConfig": "configuration_lip2wav",
-    "Lip2WavSpeechEncoderOutput": "modeling_speech_encoder",
+    "Lip2WavSpeechEncoderOutput": "modeling_critic",
     "Lip2WavSyncNet": "modeling_syncnet",
     "Lip2WavSyncNetConfig": "configuration_lip2wav",
     "Lip2WavSyncNetOutput": "modeling_syncnet",
@@ -122,9 +122,9 @@ if TYPE_CHECKING:
     from .metrics.synchrony import find_sound_offset as find_sound_offset
     from .modeling_critic import Lip2WavCritic as Lip2WavCritic
     from .modeling_critic import Lip2WavCriticOutput as Lip2WavCriticOutput
+    from .modeling_critic import Lip2WavSpeechEncoder as Lip2WavSpeechEncoder
+    from .modeling_critic import Lip2WavSpeechEncoderOutput as Lip2WavSpeechEncoderOutput
     from .modeling_lip2wav import Lip2WavModel as Lip2WavModel
-    from .modeling_speech_encoder import Lip2WavSpeechEncoder as Lip2WavSpeechEncoder
-    from .modeling_speech_encoder import Lip2WavSpeechEncoderOutput as Lip2WavSpeechEncoderOutput
     from .modeling_syncnet import Lip2WavSyncNet as Lip2WavSyncNet
     from .modeling_syncnet import Lip2WavSyncNetOutput as Lip2WavSyncNetOutput
     from .models import find_model as find_model

@@ -4,7 +4,7 @@ Of Vougioukas et al. (2019) only the outline is known. Every field is our choice
 in `configs/vougioukas2019.json`, sound at 50 kHz.
 """
 
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -15,6 +15,19 @@ from .grammar import BLANK, UNIT_KINDS, VOCABULARY, WORD_DELIMITER, Grammar, Tex
 
 class ConfigurationError(Lip2WavError):
     """A configuration whose values make no model."""
+
+
+class Chunks(NamedTuple):
+    """
+    Pieces of a sequence: what is made of one sees none of those after it.
+
+    Attributes:
+        size (`int`): frames of a chunk.
+        start (`int`): where one begins; the frames before it are one too.
+    """
+
+    size: int
+    start: int = 0
 
 
 class Lip2WavPreTrainedConfig(PreTrainedConfig):
@@ -224,6 +237,9 @@ class Lip2WavConfig(Lip2WavTextConfig):
             "istft" only.
         mirror_average (`bool`, *optional*, defaults to `False`):
             Outside training, average the predictions of a clip and of its mirror image. "istft" only.
+        look_ahead (`int`, *optional*):
+            Later video frames on which the speech of a frame may depend, unless a call says otherwise; by default all
+            that the layers reach. "istft" only.
         decoder_strides (`list[int]`, *optional*, defaults to `[4, 4, 4, 4]`):
             Strides of the transposed convolutions that make an audio frame of twice the samples of a video frame,
             which their product divides. "frame" only; our choice.
@@ -276,6 +292,7 @@ class Lip2WavConfig(Lip2WavTextConfig):
     num_decoder_layers: int = 6
     griffin_lim_iterations: int = 0
     mirror_average: bool = False
+    look_ahead: int | None = None
     decoder_strides: list[int] | tuple[int, ...] = (4, 4, 4, 4)
     decoder_channels: int = 256
     frame_window: str = "rectangular"
@@ -297,6 +314,45 @@ class Lip2WavConfig(Lip2WavTextConfig):
         spectrogram_frames += (1 + self.griffin_lim_iterations) * (self.n_fft // self.hop_length)
         encoder_frames = self.stem_frames // 2 + self.num_layers * (reach + self.attention_window)
         return encoder_frames + -(-spectrogram_frames // self.mel_frames_per_frame)
+
+    def chunks(self, look_ahead: int | None = None) -> Chunks | None:
+        """
+        The chunks of video frames that are seen at once, so that the speech of a frame depends on `look_ahead` later
+        ones at most: one frame more than that each.
+
+        Args:
+            look_ahead (`int`, *optional*): in video frames; the field by default. `None` in both for the whole video.
+
+        Raises:
+            ValueError: if it is negative, or this network cannot be bounded.
+        """
+        look_ahead = self.look_ahead if look_ahead is None else look_ahead
+        if look_ahead is None:
+            return None
+        self._check_look_ahead(look_ahead)
+        return Chunks(look_ahead + 1)
+
+    def mel_chunks(self, look_ahead: int | None = None) -> Chunks | None:
+        """
+        The same chunks in mel frames. They begin later by as much as a window of the inverse transform begins earlier
+        than its mel frame.
+        """
+        chunks = self.chunks(look_ahead)
+        overlap = -(-(self.n_fft - self.hop_length) // (2 * self.hop_length))
+        return None if chunks is None else Chunks(chunks.size * self.mel_frames_per_frame, overlap)
+
+    def _check_look_ahead(self, frames: int) -> None:
+        if frames < 0:
+            raise ValueError(f"`look_ahead` is a number of video frames, 0 or more, or None for all; not {frames}.")
+        overlap = (self.n_fft - self.hop_length) // 2
+        if overlap > self.samples_per_frame:
+            raise ValueError(
+                f"`look_ahead` needs windows that overlap by a video frame at most: lower `n_fft` ({self.n_fft})."
+            )
+        if self.decoder_type != "istft" or self.griffin_lim_iterations or self.mirror_average:
+            raise ValueError(
+                '`look_ahead` needs the "istft" decoder, without `griffin_lim_iterations` and `mirror_average`.'
+            )
 
     def written(self, text: str) -> str:
         """A normalised text as transcripts write it, as far as that is known."""
@@ -327,6 +383,8 @@ class Lip2WavConfig(Lip2WavTextConfig):
         if self.word_conditioning and self.decoder_type != "istft":
             raise ValueError('`word_conditioning` is of the "istft" decoder; the "frame" decoder has none.')
         self._validate_grammar()
+        if self.look_ahead is not None:
+            self._check_look_ahead(self.look_ahead)
         if self.decoder_type == "istft":
             self._validate_istft()
         elif (2 * self.samples_per_frame) % self._total_stride:
@@ -498,6 +556,7 @@ class Lip2WavCriticConfig(Lip2WavSoundConfig):
 
 
 __all__ = [
+    "Chunks",
     "Lip2WavConfig",
     "Lip2WavCriticConfig",
     "Lip2WavSpeechEncoderConfig",

@@ -187,6 +187,25 @@ def for_each_video(value: Any, count: int, what: str, single: bool) -> list[Any]
     return list(value)
 
 
+def check_inputs(config: Any, videos: Any, frame_mask: Any, speaker_embedding: Any) -> None:
+    """Raises `ValueError` if the shapes of a generator's inputs do not fit its configuration."""
+    expected = (1, config.image_height, config.image_width)
+    if videos.ndim != 5 or tuple(videos.shape[2:]) != expected or videos.shape[1] == 0:
+        raise ValueError(
+            f"`pixel_values_videos` must have shape (batch, frames, {', '.join(map(str, expected))}) with 1 frame"
+            f" or more, as Lip2WavFeatureExtractor makes it; got {tuple(videos.shape)}."
+        )
+    if frame_mask is not None and frame_mask.shape != videos.shape[:2]:
+        shapes = f"{tuple(videos.shape[:2])}; got {tuple(frame_mask.shape)}"
+        raise ValueError(f"`frame_mask` must have shape (batch, frames) = {shapes}.")
+    size = config.speaker_embedding_size
+    if (speaker_embedding is None) != (size == 0):
+        wanted = "needs a `speaker_embedding`." if size else "takes no `speaker_embedding`: leave it out."
+        raise ValueError(f"this model {wanted}")
+    if speaker_embedding is not None and tuple(speaker_embedding.shape) != (videos.shape[0], size):
+        raise ValueError(f"`speaker_embedding` must have shape (batch, {size}); got {tuple(speaker_embedding.shape)}.")
+
+
 __all__ = [
     "Lip2WavError",
     "VideoError",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +17,10 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.utils import ModelOutput
 
-from .configuration_lip2wav import Lip2WavConfig, Lip2WavSoundConfig, Lip2WavSyncNetConfig
+from .configuration_lip2wav import Chunks, Lip2WavConfig, Lip2WavSoundConfig
 from .decoding import NGram, TextDecoder, Word, clip_scores, decode_words
+from .errors import check_inputs
+from .visual_encoder import VisualEncoder, WindowEncoder
 
 
 @dataclass
@@ -60,6 +61,21 @@ class Window(NamedTuple):
         return self.encoded[1][:, self.start : self.end]
 
 
+def convolve(convolution: nn.Conv1d, frames: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+    """A convolution in time of `(batch, channels, frames)`, which sees no chunk after a frame's own."""
+    if chunks is None:
+        return convolution(frames)
+    reach, length = convolution.kernel_size[0] // 2, frames.shape[-1]
+    lead = -chunks.start % chunks.size
+    padded = F.pad(frames, (reach + lead, -(lead + length) % chunks.size))
+    pieces = padded.unfold(-1, reach + chunks.size, chunks.size)  # (batch, channels, chunks, frames), the past first
+    batch, channels, number, _ = pieces.shape
+    pieces = pieces.transpose(1, 2).reshape(batch * number, channels, -1)
+    mixed = F.conv1d(F.pad(pieces, (0, reach)), convolution.weight, convolution.bias, groups=convolution.groups)
+    mixed = mixed.view(batch, number, -1, chunks.size).transpose(1, 2).flatten(2)
+    return mixed[..., lead : lead + length]
+
+
 class ConvNeXtBlock(nn.Module):
     """Depthwise convolution in time and a pointwise feed-forward, residual (Liu et al. 2022, in one dimension)."""
 
@@ -73,87 +89,14 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), scale))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
         # (batch, frames, channels); padding is zeroed so that it acts as the end of the clip does
-        mixed = self.depthwise((hidden * mask).transpose(1, 2)).transpose(1, 2)
+        return self.mix(hidden, convolve(self.depthwise, (hidden * mask).transpose(1, 2), chunks).transpose(1, 2))
+
+    def mix(self, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+        """What comes after the depthwise convolution, all frame by frame."""
         mixed = self.contract(F.gelu(self.expand(self.norm(mixed))))
         return hidden + self.dropout(self.scale * mixed)
-
-
-class ClipNorm(nn.Module):
-    """Batch normalisation by each clip's own statistics, in training and outside: what is the person's falls away.
-
-    The names of the weights are those of `nn.BatchNorm2d`. Our choice.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-5):
-        super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels)), eps
-
-    def forward(self, pictures: torch.Tensor, lengths: list[int]) -> torch.Tensor:
-        """Pictures `(clips * frames, channels, height, width)`; `lengths`: the frames of each clip that count."""
-        clips = []
-        for clip, length in zip(pictures.chunk(len(lengths)), lengths, strict=True):
-            seen = clip[: max(length, 1)]
-            if seen.numel() == seen.shape[1]:  # one value per channel has no variance
-                normal = torch.zeros_like(seen) + self.bias[:, None, None]
-            else:
-                normal = F.batch_norm(seen, None, None, self.weight, self.bias, True, 0.0, self.eps)
-            clips.append(F.pad(normal, (0, 0, 0, 0, 0, 0, 0, len(clip) - len(seen))))
-        return torch.cat(clips)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut; a block that widens halves height and width."""
-
-    def __init__(self, in_channels: int, out_channels: int, norm: type[nn.Module]):
-        super().__init__()
-        stride = 1 if in_channels == out_channels else 2
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
-        self.norm1 = norm(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
-        self.norm2 = norm(out_channels)
-        self.shortcut = nn.Identity() if stride == 1 else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
-
-    def forward(self, pictures: torch.Tensor, *lengths: list[int]) -> torch.Tensor:
-        residual = F.silu(self.norm1(self.conv1(pictures), *lengths))
-        return F.silu(self.shortcut(pictures) + self.norm2(self.conv2(residual), *lengths))
-
-
-def stacked_neighbours(videos: torch.Tensor, count: int) -> torch.Tensor:
-    """Frames `(batch, frames, 1, height, width)` with neighbours as channels: `(batch * frames, count, …)`."""
-    padded = F.pad(videos[:, :, 0], (0, 0, 0, 0, count // 2, count // 2))
-    return padded.unfold(1, count, 1).permute(0, 1, 4, 2, 3).flatten(0, 1)  # windows before height and width
-
-
-class VisualEncoder(nn.Module):
-    """Mouth crops to one vector per frame.
-
-    The stem equals a 3-D convolution over `stem_frames` frames, written as a 2-D one over stacked neighbours, which
-    is several times faster on a CPU.
-    """
-
-    def __init__(self, config: Lip2WavConfig | Lip2WavSyncNetConfig):
-        super().__init__()
-        self.stem_frames, self.per_clip = config.stem_frames, config.visual_normalization == "clip"
-        norm = ClipNorm if self.per_clip else nn.BatchNorm2d
-        self.stem = nn.Conv2d(4 * config.stem_frames, config.stem_channels, 3, padding=1, bias=False)
-        self.stem_norm = norm(config.stem_channels)
-        channels = [config.stem_channels, *config.visual_channels]
-        self.blocks = nn.ModuleList([ResidualBlock(*pair, norm) for pair in pairwise(channels)])
-        self.projection = nn.Linear(channels[-1], config.hidden_size)
-
-    def forward(self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
-        batch, frames = pixel_values_videos.shape[:2]
-        lengths: list[list[int]] = []  # what the normalisation takes beside the pictures
-        if self.per_clip:
-            lengths = [[frames] * batch if frame_mask is None else frame_mask.sum(1).int().tolist()]
-        pictures = F.pixel_unshuffle(stacked_neighbours(pixel_values_videos, self.stem_frames), 2)
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
-        pictures = F.max_pool2d(F.silu(self.stem_norm(self.stem(pictures), *lengths)), 2)
-        for block in self.blocks:
-            pictures = block(pictures, *lengths)
-        return self.projection(pictures.mean((2, 3))).view(batch, frames, -1)
 
 
 def rotate_positions(heads: torch.Tensor) -> torch.Tensor:
@@ -182,20 +125,25 @@ class TransformerLayer(nn.Module):
         self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
 
-    def attend(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def attend(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
         batch, frames, channels = hidden.shape
         qkv = self.query_key_value(hidden).view(batch, frames, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = rotate_positions(qkv[0]), rotate_positions(qkv[1]), qkv[2]
         positions = torch.arange(frames, device=hidden.device)
         near = (positions[:, None] - positions).abs() <= self.window
+        if chunks is not None:
+            near = near & (positions // chunks.size <= positions[:, None] // chunks.size)
         allowed = near[None] & mask[:, None, :, 0].bool()
         # Padding attends to itself: no NaN.
         allowed = allowed | torch.eye(frames, dtype=torch.bool, device=hidden.device)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed[:, None])
         return self.attention_output(mixed.transpose(1, 2).reshape(batch, frames, channels))
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        hidden = hidden + self.dropout(self.attend(self.attention_norm(hidden), mask))
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+        return self.feed(hidden + self.dropout(self.attend(self.attention_norm(hidden), mask, chunks)))
+
+    def feed(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The feed-forward part, frame by frame."""
         inner = self.dropout(F.gelu(self.expand(self.feed_forward_norm(hidden))))
         return hidden + self.dropout(self.contract(inner))
 
@@ -212,9 +160,9 @@ class TemporalEncoder(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(size)
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
         for convolution, layer in zip(self.convolutions, self.layers, strict=True):
-            hidden = layer(convolution(hidden, mask), mask)
+            hidden = layer(convolution(hidden, mask, chunks), mask, chunks)
         return self.norm(hidden) * mask
 
 
@@ -232,12 +180,23 @@ class MelDecoder(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.projection = nn.Linear(size, config.num_mel_bins)
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        batch, frames, size = hidden.shape
-        hidden = self.upsample(hidden).view(batch, frames * self.factor, size)
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+        hidden = self.widen(hidden, chunks)
         for block in self.blocks:
-            hidden = block(hidden, mask)
+            hidden = block(hidden, mask, chunks)
         return self.projection(self.norm(hidden))
+
+    def widen(self, hidden: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+        """Spectrogram frames of video frames; what of a frame belongs to the chunk before it is made of that."""
+        batch, frames, size = hidden.shape
+        wide = self.upsample(hidden).view(batch, frames, self.factor, size)
+        if chunks is not None and chunks.start:
+            before = torch.cat([hidden[:, :1], hidden[:, :-1]], 1)
+            older = self.upsample(before).view_as(wide)[:, :, : chunks.start]
+            first = torch.arange(frames, device=hidden.device) * self.factor % chunks.size == 0
+            held = torch.where(first[:, None, None], older, wide[:, :, : chunks.start])
+            wide = torch.cat([held, wide[:, :, chunks.start :]], 2)
+        return wide.view(batch, frames * self.factor, size)
 
 
 def short_time_spectrum(waveform: torch.Tensor, window: torch.Tensor, hop_length: int) -> torch.Tensor:
@@ -267,11 +226,17 @@ class InverseSTFTDecoder(nn.Module):
         self.projection = nn.Linear(size, 2 * (config.n_fft // 2 + 1))
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
-    def spectrum(self, mel: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def spectrum(
+        self, mel: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-magnitude and phase (radians), `(batch, mel_frames, n_fft // 2 + 1)` each, in float32."""
-        hidden = self.embed((mel * mask).transpose(1, 2)).transpose(1, 2)
+        hidden = convolve(self.embed, (mel * mask).transpose(1, 2), chunks).transpose(1, 2)
         for block in self.blocks:
-            hidden = block(hidden, mask)
+            hidden = block(hidden, mask, chunks)
+        return self.polar(hidden)
+
+    def polar(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-magnitude and phase of hidden states, frame by frame."""
         log_magnitude, phase = self.projection(self.norm(hidden)).float().chunk(2, dim=-1)
         return log_magnitude.clamp(max=7.0), phase
 
@@ -294,8 +259,10 @@ class InverseSTFTDecoder(nn.Module):
         margin = (self.n_fft - self.hop_length) // 2
         return folded[:, margin : margin + frames * self.hop_length]
 
-    def forward(self, mel: torch.Tensor, mask: torch.Tensor, iterations: int = 0) -> torch.Tensor:
-        log_magnitude, phase = self.spectrum(mel, mask)
+    def forward(
+        self, mel: torch.Tensor, mask: torch.Tensor, iterations: int = 0, chunks: Chunks | None = None
+    ) -> torch.Tensor:
+        log_magnitude, phase = self.spectrum(mel, mask, chunks)
         magnitude = log_magnitude.exp()
         waveform = self.overlap_add(torch.polar(magnitude, phase), mask)
         if iterations:
@@ -320,28 +287,6 @@ class InverseSTFTDecoder(nn.Module):
             phase = accelerated / accelerated.abs().clamp(min=1e-8)
             waveform = self.overlap_add(magnitude * phase, mask)
         return waveform
-
-
-class WindowEncoder(nn.Module):
-    """The 2019 content encoder, reconstructed: 3-D convolutions, of which the first reaches over a window of frames.
-
-    Written as 2-D ones: oneDNN's gradient of 3-D ones in bfloat16 is not a number for clips of a few frames.
-    """
-
-    def __init__(self, config: Lip2WavConfig):
-        super().__init__()
-        self.stem_frames = config.stem_frames
-        channels, blocks = [config.stem_frames, *config.visual_channels], []
-        for narrow, wide in pairwise(channels):
-            blocks += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
-        self.blocks, shrink = nn.Sequential(*blocks), 2 ** len(config.visual_channels)
-        pixels = (config.image_height // shrink) * (config.image_width // shrink)
-        self.projection = nn.Linear(channels[-1] * pixels, config.hidden_size)
-
-    def forward(self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
-        batch, frames = pixel_values_videos.shape[:2]
-        pictures = self.blocks(stacked_neighbours(pixel_values_videos, self.stem_frames))
-        return torch.tanh(self.projection(pictures.flatten(1))).view(batch, frames, -1)
 
 
 class AudioFrameDecoder(nn.Module):
@@ -485,48 +430,28 @@ class SpeechGenerator:
         pixel_values_videos: torch.Tensor,
         frame_mask: torch.Tensor | None = None,
         speaker_embedding: torch.Tensor | None = None,
+        look_ahead: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """
-        Features of the video frames.
+        Features of the video frames; arguments as for `forward`.
 
         Returns:
             `tuple`: hidden states `(batch, frames, hidden_size)` with the speaker added, text logits `(batch, frames,
             classes)`, and the mask `(batch, frames, 1)` in the hidden states' type.
         """
-        self._check_inputs(pixel_values_videos, frame_mask, speaker_embedding)
-        hidden = self.visual_encoder(pixel_values_videos, frame_mask)
+        check_inputs(self.config, pixel_values_videos, frame_mask, speaker_embedding)
+        chunks = self.config.chunks(look_ahead)
+        hidden = self.visual_encoder(pixel_values_videos, frame_mask, chunks)
         mask = hidden.new_ones(hidden.shape[:2]) if frame_mask is None else frame_mask.to(hidden.dtype)
         mask = mask[..., None]
         if self.config.decoder_type == "istft":
-            hidden = self.temporal_encoder(hidden * mask, mask)
+            hidden = self.temporal_encoder(hidden * mask, mask, chunks)
         else:
             hidden = self.temporal_encoder(hidden)[0]
         text_logits = self.text_head(hidden)
         if self.speaker_projection is not None and speaker_embedding is not None:
             hidden = hidden + self.speaker_projection(speaker_embedding.to(hidden.dtype))[:, None]
         return hidden, text_logits, mask
-
-    def _check_inputs(
-        self, videos: torch.Tensor, frame_mask: torch.Tensor | None, speaker_embedding: torch.Tensor | None
-    ) -> None:
-        config = self.config
-        expected = (1, config.image_height, config.image_width)
-        if videos.ndim != 5 or tuple(videos.shape[2:]) != expected or videos.shape[1] == 0:
-            raise ValueError(
-                f"`pixel_values_videos` must have shape (batch, frames, {', '.join(map(str, expected))}) with 1 frame"
-                f" or more, as Lip2WavFeatureExtractor makes it; got {tuple(videos.shape)}."
-            )
-        if frame_mask is not None and frame_mask.shape != videos.shape[:2]:
-            shapes = f"{tuple(videos.shape[:2])}; got {tuple(frame_mask.shape)}"
-            raise ValueError(f"`frame_mask` must have shape (batch, frames) = {shapes}.")
-        size = config.speaker_embedding_size
-        if (speaker_embedding is None) != (size == 0):
-            wanted = "needs a `speaker_embedding`." if size else "takes no `speaker_embedding`: leave it out."
-            raise ValueError(f"this model {wanted}")
-        if speaker_embedding is not None and tuple(speaker_embedding.shape) != (videos.shape[0], size):
-            raise ValueError(
-                f"`speaker_embedding` must have shape (batch, {size}); got {tuple(speaker_embedding.shape)}."
-            )
 
     def add_words(
         self, hidden: torch.Tensor, text_logits: torch.Tensor, words: torch.Tensor | None = None
@@ -544,13 +469,15 @@ class SpeechGenerator:
         words = text_logits.float().softmax(-1) if words is None else words
         return hidden + self.word_projection(words.to(hidden.dtype))
 
-    def predict_mel(self, hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict_mel(
+        self, hidden: torch.Tensor, mask: torch.Tensor, look_ahead: int | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """
         Standardised log-mel `(batch, mel_frames, num_mel_bins)` and the mask at its frame rate ("istft" only), from
         hidden states with the words added.
         """
         mel_mask = mask.repeat_interleave(self.mel_decoder.factor, dim=1)
-        return self.mel_decoder(hidden, mel_mask), mel_mask
+        return self.mel_decoder(hidden, mel_mask, self.config.mel_chunks(look_ahead)), mel_mask
 
     def forward(
         self,
@@ -558,6 +485,7 @@ class SpeechGenerator:
         frame_mask: torch.Tensor | None = None,
         speaker_embedding: torch.Tensor | None = None,
         word_probabilities: torch.Tensor | None = None,
+        look_ahead: int | None = None,
     ) -> Lip2WavOutput:
         """
         Args:
@@ -569,30 +497,36 @@ class SpeechGenerator:
                 Whose voice to speak with; needed exactly when the config has `speaker_embedding_size`.
             word_probabilities (`torch.FloatTensor` of shape `(batch, frames, classes)`, *optional*):
                 Which words to say, with `config.word_conditioning`; by default those that the text head reads.
+            look_ahead (`int`, *optional*, defaults to `config.look_ahead`):
+                Later video frames on which the speech of a frame may depend: the video is seen in chunks of one more
+                frame each, and nothing looks beyond its chunk. Without it, all frames in reach count.
 
         Returns:
             [`Lip2WavOutput`]. `ValueError` is raised if a shape does not fit the config.
         """
-        encoded = self.encode(pixel_values_videos, frame_mask, speaker_embedding)
-        return self._decoded(
-            Window(pixel_values_videos, frame_mask, words=word_probabilities, encoded=encoded), speaker_embedding
-        )
+        encoded = self.encode(pixel_values_videos, frame_mask, speaker_embedding, look_ahead)
+        window = Window(pixel_values_videos, frame_mask, words=word_probabilities, encoded=encoded)
+        return self._decoded(window, speaker_embedding, look_ahead)
 
-    def _decoded(self, window: Window, speaker_embedding: torch.Tensor | None) -> Lip2WavOutput:
+    def _decoded(
+        self, window: Window, speaker_embedding: torch.Tensor | None, look_ahead: int | None = None
+    ) -> Lip2WavOutput:
         """The output for a chunk whose lips have been read."""
         hidden, text_logits, mask = window.encoded
         mel = None
         if self.config.decoder_type == "frame":
             waveform = self.decoder(hidden, mask)
         else:
-            mel, mel_mask = self.predict_mel(self.add_words(hidden, text_logits, window.words), mask)
+            told = self.add_words(hidden, text_logits, window.words)
+            mel, mel_mask = self.predict_mel(told, mask, look_ahead)
             if self.config.mirror_average and not self.training:
                 flipped = window.pixel_values_videos.flip(-1)
                 mirrored, mirrored_logits, _ = self.encode(flipped, window.frame_mask, speaker_embedding)
                 mirrored = self.add_words(mirrored, mirrored_logits, window.words)
                 mel = (mel + self.predict_mel(mirrored, mask)[0]) / 2
                 text_logits = (text_logits.log_softmax(-1) + mirrored_logits.log_softmax(-1)) / 2
-            waveform = self.decoder(mel, mel_mask, 0 if self.training else self.config.griffin_lim_iterations)
+            iterations = 0 if self.training else self.config.griffin_lim_iterations
+            waveform = self.decoder(mel, mel_mask, iterations, self.config.mel_chunks(look_ahead))
         samples = self.config.samples_per_frame
         waveform = waveform.clamp(-1, 1) * mask[..., 0].repeat_interleave(samples, dim=1)
         return Lip2WavOutput(

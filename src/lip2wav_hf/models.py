@@ -104,7 +104,7 @@ NETWORKS = (
     Network(
         "speech_encoder",
         "lip2wav_speech_encoder",
-        "modeling_speech_encoder",
+        "modeling_critic",
         "Lip2WavSpeechEncoder",
         "Lip2WavSpeechEncoderConfig",
         "speech_encoder",

@@ -9,7 +9,7 @@ import torch
 from lip2wav_hf import load_clips
 from lip2wav_hf.configuration_lip2wav import Lip2WavSpeechEncoderConfig
 from lip2wav_hf.corpora.align_clips import RECORDS
-from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder
+from lip2wav_hf.modeling_critic import Lip2WavSpeechEncoder
 
 from .command_line import error_line
 

@@ -12,7 +12,7 @@ from lip2wav_hf.corpora.alignment import AlignmentError, FrameTimes, WordAligner
 from lip2wav_hf.corpora.alignment_check import boundary_differences, check_alignment, measure
 from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.grammar import TextUnits
-from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder
+from lip2wav_hf.modeling_critic import Lip2WavSpeechEncoder
 
 
 UNITS = TextUnits("words", ("a", "b"))

@@ -34,9 +34,8 @@ from lip2wav_hf.hub.model_card import write_model_card
 from lip2wav_hf.hub.plan import plan_dataset, plan_model, plan_space
 from lip2wav_hf.hub.push import HubError, push
 from lip2wav_hf.hub.remote_code import code_files
-from lip2wav_hf.modeling_critic import Lip2WavCritic
+from lip2wav_hf.modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
-from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder
 from lip2wav_hf.training.language_model import estimate_ngram
 
 
@@ -89,9 +88,7 @@ def test_a_repository_has_all_it_needs(folder):
     networks = {
         f"{part}{name}" for part in ("", "critic/", "speech_encoder/") for name in ("config.json", "model.safetensors")
     }
-    code = {
-        path.name for path in code_files(["pipeline_video_to_speech", "modeling_critic", "modeling_speech_encoder"])
-    }
+    code = {path.name for path in code_files(["pipeline_video_to_speech", "modeling_critic"])}
     code |= {path.name for path in code_files(["modeling_lip2wav", "feature_extraction_lip2wav"])}
     faces = {f"face_models/{path.name}" for path in (BUNDLED.parents[1] / "face_models").iterdir()}
     others = {"README.md", "card.yaml", "LICENSE-CODE", "preprocessor_config.json", "results/validation.json"}

@@ -21,9 +21,8 @@ from hub_stub import HubStub
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig, Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
 from lip2wav_hf.hub.model_card import write_model_card
 from lip2wav_hf.hub.plan import plan_model
-from lip2wav_hf.modeling_critic import Lip2WavCritic
+from lip2wav_hf.modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel, WeightsError
-from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder
 
 
 SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"

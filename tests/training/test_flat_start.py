@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from lip2wav_hf.configuration_lip2wav import Lip2WavSpeechEncoderConfig
 from lip2wav_hf.corpora.alignment import WordAligner
 from lip2wav_hf.corpora.alignment_check import boundary_differences, measure
-from lip2wav_hf.modeling_speech_encoder import Lip2WavSpeechEncoder
+from lip2wav_hf.modeling_critic import Lip2WavSpeechEncoder
 from lip2wav_hf.training.arguments import LossArguments
 from lip2wav_hf.training.dataset import UNKNOWN_CLASS
 from lip2wav_hf.training.flat_start import (

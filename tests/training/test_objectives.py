@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel, Lip2WavSpeechEncoder, Lip2WavSpeechEncoderConfig
-from lip2wav_hf.training.arguments import LossArguments
+from lip2wav_hf.training.arguments import LossArguments, TrainingError, look_aheads
 from lip2wav_hf.training.dataset import collate_clips
 from lip2wav_hf.training.objectives import GeneratorObjective, SpeechEncoderObjective, stretch_frames
 
@@ -137,3 +137,46 @@ def test_only_the_lips_are_learnt_from_clips_without_sound(cached_clip):
     losses = objective.train()(batch).losses
     assert {name for name, value in losses.items() if value} == {"ctc", "words"}
     assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_each_batch_draws_a_look_ahead(cached_clip):
+    batch = collate_clips([clips_of(cached_clip)[0]])
+    model = tiny_generator(dropout=0.0, visual_normalization="clip")
+    objective = GeneratorObjective(model, LossArguments(look_ahead=["all", "2", "0"], decoder_windows=0))
+    torch.manual_seed(0)
+    seen = {round(objective.train()(batch).losses["mel"].item(), 6) for _ in range(20)}
+    assert len(seen) == 3  # one loss for each
+    bounded = [round(tiny_losses(model, batch, choice)["mel"].item(), 6) for choice in (["0"], ["2"], None)]
+    assert seen == set(bounded)
+    assert round(objective.eval()(batch).losses["mel"].item(), 6) == bounded[1]  # validated in the middle
+
+
+def tiny_losses(model, batch, look_ahead):
+    return GeneratorObjective(model, LossArguments(look_ahead=look_ahead)).eval()(batch).losses
+
+
+def test_windows_of_the_decoder_have_the_chunks_of_their_clip(cached_clip):
+    batch = collate_clips([clips_of(cached_clip)[0]])
+    objective = GeneratorObjective(tiny_generator(), LossArguments(look_ahead=["3"], decoder_windows=4)).train()
+    chunks = objective.model.config.mel_chunks(3)
+    assert chunks.size == 16
+    places = objective._window_places(batch, 300, 50, chunks)
+    assert len(set(places)) > 5 and all(start % 16 == 0 for _, start in places)
+    torch.stack(list(objective(batch).losses.values())).sum().backward()
+    assert all(parameter.grad is not None for parameter in objective.model.parameters())
+
+
+def test_look_aheads_are_numbers_or_all():
+    assert look_aheads(["all", "8", "0", "8"]) == (0, 8, None) and look_aheads(None) == (None,)
+    for word in ("-1", "2.5", "none", "²"):
+        with pytest.raises(TrainingError, match=f"--look_ahead {word}"):
+            look_aheads(["2", word])
+    with pytest.raises(ValueError, match="look_ahead"):
+        GeneratorObjective(tiny_generator(mirror_average=True), LossArguments(look_ahead=["2"]))
+
+
+def test_a_run_with_random_look_ahead(recipe, tmp_path):
+    losses = losses_of(recipe, tmp_path / "run", "--look_ahead", "0", "3", "all", "--max_steps", 3)
+    assert len(losses) == 3 and all(math.isfinite(value) for each in losses for value in each.values())
+    with pytest.raises(TrainingError, match="--look_ahead soon"):
+        losses_of(recipe, tmp_path / "other", "--look_ahead", "soon")

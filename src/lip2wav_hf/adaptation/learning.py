@@ -15,8 +15,8 @@ from accelerate.state import AcceleratorState, is_initialized
 from accelerate.utils import set_seed
 
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..modeling_critic import Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel
-from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..training.arguments import (
     AugmentationArguments,
     CriticArguments,

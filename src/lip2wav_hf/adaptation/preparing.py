@@ -12,8 +12,8 @@ import torch
 from ..corpora.alignment import DOUBTFUL, Alignment, AlignmentError, FrameTimes, WordAligner, align_words
 from ..corpora.clips import Clip, CorpusError, TimedWord
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..modeling_critic import Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel
-from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..training.cache import CachedClip, read_cached_clip, write_cached_clip
 from ..training.clips import PreparedClips, cached_files, frame_words
 from .checking import LATE_SECONDS, SAMPLING_RATE, Examined

@@ -24,8 +24,8 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_json, replace_folder, write_json
 from ..hub.card_texts import quiet_transformers
 from ..machine import take_lock
+from ..modeling_critic import Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel
-from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..models import DEFAULT_MODEL, weight_files
 from ..training.networks import load_speech_encoder
 from ..training.record import RECORD_FILE

@@ -15,7 +15,7 @@ import torch
 
 from ..generator import LogMelSpectrogram
 from ..grammar import TextUnits
-from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from ..modeling_critic import Lip2WavSpeechEncoder
 from ..models import load_network
 from .clips import CorpusError, TimedWord
 

@@ -218,6 +218,13 @@ class LossArguments:
         default=0.5,
         metadata={"help": "Share of clips whose decoder is told the true words, of a network with word_conditioning."},
     )
+    look_ahead: Annotated[list[str] | None, ISTFT] = field(
+        default=None,
+        metadata={
+            "help": "How many later video frames the network may see, such as 0 2 3 4 8 all: each batch draws one, so"
+            " that the network can speak live too; what its config says by default."
+        },
+    )
     codes: Annotated[float, LIP2AUDSPEC] = field(
         default=1.0, metadata={"help": "CorrMSE of the codes of the autoencoder (Lip2AudSpec)."}
     )
@@ -420,6 +427,20 @@ class TrainingArguments:
         return TrainingArguments(*sections, recipe=self.recipe - names, given=self.given)
 
 
+def look_aheads(words: list[str] | None) -> tuple[int | None, ...]:
+    """
+    What `--look_ahead` says, in video frames, the smallest first; `None` stands for the whole clip.
+
+    Raises:
+        TrainingError: if it is neither whole numbers from 0 nor "all".
+    """
+    for word in words or ():
+        if word != "all" and not (word.isascii() and word.isdigit()):
+            raise TrainingError(f"--look_ahead {word}: it is a number of video frames, 0 or more, or 'all'.")
+    chosen = {None if word == "all" else int(word) for word in words or ["all"]}
+    return tuple(sorted(chosen, key=lambda frames: float("inf") if frames is None else frames))
+
+
 __all__ = [
     "AugmentationArguments",
     "CriticArguments",
@@ -431,4 +452,5 @@ __all__ = [
     "TrainingArguments",
     "TrainingError",
     "Use",
+    "look_aheads",
 ]

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 from ..files import read_json
 from ..grammar import CASES, PUNCTUATION, UNICODE_FORMS, UNIT_KINDS
 from ..models import NETWORKS, Network, locate_model
-from .arguments import TrainingArguments, TrainingError, Use
+from .arguments import TrainingArguments, TrainingError, Use, look_aheads
 from .output_dir import check_output_dir, checkpoint_to_resume
 from .places import check_places
 from .record import check_kept
@@ -89,6 +89,7 @@ def _check_choices(run: TrainingArguments) -> Network:
         raise TrainingError("--synchronize needs a trained sync network: it cannot be used to train one.")
     if run.data.sync_network is not None and not run.data.synchronize:
         raise TrainingError("--sync_network: name the speakers whose sounds it moves, with --synchronize.")
+    look_aheads(run.losses.look_ahead)
     for option in AT_LEAST_ONE:
         if getattr(run.optimization, option) < 1:
             raise TrainingError(f"--{option} must be at least 1.")

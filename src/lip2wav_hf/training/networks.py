@@ -33,9 +33,8 @@ from ..lip2audspec.configuration_lip2audspec import (
 )
 from ..lip2audspec.modeling_autoencoder import Lip2AudSpecAutoencoder
 from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
-from ..modeling_critic import Lip2WavCritic
+from ..modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
-from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from ..models import ModelError, Network, load_network, locate_model
 from .arguments import CriticArguments, DataArguments, LossArguments, ModelArguments, TrainingArguments
 from .checks import check_arguments, check_effects

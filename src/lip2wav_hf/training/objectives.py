@@ -11,13 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..configuration_lip2wav import Lip2WavConfig
+from ..configuration_lip2wav import Chunks, Lip2WavConfig
 from ..generator import InverseSTFTDecoder, LogMelSpectrogram, third_octave_pooling
-from ..modeling_critic import Lip2WavCritic, SpectralCritic, WaveformCritic
+from ..modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder, SpectralCritic, WaveformCritic
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
-from ..modeling_speech_encoder import Lip2WavSpeechEncoder
 from . import losses as loss_functions
-from .arguments import LossArguments, SoundLoss
+from .arguments import LossArguments, SoundLoss, look_aheads
 from .dataset import UNKNOWN_CLASS
 from .flat_start import loud_frames, sentence_loss, sentence_targets
 from .losses import (
@@ -148,7 +147,8 @@ class GeneratorObjective(TextObjective):
         critic_samples (`int`, *optional*, defaults to 0): length of the windows for a critic; 0 for none.
 
     Raises:
-        ValueError: if the critic's windows are not as long as those of the waveform decoder.
+        ValueError: if the critic's windows are not as long as those of the waveform decoder, or the network has no
+            bounded look-ahead and the weights name one.
     """
 
     model: Lip2WavModel
@@ -166,6 +166,9 @@ class GeneratorObjective(TextObjective):
         super().__init__(model, weights)
         config = model.config
         self.critic_samples = critic_samples
+        self.look_aheads = look_aheads(weights.look_ahead)
+        for look_ahead in self.look_aheads:
+            config.chunks(look_ahead)  # raises for a network without
         self.perceptual = PerceptualLosses(speech_encoder, weights) if speech_encoder is not None else None
         if config.decoder_type == "istft":
             self.log_mel = LogMelSpectrogram(config)
@@ -185,7 +188,9 @@ class GeneratorObjective(TextObjective):
 
     def forward(self, batch: Batch) -> ObjectiveOutput:
         model, weights = self.model, self.weights
-        hidden, text_logits, mask = model.encode(batch["pixel_values_videos"], batch["frame_mask"])
+        look_ahead = self._look_ahead()
+        pixels, frame_mask = batch["pixel_values_videos"], batch["frame_mask"]
+        hidden, text_logits, mask = model.encode(pixels, frame_mask, look_ahead=look_ahead)
         frames = batch["frame_mask"].sum(1)
         losses = {}
         if weights.ctc:
@@ -196,8 +201,15 @@ class GeneratorObjective(TextObjective):
             output = self._of_waveform(model.decoder(hidden, mask), batch)
         else:
             hidden = model.add_words(hidden, text_logits.detach(), self._true_words(text_logits, batch))
-            output = self._of_spectrogram(hidden, mask, batch)
+            output = self._of_spectrogram(hidden, mask, batch, look_ahead)
         return output._replace(losses=losses | output.losses, text_logits=text_logits.detach())
+
+    def _look_ahead(self) -> int | None:
+        """In training one at random, otherwise the one in the middle; without any choice, as the config says."""
+        number = len(self.look_aheads)
+        if number == 1:
+            return self.look_aheads[0]
+        return self.look_aheads[int(torch.randint(number, ())) if self.training else (number - 1) // 2]
 
     def _true_words(self, text_logits: torch.Tensor, batch: Batch) -> torch.Tensor | None:
         """In training, the words that the decoder is told: of some clips the true ones, of the others those read."""
@@ -252,10 +264,12 @@ class GeneratorObjective(TextObjective):
                 losses[name] = weight * loss(prediction, target, **options.get(name, {}))
         return losses
 
-    def _of_spectrogram(self, hidden: torch.Tensor, mask: torch.Tensor, batch: Batch) -> ObjectiveOutput:
+    def _of_spectrogram(
+        self, hidden: torch.Tensor, mask: torch.Tensor, batch: Batch, look_ahead: int | None
+    ) -> ObjectiveOutput:
         """What the spectrogram gives, and the waveform decoder where there is training."""
         weights = self.weights
-        mel, mel_mask = self.model.predict_mel(hidden, mask)
+        mel, mel_mask = self.model.predict_mel(hidden, mask, look_ahead)
         if "has_sound" in batch:  # of the others only the lips are learnt from
             mel_mask = mel_mask * batch["has_sound"][:, None, None]
         magnitude = self.log_mel.magnitude(batch["waveform"])
@@ -270,25 +284,26 @@ class GeneratorObjective(TextObjective):
             losses |= self.perceptual(log_mel, wanted, _heard(batch))
         if not self.training:
             return ObjectiveOutput(losses)
-        output = self._of_decoder(mel, target, magnitude, batch)
+        output = self._of_decoder(mel, target, magnitude, batch, self.model.config.mel_chunks(look_ahead))
         return output._replace(losses=losses | output.losses)
 
     def _of_decoder(
-        self, mel: torch.Tensor, target: torch.Tensor, magnitude: torch.Tensor, batch: Batch
+        self, mel: torch.Tensor, target: torch.Tensor, magnitude: torch.Tensor, batch: Batch, chunks: Chunks | None
     ) -> ObjectiveOutput:
         """Random windows of the predicted and of the real mel spectrogram, of clips whose speed is unchanged."""
         weights, count = self.weights, self.weights.decoder_windows
         names = ("magnitude", "spoken_envelope", *SOUND_LOSSES)
         places = []
         if any(getattr(weights, name) for name in names) or self.critic_samples:
-            places = self._window_places(batch, mel.shape[1], 2 * count)
+            places = self._window_places(batch, mel.shape[1], 2 * count, chunks)
         if not places:
             return ObjectiveOutput({})
         sources = [mel.float()] * count + [target] * count
         log_magnitude, generated = self._decode(
             torch.stack(
                 [self._cut(source[clip], start) for source, (clip, start) in zip(sources, places, strict=True)]
-            )
+            ),
+            chunks,
         )
         real = self._real_windows(batch, places)
         losses = {}
@@ -306,11 +321,16 @@ class GeneratorObjective(TextObjective):
         return ObjectiveOutput(
             losses,
             windows=Windows(generated[:count], real[:count]),
-            resample_windows=lambda: self._other_windows(quiet, batch),
+            resample_windows=lambda: self._other_windows(quiet, batch, chunks),
         )
 
-    def _window_places(self, batch: Batch, mel_frames: int, count: int) -> list[tuple[int, int]]:
-        """Clip and first spectrogram frame of random windows; none where no clip of unchanged speed is long enough."""
+    def _window_places(
+        self, batch: Batch, mel_frames: int, count: int, chunks: Chunks | None = None
+    ) -> list[tuple[int, int]]:
+        """
+        Clip and first spectrogram frame of random windows, whose chunks are those of the clip; none where no clip of
+        unchanged speed is long enough.
+        """
         frames = batch["frame_mask"].sum(1)
         available = frames * mel_frames // batch["frame_mask"].shape[1] - self.weights.decoder_window_frames
         usable = (batch["stretch"] == 1) & (available >= 0)
@@ -324,6 +344,8 @@ class GeneratorObjective(TextObjective):
             starts = torch.randint(int(available[0]) + 1, (count,))
         else:  # clips of different lengths, which were not cut
             starts = (torch.rand(count) * (available[clips].cpu() + 1)).long()
+        if chunks is not None:
+            starts = starts - starts % chunks.size
         return list(zip(clips.tolist(), starts.tolist(), strict=True))
 
     def _cut(self, frames: torch.Tensor, start: int) -> torch.Tensor:
@@ -333,18 +355,18 @@ class GeneratorObjective(TextObjective):
         hop, length = self.model.config.hop_length, self.weights.decoder_window_frames
         return torch.stack([batch["waveform"][clip, start * hop : (start + length) * hop] for clip, start in places])
 
-    def _decode(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _decode(self, windows: torch.Tensor, chunks: Chunks | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Log magnitudes `(windows, mel_frames, bins)` and sound `(windows, samples)` of mel windows."""
         everything = windows.new_ones(*windows.shape[:2], 1)
         decoder = cast(InverseSTFTDecoder, self.model.decoder)
-        log_magnitude, phase = decoder.spectrum(windows, everything)
+        log_magnitude, phase = decoder.spectrum(windows, everything, chunks)
         return log_magnitude, decoder.overlap_add(torch.polar(log_magnitude.exp(), phase), everything)
 
     @torch.no_grad()
-    def _other_windows(self, mel: torch.Tensor, batch: Batch) -> Windows:
-        places = self._window_places(batch, mel.shape[1], self.weights.decoder_windows)
+    def _other_windows(self, mel: torch.Tensor, batch: Batch, chunks: Chunks | None) -> Windows:
+        places = self._window_places(batch, mel.shape[1], self.weights.decoder_windows, chunks)
         windows = torch.stack([self._cut(mel[clip], start) for clip, start in places])
-        return Windows(self._decode(windows)[1], self._real_windows(batch, places))
+        return Windows(self._decode(windows, chunks)[1], self._real_windows(batch, places))
 
 
 def _heard(batch: Batch) -> Batch:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..generator import LogMelSpectrogram
-from ..modeling_speech_encoder import Lip2WavSpeechEncoder
+from ..modeling_critic import Lip2WavSpeechEncoder
 from .arguments import LossArguments
 from .dataset import UNKNOWN_CLASS
 from .losses import Batch, Losses, frame_word_loss, masked_l1
