@@ -397,6 +397,8 @@ def test_a_grammar_of_the_model_is_the_default_and_can_be_left_out(tmp_path):
         ({"grammar": "missing.jsgf"}, "missing.jsgf.*cannot be read"),
         ({"grammar": 7}, "7 is no grammar"),
         ({"beam": 0}, "beam=0: .* 1 or more"),
+        ({"beam": 2.5}, "beam=2.5: .* 1 or more"),
+        ({"beam": "8"}, "beam='8': .* 1 or more"),
         ({"beam": 4, "phrases": ["place white"]}, "give one of them"),
     ],
 )

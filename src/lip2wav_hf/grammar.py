@@ -338,7 +338,7 @@ class Grammar:
         except (OSError, UnicodeDecodeError) as error:
             raise GrammarError(
                 f"grammar {path}: it cannot be read as text ({error}). Pass a .jsgf file, or one with a sentence on"
-                " each line, in UTF-8; or the sentences themselves as a list."
+                " each line, in UTF-8; the sentences themselves as a list; or None for any words."
             ) from error
         if path.suffix.lower() in (".jsgf", ".gram") or "#JSGF" in text:
             return cls.from_jsgf(text, str(path))

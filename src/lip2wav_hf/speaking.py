@@ -201,8 +201,8 @@ class Speaker:
             if beam is not None or not (grammar is None or isinstance(grammar, GrammarChoice)):
                 raise GrammarError("this model reads no words: it takes neither a grammar, nor phrases, nor a beam.")
             return None
-        if beam is not None and beam < 1:
-            raise GrammarError(f"beam={beam}: it is how many sentences are followed, 1 or more.")
+        if beam is not None and (not isinstance(beam, int) or beam < 1):
+            raise GrammarError(f"beam={beam!r}: it is how many sentences are followed, 1 or more.")
         if isinstance(grammar, TextDecoder):
             return grammar
         if grammar is GrammarChoice.GREEDY:

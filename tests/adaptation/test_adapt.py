@@ -375,3 +375,11 @@ def test_a_voice_is_given_to_recordings_with_and_without_sound(recordings, start
     assert silent.steps == STEPS + STEPS // 2
     before, after = load_starting_model(starting_model), load_starting_model(silent.model)
     assert not torch.equal(before.decoder.projection.weight, after.decoder.projection.weight)
+
+
+def test_it_answers_as_its_phrases_are_written(recordings, starting_model, tmp_path):
+    clips = [clip for own in load_clips(recordings).values() for clip in own][:1]
+    phrases = [clips[0].text.title() + "!"]
+    result = adapt(clips, tmp_path / "one", model=starting_model, steps=1, phrases=phrases)
+    [spoken] = Speaker.from_folder(result.model)([str(clips[0].video)])
+    assert (spoken["text"], spoken["written"]) == (clips[0].text, phrases[0])

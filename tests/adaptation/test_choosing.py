@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lip2wav_hf.adaptation.choosing import find_phrases, grammar_of, hold_back, in_turns, read_phrases
+from lip2wav_hf.adaptation.choosing import find_phrases, grammar_of, hold_back, in_turns, read_phrases, written_forms
 from lip2wav_hf.adaptation.records import AdaptationError
 from lip2wav_hf.corpora.clips import Clip
-from lip2wav_hf.grammar import Grammar, TextUnits
+from lip2wav_hf.grammar import Grammar, TextNormalizer, TextUnits
 
 
 KNOWN = TextUnits("words", ("yes", "no", "maybe", "later"))
@@ -79,3 +79,19 @@ def test_sentences_take_turns():
 def test_phrases_of_any_editor_are_read(tmp_path, encoding):
     (tmp_path / "phrases.txt").write_bytes("Grüße\r\n\r\nyes\r\n".encode(encoding))
     assert read_phrases(str(tmp_path / "phrases.txt")) == ["Grüße", "yes"]
+
+
+def test_phrases_are_answered_as_they_were_written():
+    texts = ("Good morning!", "I am  Ann.", "i am ann", "No")
+    takes = [
+        Clip("me", str(number), Path("take.mp4"), TextNormalizer()(text).words, text=text)
+        for number, text in enumerate(texts)
+    ]
+    phrases = ("good morning", "i am ann", "no")
+    assert written_forms(phrases, None, takes, TextNormalizer()) == {"good morning": "Good morning!", "no": "No"}
+    chosen = ["Good  morning", "I am Ann", "no"]
+    assert written_forms(phrases, chosen, takes, TextNormalizer()) == {
+        "good morning": "Good morning",
+        "i am ann": "I am Ann",
+    }
+    assert written_forms((), chosen, takes, TextNormalizer()) == {}

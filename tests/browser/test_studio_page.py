@@ -232,6 +232,10 @@ def test_phrases_are_checked_while_they_are_written(open_studio, screenshot, tmp
     file.write_text("yes\nno\n", encoding="utf-8")
     page.set_input_files("#own-file", file)
     page.get_by_text("2 phrases.").wait_for()
+    file.write_bytes("Grüße\r\nнет\r\nja\r\n".encode("utf-16"))
+    page.set_input_files("#own-file", file)
+    page.get_by_text("3 phrases.").wait_for()
+    assert page.locator(".preview li").all_inner_texts() == ["Grüße", "нет", "ja"]
     page.locator(".choice", has_text="GRID sentences").click()
     page.get_by_text("51 of GRID's 51 words are in these 25 sentences.").wait_for()
     page.locator(".choice", has_text="Digits").click()

@@ -143,7 +143,7 @@ def test_training_and_speaking(ready, studio, recorded):
     shutil.copytree(DEFAULT_CHECKPOINT, studio.recordings.voice, dirs_exist_ok=True)
     assert ready.get("/studio/state").json()["voice"] is True
     answer = ready.post("/studio/speak", content=recorded).json()
-    assert answer["text"] == PHRASE
+    assert answer["text"] == answer["written"] == PHRASE
     assert ready.get(f"/studio/answers/{answer['wav']}").content[:4] == b"RIFF"
     assert ready.get("/studio/answers/" + "0" * 32 + ".wav").status_code == 404
     assert not list(studio.recordings.pending_folder.iterdir())

@@ -1,3 +1,4 @@
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -18,7 +19,7 @@ def voice(tmp_path):
 
 def test_a_mouthed_phrase_is_spoken(voice, talking_video):
     found = voice.speak(talking_video)
-    assert found["text"] == "bin blue at f two now" and found["doubts"] == []
+    assert found["text"] == found["written"] == "bin blue at f two now" and found["doubts"] == []
     for kind in ("wav", "mp4"):
         assert len(read_audio(voice.answers / found[kind])) == pytest.approx(48000, abs=1024)
 
@@ -84,3 +85,15 @@ def test_pushing_needs_a_login_and_a_name(voice, monkeypatch):
         voice.push("me/my-voice", private=True)
     assert "HF_HUB_OFFLINE" in str(caught.value) and "--token" not in str(caught.value)
     assert Path(voice.folder, "model.safetensors").is_file()
+
+
+def test_what_it_answers_with_is_known_as_it_is_written(voice, talking_video):
+    assert voice.phrases == []
+    (voice.folder / "adaptation.json").write_text('{"phrases": ["bin blue at f two now", "no"]}')
+    config = json.loads((voice.folder / "config.json").read_text())
+    config["written_sentences"] = {"bin blue at f two now": "Bin blue at F two now!"}
+    (voice.folder / "config.json").write_text(json.dumps(config))
+    assert voice.phrases == ["Bin blue at F two now!", "no"]
+    assert voice.speak(talking_video)["written"] == "Bin blue at F two now!"
+    (voice.folder / "adaptation.json").write_text("[]")
+    assert voice.phrases == []

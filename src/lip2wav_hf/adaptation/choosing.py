@@ -124,6 +124,32 @@ def read_phrases(phrases: Sequence[str] | str | None) -> list[str] | None:
         ) from error
 
 
+def written_forms(
+    phrases: Sequence[str], chosen: Sequence[str] | None, clips: Sequence[Clip], normalizer: TextNormalizer
+) -> dict[str, str]:
+    """
+    How people write the sentences that the model answers with.
+
+    Args:
+        phrases (sequence of `str`): as from [`find_phrases`].
+        chosen (sequence of `str`, *optional*): what somebody chose.
+        clips (sequence of [`Clip`]): all recordings that can be used.
+        normalizer ([`TextNormalizer`]): of the starting model.
+
+    Returns:
+        `dict[str, str]`: phrase -> how it is written, where that is another form: as it was chosen; else as all its
+        transcripts have it.
+    """
+    asked, said = {}, {}
+    for text in chosen or ():
+        asked.setdefault(" ".join(normalizer(text).words), " ".join(text.split()))
+    for clip in clips:
+        said.setdefault(" ".join(clip.words or ()), set()).add(" ".join((clip.text or "").split()))
+    always = {phrase: form for phrase, (form, *others) in said.items() if form and not others}
+    forms = always | asked
+    return {phrase: forms[phrase] for phrase in phrases if forms.get(phrase, phrase) != phrase}
+
+
 def grammar_of(phrases: Sequence[str], clips: Sequence[Clip], starting: str | None) -> str | None:
     """
     The grammar that the model's configuration gets.
@@ -148,4 +174,4 @@ def grammar_of(phrases: Sequence[str], clips: Sequence[Clip], starting: str | No
     return starting if all(grammar.accepts(" ".join(clip.words or ())) for clip in clips) else None
 
 
-__all__ = ["find_phrases", "grammar_of", "hold_back", "in_turns", "read_phrases"]
+__all__ = ["find_phrases", "grammar_of", "hold_back", "in_turns", "read_phrases", "written_forms"]

@@ -29,9 +29,10 @@ from ..modeling_lip2wav import Lip2WavModel
 from ..models import DEFAULT_MODEL, weight_files
 from ..training.networks import load_speech_encoder
 from ..training.record import RECORD_FILE
+from ..training.transcripts import keep_transcripts
 from .card import Facts, write_card
 from .checking import Examined, examine_clips
-from .choosing import find_phrases, grammar_of, hold_back, in_turns
+from .choosing import find_phrases, grammar_of, hold_back, in_turns, written_forms
 from .inputs import RECORD, WORK, Inputs
 from .job import Job
 from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
@@ -233,6 +234,9 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     asked = [word for phrase in phrases for word in phrase.split()]
     new_words = tuple(start.config.units.unknown([*said, *asked]))
     model = grow(start, new_words, grammar_of(phrases, usable, start.config.grammar), job.options.seed)
+    keep_transcripts(model, usable, None)
+    forms = written_forms(phrases, job.inputs.phrases, usable, start.config.normalizer)
+    model.config.written_sentences = (model.config.written_sentences or {}) | forms or None
     task = Task(
         model,
         encoder,

@@ -103,6 +103,7 @@ class Studio:
             "training": self.training(),
             "minutes": self.minutes,
             "voice": self.voice.exists,
+            "known": self.voice.phrases,
             "longest": LONGEST_TAKE,
             "notices": self._notices(),
         }

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import one_line
-from ..files import replacing
+from ..errors import Lip2WavError, one_line
+from ..files import read_json, replacing
 from .recordings import StudioError
 
 
@@ -55,6 +55,16 @@ class Voice:
             self._speaker, self._version = Speaker.from_folder(self.folder), version
         return self._speaker
 
+    @property
+    def phrases(self) -> list[str]:
+        """What the model answers with, as people write it; empty where there is no model, or it says any words."""
+        try:
+            known = read_json(self.folder / "adaptation.json")["phrases"] if self.exists else []
+            forms = read_json(self.folder / "config.json").get("written_sentences") if known else {}
+            return [str((forms or {}).get(phrase, phrase)) for phrase in known]
+        except (Lip2WavError, AttributeError, KeyError, TypeError):  # not the notes of an adaptation
+            return []
+
     def warm_up(self) -> None:
         """Load the model, if there is one, so that the first phrase is answered as quickly as the others."""
         with self._busy, contextlib.suppress(ValueError, OSError):  # what is wrong with it is said when it is used
@@ -69,8 +79,8 @@ class Voice:
             video (`Path`): what was mouthed.
 
         Returns:
-            `dict`: `text`, `doubts` (why it is probably wrong), and the names of the files `wav` and `mp4` in
-            `answers`.
+            `dict`: `text`, `written` (the same as people write it), `doubts` (why it is probably wrong), and the names
+            of the files `wav` and `mp4` in `answers`.
 
         Raises:
             StudioError: if there is no voice, or no face in the video.
@@ -90,7 +100,7 @@ class Voice:
             write_audio(self.answers / files["wav"], result["audio"], result["sampling_rate"])
             mux_audio(str(video), result["audio"], result["sampling_rate"], str(self.answers / files["mp4"]))
             self._remove_old()
-        return {"text": result["text"], "doubts": doubts(result), **files}
+        return {"text": result["text"], "written": result["written"], "doubts": doubts(result), **files}
 
     def _remove_old(self) -> None:
         files = sorted(self.answers.iterdir(), key=lambda path: -path.stat().st_mtime_ns)

@@ -5,6 +5,14 @@ import { button, h, messageArea, plural } from "./dom.js";
 
 const LARGEST_FILE = 200_000; // bytes
 
+// UTF-8, or UTF-16 with its mark, as some editors of Windows write it.
+function decode(buffer) {
+  const [first, second] = new Uint8Array(buffer);
+  const marks = { fffe: "utf-16le", feff: "utf-16be" };
+  const mark = [first, second].map((byte) => (byte ?? 0).toString(16)).join("");
+  return new TextDecoder(marks[mark] ?? "utf-8").decode(buffer);
+}
+
 export function phrasesPanel(app) {
   const { settings, all_words: allWords } = app.state;
   const chosen = settings.phrases.length ? settings.kind : "own";
@@ -49,7 +57,7 @@ export function phrasesPanel(app) {
     {},
     h("legend", {}, "How"),
     radio("voice", "aloud", "Aloud", "With camera and microphone: the model learns lips and voice.", !settings.silent),
-    radio("voice", "silent", "Silently", "With the camera alone, for who has no voice: the model learns the lips, and keeps its own voice.", settings.silent),
+    radio("voice", "silent", "Silently", "With the camera alone, for people without a voice: the model learns the lips, and keeps its own voice.", settings.silent),
   );
   const list = h("ol", { class: "preview", tabindex: "0", "aria-label": "The phrases that will be recorded" });
   const summary = h("p", { class: "success", role: "status" });
@@ -105,7 +113,7 @@ export function phrasesPanel(app) {
       return;
     }
     area.say("");
-    text.value = await picked.text();
+    text.value = decode(await picked.arrayBuffer());
     refresh();
   }
 

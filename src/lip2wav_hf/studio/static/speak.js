@@ -5,7 +5,8 @@ import { button, confirmDialog, h, messageArea } from "./dom.js";
 import { Stage } from "./stage.js";
 
 export function speakPanel(app) {
-  const { settings, folder } = app.state;
+  const { settings, folder, known } = app.state;
+  const phrases = known.length ? known : settings.phrases;
   const area = messageArea("speak-message");
   const answer = h("div", { class: "answer", id: "answer", "aria-live": "polite" });
   const stage = new Stage({
@@ -32,7 +33,7 @@ export function speakPanel(app) {
   function show(found) {
     const sound = h("audio", { controls: true, src: `studio/answers/${found.wav}`, id: "speech", "aria-label": "Speech" });
     answer.replaceChildren(
-      h("p", { class: "prompt", dir: "auto", id: "said" }, found.text || "(no words)"),
+      h("p", { class: "prompt", dir: "auto", id: "said" }, found.written || found.text || "(no words)"),
       sound,
       found.doubts.length ? h("p", { class: "doubts" }, `Probably wrong: ${found.doubts.join("; ")}.`) : "",
       h(
@@ -84,7 +85,7 @@ export function speakPanel(app) {
       "div",
       {},
       h("h3", {}, "It knows these"),
-      h("ul", { class: "preview", tabindex: "0", "aria-label": "Phrases that it knows" }, settings.phrases.map((phrase) => h("li", { dir: "auto" }, phrase))),
+      h("ul", { class: "preview", tabindex: "0", "aria-label": "Phrases that it knows" }, phrases.map((phrase) => h("li", { dir: "auto" }, phrase))),
       h("h3", {}, "Take it along"),
       h("p", {}, "The voice is an ordinary model, in ", h("code", {}, `${folder}/voice`), "."),
       h("pre", {}, `lip2wav speak clip.mp4 --model ${/\s/.test(folder) ? `"${folder}/voice"` : `${folder}/voice`} -o clip.wav`),
