@@ -114,6 +114,7 @@ export function phrasesPanel(app) {
     }
     area.say("");
     text.value = decode(await picked.arrayBuffer());
+    file.value = ""; // the same file, corrected, can be taken again
     refresh();
   }
 
