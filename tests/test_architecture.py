@@ -23,6 +23,7 @@ LAYERS = (
     ["evaluation"],
     ["training"],
     ["hub"],
+    ["live"],
     ["adaptation", "comparison"],
     ["studio"],
     ["train"],

@@ -47,9 +47,11 @@ _MODULES = {
     "Lip2WavSpeechEncoder": "modeling_critic",
     "Lip2WavSpeechEncoderConfig": "configuration_lip2wav",
     "Lip2WavSpeechEncoderOutput": "modeling_critic",
+    "Lip2WavStreamer": "live.streamer",
     "Lip2WavSyncNet": "modeling_syncnet",
     "Lip2WavSyncNetConfig": "configuration_lip2wav",
     "Lip2WavSyncNetOutput": "modeling_syncnet",
+    "LiveSpeech": "live.streamer",
     "LogMelSpectrogram": "generator",
     "MouthRegions": "feature_extraction_lip2wav",
     "SpokenVideo": "speaking",
@@ -118,6 +120,8 @@ if TYPE_CHECKING:
     from .lip2audspec.configuration_lip2audspec import Lip2AudSpecConfig as Lip2AudSpecConfig
     from .lip2audspec.modeling_autoencoder import Lip2AudSpecAutoencoder as Lip2AudSpecAutoencoder
     from .lip2audspec.modeling_lip2audspec import Lip2AudSpecModel as Lip2AudSpecModel
+    from .live.streamer import Lip2WavStreamer as Lip2WavStreamer
+    from .live.streamer import LiveSpeech as LiveSpeech
     from .metrics import metric_folder as metric_folder
     from .metrics.synchrony import find_sound_offset as find_sound_offset
     from .modeling_critic import Lip2WavCritic as Lip2WavCritic

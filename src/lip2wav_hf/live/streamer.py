@@ -1,0 +1,214 @@
+"""A live session: pictures in as they come, speech out, and the words."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..decoding import Word, clip_scores
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..models import DEFAULT_MODEL, SPEAKING, find_model
+from ..speaking import Speaker
+from .mouth import LiveMouth
+from .streaming import StreamingCache, StreamingError, speak_chunk
+from .words import LiveWords
+
+
+LOOK_AHEAD = 3  # video frames, where neither the call nor the model says anything
+MOST_REPEATED = 12  # frames of a gap that are filled with the picture before it; a longer one is a jump of the clock
+
+
+@dataclass
+class LiveSpeech:
+    """
+    What a picture has brought.
+
+    Attributes:
+        audio (`np.ndarray` of shape `(samples,)`): float32 in [-1, 1]; often empty, as sound comes chunk by chunk.
+        words (`list[Word]`): those that have ended since; times in seconds of the sound.
+        face (`bool`): whether a face is in sight. Without one, there is silence.
+        time (`float`, *optional*): of the oldest picture that `audio` is of, on the clock of `push`.
+    """
+
+    audio: np.ndarray
+    words: list[Word] = field(default_factory=list)
+    face: bool = True
+    time: float | None = None
+
+
+class Lip2WavStreamer:
+    """
+    Speaks live: takes pictures of any frame rate with their times, and gives the speech of one after a few others.
+
+    ```python
+    with Lip2WavStreamer.from_pretrained() as streamer:
+        for time, picture in camera:
+            play(streamer.push(picture, time).audio)
+        play(streamer.flush().audio)
+    ```
+
+    Args:
+        model ([`Lip2WavModel`] or [`Generator`]): the generator, in evaluation mode.
+        feature_extractor ([`Lip2WavFeatureExtractor`]): from pictures to mouth crops.
+        look_ahead (`int`, *optional*): later video frames that are waited for; `config.look_ahead` by default, or 3.
+        speaker_embedding (`torch.Tensor` of shape `(1, speaker_embedding_size)`, *optional*): as for the model.
+
+    Attributes:
+        repeated, dropped (`int`): frames that were missing, and pictures that came too often for the frame rate.
+        restarts (`int`): how often the clock jumped.
+
+    Raises:
+        StreamingError: if the model cannot speak live.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        feature_extractor: Lip2WavFeatureExtractor,
+        look_ahead: int | None = None,
+        speaker_embedding: torch.Tensor | None = None,
+    ) -> None:
+        config = model.config
+        if not hasattr(config, "chunks"):
+            raise StreamingError(f"a model of the type {config.model_type!r} cannot speak live: take a Lip2WavModel.")
+        if model.training:
+            raise StreamingError("speaking live needs a network in evaluation mode (`model.eval()`).")
+        own = LOOK_AHEAD if config.look_ahead is None else config.look_ahead
+        self.look_ahead = own if look_ahead is None else look_ahead
+        self.model, self.speaker_embedding = model, speaker_embedding
+        self._chunk = config.chunks(self.look_ahead).size
+        self._mouth = LiveMouth(feature_extractor)
+        self.reset()
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | os.PathLike = DEFAULT_MODEL, look_ahead: int | None = None, device: str | None = None
+    ) -> Lip2WavStreamer:
+        """A session of a saved model: a folder, a Hub repository or a bundled model."""
+        speaker = Speaker.from_folder(find_model(str(model), SPEAKING), device)
+        return cls(speaker.model, speaker.feature_extractor, look_ahead)
+
+    @property
+    def sampling_rate(self) -> int:
+        """Of the sound, in Hz."""
+        return self.model.config.sampling_rate
+
+    def reset(self) -> None:
+        """Forget the stream; the next picture is the first of another one."""
+        config = self.model.config
+        self.repeated = self.dropped = self.restarts = 0
+        self._mouth.reset()
+        self._cache = StreamingCache()
+        self._words = LiveWords(config.units, config.frame_rate, config.change_penalty)
+        self._waiting: list[np.ndarray] = []  # crops of the next chunk
+        self._seen: deque[tuple[bool, float]] = deque()  # of these: whether a face was in sight, and when
+        self._last: np.ndarray | None = None
+        self._face, self._start, self._next, self._now = False, 0.0, 0, -math.inf
+
+    def __enter__(self) -> Lip2WavStreamer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.reset()
+
+    def push(self, picture: np.ndarray, time: float | None = None) -> LiveSpeech:
+        """
+        Take the next picture.
+
+        Args:
+            picture (`np.ndarray` of shape `(height, width, 3)`, uint8): RGB, of any size.
+            time (`float`, *optional*): when it was taken, in seconds, from any beginning; by default right after the
+                one before, at the model's frame rate. One that jumps back, or far ahead, starts the clock anew.
+
+        Returns:
+            [`LiveSpeech`]: what has become ready.
+
+        Raises:
+            StreamingError: if it is no such picture, or its time no number.
+        """
+        _check(picture, time)
+        count = self._due(time)
+        if not count:
+            self.dropped += 1
+            return LiveSpeech(np.zeros(0, np.float32), face=self._face)
+        self.repeated += count - 1
+        parts = [self._take(self._last) for _ in range(count - 1)]
+        crop = self._mouth.push(picture)
+        self._face = crop is not None
+        return self._together([*parts, self._take(crop)])
+
+    def flush(self) -> LiveSpeech:
+        """The speech of the pictures that still wait for others; the session is then as after [`reset`]."""
+        speech = self._speak(is_last=True)
+        counts = self.repeated, self.dropped, self.restarts
+        self.reset()
+        self.repeated, self.dropped, self.restarts = counts
+        return speech
+
+    def _due(self, time: float | None) -> int:
+        """How many frames this picture stands for at the model's frame rate: none if it comes too soon."""
+        rate = self.model.config.frame_rate
+        if time is None:
+            time = self._start + self._next / rate
+        if self._now == -math.inf:
+            self._start = time - self._next / rate
+        place = (time - self._start) * rate
+        late = place - self._next
+        if time < self._now or late > MOST_REPEATED:
+            self._start, late = time - self._next / rate, 0.0
+            self.restarts += 1
+        self._now = time
+        return 0 if late < -0.6 else max(round(late) + 1, 1)  # a picture that is a little early still counts
+
+    def _take(self, crop: np.ndarray | None) -> LiveSpeech:
+        """The next frame, given its crop; without one, that of the frame before is held, and nothing is said."""
+        config = self.model.config
+        self._next += 1
+        self._seen.append((self._face, self._start + (self._next - 1) / config.frame_rate))
+        self._last = crop if crop is not None else self._last
+        held = np.zeros((config.image_height, config.image_width), np.float32) if self._last is None else self._last
+        self._waiting.append(held)
+        return self._speak() if len(self._waiting) == self._chunk else LiveSpeech(np.zeros(0, np.float32))
+
+    @torch.inference_mode()
+    def _speak(self, is_last: bool = False) -> LiveSpeech:
+        """The speech of the frames that wait, silent where no face was in sight."""
+        model, seen, number = self.model, list(self._seen), self.model.config.samples_per_frame
+        if not seen:
+            scores = np.empty((0, model.config.num_classes), np.float32)
+            return LiveSpeech(np.zeros(0, np.float32), self._words.push(scores, is_last), self._face)
+        pixels = torch.from_numpy(np.stack(self._waiting))[None, :, None].to(model.device, model.dtype)
+        self._waiting.clear()
+        self._seen.clear()
+        output: Any = speak_chunk(model, pixels, self._cache, self.look_ahead, self.speaker_embedding, is_last)
+        audio = output.waveform[0].float().cpu().numpy().copy()
+        scores = clip_scores(output.text_logits, None)[0].copy()
+        for place, (face, _) in enumerate(seen):
+            if not face:
+                audio[place * number : (place + 1) * number] = 0.0
+                scores[place] = np.where(np.arange(scores.shape[1]) == 0, 0.0, -30.0)
+        return LiveSpeech(audio, self._words.push(scores, is_last), self._face, seen[0][1])
+
+    def _together(self, parts: list[LiveSpeech]) -> LiveSpeech:
+        audio = np.concatenate([part.audio for part in parts])
+        time = next((part.time for part in parts if part.time is not None), None)
+        return LiveSpeech(audio, [word for part in parts for word in part.words], self._face, time)
+
+
+def _check(picture: np.ndarray, time: float | None) -> None:
+    if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        found = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise StreamingError(f"a picture must be an RGB array (height, width, 3) of uint8, not {found}.")
+    if not picture.size:
+        raise StreamingError(f"a picture must have pixels; this one has the shape {picture.shape}.")
+    if time is not None and not math.isfinite(time):
+        raise StreamingError(f"the time of a picture must be a number of seconds, not {time}.")
+
+
+__all__ = ["Lip2WavStreamer", "LiveSpeech"]
