@@ -283,6 +283,17 @@ def test_it_fits(open_gallery, screenshot, width):
     screenshot(page)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_longest_names_fit(open_gallery, width):
+    """File systems allow 255 characters, without a place to break a line."""
+    page = open_gallery(width=width)
+    page.evaluate(
+        """() => document.querySelectorAll("h1, h2, h3, .contents a, .pages a, .name, .note, dt, dd")
+        .forEach((place) => { place.textContent = "n".repeat(250); })"""
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_the_record_and_the_sizes(gallery):
     record = json.loads((gallery / "gallery.json").read_text())
     assert record["systems"] == LABELS[1:]
