@@ -79,25 +79,31 @@ def heard(page, name="s1-bbaf2n"):
     return page.evaluate("id => [...document.querySelectorAll(`#${id} audio`)].map((sound) => !sound.muted)", name)
 
 
+SWITCHING = f"""async (keys) => {{ const clip = document.querySelector("#s1-bbaf2n"), found = [];
+  const video = clip.querySelector("video"), sounds = [...clip.querySelectorAll("audio")];
+  const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {{ key, bubbles: true }}));
+  const until = async (holds) => {{ const end = Date.now() + 5000;
+    while (!holds() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10)); return holds(); }};
+  clip.querySelector(".play").click();
+  await until(() => video.currentTime > 0.3);
+  for (const key of keys) {{ const before = video.currentTime;
+    press(key);
+    const switched = {{ moved: video.currentTime - before, heard: sounds.map((sound) => !sound.muted) }};
+    const near = () => Math.abs(({DRIFT})("s1-bbaf2n")[key - 1]) < 0.05 && !video.paused;
+    found.push({{ ...switched, playing: !video.paused, near: await until(near) }});
+    if (video.currentTime > 1.5) {{ press("ArrowLeft"); press("ArrowLeft"); }} }}
+  return found; }}"""
+"""Press keys while a clip plays. All of it happens in the page: a busy machine may need longer than the clip to answer
+a question about it."""
+
+
 def test_switching_keeps_the_position_and_goes_on_playing(open_gallery):
     page = open_gallery()
-    start(page)
-    for key, expected in (("2", 1), ("3", 2), ("1", 0), ("3", 2)):
-        before, after = page.evaluate(
-            """key => { const video = document.querySelector("#s1-bbaf2n video"), before = video.currentTime;
-            document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-            return [before, video.currentTime]; }""",
-            key,
-        )
-        assert 0 <= after - before < 0.05
-        assert heard(page) == [index == expected for index in range(3)]
-        assert page.evaluate(PLAYING)
-        page.wait_for_function(
-            f"id => Math.abs(({DRIFT})(id)[{expected}]) < 0.05 && {PLAYING}", arg="s1-bbaf2n", timeout=2000
-        )
-        if position(page) > 2:
-            page.keyboard.press("ArrowLeft")
-            page.keyboard.press("ArrowLeft")
+    keys = ["2", "3", "1", "3"]
+    for key, switched in zip(keys, page.evaluate(SWITCHING, keys), strict=True):
+        assert 0 <= switched["moved"] < 0.05
+        assert switched["heard"] == [str(index + 1) == key for index in range(3)]
+        assert switched["playing"] and switched["near"]
 
 
 def test_sounds_stay_with_the_pictures(open_gallery):
@@ -133,9 +139,12 @@ def test_the_playhead_goes_with_the_playing_and_a_click_seeks(open_gallery, scre
     place.click(position={"x": box["width"] / 2, "y": 10})
     page.wait_for_function("Math.abs(document.querySelector('#s1-bbaf2n video').currentTime - 1.5) < 0.02")
     assert heard(page) == [False, False, True]
-    start(page)
-    page.wait_for_function("document.querySelector('#s1-bbaf2n video').currentTime > 1.8")
-    page.keyboard.press("Space")
+    page.evaluate(
+        """async () => { const clip = document.querySelector("#s1-bbaf2n"), video = clip.querySelector("video");
+        clip.querySelector(".play").click();
+        while (video.currentTime <= 1.8) await new Promise((resolve) => setTimeout(resolve, 10));
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: " ", bubbles: true })); }"""
+    )
     now = position(page)
     screenshot(page, "_sought")
     assert now > 1.8

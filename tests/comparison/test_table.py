@@ -6,7 +6,7 @@ import pytest
 from lip2wav_hf.audio import audio_rate, write_audio
 from lip2wav_hf.comparison.systems import ComparisonError, System
 from lip2wav_hf.comparison.table import Column, Comparison, _check_models, _pair_of_folders, _rate_of
-from lip2wav_hf.comparison.table_texts import table
+from lip2wav_hf.comparison.table_texts import table, terminal_table
 from lip2wav_hf.comparison.trainings import Training
 from lip2wav_hf.errors import VideoError
 from lip2wav_hf.models import ModelError
@@ -43,6 +43,7 @@ def test_rows_of_words_and_of_rates(comparison):
     assert headings[1:] == ["Original", "ours", "theirs", "posted *"]
     assert [row[3] for row in rows[:2]] == ["40.0 (40.0 – 40.0)", "–"]
     assert rows[-1] == ["sound made at, kHz", "–", "16", "50", "8; the originals 16"]
+    assert "Judge WER against its transcript of the original audio" in terminal_table(comparison), "all that has words"
     low, *others = [note for note in comparison._rate_notes() if "made at less" in note]
     assert low.startswith("posted: made at less") and not others
 

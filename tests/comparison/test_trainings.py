@@ -63,12 +63,21 @@ def test_what_a_run_states(tmp_path, tiny_model_dir):
 
 def test_what_was_trained_before_counts_too(tmp_path, tiny_model_dir):
     first = write_run(tmp_path / "first", tiny_model_dir)
+    config = json.loads((first / "config.json").read_text())
+    (first / "config.json").write_text(json.dumps({**config, "model_type": "lip2audspec_autoencoder"}))
     options = {"autoencoder": str(first), "speech_encoder": "nosuch", "pretrained": None}
     later = write_run(tmp_path / "later", tiny_model_dir, options=options)
     assert training_of(str(later)).compute == (
         "0.25 core-hours on 1 x a core, beside 0.25 core-hours for the autoencoder and what is not stated for the"
         " speech encoder"
     )
+
+
+def test_a_network_inside_of_a_model_took_a_part_of_its_hours(tmp_path, tiny_model_dir):
+    """The bundled model brings its speech encoder along, and states the hours of both."""
+    later = write_run(tmp_path / "later", tiny_model_dir, options={"speech_encoder": "grid-s1"})
+    compute = training_of(str(later)).compute
+    assert compute.endswith(", beside a part of the 9.3 core-hours of grid-s1 for the speech encoder")
 
 
 def test_the_curve_goes_with_the_model(tmp_path, tiny_model_dir):

@@ -12,7 +12,7 @@ from ..evaluation.published import HEADINGS, NOTE
 from ..evaluation.report import cell, differences, markdown_lines
 from ..files import write_json, write_text
 from ..metrics.registry import SUMMARY, TILES
-from .table import Column, Comparison
+from .table import TO_ORIGINAL, Column, Comparison
 from .trainings import HEADINGS as TRAINING_HEADINGS
 from .trainings import curve_table, draw_curves
 from .trainings import verdicts as learning_verdicts
@@ -78,7 +78,7 @@ def compute(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 def terminal_table(comparison: Comparison) -> str:
     """The main numbers, for a terminal."""
-    headings, rows = table(comparison, [key for key in comparison.keys if key in TILES])
+    headings, rows = table(comparison, [key for key in comparison.keys if key in (*TILES, TO_ORIGINAL)])
     lines = [headings, *rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(headings))]
     text = [comparison.title]

@@ -156,12 +156,21 @@ def _spent_before(folder: Path) -> list[str]:
         start = record.options.get(option) if record is not None else None
         if not start:
             continue
-        try:
-            spent = _hours(stated_facts(find_model(start, None)))
-        except ModelError:
-            spent = None
-        found.append(f"{spent or 'what is not stated'} for {name}")
+        found.append(f"{_spent_on(start, option) or 'what is not stated'} for {name}")
     return found
+
+
+def _spent_on(start: str, option: str) -> str | None:
+    """The hours of a network that a training began from; where it comes inside of a model, those of the model."""
+    try:
+        folder = find_model(start, None)
+    except ModelError:
+        return None
+    spent = _hours(stated_facts(folder))
+    if spent is None or option == "pretrained":
+        return spent
+    model_type = str(read_json(folder / "config.json", ModelError).get("model_type"))
+    return spent if model_type.endswith(option) else f"a part of the {spent} of {folder.name}"
 
 
 def _short(text: str) -> str:
