@@ -24,6 +24,7 @@ from lip2wav_hf.comparison.gallery import build_gallery
 from lip2wav_hf.comparison.systems import System
 from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.evaluation.plotting import plot_speech
+from lip2wav_hf.evaluation.systems import reads_words
 from lip2wav_hf.face_tracking import FaceTrackingError
 from lip2wav_hf.pipeline_video_to_speech import SpokenVideo, Word
 from lip2wav_hf.studio.uploads import Limits, RequestError, check_video, doubts, without_folder
@@ -140,7 +141,7 @@ def answer_with(pipe: VideoToSpeechPipeline, checkpoint: str, video: str, folder
         face_coverage=result["face_coverage"],
         seconds=seconds,
         scores=scores,
-        doubts=doubts(result),
+        doubts=doubts(result, reads_words(pipe)),
         **files,
     )
 

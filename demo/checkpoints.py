@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
-from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavModel, VideoToSpeechPipeline
-from lip2wav_hf.models import ModelError, bundled_models, find_model
+from lip2wav_hf import Lip2WavFeatureExtractor, VideoToSpeechPipeline
+from lip2wav_hf.files import read_json
+from lip2wav_hf.models import BY_TYPE, SPEAKING, ModelError, bundled_models, find_model
 from lip2wav_hf.speaking import usable_device
 
 
@@ -27,7 +29,7 @@ def checkpoint_folders(extra: list[str]) -> dict[str, Path]:
     named = os.environ.get(ENVIRONMENT, "").replace(",", " ").split()
     folders: dict[str, Path] = {}
     for model in dict.fromkeys([*bundled_models(), *named, *extra]):
-        folder = find_model(model)
+        folder = find_model(model, SPEAKING)
         name = Path(os.path.abspath(model)).name if Path(model).is_dir() else model
         if name in folders and folders[name] != folder:
             raise ModelError(
@@ -56,9 +58,15 @@ def load_checkpoints(extra: list[str], device: str | None = None) -> dict[str, V
     place = usable_device(device)
     return {
         name: VideoToSpeechPipeline(
-            model=Lip2WavModel.from_pretrained(folder, dtype="auto"),
+            model=_network(folder),
             feature_extractor=Lip2WavFeatureExtractor.from_pretrained(folder),
             device=place,
         )
         for name, folder in checkpoint_folders(extra).items()
     }
+
+
+def _network(folder: Path) -> Any:
+    """The network of a model, whichever system it is."""
+    model_type = read_json(folder / "config.json", ModelError)["model_type"]
+    return BY_TYPE[model_type].model_class.from_pretrained(folder, dtype="auto")

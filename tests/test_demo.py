@@ -92,6 +92,27 @@ def test_checkpoints_of_one_name_are_refused(demo_path, tiny_model_dir, tmp_path
         checkpoint_folders([str(tiny_model_dir), str(tmp_path / "tiny")])
 
 
+def test_a_system_that_reads_no_words_is_offered_too(demo_path, answers, talking_video, tmp_path):
+    """Lip2AudSpec: it speaks, it is compared, and that it found no words is no reason for doubt."""
+    from checkpoints import load_checkpoints
+
+    from lip2wav_hf import Lip2WavFeatureExtractor
+    from lip2wav_hf.lip2audspec.configuration_lip2audspec import Lip2AudSpecConfig
+    from lip2wav_hf.lip2audspec.modeling_lip2audspec import Lip2AudSpecModel
+
+    folder = tmp_path / "audspec"
+    sizes = {"conv_channels": [4, 6], "pool_after": [1, 2], "dropout_after": [2], "lstm_size": 12, "dense_size": 10}
+    sizes |= {"image_height": 40, "image_width": 64, "inversion_iterations": 2}
+    Lip2AudSpecModel(Lip2AudSpecConfig(**sizes)).save_pretrained(folder)
+    Lip2WavFeatureExtractor().save_pretrained(folder)
+    pipes = load_checkpoints([str(folder)])
+    answer = answers.answer_with(pipes["audspec"], "audspec", str(talking_video), tmp_path)
+    assert answer.doubts == [] and answer.text == "" and len(read_audio(answer.wav)) == 48000
+    (tmp_path / "compared").mkdir()
+    page = answers.compare_with(pipes, str(talking_video), tmp_path / "compared")
+    assert '<span class="name">audspec</span>' in page.read_text()
+
+
 def test_a_folder_without_a_model_is_refused(demo_path, tmp_path):
     from checkpoints import load_checkpoints
 
@@ -219,6 +240,7 @@ def test_doubts(answers):
     unsure = [{**sure[0], "confidence": 0.4}]
     assert len(answers.doubts({"face_coverage": 0.5, "words": unsure})) == 2
     assert answers.doubts({"face_coverage": 1.0, "words": []}) == ["no words were recognised"]
+    assert answers.doubts({"face_coverage": 1.0, "words": []}, reads_words=False) == []
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -309,6 +309,7 @@ __all__ = [
     "model_name",
     "model_sha256",
     "normalizer_of",
+    "reads_words",
     "run_model",
     "speak_and_score",
     "weights_sha256",

@@ -107,12 +107,20 @@ def _measure(path: str, limits: Limits) -> tuple[int, float, int]:
     return pixels, float(last - (first or 0.0)), frames
 
 
-def doubts(result: SpokenVideo) -> list[str]:
-    """Why the speech of a video is probably wrong; empty where nothing says so."""
+def doubts(result: SpokenVideo, reads_words: bool = True) -> list[str]:
+    """
+    Why the speech of a video is probably wrong; empty where nothing says so.
+
+    Args:
+        result (`SpokenVideo`): what a pipeline gave.
+        reads_words (`bool`, *optional*, defaults to `True`): whether its model finds words too.
+    """
     found = []
     if result["face_coverage"] < LOW_FACE_COVERAGE:
         found.append(f"a face is seen in only {result['face_coverage']:.0%} of the pictures; the rest is guessed")
     confidences = [word["confidence"] for word in result["words"]]
+    if not reads_words:
+        return found
     if not confidences:
         found.append("no words were recognised")
     elif np.mean(confidences) < LOW_TEXT_CONFIDENCE:
