@@ -20,8 +20,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # What a training imports, late imports of its libraries included.
 TRAINING = ("lip2wav_hf.training.loop", "lip2wav_hf.training.build", "datasets", "torch._dynamo")
-# What all metrics import.
-MEASURING = ("evaluate", "jiwer", "librosa.feature", "onnxruntime", "pystoi", "resemblyzer", "speechmos.dnsmos")
 
 
 class WarmProcesses:

@@ -1,5 +1,6 @@
 """The command as a whole: what it costs to start, its list of commands, completion, usage errors."""
 
+import functools
 import os
 import re
 import subprocess
@@ -37,6 +38,14 @@ def start(*arguments, **environment):
     return result.stdout, result.stderr
 
 
+@functools.cache
+def help_of(*name):
+    """The help of a command, or of all, on 80 columns; nothing heavy was imported for it, and nothing was said."""
+    out, err = start(*name, "--help", COLUMNS="80")
+    assert not err
+    return out
+
+
 def test_version():
     result = lip2wav("--version")
     assert (result.returncode, result.stdout) == (0, f"lip2wav {lip2wav_hf.__version__}\n")
@@ -44,8 +53,7 @@ def test_version():
 
 @pytest.mark.parametrize("name", [command.name for command in COMMANDS])
 def test_help_imports_nothing_heavy(name):
-    out, err = start(name, "--help")
-    assert out.lower().startswith("usage: lip2wav") and not err
+    assert help_of(name).lower().startswith("usage: lip2wav")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +65,7 @@ def test_usage_errors_import_nothing_heavy(arguments):
 
 def test_summaries_are_whole_lines():
     """On a terminal of 80 columns no summary is cut, or needs a second line."""
-    lines = lip2wav("--help", COLUMNS="80").stdout.splitlines()
+    lines = help_of().splitlines()
     for command in COMMANDS:
         line = next(line for line in lines if line.split()[:1] == [command.name])
         assert line.endswith(command.summary) and len(line) <= 80
@@ -114,7 +122,7 @@ def test_a_usage_error_points_to_the_help_of_its_command(run, name, option):
 @pytest.mark.parametrize("name", [command.name for command in COMMANDS if command.name != "train"])
 def test_help_names_values_as_manual_pages_do(name):
     """`VIDEO...`, `--limit N`: no types of Python, and no brackets within brackets."""
-    help_text = lip2wav(name, "--help", COLUMNS="80").stdout
+    help_text = help_of(name)
     usage, _, rest = help_text.partition("\n")
     assert re.fullmatch(rf"Usage: lip2wav {name} \[OPTIONS\]( \[?[A-Z_]+\]?(\.\.\.)?)*", usage)
     assert not re.search(r"<[a-z]|\blist\[|\{|int range|\[\[", help_text)
@@ -135,7 +143,5 @@ def test_what_a_command_needs_beyond_the_plain_installation_is_said():
         "studio": "demo",
     }
     for name, extra in needing.items():
-        assert f"Needs the extra `{extra}`: pip install '.[{extra}]'" in " ".join(
-            lip2wav(name, "--help").stdout.split()
-        )
-        assert f"{name} needs the extra `{extra}`" in " ".join(lip2wav("--help").stdout.split())
+        assert f"Needs the extra `{extra}`: pip install '.[{extra}]'" in " ".join(help_of(name).split())
+        assert f"{name} needs the extra `{extra}`" in " ".join(help_of().split())

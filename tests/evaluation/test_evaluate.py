@@ -3,10 +3,8 @@
 import dataclasses
 import functools
 import json
-import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -28,6 +26,7 @@ from lip2wav_hf.evaluation.table import read_clips
 from lip2wav_hf.grid.corpus import GridError, sentence_words
 from lip2wav_hf.synthetic.voice import synthesize_speech
 from lip2wav_hf.video import VideoError
+from warm_processes import WarmProcesses
 
 
 RATE = 16_000
@@ -35,6 +34,14 @@ NAMES = ("lgbz3a", "swwk7p", "pbiv4n")
 METRICS = ("pesq", "stoi", "grid_wer")  # the others have their own tests, and are slower to load
 evaluate_model = functools.partial(evaluation.evaluate_model, metrics=METRICS, report=False, progress=False)
 evaluate_folders = functools.partial(evaluation.evaluate_folders, metrics=METRICS, report=False, progress=False)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Evaluations as processes of their own."""
+    imported = ("lip2wav_hf.evaluation.evaluate", "lip2wav_hf.speaking", "evaluate", "pystoi", "accelerate")
+    with WarmProcesses(imported) as warm:
+        yield warm
 
 
 @pytest.fixture(scope="module")
@@ -250,23 +257,16 @@ def tiny_corpus(folder, video, names=("bbaf2n", "lrbf3s", "sgwz8p")):
 
 
 @pytest.mark.slow
-def test_two_processes_give_what_one_gives(tmp_path, talking_video, tiny_model_dir):
+def test_two_processes_give_what_one_gives(processes, tmp_path, talking_video, tiny_model_dir):
     pytest.importorskip("accelerate", reason="the extra 'evaluate' is not installed")
     corpus = tiny_corpus(tmp_path / "corpus", talking_video)
-    arguments = ["-m", "lip2wav_hf.evaluation", "--data", corpus, "--model", tiny_model_dir, "--device", "cpu"]
-    arguments += ["--metrics", "stoi", "--batch-size", "1", "--workers", "1", "--no-report"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    torchrun += ["--master-addr", "127.0.0.1", "--master-port", port]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    one = subprocess.Popen([sys.executable, *arguments, "-o", tmp_path / "one"], env=environment)
-    done = subprocess.run(
-        [*torchrun, *arguments, "-o", tmp_path / "two"], env=environment, capture_output=True, text=True
-    )
-    assert one.wait() == 0 and done.returncode == 0, done.stderr
-    assert done.stdout.count("tiny on corpus, split validation") == 1  # one process reports
+    arguments = ["--data", corpus, "--model", tiny_model_dir, "--device", "cpu", "--metrics", "stoi"]
+    arguments += ["--batch-size", "1", "--workers", "1", "--no-report"]
+    module = "lip2wav_hf.evaluation"
+    one = processes.run(tmp_path / "log-one", module, [*arguments, "-o", tmp_path / "one"])
+    two = processes.run_group(tmp_path / "log-two", 2, module, [*arguments, "-o", tmp_path / "two"])
+    assert [done.returncode for done in (one, *two)] == [0, 0, 0], one.stderr + two[0].stderr
+    assert sum(done.stdout.count("tiny on corpus, split validation") for done in two) == 1  # one process reports
     rows = {}
     for name in ("one", "two"):
         timed = read_clips(tmp_path / name / "clips.csv")
@@ -438,21 +438,11 @@ def test_a_published_split_is_measured_by_name(tmp_path, corpus, talking_video, 
 
 
 @pytest.mark.slow
-def test_command(tmp_path, speech):
+def test_command(processes, tmp_path, speech):
     folder = write_folder(tmp_path / "a", {f"s1/{NAMES[0]}": speech[NAMES[0]]})
-    command = [sys.executable, "-m", "lip2wav_hf.evaluation"]
-    arguments = [
-        "--generated",
-        folder,
-        "--reference",
-        folder,
-        "-o",
-        tmp_path / "out",
-        "--json",
-        "--metrics",
-        "pesq,stoi",
-    ]
-    done = subprocess.run(command + arguments, capture_output=True, text=True, check=True)
+    arguments = ["--generated", folder, "--reference", folder, "-o", tmp_path / "out", "--json"]
+    done = processes.run(tmp_path / "log", "lip2wav_hf.evaluation", [*arguments, "--metrics", "pesq,stoi"])
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["overall"]["pesq_wb"]["value"] == pytest.approx(4.644, abs=0.001)
     failed = CliRunner().invoke(app, ["evaluate", "--data", str(tmp_path / "nowhere")])
     assert failed.exit_code == 2 and failed.stdout == ""

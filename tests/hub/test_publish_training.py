@@ -1,10 +1,7 @@
 """`--push_to_hub`: from clips to a measured model on the Hub, through the command line."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from lip2wav_hf.hub.publish_training import check_publishing
 from lip2wav_hf.hub.push import HubError
 from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.train.__main__ import parse_arguments
+from warm_processes import TRAINING, WarmProcesses
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +32,34 @@ def recipe(tmp_path_factory):
     return path
 
 
-def train(recipe, environment, *arguments, launcher=()):
-    command = [sys.executable, *launcher, "-m", "lip2wav_hf.train", str(recipe), *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, timeout=400
-    )
+@pytest.fixture(scope="module")
+def server():
+    with HubStub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(server):
+    """A Hub on which nothing is."""
+    server.repositories.clear()
+    return server
+
+
+@pytest.fixture(scope="module")
+def train(server, recipe, tmp_path_factory):
+    """Runs a training in one process or several, with the Hub of the tests; a result of each process."""
+    folder = tmp_path_factory.mktemp("trainings")
+    home, log = folder / "home", folder / "log"
+
+    def train(*options, token="hf_aliceToken", number=1):
+        environment, arguments = server.environment(home, token), [recipe, *options]
+        if number > 1:
+            return processes.run_group(log, number, "lip2wav_hf.train", arguments, environment)
+        return [processes.run(log, "lip2wav_hf.train", arguments, environment=environment)]
+
+    imported = (*TRAINING, "lip2wav_hf.hub.publish_training")
+    with WarmProcesses(imported, server.environment(home)) as processes:
+        yield train
 
 
 def published_files(hub):
@@ -50,13 +71,11 @@ OPTIONS = ("--hub_model_id", "alice/voice", "--hub_license", "cc-by-4.0")
 
 
 @pytest.mark.slow
-def test_a_training_ends_on_the_hub(recipe, tmp_path):
-    with HubStub() as hub:
-        options = ["--hub_model_id", "alice/voice", "--hub_license", "cc-by-4.0", "--output_dir", tmp_path / "run"]
-        done = train(recipe, hub.environment(tmp_path / "home"), *options)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert f"published: {hub.url}/alice/voice/commit/" in done.stdout
-        files = published_files(hub)
+def test_a_training_ends_on_the_hub(hub, train, tmp_path):
+    [done] = train("--hub_model_id", "alice/voice", "--hub_license", "cc-by-4.0", "--output_dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"published: {hub.url}/alice/voice/commit/" in done.stdout
+    files = published_files(hub)
     assert {"model.safetensors", "critic/model.safetensors", "results/validation.json", "README.md"} <= set(files)
     card = files["README.md"].decode()
     assert "model-index" in card and "2 steps" in card and "# voice\n" in card
@@ -83,19 +102,16 @@ def packed(recipe, tmp_path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tracking", ["false", "true"])
-def test_several_processes_publish_archives_once(recipe, packed, tmp_path, tracking):
+def test_several_processes_publish_archives_once(hub, train, packed, tmp_path, tracking):
     """
     The main process measures and publishes alone, after the process group has gone (which happens with tracking) or
     while it waits for others that have left; and it reads videos that lie in archives, as the training does.
     """
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     options = [*OPTIONS, "--data_dir", packed, "--batch_size", "1", "--with_tracking", tracking]
-    with HubStub() as hub:
-        environment = hub.environment(tmp_path / "home")
-        done = train(recipe, environment, *options, "--output_dir", tmp_path / "run", launcher=launcher)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stdout.count("published: ") == 1
-        files = published_files(hub)
+    done = train(*options, "--output_dir", tmp_path / "run", number=2)
+    assert all(process.returncode == 0 for process in done), done[0].stderr[-3000:]
+    assert [process.stdout.count("published: ") for process in done] == [1, 0]
+    files = published_files(hub)
     assert b"2 steps, each of 2 batches of 1 clip" in files["README.md"]
     results = json.loads(files["results/validation.json"])
     assert results["clips"] == 1 and results["data"] == "packed" and not results["failures"]
@@ -118,7 +134,6 @@ def test_options_are_checked_without_a_network(recipe):
                 check_publishing(optimization, models.network)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "token", "complaint"),
     [
@@ -128,9 +143,7 @@ def test_options_are_checked_without_a_network(recipe):
         (["--hub_model_id", "alice/voice", "--hub_license", "mit"], "hf_wrong", "does not accept this token"),
     ],
 )
-def test_what_would_fail_at_the_end_fails_at_the_start(recipe, tmp_path, options, token, complaint):
-    with HubStub() as hub:
-        environment = hub.environment(tmp_path / "home", token)
-        done = train(recipe, environment, *options, "--output_dir", tmp_path / "run")
+def test_what_would_fail_at_the_end_fails_at_the_start(hub, train, tmp_path, options, token, complaint):
+    [done] = train(*options, "--output_dir", tmp_path / "run", token=token)
     assert done.returncode == 2 and complaint in done.stderr, done.stderr[-2000:]
     assert not (tmp_path / "run").exists()

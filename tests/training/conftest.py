@@ -11,6 +11,7 @@ from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.training.cache import CachedClip, write_cached_clip
 from lip2wav_hf.training.clips import PreparedClips
+from warm_processes import TRAINING, WarmProcesses
 
 from .runs import TINY_CRITIC, TINY_MODEL
 
@@ -60,6 +61,13 @@ def cached_clip(tmp_path):
     path = tmp_path / "bbaf2n.safetensors"
     write_cached_clip(path, CachedClip(regions, waveform, words))
     return PreparedClips([clip], {clip.key: path})
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Trainings as processes of their own, which start at once."""
+    with WarmProcesses(TRAINING) as warm:
+        yield warm
 
 
 @pytest.fixture

@@ -1,14 +1,7 @@
 """Training as processes: killed at any moment, and two at once."""
 
-import importlib
-import itertools
 import json
-import multiprocessing
-import os
 import signal
-import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -16,7 +9,6 @@ import torch
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavCritic, Lip2WavModel
 from lip2wav_hf.hub.facts import start_facts
-from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.training.output_dir import find_checkpoints
 from lip2wav_hf.training.record import read_record
 
@@ -43,17 +35,16 @@ KILLS = [
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
+def recipe(corpus, tmp_path_factory):
     """Tiny networks, critic included, on six synthetic clips."""
     folder = tmp_path_factory.mktemp("processes")
-    write_corpus(folder / "corpus", speakers=["synthetic1"], sentences_per_speaker=10, seed=3)
     (folder / "model.json").write_text(json.dumps(TINY_CONFIG | {"model_type": "lip2wav", "dropout": 0.1}))
     (folder / "critic.json").write_text(
         json.dumps({"channels": [4, 8], "strides": [8, 8], "kernel_size": 5, "spectral_channels": [4, 4]})
     )
     path = folder / "recipe.yaml"
     path.write_text(
-        f"data_dir: [{folder / 'corpus'}]\ncache_dir: {folder / 'cache'}\nconfig: {folder / 'model.json'}\n"
+        f"data_dir: [{corpus}]\ncache_dir: {folder / 'cache'}\nconfig: {folder / 'model.json'}\n"
         f"critic_config: {folder / 'critic.json'}\nadversarial: 0.01\ncritic_start: 2\ncritic_warmup: 2\n"
         f"max_steps: {STEPS}\nbatch_size: 2\nmixed_precision: 'no'\nwith_tracking: false\ndataloader_workers: 0\n"
         "preprocessing_workers: 1\ndecoder_windows: 2\nvalidation_clips: 0\nsave_total_limit: 2\n"
@@ -61,8 +52,11 @@ def recipe(tmp_path_factory):
     return path
 
 
+# Lets a process kill itself at a call of a function, as if at random.
+KILL_AT = """
+import importlib, itertools, os, signal
+
 def kill_at(place, call, moment):
-    """Let this process kill itself at a call of a function, as if at random."""
     owner, _, name = place.rpartition(".")
     function, calls = getattr(importlib.import_module(owner), name), itertools.count(1)
 
@@ -77,35 +71,20 @@ def kill_at(place, call, moment):
 
     setattr(importlib.import_module(owner), name, killing)
 
-
-def train_in_this_process(arguments, log, kill):
-    """What a child process runs."""
-    with open(log, "a") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    from lip2wav_hf.train.__main__ import main
-
-    if kill is not None:
-        kill_at(*kill)
-    sys.exit(main(arguments))
+kill_at(*{kill})
+"""
 
 
-@pytest.fixture(scope="module")
-def launch(tmp_path_factory):
-    """Starts a training as a process of its own, quickly: a server that has imported everything forks it."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lip2wav_hf.training.loop", "lip2wav_hf.training.build", "datasets"])
-    log = tmp_path_factory.mktemp("logs") / "log.txt"
+@pytest.fixture
+def launch(processes, tmp_path):
+    """Runs a training as a process of its own, which may have to kill itself."""
 
-    def run(*arguments, kill=None):
-        process = context.Process(target=train_in_this_process, args=([*map(str, arguments)], str(log), kill))
-        process.start()
-        process.join()
-        expected = 0 if kill is None else -signal.SIGKILL
-        assert process.exitcode == expected, f"{kill}: {log.read_text()[-3000:]}"
+    def launch(*arguments, kill=None):
+        before = "" if kill is None else KILL_AT.format(kill=kill)
+        done = processes.run(tmp_path / "log.txt", "lip2wav_hf.train", arguments, before=before)
+        assert done.returncode == (0 if kill is None else -signal.SIGKILL), f"{kill}: {done.stderr[-3000:]}"
 
-    return run
+    return launch
 
 
 def weights_of(folder):
@@ -181,29 +160,27 @@ ALIKE = ["--window_frames", "75", "--splice_probability", "0", "--stretch_probab
 ALIKE += ["--critic_warmup", "1", "--max_steps", "4", "--decoder_windows", "16"]
 
 
-def launch_processes(tmp_path, number, recipe, *arguments):
-    """Losses of a run of `number` processes, through torchrun."""
-    script, output = tmp_path / "losses.py", tmp_path / f"losses-{number}.json"
-    script.write_text(LOSSES_SCRIPT)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(number), "--master-addr"]
-    command += ["127.0.0.1", "--master-port", str(port), str(script), str(output), str(recipe), *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "GLOO_SOCKET_IFNAME": "lo"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400)
-    assert result.returncode == 0, result.stderr[-12000:]
-    found = json.loads(output.read_text())
-    assert found["processes"] == number
-    return found["losses"]
+@pytest.fixture
+def losses_of_processes(processes, recipe, tmp_path):
+    """Losses of a run of several processes."""
+
+    def losses_of_processes(number, *arguments):
+        output = tmp_path / f"losses-{number}.json"
+        for done in processes.run_group(tmp_path / "log", number, LOSSES_SCRIPT, [output, recipe, *arguments]):
+            assert done.returncode == 0, done.stderr[-12000:]
+        found = json.loads(output.read_text())
+        assert found["processes"] == number
+        return found["losses"]
+
+    return losses_of_processes
 
 
-def test_two_processes_learn_like_one_with_twice_the_batch(recipe, tmp_path):
+def test_two_processes_learn_like_one_with_twice_the_batch(losses_of_processes, tmp_path):
     config = tmp_path / "model.json"
     config.write_text(json.dumps(TINY_CONFIG | {"model_type": "lip2wav", "dropout": 0.0}))
     options = [*ALIKE, "--config", config]
-    one = launch_processes(tmp_path, 1, recipe, *options, "--batch_size", 4, "--output_dir", tmp_path / "one")
-    two = launch_processes(tmp_path, 2, recipe, *options, "--batch_size", 2, "--output_dir", tmp_path / "two")
+    one = losses_of_processes(1, *options, "--batch_size", 4, "--output_dir", tmp_path / "one")
+    two = losses_of_processes(2, *options, "--batch_size", 2, "--output_dir", tmp_path / "two")
     assert len(one) == len(two) == 4
     for expected, found in zip(one, two, strict=True):
         assert set(expected) == set(found)
@@ -218,16 +195,16 @@ def test_two_processes_learn_like_one_with_twice_the_batch(recipe, tmp_path):
     assert all(value.isfinite().all() for value in weights.values())
 
 
-def test_two_processes_go_on_exactly(recipe, tmp_path):
+def test_two_processes_go_on_exactly(losses_of_processes, tmp_path):
     options = ["--max_steps", 4, "--save_epochs", 1, "--validation_epochs", 10, "--critic_start", 0]
-    whole = launch_processes(tmp_path, 2, recipe, *options, "--output_dir", tmp_path / "whole")
+    whole = losses_of_processes(2, *options, "--output_dir", tmp_path / "whole")
     checkpoints = sorted(
         (path for path in (tmp_path / "whole").glob("checkpoint-*")), key=lambda p: int(p.name.partition("-")[2])
     )
     first = checkpoints[0]
     done = int(first.name.partition("-")[2])
     assert 0 < done < 4
-    resumed = launch_processes(tmp_path, 2, recipe, *options, "--output_dir", tmp_path / "parts", "--resume", first)
+    resumed = losses_of_processes(2, *options, "--output_dir", tmp_path / "parts", "--resume", first)
     assert resumed == whole[done:]
     expected, found = weights_of(tmp_path / "whole" / "final"), weights_of(tmp_path / "parts" / "final")
     assert all(torch.equal(expected[name], found[name]) for name in expected)

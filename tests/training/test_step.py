@@ -2,10 +2,6 @@
 
 import json
 import math
-import os
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -123,24 +119,17 @@ if state.accelerator.is_main_process:
 
 
 @pytest.mark.slow
-def test_two_processes_train_a_decoder_that_only_the_critic_judges(run_arguments, critic_options, tmp_path):
+def test_two_processes_train_a_decoder_that_only_the_critic_judges(processes, run_arguments, critic_options, tmp_path):
     """Gradients that come back past the losses, through the windows alone, or not at all."""
-    script, found = tmp_path / "steps.py", tmp_path / "found.json"
-    script.write_text(STEPS_SCRIPT)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
-    command += ["--master-port", str(port), str(script), str(found), *run_arguments, *critic_options]
-    command += ["--critic_start", "1", "--critic_warmup", "1", "--output_dir", str(tmp_path / "run")]
-    command += ["--stretch_probability", "0", "--weight_decay", "0"]
+    found = tmp_path / "found.json"
+    options = ["--critic_start", 1, "--critic_warmup", 1, "--stretch_probability", 0, "--weight_decay", 0]
     for loss in ("mel", "envelope", "magnitude", "stft", "spoken_envelope"):
-        command += [f"--{loss}", "0"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "GLOO_SOCKET_IFNAME": "lo"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400)
-    assert result.returncode == 0, result.stderr[-6000:]
-    processes, steps = json.loads(found.read_text())
-    assert processes == 2
+        options += [f"--{loss}", 0]
+    arguments = [found, *run_arguments, *critic_options, *options, "--output_dir", tmp_path / "run"]
+    for done in processes.run_group(tmp_path / "log", 2, STEPS_SCRIPT, arguments):
+        assert done.returncode == 0, done.stderr[-6000:]
+    number, steps = json.loads(found.read_text())
+    assert number == 2
     assert ["wasserstein" in losses for losses, _ in steps] == [False, True, True, True]
     assert ["adversarial" in losses for losses, _ in steps] == [False, False, True, True]
     assert [change > 0 for _, change in steps] == [False, False, True, True]

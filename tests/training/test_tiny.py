@@ -2,18 +2,17 @@
 
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
 
 from conftest import REPOSITORY
+from warm_processes import TRAINING, WarmProcesses
 
 
 # What makes each of them smaller.
 SMALLER = {
-    "python": ["--sentences", "10"],
-    "train": ["--max_steps", "4", "--batch_size", "4", "--validation_clips", "0"],
+    "python": ["--sentences", "4"],
+    "train": ["--max_steps", "4", "--batch_size", "2", "--validation_clips", "0"],
     "speak": [],
     "evaluate": ["--metrics", "stoi,pesq", "--workers", "1", "--limit", "1", "--no-report"],
 }
@@ -31,13 +30,12 @@ def test_from_nothing_to_speech(tmp_path):
     pytest.importorskip("pystoi", reason="the extra `evaluate` is not installed")
     commands = documented_commands()
     assert [words[1] if words[0] == "lip2wav" else words[0] for words in commands] == list(SMALLER)
-    for words, smaller in zip(commands, SMALLER.values(), strict=True):
-        start = words[1:] if words[0] == "python" else ["-m", "lip2wav_hf.commands.main", *words[1:]]
-        found = [str(path.relative_to(tmp_path)) for word in start if "*" in word for path in tmp_path.glob(word)]
-        start = [word for word in start if "*" not in word] + sorted(found) + smaller
-        result = subprocess.run(
-            [sys.executable, *start], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False
-        )
-        assert result.returncode == 0, f"{words}: {result.stderr[-3000:]}"
-    assert len(list((tmp_path / "speech").glob("*.wav"))) == 10
+    with WarmProcesses((*TRAINING, "evaluate", "pystoi", "lip2wav_hf.synthetic.corpus")) as processes:
+        for words, smaller in zip(commands, SMALLER.values(), strict=True):
+            module, *words = words[2:] if words[0] == "python" else ["lip2wav_hf.commands.main", *words[1:]]
+            found = [str(path.relative_to(tmp_path)) for word in words if "*" in word for path in tmp_path.glob(word)]
+            words = [word for word in words if "*" not in word] + sorted(found) + smaller
+            done = processes.run(tmp_path / "log.txt", module, words, cwd=tmp_path)
+            assert done.returncode == 0, f"{words}: {done.stderr[-3000:]}"
+    assert len(list((tmp_path / "speech").glob("*.wav"))) == 4
     assert (tmp_path / "out" / "tiny" / "results.json").is_file()
