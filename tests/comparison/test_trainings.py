@@ -13,6 +13,7 @@ from lip2wav_hf.comparison.trainings import (
     training_of,
     verdicts,
 )
+from lip2wav_hf.models import baseline_models
 
 
 FALLING = [{"step": 100 * step, "seconds": 36 * step, "validation/loss": 1 / step} for step in range(1, 11)]
@@ -88,6 +89,13 @@ def test_the_curve_goes_with_the_model(tmp_path, tiny_model_dir):
     assert len(read_curve(moved).points) == 10
     (moved / "validation.jsonl").unlink()
     assert read_curve(moved) is None and read_curve(tiny_model_dir) is None
+
+
+def test_the_curve_of_a_model_to_compare_with_needs_no_record():
+    """Its folder has the validations and no options of the run, which name folders."""
+    for folder in baseline_models():
+        curve = read_curve(folder)
+        assert curve.step == curve.points[-1]["step"] and "of the steps" in curve.verdict
 
 
 def test_lines_that_a_killed_run_has_left_are_passed_over(tmp_path, tiny_model_dir):

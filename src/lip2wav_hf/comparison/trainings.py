@@ -194,10 +194,10 @@ def read_curve(folder: Path) -> Curve | None:
     if folder.resolve().name in FOLDERS_OF_A_RUN:
         places.insert(0, folder.resolve().parent / VALIDATIONS)  # it goes on after the best
     path = next((path for path in places if path.is_file()), None)
-    if record is None or path is None:
+    points = _points(path) if path is not None else []
+    if not points:
         return None
-    points = _points(path)
-    return Curve(points, record.step) if points else None
+    return Curve(points, int(points[-1]["step"]) if record is None else record.step)
 
 
 def _points(path: Path) -> list[dict[str, float]]:
