@@ -162,7 +162,7 @@ def test_keyboard_alone(open_gallery):
     page.keyboard.press("2")
     assert heard(page) == [False, True, False]
     page.keyboard.press("Space")
-    page.wait_for_function(f"!({PLAYING})")
+    page.wait_for_function(f"!({PLAYING}) && document.getElementById('live').textContent.startsWith('Paused')")
     assert re.fullmatch(r"Paused at \d\.\d seconds", page.locator("#live").inner_text())
     before = position(page)
     page.keyboard.press("ArrowRight")
