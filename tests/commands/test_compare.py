@@ -11,25 +11,7 @@ from lip2wav_hf.audio import read_audio, write_audio
 from lip2wav_hf.hub.facts import known_facts
 from lip2wav_hf.models import find_model
 from little_grid import write_corpus
-
-
-LIP2AUDSPEC = {
-    "sampling_rate": 8000,
-    "image_height": 40,
-    "image_width": 64,
-    "conv_channels": [4, 6],
-    "pool_after": [1, 2],
-    "dropout_after": [2],
-    "encoder_sizes": [16],
-    "decoder_sizes": [16],
-    "code_size": 8,
-    "lstm_size": 12,
-    "dense_size": 10,
-    "inversion_iterations": 2,
-    "spectrogram_mean": 0.2,
-    "spectrogram_std": 0.1,
-}
-"""A configuration of few weights, at 8 kHz as in the paper."""
+from little_lip2audspec import TINY as LIP2AUDSPEC
 
 
 @pytest.fixture(scope="module")

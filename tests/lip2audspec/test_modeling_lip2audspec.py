@@ -19,24 +19,7 @@ from lip2wav_hf.grammar import GrammarError
 from lip2wav_hf.lip2audspec.auditory import AuditoryError
 from lip2wav_hf.lip2audspec.modeling_lip2audspec import scaled, with_differences
 from lip2wav_hf.speaking import Speaker
-
-
-TINY = {
-    "sampling_rate": 8000,
-    "image_height": 40,
-    "image_width": 64,
-    "conv_channels": [4, 6],
-    "pool_after": [1, 2],
-    "dropout_after": [2],
-    "encoder_sizes": [16],
-    "decoder_sizes": [16],
-    "code_size": 8,
-    "lstm_size": 12,
-    "dense_size": 10,
-    "inversion_iterations": 2,
-    "spectrogram_mean": 0.2,
-    "spectrogram_std": 0.1,
-}
+from little_lip2audspec import TINY
 
 
 @pytest.fixture(scope="module")
