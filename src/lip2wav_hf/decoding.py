@@ -144,12 +144,13 @@ class GrammarDecoder:
             pauses[frame] = reduce(pauses[frame - 1], by_edge - penalty) + log_probabilities[frame, 0]
         return edges, pauses
 
-    def decode(self, log_probabilities: np.ndarray) -> DecodedFrames:
+    def decode(self, log_probabilities: np.ndarray, is_open: bool = False) -> DecodedFrames:
         """
         The best sentence.
 
         Args:
             log_probabilities (`np.ndarray` of shape `(frames, classes)`): of the text head.
+            is_open (`bool`, *optional*, defaults to `False`): whether the last sentence may go on behind these frames.
         """
         frames = len(log_probabilities)
         nothing = DecodedFrames(np.zeros(frames, np.int64), [], -np.inf)
@@ -157,7 +158,7 @@ class GrammarDecoder:
             return nothing
         edges, pauses = self._forward(log_probabilities.astype(np.float64), np.maximum)
         arrived, _ = self._arrivals(edges[-1], pauses[-1], np.maximum)
-        last = int(self.finals[np.argmax(arrived[self.finals])])
+        last = int(np.argmax(arrived)) if is_open else int(self.finals[np.argmax(arrived[self.finals])])
         if not np.isfinite(arrived[last]):
             return nothing
         path = self._trace(edges, pauses, last)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +93,25 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
         plural (`str`, *optional*): for any other number; by default the noun with an "s".
     """
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Generator[None, None, None]:
+    """Keep what native code writes on stderr, such as LiteRT's greeting, out of what a program prints there."""
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # no stderr to keep it out of
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
@@ -218,5 +239,6 @@ __all__ = [
     "fit_report",
     "for_each_video",
     "one_line",
+    "silent_stderr",
     "video_name",
 ]

@@ -9,21 +9,19 @@ transform from a mean face to the landmarks of a frame (`align_face`).
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import os
-import sys
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from .errors import Lip2WavError, finite_numbers
+from .errors import Lip2WavError, finite_numbers, silent_stderr
 
 
 NUM_LANDMARKS = 468
@@ -155,7 +153,7 @@ class _Network:
                 "Hub repository that has `face_models/`"
             )
         try:
-            with _silent_stderr():
+            with silent_stderr():
                 self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
                 self._interpreter.allocate_tensors()
         except ValueError as error:
@@ -170,25 +168,6 @@ class _Network:
             self._interpreter.set_tensor(self._input, picture[None])
             self._interpreter.invoke()
             return [self._interpreter.get_tensor(index) for index in self._outputs]
-
-
-@contextlib.contextmanager
-def _silent_stderr() -> Generator[None, None, None]:
-    """Keep LiteRT's greeting, which is written by native code, out of what a program prints on stderr."""
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        saved = os.dup(2)
-    except OSError:  # no stderr to keep it out of
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 _load_lock = threading.Lock()
@@ -333,29 +312,23 @@ class FaceFinder:
 
     def search(self, picture: np.ndarray) -> Iterator[list[Detection]]:
         """
-        Search a picture ever more thoroughly, one stage after the other: the whole picture (`detect`), then turned by
-        a quarter and by half, for faces lying on their side or upside down, then ever smaller overlapping tiles, for
-        small faces. Yields what each stage found, the largest face first; stop when you are content.
+        Search a picture ever more thoroughly, one stage of [`search_stages`] after the other. Yields what each stage
+        found, the largest face first; stop when you are content.
         """
-        yield self.detect(picture)
-        for turns in (1, 3, 2):
-            detections = self.detect(np.ascontiguousarray(np.rot90(picture, turns)))
-            for detection in detections:
-                _turn_back(detection, turns, picture.shape)
-            yield detections
-        height, width = picture.shape[:2]
-        side = min(height, width) if max(height, width) > 1.2 * min(height, width) else min(height, width) // 2
-        while side >= SMALLEST_TILE and 12 * side >= max(height, width):
-            detections = []
-            for top in _tile_starts(height, side):
-                for left in _tile_starts(width, side):
-                    tile = picture[top : top + side, left : left + side]
-                    for detection in self.detect(tile):
-                        detection.box = detection.box + [left, top, left, top]
-                        detection.points = detection.points + [left, top]
-                        detections.append(detection)
-            yield sorted(_suppress(detections), key=lambda detection: -detection.area)
-            side //= 2
+        for views in search_stages(*picture.shape[:2]):
+            detections = [detection for view in views for detection in self.look(picture, view)]
+            several = len(views) > 1
+            yield sorted(_suppress(detections), key=lambda detection: -detection.area) if several else detections
+
+    def look(self, picture: np.ndarray, view: View) -> list[Detection]:
+        """Find the faces in a view of a picture, the largest first, in pixels of the picture."""
+        part = picture[view.top : view.top + view.height, view.left : view.left + view.width]
+        detections = self.detect(np.ascontiguousarray(np.rot90(part, view.turns)))
+        for detection in detections:
+            _turn_back(detection, view.turns, part.shape)
+            detection.box = detection.box + [view.left, view.top, view.left, view.top]
+            detection.points = detection.points + [view.left, view.top]
+        return detections
 
     def place_landmarks(self, frame: np.ndarray, region: FaceRegion) -> tuple[np.ndarray, float]:
         """
@@ -377,8 +350,33 @@ class FaceFinder:
         return landmarks.astype(np.float32), float(_sigmoid(score.reshape(-1)[0]))
 
 
+class View(NamedTuple):
+    """A part of a picture in which faces are looked for, in pixels; or all of it, turned so often by a quarter."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    turns: int = 0
+
+
+def search_stages(height: int, width: int) -> Iterator[list[View]]:
+    """
+    The stages of a thorough search: the whole picture, then turned by a quarter and by half, for faces lying on their
+    side or upside down, then ever smaller overlapping tiles, for small faces.
+    """
+    for turns in (0, 1, 3, 2):
+        yield [View(0, 0, height, width, turns)]
+    side = min(height, width) if max(height, width) > 1.2 * min(height, width) else min(height, width) // 2
+    while side >= SMALLEST_TILE and 12 * side >= max(height, width):
+        yield [View(top, left, side, side) for top in _tile_starts(height, side) for left in _tile_starts(width, side)]
+        side //= 2
+
+
 def _turn_back(detection: Detection, turns: int, shape: tuple[int, ...]) -> None:
     """Move a detection from the picture turned by `np.rot90(picture, turns)` to the picture itself."""
+    if not turns:
+        return
     height, width = shape[:2]
     points = np.concatenate([detection.box.reshape(2, 2), detection.points])
     x, y = points[:, 0], points[:, 1]
@@ -444,7 +442,7 @@ class FaceTracker:
     tracker = FaceTracker()
     for frame in reader:
         landmarks = tracker.update(frame)  # (468, 2), or None where no face was found
-    tracker.coverage  # share of the frames in which it was
+    tracker.coverage  # share of the frames in which it was; their number is `tracker.frames`
     ```
 
     Args:
@@ -462,7 +460,7 @@ class FaceTracker:
 
     def reset(self) -> None:
         """Forget the video: the next frame is the first of another one."""
-        self._detected: list[bool] = []
+        self.frames = self._found = 0
         self._segment = 0
         self._last: np.ndarray | None = None  # landmarks of the newest frame with a face
         self._lost = 0  # frames since then
@@ -472,14 +470,9 @@ class FaceTracker:
         self._thumbnail: np.ndarray | None = None
 
     @property
-    def detected(self) -> np.ndarray:
-        """For each frame of the video, whether the face was really found: `(frames,)`, bool."""
-        return np.array(self._detected, dtype=bool)
-
-    @property
     def coverage(self) -> float:
         """Fraction of the frames in which the face was really found, 0 to 1."""
-        return sum(self._detected) / len(self._detected) if self._detected else 0.0
+        return self._found / self.frames if self.frames else 0.0
 
     @property
     def segment(self) -> int:
@@ -527,7 +520,7 @@ class FaceTracker:
             return None
         self._checked += frames
         self._last = landmarks
-        self._detected += [True] * frames
+        self.frames, self._found = self.frames + frames, self._found + frames
         return landmarks
 
     def update(self, frame: np.ndarray) -> np.ndarray | None:
@@ -559,7 +552,7 @@ class FaceTracker:
             if self._last is not None and (cut or is_jump(self._last, landmarks, self._lost + 1)):
                 self._segment += 1
             self._last, self._lost = landmarks, 0
-        self._detected.append(landmarks is not None)
+        self.frames, self._found = self.frames + 1, self._found + (landmarks is not None)
         return landmarks
 
     def _search_is_due(self) -> bool:
@@ -690,9 +683,11 @@ __all__ = [
     "FaceTracker",
     "FaceTrackingError",
     "TrackingSettings",
+    "View",
     "align_face",
     "check_landmarks",
     "is_jump",
     "models_available",
     "region_of_landmarks",
+    "search_stages",
 ]

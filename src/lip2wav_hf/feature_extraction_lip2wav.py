@@ -310,7 +310,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         yield from cutter.finish()
         if not tracker.coverage:
             raise FaceTrackingError(
-                f"no face found in any of the {len(tracker.detected)} frames of {name}: too small, turned or dark? "
+                f"no face found in any of the {tracker.frames} frames of {name}: too small, turned or dark? "
                 "Record it from the front, or cut the pictures down to the head; in Python, `mouth_boxes` may help too"
             )
 

@@ -1,5 +1,7 @@
 """A live session with the pictures of the bundled video."""
 
+import sys
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,8 @@ import torch
 
 import lip2wav_hf
 from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavStreamer, VideoReader
-from lip2wav_hf.grammar import TextUnits
 from lip2wav_hf.live.mouth import LiveMouth
 from lip2wav_hf.live.streaming import StreamingError
-from lip2wav_hf.live.words import LiveWords
 
 from .test_streaming import build
 
@@ -101,12 +101,43 @@ def test_what_is_no_picture_is_refused(streamer):
     streamer.model.eval()
 
 
-def test_words_come_once_when_they_have_ended():
-    words, frames = LiveWords(TextUnits("words", ("one", "two")), 25.0, 1.0), np.full((60, 3), -9.0, np.float32)
-    frames[:, 0] = 0.0
-    for start, unit in ((5, 1), (30, 2)):
-        frames[start : start + 10, 0], frames[start : start + 10, unit] = -9.0, 0.0
-    found = [words.push(frames[start : start + 4]) for start in range(0, 60, 4)]
-    assert [word["word"] for part in found for word in part] == ["one", "two"]
-    assert found[5] and found[5][0]["start"] == pytest.approx(0.2) and found[5][0]["end"] == pytest.approx(0.6)
-    assert not any(found[:5]) and words.push(frames[:0], is_last=True) == []
+def test_a_jittering_camera_loses_and_repeats_nothing(streamer, pictures):
+    """Half a frame, as under load, at a phase where less tolerance would now repeat and now drop."""
+    rng = np.random.default_rng(0)
+    times = [number / 25 + 0.018 * (number > 0) + rng.uniform(-0.01, 0.01) for number in range(200)]
+    for number, time in enumerate(times):
+        streamer.push(pictures[number % 2], time)
+    assert (streamer.repeated, streamer.dropped, streamer.restarts) == (0, 0, 0)
+
+
+def test_a_session_warmed_up_is_as_new(model, pictures):
+    cold, warm = (Lip2WavStreamer(model, Lip2WavFeatureExtractor(), 3) for _ in range(2))
+    warm.warm_up()
+    first, second = (np.concatenate([part.audio for part in pushed(each, pictures[:10])]) for each in (cold, warm))
+    assert np.array_equal(first, second)
+
+
+def weight(value, seen):
+    """Bytes of an object and of all that it alone holds; networks are shared."""
+    if id(value) in seen or isinstance(value, (torch.nn.Module, Lip2WavFeatureExtractor, type)):
+        return 0
+    seen.add(id(value))
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        return value.nbytes
+    parts = [*value.keys(), *value.values()] if isinstance(value, dict) else []
+    parts += value if isinstance(value, (list, tuple, set, deque)) else []
+    parts += vars(value).values() if hasattr(value, "__dict__") else []
+    return sys.getsizeof(value) + sum(weight(part, seen) for part in parts)
+
+
+@pytest.mark.parametrize("face", [False, True])
+def test_memory_does_not_grow(streamer, pictures, face):
+    """A byte a frame would be seen."""
+    weights = []
+    for number in range(601):
+        streamer.push(pictures[0] if face else GRAY, number / 25)
+        if number in (200, 600):
+            words = weight(streamer._words, set())
+            weights.append(weight(streamer, set()) - words)
+            assert words < 80_000
+    assert weights[1] - weights[0] < 400 and weights[0] > 20_000

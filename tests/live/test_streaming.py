@@ -55,6 +55,18 @@ def test_chunks_are_as_the_whole_clip(look_ahead, frames, normalization):
     assert (waveform - whole.waveform).abs().max() < 1e-4 and whole.waveform.abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("pieces", [(4, 12, 4, 2), (20, 2), (8, 8, 6), (22,)])
+def test_several_chunks_may_come_together(pieces):
+    model, pixels = build(), torch.randn(1, 22, 1, 16, 16)
+    single, _, _ = spoken(model, pixels, 3)
+    cache, waveforms = None, []
+    for number, piece in enumerate(pixels.split(pieces, 1)):
+        output = speak_chunk(model, piece, cache, 3, is_last=number == len(pieces) - 1)
+        cache = output.cache
+        waveforms.append(output.waveform)
+    assert torch.equal(torch.cat(waveforms, 1), single)
+
+
 @torch.no_grad()
 def test_a_speaker_is_heard():
     model = build(speaker_embedding_size=6)
@@ -82,6 +94,8 @@ def test_what_cannot_be_streamed_is_refused():
     model, pixels = build(), torch.randn(1, 3, 1, 16, 16)
     with pytest.raises(StreamingError, match="a chunk has 4 frames.*got 3"):
         speak_chunk(model, pixels, look_ahead=3)
+    with pytest.raises(StreamingError, match="a chunk has 2 frames.*got 3"):
+        speak_chunk(model, pixels, look_ahead=1)
     with pytest.raises(StreamingError, match="needs a `look_ahead`"):
         speak_chunk(model, pixels)
     with pytest.raises(StreamingError, match="evaluation mode"):

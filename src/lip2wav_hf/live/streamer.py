@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..decoding import Word, clip_scores
+from ..decoding import GrammarDecoder, Word, clip_scores
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
-from ..speaking import Speaker
+from ..speaking import AnyGrammar, GrammarChoice, Speaker
 from .mouth import LiveMouth
 from .streaming import StreamingCache, StreamingError, speak_chunk
 from .words import LiveWords
 
 
 LOOK_AHEAD = 3  # video frames, where neither the call nor the model says anything
+SLACK = 0.75  # frames by which a picture may come early or late before one is dropped or repeated
 MOST_REPEATED = 12  # frames of a gap that are filled with the picture before it; a longer one is a jump of the clock
 
 
@@ -31,7 +32,7 @@ class LiveSpeech:
 
     Attributes:
         audio (`np.ndarray` of shape `(samples,)`): float32 in [-1, 1]; often empty, as sound comes chunk by chunk.
-        words (`list[Word]`): those that have ended since; times in seconds of the sound.
+        words (`list[Word]`): those that have ended since, never taken back; times in seconds of the sound.
         face (`bool`): whether a face is in sight. Without one, there is silence.
         time (`float`, *optional*): of the oldest picture that `audio` is of, on the clock of `push`.
     """
@@ -58,6 +59,8 @@ class Lip2WavStreamer:
         feature_extractor ([`Lip2WavFeatureExtractor`]): from pictures to mouth crops.
         look_ahead (`int`, *optional*): later video frames that are waited for; `config.look_ahead` by default, or 3.
         speaker_embedding (`torch.Tensor` of shape `(1, speaker_embedding_size)`, *optional*): as for the model.
+        decoder ([`GrammarDecoder`], *optional*): which sentences are read, see [`Speaker.grammar_decoder`]; by default
+            any words in any order. It is for the words alone: the sound is made before a sentence is over.
 
     Attributes:
         repeated, dropped (`int`): frames that were missing, and pictures that came too often for the frame rate.
@@ -73,6 +76,7 @@ class Lip2WavStreamer:
         feature_extractor: Lip2WavFeatureExtractor,
         look_ahead: int | None = None,
         speaker_embedding: torch.Tensor | None = None,
+        decoder: GrammarDecoder | None = None,
     ) -> None:
         config = model.config
         if not hasattr(config, "chunks"):
@@ -81,18 +85,33 @@ class Lip2WavStreamer:
             raise StreamingError("speaking live needs a network in evaluation mode (`model.eval()`).")
         own = LOOK_AHEAD if config.look_ahead is None else config.look_ahead
         self.look_ahead = own if look_ahead is None else look_ahead
-        self.model, self.speaker_embedding = model, speaker_embedding
+        self.model, self.speaker_embedding, self.decoder = model, speaker_embedding, decoder
         self._chunk = config.chunks(self.look_ahead).size
         self._mouth = LiveMouth(feature_extractor)
         self.reset()
 
     @classmethod
     def from_pretrained(
-        cls, model: str | os.PathLike = DEFAULT_MODEL, look_ahead: int | None = None, device: str | None = None
+        cls,
+        model: str | os.PathLike = DEFAULT_MODEL,
+        look_ahead: int | None = None,
+        device: str | None = None,
+        grammar: AnyGrammar = GrammarChoice.OF_MODEL,
     ) -> Lip2WavStreamer:
-        """A session of a saved model: a folder, a Hub repository or a bundled model."""
+        """
+        A session of a saved model.
+
+        Args:
+            model (`str` or `os.PathLike`): a folder, a Hub repository or a bundled model.
+            look_ahead (`int`, *optional*): as above.
+            device (`str`, *optional*): where to calculate; an accelerator by default, if there is one.
+            grammar (*optional*): as for [`Speaker.grammar_decoder`]; the model's own by default, if it has one, and
+                `None` for any words in any order.
+        """
         speaker = Speaker.from_folder(find_model(str(model), SPEAKING), device)
-        return cls(speaker.model, speaker.feature_extractor, look_ahead)
+        decoder = speaker.grammar_decoder(grammar)
+        decoder = decoder if isinstance(decoder, GrammarDecoder) else None  # a beam takes too long
+        return cls(speaker.model, speaker.feature_extractor, look_ahead, decoder=decoder)
 
     @property
     def sampling_rate(self) -> int:
@@ -105,7 +124,8 @@ class Lip2WavStreamer:
         self.repeated = self.dropped = self.restarts = 0
         self._mouth.reset()
         self._cache = StreamingCache()
-        self._words = LiveWords(config.units, config.frame_rate, config.change_penalty)
+        self._words = LiveWords(config.units, config.frame_rate, config.change_penalty, self.decoder)
+        self._unread: list[np.ndarray] = []  # scores of frames whose words have not been looked for
         self._waiting: list[np.ndarray] = []  # crops of the next chunk
         self._seen: deque[tuple[bool, float]] = deque()  # of these: whether a face was in sight, and when
         self._last: np.ndarray | None = None
@@ -141,11 +161,23 @@ class Lip2WavStreamer:
         parts = [self._take(self._last) for _ in range(count - 1)]
         crop = self._mouth.push(picture)
         self._face = crop is not None
-        return self._together([*parts, self._take(crop)])
+        speech = self._together([*parts, self._take(crop)])
+        if self._unread and (not len(speech.audio) or len(self._unread) > 1):  # sound goes first
+            speech.words += self._read()
+        return speech
+
+    def warm_up(self) -> None:
+        """Take what the first steps cost, half a second perhaps, before a stream begins; the session is as new."""
+        crop = np.zeros((self.model.config.image_height, self.model.config.image_width), np.float32)
+        for _ in range(2 * self._chunk):
+            self._take(crop)
+        self._mouth.push(np.zeros((64, 64, 3), np.uint8))
+        self.reset()
 
     def flush(self) -> LiveSpeech:
         """The speech of the pictures that still wait for others; the session is then as after [`reset`]."""
         speech = self._speak(is_last=True)
+        speech.words += self._read(is_last=True)
         counts = self.repeated, self.dropped, self.restarts
         self.reset()
         self.repeated, self.dropped, self.restarts = counts
@@ -164,7 +196,9 @@ class Lip2WavStreamer:
             self._start, late = time - self._next / rate, 0.0
             self.restarts += 1
         self._now = time
-        return 0 if late < -0.6 else max(round(late) + 1, 1)  # a picture that is a little early still counts
+        if late < -SLACK:
+            return 0
+        return 1 if late < SLACK else round(late) + 1
 
     def _take(self, crop: np.ndarray | None) -> LiveSpeech:
         """The next frame, given its crop; without one, that of the frame before is held, and nothing is said."""
@@ -181,8 +215,7 @@ class Lip2WavStreamer:
         """The speech of the frames that wait, silent where no face was in sight."""
         model, seen, number = self.model, list(self._seen), self.model.config.samples_per_frame
         if not seen:
-            scores = np.empty((0, model.config.num_classes), np.float32)
-            return LiveSpeech(np.zeros(0, np.float32), self._words.push(scores, is_last), self._face)
+            return LiveSpeech(np.zeros(0, np.float32), face=self._face)
         pixels = torch.from_numpy(np.stack(self._waiting))[None, :, None].to(model.device, model.dtype)
         self._waiting.clear()
         self._seen.clear()
@@ -193,12 +226,19 @@ class Lip2WavStreamer:
             if not face:
                 audio[place * number : (place + 1) * number] = 0.0
                 scores[place] = np.where(np.arange(scores.shape[1]) == 0, 0.0, -30.0)
-        return LiveSpeech(audio, self._words.push(scores, is_last), self._face, seen[0][1])
+        self._unread.append(scores)
+        return LiveSpeech(audio, face=self._face, time=seen[0][1])
+
+    def _read(self, is_last: bool = False) -> list[Word]:
+        """Words that have ended by now."""
+        scores = [np.empty((0, self.model.config.num_classes), np.float32), *self._unread]
+        self._unread.clear()
+        return self._words.push(np.concatenate(scores), is_last)
 
     def _together(self, parts: list[LiveSpeech]) -> LiveSpeech:
         audio = np.concatenate([part.audio for part in parts])
         time = next((part.time for part in parts if part.time is not None), None)
-        return LiveSpeech(audio, [word for part in parts for word in part.words], self._face, time)
+        return LiveSpeech(audio, face=self._face, time=time)
 
 
 def _check(picture: np.ndarray, time: float | None) -> None:

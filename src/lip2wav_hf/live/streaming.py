@@ -84,7 +84,7 @@ def speak_chunk(
     Args:
         model ([`Lip2WavModel`] or [`Generator`]): in evaluation mode.
         pixel_values_videos (`torch.FloatTensor` of shape `(batch, frames, 1, image_height, image_width)`): the next
-            `look_ahead + 1` frames; fewer only if they are the last.
+            `look_ahead + 1` frames, or so many times that; another number only if they are the last.
         cache ([`StreamingCache`], *optional*): that of the output before; it is brought up to date. None begins.
         look_ahead (`int`, *optional*, defaults to `config.look_ahead`): the same for all chunks of a stream.
         speaker_embedding (`torch.FloatTensor` of shape `(batch, speaker_embedding_size)`, *optional*): as in
@@ -103,13 +103,31 @@ def speak_chunk(
     chunks, frames = config.chunks(look_ahead), pixel_values_videos.shape[1]
     if chunks is None or model.training:
         raise StreamingError("speaking live needs a `look_ahead`, and a network in evaluation mode (`model.eval()`).")
-    if frames != chunks.size and not (is_last and frames < chunks.size):
+    if frames % chunks.size and not is_last:
         raise StreamingError(
             f"with a look-ahead of {chunks.size - 1} a chunk has {chunks.size} frames, the last one perhaps fewer; got"
             f" {frames}."
         )
-    mel_chunks = cast(Chunks, config.mel_chunks(look_ahead))
-    step = _Step(StreamingCache() if cache is None else cache)
+    cache, start = StreamingCache() if cache is None else cache, cast(Chunks, config.mel_chunks(look_ahead)).start
+    pieces = pixel_values_videos.split(chunks.size, 1)
+    spoken = [
+        _speak(model, piece, cache, start, speaker_embedding, is_last and number == len(pieces))
+        for number, piece in enumerate(pieces, 1)
+    ]
+    waveforms, text_logits = zip(*spoken, strict=True)
+    return StreamingOutput(waveform=torch.cat(waveforms, 1), text_logits=torch.cat(text_logits, 1), cache=cache)
+
+
+def _speak(
+    model: SpeechGenerator,
+    pixel_values_videos: torch.Tensor,
+    cache: StreamingCache,
+    start: int,
+    speaker_embedding: torch.Tensor | None,
+    is_last: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Waveform and text logits of one chunk; `start` are the spectrogram frames that begin before their chunk."""
+    config, step, frames = model.config, _Step(cache), pixel_values_videos.shape[1]
     hidden = step.see(cast(VisualEncoder, model.visual_encoder), pixel_values_videos[:, :, 0])
     encoder = cast(Any, model.temporal_encoder)
     for convolution, layer in zip(encoder.convolutions, encoder.layers, strict=True):
@@ -119,12 +137,12 @@ def speak_chunk(
     if model.speaker_projection is not None and speaker_embedding is not None:
         hidden = hidden + model.speaker_projection(speaker_embedding.to(hidden.dtype))[:, None]
     hidden = model.add_words(hidden, text_logits)
-    pieces = step.widen(model.mel_decoder, hidden, mel_chunks.start, is_last)
+    pieces = step.widen(model.mel_decoder, hidden, start, is_last)
     decoder = cast(InverseSTFTDecoder, model.decoder)
     spectra = [step.spectrum(model.mel_decoder, decoder, piece) for piece in pieces]
     waveform = step.overlap_add(decoder, torch.cat(spectra, 1), frames * config.samples_per_frame)
-    step.cache.frames += frames
-    return StreamingOutput(waveform=waveform.clamp(-1, 1), text_logits=text_logits, cache=step.cache)
+    cache.frames += frames
+    return waveform.clamp(-1, 1), text_logits
 
 
 class _Step:
