@@ -114,7 +114,8 @@ class Environment:
 
 def _quiet() -> dict[str, str]:
     """The environment variables of a user without this checkout, and without a network for models."""
-    dropped = ("PYTHONPATH", "VIRTUAL_ENV")
+    # Without bytecode each command would compile what it imports again.
+    dropped = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return kept | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 from lip2wav_hf.commands.main import app
 from lip2wav_hf.evaluation import evaluate as evaluation
+from lip2wav_hf.evaluation import run
 from lip2wav_hf.evaluation.evaluate import EvaluationError
 from lip2wav_hf.evaluation.report import markdown_report, markdown_table
 from lip2wav_hf.evaluation.statistics import summarize
@@ -435,6 +436,13 @@ def test_a_published_split_is_measured_by_name(tmp_path, corpus, talking_video, 
     done = CliRunner().invoke(app, [*words, "--device", "cpu", "-o", str(tmp_path / "faces-out")])
     assert done.exit_code == 0, done.stderr
     assert "--split-scheme overlap33 --split train --speaker s1" in json.loads(done.stdout)["command"]
+
+
+def test_one_clip_starts_no_other_process(tmp_path, speech, monkeypatch):
+    """Each would take seconds to import what the metrics need, and then find no clip."""
+    monkeypatch.setattr(run, "process_pool", lambda number: pytest.fail(f"{number} processes for one clip"))
+    folder = write_folder(tmp_path / "a", {NAMES[0]: speech[NAMES[0]]})
+    assert evaluate_folders(folder, folder, metrics=["stoi"], workers=8)["clips"] == 1
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import timedelta
@@ -72,7 +72,7 @@ class Scorer:
 
     def __init__(self, options: EvaluationOptions, words: Words = Words()) -> None:
         self.options, self.words = options, words
-        self.executor = process_pool(options.workers) if options.workers > 1 else None
+        self.executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Scorer:
         return self
@@ -82,15 +82,22 @@ class Scorer:
             self.executor.shutdown(cancel_futures=True)
 
     def load(self, clips: list[Clip]) -> None:
-        """Load what the metrics need, with a message: it takes some seconds."""
+        """
+        Load what the metrics need, with a message: it takes some seconds. No more processes than clips do it.
+
+        Args:
+            clips (`list[Clip]`): all that will be submitted.
+        """
         self.options.say(f"loading the metrics: {', '.join(self.options.metrics)} …")
         with_video = any(clip.original.suffix.lower() in VIDEO_SUFFIXES for clip in clips)
-        if self.executor is None:
+        number = min(self.options.workers, len(clips))
+        if number <= 1:
             load_metrics(self.options.metrics, with_video, self.words.judge)
             return
+        self.executor = process_pool(number)
         loading = [
             self.executor.submit(load_metrics, self.options.metrics, with_video, self.words.judge)
-            for _ in range(self.options.workers)
+            for _ in range(number)
         ]
         wait(loading)
         for future in loading:
