@@ -13,7 +13,8 @@ import sys
 import tempfile
 import time
 
-from lip2wav_hf.studio.serving import free_port, launch, prepare
+from lip2wav_hf.errors import require_packages
+from lip2wav_hf.studio.serving import free_port, guards_beside_gradio, is_loopback, launch, prepare
 
 
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -49,14 +50,30 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="take playlists too, also those that name files of this machine or addresses of private networks",
     )
+    parser.add_argument(
+        "--live",
+        action=argparse.BooleanOptionalAction,
+        default=_switch(os.environ.get("LIP2WAV_LIVE", "")),
+        help="the tab on which the webcam is spoken live (LIP2WAV_LIVE=1 or 0; by default only where the page listens"
+        " on this machine alone)",
+    )
     options = parser.parse_args(arguments)
+    if options.live is None:
+        options.live = is_loopback(options.host)
     if min(options.max_seconds, options.max_megabytes, options.concurrency) <= 0:
         parser.error("--max-seconds, --max-megabytes and --concurrency must be above 0.")
     return options
 
 
+def _switch(text: str) -> bool | None:
+    """A setting of the environment that is on, off, or not there."""
+    return None if not text.strip() else text.strip().lower() not in ("0", "no", "off", "false")
+
+
 def serve(options: argparse.Namespace, folder: str) -> None:
     """Load the checkpoints, open the page, and stay until interrupted. Files live in `folder` alone."""
+    if options.live:
+        require_packages("demo", "Speaking live (--no-live does without)", "websockets")
     port = free_port(options.host, options.port)
     prepare(folder)  # before Gradio is imported
     from answers import Limits, metric_functions
@@ -64,18 +81,24 @@ def serve(options: argparse.Namespace, folder: str) -> None:
     from page import CSS, HEAD, Page, comparison_routes
     from transformers.utils import logging
 
+    from lip2wav_hf.live.socket import HEAD as LIVE_HEAD
+
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # the page shows doubts; names of people's files do not belong in a log
     start = time.perf_counter()
     checkpoints = load_checkpoints(options.checkpoint, options.device)
     metric_functions()
     limits = Limits(options.max_seconds, options.max_megabytes, allow_private=options.allow_private)
-    page = Page(checkpoints, limits, options.concurrency)
+    page = Page(checkpoints, limits, options.concurrency, options.live)
     page.warm_up()
     loaded = time.perf_counter()
     blocks = page.build()
-    routes = {"routes": comparison_routes(folder)}
-    url = launch(blocks, options.host, port, options.max_megabytes, css=CSS, head=HEAD, app_kwargs=routes)
+    routes, head = comparison_routes(folder), HEAD
+    if page.live_names:
+        routes, head = [*routes, page.live_server().routes(guards_beside_gradio(options.host))], HEAD + LIVE_HEAD
+    url = launch(
+        blocks, options.host, port, options.max_megabytes, css=CSS, head=head, app_kwargs={"routes": routes}
+    )
     print(
         f"{url}  checkpoints: {', '.join(checkpoints)} (loaded in {loaded - start:.1f} s,"
         f" page up {time.perf_counter() - loaded:.1f} s later). Ctrl-C ends it.",

@@ -17,9 +17,10 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 import lip2wav_hf
-from lip2wav_hf import VideoToSpeechPipeline
+from lip2wav_hf import Lip2WavStreamer, VideoToSpeechPipeline
 from lip2wav_hf.errors import install_extra
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
+from lip2wav_hf.live.socket import LiveError, LiveLimits, LiveServer, place
 
 
 SAMPLE = str(Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4")
@@ -66,13 +67,18 @@ class Page:
     Args:
         checkpoints (`dict[str, VideoToSpeechPipeline]`): Pipelines by name, the default one first.
         limits (`Limits`): What a video may measure.
-        concurrency (`int`): How many videos are spoken at the same time; the others wait in the queue.
+        concurrency (`int`): How many videos are spoken at the same time; the others wait in the queue. And how many
+            people speak live at the same time; the others are turned away.
+        live (`bool`, *optional*, defaults to `False`): Whether there is the tab on which the webcam is spoken.
     """
 
-    def __init__(self, checkpoints: dict[str, VideoToSpeechPipeline], limits: Limits, concurrency: int):
+    def __init__(
+        self, checkpoints: dict[str, VideoToSpeechPipeline], limits: Limits, concurrency: int, live: bool = False
+    ):
         self.checkpoints = checkpoints
         self.limits = limits
         self.concurrency = concurrency
+        self.live_names = [name for name, pipe in checkpoints.items() if _speaks_live(pipe)] if live else []
         # Always the same threads: each thread that runs a network keeps memory of its own, and Gradio has 40 of them.
         self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="speak")
 
@@ -112,6 +118,17 @@ class Page:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return page.relative_to(cache).as_posix()
+
+    def live_server(self) -> LiveServer:
+        """What speaks to the pages whose webcam is on."""
+        return LiveServer(self._open_session, LiveLimits(self.concurrency))
+
+    def _open_session(self, name: str) -> Lip2WavStreamer:
+        name = name or self.live_names[0]
+        if name not in self.live_names:
+            raise LiveError(f"There is no model {name[:80]!r} that speaks live. Reload this page.")
+        pipe = self.checkpoints[name]
+        return Lip2WavStreamer(pipe.model, pipe.feature_extractor)
 
     def warm_up(self) -> None:
         """Speak the example once in every thread, so that the first visitor waits no longer than the others."""
@@ -181,42 +198,53 @@ class Page:
             title="Speech from a silent face", analytics_enabled=False, delete_cache=(60, KEEP_SECONDS)
         ) as page:
             self._notes()
-            with gr.Row():
-                with gr.Column(scale=2, min_width=300):
-                    video, checkpoint, second, button, compare = self._inputs()
-                with gr.Column(scale=3, min_width=300):
-                    status = gr.HTML("", elem_id="page-status", padding=False)
-                    waiting = gr.Markdown("*The answer will be here.*", elem_classes="waiting")
-                    with gr.Row():
-                        heads = [self._answer_head("first"), self._answer_head("second")]
-            with gr.Row():
-                details = [self._answer_details("first"), self._answer_details("second")]
-            original = self._comparison()
-            compared = gr.HTML("", elem_id="compared", padding=False)
-            answers = [component for pair in zip(heads, details, strict=True) for part in pair for component in part]
-            outputs = [status, waiting, *answers, *original, compared]
-            button.click(
-                self.press_speak,
-                [video, checkpoint, second],
-                outputs,
-                api_visibility="private",
-                show_progress_on=[status],
-                concurrency_limit=self.concurrency,
-                concurrency_id="speak",
-            )
-            compare.click(
-                self.press_compare,
-                [video, checkpoint, second],
-                [status, compared],
-                api_visibility="private",
-                show_progress_on=[status],
-                concurrency_limit=self.concurrency,
-                concurrency_id="speak",
-            )
-            # The answer to another video goes, in the browser itself.
-            video.change(None, None, outputs, js=self._clear_result())
-            self._endpoints(video, checkpoint)
+            if self.live_names:
+                with gr.Tabs():
+                    with gr.Tab("A video"):
+                        self._speak_a_video()
+                    with gr.Tab("Live"):
+                        gr.HTML(place(self.live_names), elem_id="live", padding=False)
+            else:
+                self._speak_a_video()
         return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=self.concurrency)
+
+    def _speak_a_video(self) -> None:
+        """What is on the page for videos, and what its buttons do."""
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                video, checkpoint, second, button, compare = self._inputs()
+            with gr.Column(scale=3, min_width=300):
+                status = gr.HTML("", elem_id="page-status", padding=False)
+                waiting = gr.Markdown("*The answer will be here.*", elem_classes="waiting")
+                with gr.Row():
+                    heads = [self._answer_head("first"), self._answer_head("second")]
+        with gr.Row():
+            details = [self._answer_details("first"), self._answer_details("second")]
+        original = self._comparison()
+        compared = gr.HTML("", elem_id="compared", padding=False)
+        answers = [component for pair in zip(heads, details, strict=True) for part in pair for component in part]
+        outputs = [status, waiting, *answers, *original, compared]
+        button.click(
+            self.press_speak,
+            [video, checkpoint, second],
+            outputs,
+            api_visibility="private",
+            show_progress_on=[status],
+            concurrency_limit=self.concurrency,
+            concurrency_id="speak",
+        )
+        compare.click(
+            self.press_compare,
+            [video, checkpoint, second],
+            [status, compared],
+            api_visibility="private",
+            show_progress_on=[status],
+            concurrency_limit=self.concurrency,
+            concurrency_id="speak",
+        )
+        # The answer to another video goes, in the browser itself.
+        video.change(None, None, outputs, js=self._clear_result())
+        self._endpoints(video, checkpoint)
 
     def _notes(self) -> None:
         gr.Markdown(
@@ -345,6 +373,15 @@ def comparison_routes(cache: str) -> list[Mount]:
     folder = Path(cache, COMPARISONS)
     folder.mkdir(parents=True, exist_ok=True)
     return [Mount(f"/{COMPARISONS}", StaticFiles(directory=folder))]
+
+
+def _speaks_live(pipe: VideoToSpeechPipeline) -> bool:
+    """Whether a model can speak picture by picture: not every system can."""
+    try:
+        Lip2WavStreamer(pipe.model, pipe.feature_extractor)
+    except ValueError:
+        return False
+    return not pipe.model.config.speaker_embedding_size
 
 
 def _chosen(checkpoint: str, second: str) -> list[str]:

@@ -58,7 +58,7 @@ def studio_command(
             raise CommandError(f"{option} {file}: there is no such file.")
     from ..errors import require_packages
 
-    require_packages("demo", "The studio", "gradio")
+    require_packages("demo", "The studio", "gradio", "websockets")
     if model is not None:
         model = str(find_model(model))
     from ..studio.page import Address, serve

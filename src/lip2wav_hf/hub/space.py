@@ -24,6 +24,7 @@ READS = {
     "comparison/page.py": ("templates",),
     "evaluation/report.py": ("templates",),
     "hub/card_texts.py": ("hub_cards",),
+    "live/socket.py": ("live/static",),
     "metrics/synchrony.py": ("checkpoints/grid-sync",),
 }
 

@@ -37,6 +37,7 @@ class Address:
 
 
 HEAD = """<link rel="stylesheet" href="studio/static/studio.css">
+<link rel="stylesheet" href="live/static/live.css">
 <script type="module" src="studio/static/main.js"></script>"""
 
 INSIDE = """<div id="studio"><p class="waiting" role="status">The studio opens …</p>
@@ -56,7 +57,7 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
         MissingExtraError: without Gradio.
         OSError: if the port is taken.
     """
-    require_packages("demo", "The studio", "gradio")
+    require_packages("demo", "The studio", "gradio", "websockets")
     port = free_port(address.host, address.port)
     folder = tempfile.mkdtemp(prefix="lip2wav-studio-page-")
     prepare(folder)  # before Gradio is imported
@@ -64,12 +65,14 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
         import gradio as gr  # noqa: PLC0415
         from starlette.middleware import Middleware  # noqa: PLC0415
 
+        from ..live.socket import LiveServer  # noqa: PLC0415  brings torch
         from .routes import studio_routes  # noqa: PLC0415
 
         logging.getLogger("lip2wav_hf").setLevel(logging.ERROR)  # doubts are shown on the page
         with gr.Blocks(title="Your own voice", analytics_enabled=False) as page:
             gr.HTML(INSIDE, padding=False)
         guard = guard_options(address.host)
+        live = LiveServer(lambda _: studio.voice.live_session())
         url = launch(
             page,
             address.host,
@@ -78,7 +81,7 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
             head=HEAD,
             footer_links=[],
             **_tls(address),
-            app_kwargs={"middleware": [Middleware(Guard, **guard)], "routes": [studio_routes(studio)]},
+            app_kwargs={"middleware": [Middleware(Guard, **guard)], "routes": [studio_routes(studio), live.routes()]},
         )
         threading.Thread(target=_warm_up, args=(studio,), daemon=True).start()
         ready(url if guard["key"] is None else f"{url}?key={guard['key']}")

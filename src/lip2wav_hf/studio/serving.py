@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # Gradio is imported late
     import gradio as gr
+    from starlette.middleware import Middleware
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A page loads nothing from elsewhere: the browser itself refuses it.
@@ -120,6 +121,45 @@ class Guard:
     def _cookie(self, scope: Scope) -> str:
         secure = "; Secure" if scope.get("scheme") == "https" else ""
         return f"{COOKIE}={self.key}; Path=/; HttpOnly; SameSite=Strict{secure}"
+
+
+class GradioLogin:
+    """
+    ASGI middleware for routes beside Gradio's own, which its login (`auth=` of `launch`) does not guard: where there
+    is a login, only those who have logged in come in. A login by `auth_dependency` cannot be asked, so nobody does.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._is_in(scope):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await _respond(send, 401, "Log in first.")
+
+    def _is_in(self, scope: Scope) -> bool:
+        page = scope.get("app")
+        if getattr(page, "auth_dependency", None) is not None:
+            return False
+        if getattr(page, "auth", None) is None:
+            return True
+        text = "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
+        cookies = http.cookies.SimpleCookie(text)
+        names = (f"access-token-{page.cookie_id}", f"access-token-unsecure-{page.cookie_id}")
+        return any(name in cookies and page.tokens.get(cookies[name].value) is not None for name in names)
+
+
+def guards_beside_gradio(host: str) -> list[Middleware]:
+    """
+    What guards a route beside Gradio's own, for a server that listens on `host`: no page of another server may ask
+    it; on this machine alone, no other name leads to it; and where Gradio asks for a login, it does too.
+    """
+    from starlette.middleware import Middleware  # noqa: PLC0415  of the extra `demo`
+
+    return [Middleware(Guard, hosts=guard_options(host)["hosts"]), Middleware(GradioLogin)]
 
 
 async def _respond(send: Send, status: int, text: str, headers: dict[str, str] | None = None) -> None:
@@ -229,9 +269,11 @@ __all__ = [
     "EVERY_HOST",
     "LOOK",
     "ContentPolicy",
+    "GradioLogin",
     "Guard",
     "free_port",
     "guard_options",
+    "guards_beside_gradio",
     "host_name",
     "is_loopback",
     "launch",

@@ -16,6 +16,7 @@ from .recordings import StudioError
 
 
 if TYPE_CHECKING:
+    from ..live.streamer import Lip2WavStreamer
     from ..speaking import Speaker
 
 MOST_ANSWERS = 10  # that are kept; older ones are removed
@@ -70,6 +71,20 @@ class Voice:
         with self._busy, contextlib.suppress(ValueError, OSError):  # what is wrong with it is said when it is used
             if self.exists:
                 self._load()
+
+    def live_session(self) -> Lip2WavStreamer:
+        """
+        A session that speaks picture by picture with the voice as it is now.
+
+        Raises:
+            StudioError: if there is no voice.
+            ValueError: if it cannot speak live.
+        """
+        from ..live.streamer import Lip2WavStreamer  # noqa: PLC0415  brings torch
+
+        with self._busy:
+            speaker = self._load()
+        return Lip2WavStreamer(speaker.model, speaker.feature_extractor)
 
     def speak(self, video: Path) -> dict[str, Any]:
         """

@@ -1,40 +1,18 @@
 // The camera and the microphone: opening them, what is wrong with them, their level, recording.
 
+import { explainDevice, withoutCamera } from "../../live/static/devices.js";
+
 // VP8 costs little, so that slow machines keep up; Safari records MP4.
 const CONTAINERS = ["video/webm;codecs=vp8,opus", "video/webm;codecs=vp8", "video/webm", "video/mp4"];
 const PICTURE_WIDTH = 320; // of the pictures that the live checks look at
 
 export function unsupported() {
-  if (!window.isSecureContext)
-    return (
-      "The browser lends camera and microphone only to pages of this machine itself (http://127.0.0.1) or over https." +
-      " Start the studio with --certificate and --key to use it from a phone."
-    );
-  if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder)
-    return "This browser cannot record video. Use a current Chrome, Edge, Firefox or Safari.";
+  const missing = withoutCamera("Start the studio with --certificate and --key to use it from a phone.");
+  if (missing) return missing;
+  if (!window.MediaRecorder) return "This browser cannot record video. Use a current Chrome, Edge, Firefox or Safari.";
   if (!CONTAINERS.some((type) => MediaRecorder.isTypeSupported(type)))
     return "This browser records neither WebM nor MP4. Use a current Chrome, Edge, Firefox or Safari.";
   return "";
-}
-
-async function explain(error, sound) {
-  const wanted = sound ? "camera and microphone" : "camera";
-  if (error.name === "NotAllowedError" || error.name === "SecurityError")
-    return (
-      `The browser does not let this page use the ${wanted}. Allow it, with the sign at the left of the address, and in` +
-      " the settings of the system; then try again."
-    );
-  if (error.name === "NotReadableError" || error.name === "AbortError")
-    return `The ${wanted} cannot be started. Another program may be using it: close that one, then try again.`;
-  if (error.name === "NotFoundError" || error.name === "OverconstrainedError") {
-    const devices = await navigator.mediaDevices.enumerateDevices().catch(() => []);
-    if (!devices.some((device) => device.kind === "videoinput"))
-      return "No camera was found. Plug one in, then try again.";
-    if (sound && !devices.some((device) => device.kind === "audioinput"))
-      return "No microphone was found. Plug one in, then try again; or choose silent recordings in step 2.";
-    return `The chosen ${wanted} is no longer there. Choose another, then try again.`;
-  }
-  return `The ${wanted} cannot be used (${error.name}: ${error.message}).`;
 }
 
 export class Camera {
@@ -63,7 +41,7 @@ export class Camera {
         audio: this.sound && { echoCancellation: false, noiseSuppression: false, ...choice("audioinput") },
       });
     } catch (error) {
-      throw new Error(await explain(error, this.sound));
+      throw new Error(await explainDevice(error, this.sound));
     }
     if (this.opening !== opening) {
       for (const track of stream.getTracks()) track.stop(); // closed in the meantime

@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { consentPanel } from "./consent.js";
 import { button, confirmDialog, h, messageArea, plural } from "./dom.js";
+import { livePanel } from "./live.js";
 import { phrasesPanel } from "./phrases.js";
 import { recordPanel } from "./record.js";
 import { speakPanel } from "./speak.js";
@@ -14,6 +15,7 @@ const STEPS = {
   record: ["Record", recordPanel, (state) => state.consent && state.settings.phrases.length > 0],
   train: ["Train", trainPanel, (state) => state.enough || state.voice || state.training.active],
   speak: ["Speak", speakPanel, (state) => state.voice],
+  live: ["Live", livePanel, (state) => state.voice],
 };
 
 class App {

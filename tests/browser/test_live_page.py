@@ -1,0 +1,204 @@
+"""The live tab in a browser whose pretended camera shows the bundled sample, a rendered face."""
+
+import os
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lip2wav_hf
+from browser.conftest import FLAGS, PATIENCE, REPOSITORY, _write_camera
+
+
+SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"
+SECONDS = float(os.environ.get("LIVE_SECONDS", "12"))  # how long latency is measured; longer by hand
+LOOK_AHEAD = 120.0  # ms: three pictures
+
+LISTEN = """
+window.live = {sounds: [], played: [], frames: []};
+document.addEventListener("live-sound", ({detail}) => live.sounds.push(
+  {time: detail.time, arrived: detail.arrived, number: detail.samples.length,
+   peak: detail.samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0)}));
+document.addEventListener("live-played", ({detail}) => live.played.push(detail));
+document.addEventListener("live-frame", ({detail}) => live.frames.push(detail));
+"""
+
+
+@pytest.fixture(scope="module")
+def live_address(chromium_path, tmp_path_factory):
+    """Address of the demo page, as a user starts it."""
+    pytest.importorskip("gradio", reason="the demo page needs gradio: make install")
+    folder = tmp_path_factory.mktemp("served")
+    command = [sys.executable, str(REPOSITORY / "demo" / "app.py"), "--port", "0", "--concurrency", "1"]
+    environment = {**os.environ, "TMPDIR": str(folder), "HF_HUB_OFFLINE": "1"}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    assert line, "python demo/app.py ended without saying where it listens"
+    yield line.split()[0]
+    process.terminate()
+    process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path, tmp_path_factory):
+    pytest.importorskip("playwright", reason="no playwright: make install")
+    from playwright.sync_api import sync_playwright
+
+    camera = tmp_path_factory.mktemp("camera") / "face.y4m"
+    _write_camera(SAMPLE, camera)
+    with sync_playwright() as playwright:
+        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_live(new_page, live_address):
+    """A function that opens the live tab as a new user, without pressing Start."""
+
+    def open_live(**options):
+        page = new_page(urllib.parse.urlsplit(live_address).netloc, **{"permissions": ["camera"]} | options)
+        page.add_init_script(LISTEN)
+        page.goto(live_address)
+        page.get_by_role("tab", name="Live").click()
+        page.get_by_role("button", name="Start").wait_for()
+        return page
+
+    return open_live
+
+
+def start(page):
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_function("live.sounds.some(({peak}) => peak > 0.02)", timeout=2 * PATIENCE)
+
+
+def stop(page):
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_function("!document.querySelector('.live-start').disabled")
+
+
+def message(page):
+    alert = page.locator(".live-message")
+    alert.wait_for()
+    return alert.inner_text()
+
+
+def test_words_and_sound_come_while_the_face_speaks(open_live, screenshot):
+    page = open_live()
+    screenshot(page, "_before")
+    start(page)
+    page.locator(".live-words span").nth(2).wait_for()
+    page.wait_for_function("document.querySelector('[data-number=latency]').textContent.endsWith(' ms')")
+    assert page.locator(".live-status").inner_text().startswith("Live")
+    assert "expect many wrong words" in page.locator(".live-note").inner_text()
+    screenshot(page)
+    known = set(page.evaluate("[...document.querySelectorAll('.live-words span')].map((word) => word.textContent)"))
+    from lip2wav_hf.grammar import VOCABULARY
+
+    assert known <= set(VOCABULARY)
+    assert page.evaluate("document.querySelector('.live-picture video').srcObject.getAudioTracks().length") == 0
+    stop(page)
+    assert page.evaluate("document.querySelector('.live-picture video').srcObject") is None
+    assert not page.locator(".live-message").is_visible()
+    screenshot(page, "_after")
+    start(page)  # the server has freed the only session
+
+
+def test_latency_and_gaps(open_live, capsys):
+    """Generous limits, for a machine with other work: from when a picture was taken to when its sound arrived, less
+    the look-ahead; and how long the sound stays away."""
+    page = open_live()
+    start(page)
+    page.wait_for_timeout(3000)  # the first face is searched for, and libraries are still loading
+    page.evaluate("Object.assign(live, {sounds: [], played: [], frames: []})")
+    gaps = int(page.locator("[data-number=gaps]").inner_text())
+    page.wait_for_timeout(1000 * SECONDS)
+    found = page.evaluate("live")
+    sounds = found["sounds"]
+    arrival = np.array([sound["arrived"] - sound["time"] for sound in sounds]) - LOOK_AHEAD
+    heard = np.array([each["heard"] - each["time"] for each in found["played"]])
+    pauses = np.diff([sound["arrived"] for sound in sounds])
+    seconds = sum(sound["number"] for sound in sounds) / 16000
+    gaps = int(page.locator("[data-number=gaps]").inner_text()) - gaps
+    skipped = page.locator("[data-number=skipped]").inner_text()
+    with capsys.disabled():
+        print(
+            f"\n{SECONDS:g} s, load {os.getloadavg()[0]:.1f}: PCM after look-ahead {spread(arrival)} ms, heard"
+            f" {spread(heard)} ms after the picture, longest pause {pauses.max():.0f} ms, {gaps} gaps, {skipped} left"
+            f" out, {found['frames'][-1]['repeated']} filled in, {seconds:.1f} s of sound; server"
+            f" {spread([frame['milliseconds'] for frame in found['frames']])} ms a picture"
+        )
+    assert 0 < np.median(arrival) < 1500 and np.median(heard) < 2000 and np.percentile(pauses, 90) < 2000
+    assert sum(sound["peak"] > 0.02 for sound in sounds) > len(sounds) / 4
+
+
+def spread(values):
+    return f"{np.median(values):.0f} (95 %: {np.percentile(values, 95):.0f}, most {np.max(values):.0f})"
+
+
+def test_a_second_person_is_told_to_wait(open_live):
+    first = open_live()
+    start(first)
+    second = open_live()
+    second.get_by_role("button", name="Start").click()
+    assert message(second).startswith("Others are speaking live")
+    assert second.evaluate("document.querySelector('.live-picture video').srcObject") is None
+    first.goto("about:blank")  # without Stop
+    start(second)
+
+
+def test_leaving_the_tab_stops_the_camera(open_live):
+    page = open_live()
+    start(page)
+    page.get_by_role("tab", name="A video").click()
+    page.wait_for_function("document.querySelector('.live-picture video').srcObject === null")
+    page.get_by_role("tab", name="Live").click()
+    assert "when you left it" in message(page)
+
+
+def test_camera_denied(open_live, live_address, chromium_path, screenshot):
+    browser = open_live().context.browser.browser_type.launch(
+        executable_path=chromium_path, args=["--no-sandbox", "--use-fake-device-for-media-stream"]
+    )
+    try:
+        page = browser.new_page()
+        page.goto(live_address)
+        page.get_by_role("tab", name="Live").click()
+        page.get_by_role("button", name="Start").click()
+        assert "does not let this page use the camera" in message(page)
+        assert page.get_by_role("button", name="Start").is_enabled()
+        screenshot(page)
+    finally:
+        browser.close()
+
+
+def test_a_server_that_goes_away(open_live, screenshot):
+    page = open_live()
+    page.route_web_socket("**/live/socket", lambda socket: socket.close())
+    page.get_by_role("button", name="Start").click()
+    assert "connection to the server has ended" in message(page)
+
+
+def test_keyboard_and_phone(open_live, screenshot):
+    page = open_live(width=390, height=844)
+    page.get_by_role("tab", name="Live").focus()
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.live-start')"):
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_function("live.sounds.length > 2", timeout=2 * PATIENCE)
+    assert page.evaluate("document.activeElement.matches('.live-stop')")
+    page.locator(".live-words span").first.wait_for()
+    screenshot(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    button = page.locator(".live-stop").bounding_box()
+    assert button["height"] >= 44
+    assert page.get_by_role("region", name="Live").get_by_label("Live picture of your camera").is_visible()
+    assert page.get_by_role("log", name="Words as they come").is_visible()
+    page.keyboard.press("Space")
+    page.wait_for_function("document.activeElement.matches('.live-start')")
