@@ -176,9 +176,11 @@ def test_camera_denied(open_live, live_address, chromium_path, screenshot):
         browser.close()
 
 
-def test_a_server_that_goes_away(open_live, screenshot):
+def test_a_server_that_goes_away(open_live):
     page = open_live()
-    page.route_web_socket("**/live/socket", lambda socket: socket.close())
+    page.route_web_socket("**/live/socket*", lambda socket: socket.close())
+    page.reload()  # what is routed is only what a page opens that is loaded after
+    page.get_by_role("tab", name="Live").click()
     page.get_by_role("button", name="Start").click()
     assert "connection to the server has ended" in message(page)
 

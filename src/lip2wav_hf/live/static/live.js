@@ -64,6 +64,7 @@ export class LivePanel {
     this.startButton.addEventListener("click", () => this.start());
     this.stopButton.addEventListener("click", () => this.finish());
     this.run = null;
+    this.hadFocus = false;
     this.status.textContent = HINT;
     addEventListener("pagehide", () => this.end(""));
     document.addEventListener("visibilitychange", () => {
@@ -93,6 +94,7 @@ export class LivePanel {
   async finish() {
     const { run } = this;
     if (!run) return;
+    this.hadFocus = document.activeElement === this.stopButton; // which a button loses with being disabled
     this.stopButton.disabled = true;
     run.tell("The last words come …");
     await run.finish();
@@ -105,7 +107,8 @@ export class LivePanel {
     if (!run) return;
     this.run = null;
     run.close();
-    const focused = document.activeElement === this.stopButton;
+    const focused = this.hadFocus || document.activeElement === this.stopButton;
+    this.hadFocus = false;
     this.startButton.disabled = this.choice.disabled = false;
     this.stopButton.disabled = true;
     if (focused) this.startButton.focus({ preventScroll: true });
