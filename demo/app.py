@@ -96,9 +96,7 @@ def serve(options: argparse.Namespace, folder: str) -> None:
     routes, head = comparison_routes(folder), HEAD
     if page.live_names:
         routes, head = [*routes, page.live_server().routes(guards_beside_gradio(options.host))], HEAD + LIVE_HEAD
-    url = launch(
-        blocks, options.host, port, options.max_megabytes, css=CSS, head=head, app_kwargs={"routes": routes}
-    )
+    url = launch(blocks, options.host, port, options.max_megabytes, css=CSS, head=head, app_kwargs={"routes": routes})
     print(
         f"{url}  checkpoints: {', '.join(checkpoints)} (loaded in {loaded - start:.1f} s,"
         f" page up {time.perf_counter() - loaded:.1f} s later). Ctrl-C ends it.",

@@ -10,6 +10,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import gradio as gr
 from answers import METRICS, Answer, Limits, RequestError, answer_with, check_video, compare_with, metric_functions
@@ -17,10 +18,11 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 import lip2wav_hf
-from lip2wav_hf import Lip2WavStreamer, VideoToSpeechPipeline
+from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavStreamer, VideoToSpeechPipeline
 from lip2wav_hf.errors import install_extra
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
 from lip2wav_hf.live.socket import LiveError, LiveLimits, LiveServer, place
+from lip2wav_hf.speaking import Speaker
 
 
 SAMPLE = str(Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4")
@@ -127,8 +129,7 @@ class Page:
         name = name or self.live_names[0]
         if name not in self.live_names:
             raise LiveError(f"There is no model {name[:80]!r} that speaks live. Reload this page.")
-        pipe = self.checkpoints[name]
-        return Lip2WavStreamer(pipe.model, pipe.feature_extractor)
+        return _live_session(self.checkpoints[name])
 
     def warm_up(self) -> None:
         """Speak the example once in every thread, so that the first visitor waits no longer than the others."""
@@ -375,10 +376,14 @@ def comparison_routes(cache: str) -> list[Mount]:
     return [Mount(f"/{COMPARISONS}", StaticFiles(directory=folder))]
 
 
+def _live_session(pipe: VideoToSpeechPipeline) -> Lip2WavStreamer:
+    return Lip2WavStreamer.from_speaker(Speaker(pipe.model, cast(Lip2WavFeatureExtractor, pipe.feature_extractor)))
+
+
 def _speaks_live(pipe: VideoToSpeechPipeline) -> bool:
     """Whether a model can speak picture by picture: not every system can."""
     try:
-        Lip2WavStreamer(pipe.model, pipe.feature_extractor)
+        _live_session(pipe)
     except ValueError:
         return False
     return not pipe.model.config.speaker_embedding_size

@@ -97,3 +97,29 @@ def test_what_it_answers_with_is_known_as_it_is_written(voice, talking_video):
     assert voice.speak(talking_video)["written"] == "Bin blue at F two now!"
     (voice.folder / "adaptation.json").write_text("[]")
     assert voice.phrases == []
+
+
+def test_a_live_session_reads_the_phrases_of_the_voice(voice, talking_video):
+    from lip2wav_hf.grammar import Grammar
+    from lip2wav_hf.video import VideoReader
+
+    config = json.loads((voice.folder / "config.json").read_text())
+    phrases = ["bin blue at f two now", "set red by g nine soon"]
+    config |= {"grammar": Grammar.of(phrases).to_jsgf(), "look_ahead": 8}
+    (voice.folder / "config.json").write_text(json.dumps(config))
+    session = voice.live_session()
+    words, samples = [], 0
+    with VideoReader(talking_video) as reader:
+        for number, picture in enumerate(reader):
+            speech = session.push(picture, number / 25)
+            words, samples = words + speech.words, samples + len(speech.audio)
+    speech = session.flush()
+    words, samples = words + speech.words, samples + len(speech.audio)
+    assert " ".join(word["word"] for word in words) == phrases[0] and session.look_ahead == 8
+    assert samples == pytest.approx(48000, abs=1280)
+    assert voice.live_session().model is session.model, "sessions share the loaded model"
+
+
+def test_without_a_voice_nobody_speaks_live(tmp_path):
+    with pytest.raises(StudioError, match="no voice yet"):
+        Voice(tmp_path, tmp_path / "answers").live_session()

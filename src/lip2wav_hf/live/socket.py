@@ -165,6 +165,7 @@ class LiveServer:
             raise LiveError(f"This model cannot speak live: {error}") from error
         if session.model.config.speaker_embedding_size:
             raise LiveError("This model needs a speaker embedding, which the page cannot give. Choose another one.")
+        session.warm_up()
         return session
 
     def _push(self, session: Lip2WavStreamer, message: bytes) -> LiveSpeech:

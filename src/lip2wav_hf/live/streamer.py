@@ -108,7 +108,13 @@ class Lip2WavStreamer:
             grammar (*optional*): as for [`Speaker.grammar_decoder`]; the model's own by default, if it has one, and
                 `None` for any words in any order.
         """
-        speaker = Speaker.from_folder(find_model(str(model), SPEAKING), device)
+        return cls.from_speaker(Speaker.from_folder(find_model(str(model), SPEAKING), device), look_ahead, grammar)
+
+    @classmethod
+    def from_speaker(
+        cls, speaker: Speaker, look_ahead: int | None = None, grammar: AnyGrammar = GrammarChoice.OF_MODEL
+    ) -> Lip2WavStreamer:
+        """A session of a loaded model, which other sessions may share; as [`from_pretrained`]."""
         decoder = speaker.grammar_decoder(grammar)
         decoder = decoder if isinstance(decoder, GrammarDecoder) else None  # a beam takes too long
         return cls(speaker.model, speaker.feature_extractor, look_ahead, decoder=decoder)

@@ -141,15 +141,16 @@ class GradioLogin:
             await _respond(send, 401, "Log in first.")
 
     def _is_in(self, scope: Scope) -> bool:
-        page = scope.get("app")
+        from starlette.requests import HTTPConnection  # noqa: PLC0415  of the extra `demo`
+
+        page: Any = scope.get("app")
         if getattr(page, "auth_dependency", None) is not None:
             return False
         if getattr(page, "auth", None) is None:
             return True
-        text = "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
-        cookies = http.cookies.SimpleCookie(text)
+        cookies = HTTPConnection(scope).cookies
         names = (f"access-token-{page.cookie_id}", f"access-token-unsecure-{page.cookie_id}")
-        return any(name in cookies and page.tokens.get(cookies[name].value) is not None for name in names)
+        return any(page.tokens.get(cookies.get(name)) is not None for name in names)
 
 
 def guards_beside_gradio(host: str) -> list[Middleware]:

@@ -74,7 +74,7 @@ class Voice:
 
     def live_session(self) -> Lip2WavStreamer:
         """
-        A session that speaks picture by picture with the voice as it is now.
+        A session that speaks picture by picture with the voice as it is now, and reads the phrases that it knows.
 
         Raises:
             StudioError: if there is no voice.
@@ -84,7 +84,7 @@ class Voice:
 
         with self._busy:
             speaker = self._load()
-        return Lip2WavStreamer(speaker.model, speaker.feature_extractor)
+        return Lip2WavStreamer.from_speaker(speaker)
 
     def speak(self, video: Path) -> dict[str, Any]:
         """
