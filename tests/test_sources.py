@@ -18,9 +18,11 @@ import av
 import numpy as np
 import pytest
 
+from lip2wav_hf.audio import audio_rate
+from lip2wav_hf.corpora.defects import count_frames
 from lip2wav_hf.sources import Source, VideoPart, each_video, is_private
 from lip2wav_hf.video import VideoError, VideoReader
-from little_videos import numbers, picture, write_video
+from little_videos import RATE, numbers, picture, write_video
 
 
 EXPECTED = [number % 26 for number in range(30)]
@@ -390,3 +392,13 @@ def test_a_source_is_closed_twice_without_harm(clip):
     source = Source(io.BytesIO(clip.read_bytes()))
     source.close()
     source.close()
+
+
+def test_titles_may_be_in_any_encoding(tmp_path):
+    """Old software writes them in its own, and PyAV before 19 refuses what is no UTF-8."""
+    path = write_video(tmp_path / "clip.mp4", frames=5, sound=np.zeros(3200, np.float32))
+    path.write_bytes(path.read_bytes().replace(b"Lavf", b"\xe9avf"))  # the name of the program that wrote it
+    assert b"\xe9avf" in path.read_bytes()
+    with Source(path).open() as container:
+        assert "avf" in container.metadata["encoder"]
+    assert count_frames(str(path)) == (5, True) and audio_rate(path) == RATE

@@ -18,7 +18,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from . import files
-from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, Source, VideoPart, split_part
+from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, Source, VideoPart, open_container, split_part
 from .video import (
     Picture,
     TimedPicture,
@@ -128,7 +128,7 @@ def audio_rate(path: str | os.PathLike[str]) -> int:
         VideoError: if the file cannot be read, or has no sound.
     """
     try:
-        with av.open(os.fspath(path)) as container:
+        with open_container(os.fspath(path)) as container:
             rates = [stream.rate for stream in container.streams.audio]
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path}: it cannot be read as sound ({error}).") from error

@@ -290,7 +290,7 @@ class Source:
 
     def open(self) -> InputContainer:
         """The PyAV container; its decoders start from the beginning, however often it is opened."""
-        import av  # noqa: PLC0415  commands read this module for their options
+        import av  # noqa: PLC0415
 
         if hasattr(self.target, "seek"):
             self.target.seek(0)
@@ -300,7 +300,7 @@ class Source:
         elif self.format == "hls":
             options |= {"allowed_extensions": "ALL", "extension_picky": "0"}
         try:
-            container = av.open(self.target, "r", format=self.format, options=options, metadata_errors="replace")
+            container = open_container(self.target, format=self.format, options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
             cause = getattr(self.target, "fault", None) or getattr(error, "strerror", None) or error
             raise VideoError(
@@ -320,6 +320,14 @@ class Source:
                 target.seek(0)
         if self._remove is not None:
             self._remove()
+
+
+def open_container(target: Any, **options: Any) -> InputContainer:
+    """What [`av.open`] opens for reading, also where its titles are no UTF-8: before 19, PyAV has to be told."""
+    import av  # noqa: PLC0415  commands read this module for their options
+
+    before_19 = int(av.__version__.partition(".")[0]) < 19
+    return av.open(target, "r", **options, **({"metadata_errors": "replace"} if before_19 else {}))
 
 
 @functools.cache
@@ -681,5 +689,6 @@ __all__ = [
     "Source",
     "VideoPart",
     "each_video",
+    "open_container",
     "split_part",
 ]

@@ -133,17 +133,25 @@ def test_weights_and_facts_agree_wherever_a_run_is_killed(recipe, launch, tmp_pa
 
 
 LOSSES_SCRIPT = """
-import json, sys
+import hashlib, json, sys
 from accelerate.utils import gather_object
 from lip2wav_hf.training import build, loop
 from lip2wav_hf.train.__main__ import parse_arguments
 
 output, arguments = sys.argv[1], sys.argv[2:]
 state = build.build_state(parse_arguments(arguments))
-step, taken = loop.train_step, []
+step, taken, weights = loop.train_step, [], []
+
+def weights_of(*networks):
+    # of this process, one number
+    found = hashlib.sha256()
+    for value in (value for network in networks for value in network.parameters()):
+        found.update(value.detach().numpy().tobytes())
+    return found.hexdigest()
 
 def record(state, batch):
     losses = step(state, batch)
+    weights.append(gather_object([weights_of(state.objective, state.critic)]))
     everywhere = gather_object([losses])  # a process may have none of what needs a clip of unchanged speed
     found = {name: [other[name] for other in everywhere if name in other] for name in set().union(*everywhere)}
     taken.append({name: sum(values) / len(values) for name, values in found.items()})
@@ -153,7 +161,7 @@ loop.train_step = record
 loop.train(state)
 if state.accelerator.is_main_process:
     processes = state.accelerator.num_processes
-    json.dump({"processes": processes, "losses": taken}, open(output, "w"))
+    json.dump({"processes": processes, "losses": taken, "weights": weights}, open(output, "w"))
 """
 
 ALIKE = ["--window_frames", "75", "--splice_probability", "0", "--stretch_probability", "0", "--critic_start", "0"]
@@ -170,6 +178,8 @@ def losses_of_processes(processes, recipe, tmp_path):
             assert done.returncode == 0, done.stderr[-12000:]
         found = json.loads(output.read_text())
         assert found["processes"] == number
+        assert all(len(own) == number and len(set(own)) == 1 for own in found["weights"])  # all have the same
+        assert len({own[0] for own in found["weights"]}) == len(found["losses"]), "nothing is learnt"
         return found["losses"]
 
     return losses_of_processes

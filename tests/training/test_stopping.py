@@ -17,7 +17,7 @@ from lip2wav_hf.training.output_dir import find_checkpoints
 
 LAUNCHERS = {
     "accelerate": ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "-m", "lip2wav_hf.train"],
-    "torchrun": ["-m", "torch.distributed.run", "--nproc-per-node", "1", "--master-addr", "127.0.0.1"],
+    "torchrun": ["-m", "torch.distributed.run", "--master-addr", "127.0.0.1"],
 }
 LONG = ["--max_steps", "100000", "--validation_steps", "1", "--validation_clips", "0", "--save_epochs", "1000000"]
 
@@ -42,13 +42,14 @@ def wait_for(condition, seconds: float, log: Path):
         time.sleep(0.1)
 
 
-def start(launcher: str, recipe: str, output: Path, log: Path) -> subprocess.Popen:
-    """A launcher, in a session of its own."""
+def start(launcher: str, recipe: str, output: Path, log: Path, number: int = 1) -> subprocess.Popen:
+    """A launcher, in a session of its own, of so many processes."""
     command = [sys.executable, *LAUNCHERS[launcher]]
     if launcher == "torchrun":
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            command += ["--master-port", str(free.getsockname()[1]), "-m", "lip2wav_hf.train"]
+            command += ["--master-port", str(free.getsockname()[1]), "--nproc-per-node", str(number)]
+            command += ["-m", "lip2wav_hf.train"]
     command += [recipe, "--output_dir", str(output), *LONG]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "GLOO_SOCKET_IFNAME": "lo"}
     with log.open("w") as file:
@@ -59,27 +60,27 @@ def start(launcher: str, recipe: str, output: Path, log: Path) -> subprocess.Pop
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
 @pytest.mark.parametrize(
-    ("launcher", "number"),
-    [("accelerate", signal.SIGTERM), ("accelerate", signal.SIGKILL), ("torchrun", signal.SIGTERM)],
+    ("launcher", "number", "count"),
+    [("accelerate", signal.SIGTERM, 1), ("accelerate", signal.SIGKILL, 1), ("torchrun", signal.SIGTERM, 2)],
 )
-def test_a_training_ends_with_its_launcher(run_arguments, tmp_path, launcher, number):
+def test_a_training_ends_with_its_launcher(run_arguments, tmp_path, launcher, number, count):
     log, output = tmp_path / "log.txt", tmp_path / "run"
-    process = start(launcher, run_arguments[0], output, log)
+    process = start(launcher, run_arguments[0], output, log, count)
     trainers = []
     try:
         wait_for(lambda: "step 1: loss" in log.read_text() or process.poll() is not None, 240, log)
         trainers += children_of(process.pid)
-        assert len(trainers) == 1, log.read_text()[-3000:]
+        assert len(trainers) == count, log.read_text()[-3000:]
         process.send_signal(number)
         process.wait(60)
-        wait_for(lambda: not is_running(trainers[0]), 60, log)
+        wait_for(lambda: not any(map(is_running, trainers)), 60, log)
     finally:
         for left in filter(is_running, [process.pid, *trainers]):
             os.kill(left, signal.SIGKILL)
         process.wait()
     (checkpoint,) = find_checkpoints(output)
     step = checkpoint.name.rpartition("-")[2]
-    assert f"stopped at step {step}; {checkpoint} is written" in log.read_text()
+    assert log.read_text().count(f"stopped at step {step}; {checkpoint} is written") == 1
     assert "--resume latest" in log.read_text()
 
 

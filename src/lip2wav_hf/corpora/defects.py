@@ -16,6 +16,7 @@ from ..audio import read_audio
 from ..errors import counted
 from ..files import read_json, write_json
 from ..machine import worker_processes
+from ..sources import open_container
 from ..video import VideoPart, VideoReader
 from .clips import Clip, CorpusError
 from .progress import progress_bar
@@ -171,7 +172,7 @@ def count_frames(video: str | bytes | VideoPart, decode: bool = False) -> tuple[
     if isinstance(video, VideoPart):
         return _count_part(video, decode)
     try:
-        with av.open(io.BytesIO(video) if isinstance(video, bytes) else video, "r") as container:
+        with open_container(io.BytesIO(video) if isinstance(video, bytes) else video) as container:
             if not container.streams.video:
                 raise CorpusError("it has no video track.")
             pictures, sound = container.streams.video[0], container.streams.audio[:1]

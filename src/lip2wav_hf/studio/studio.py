@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-
 from ..files import read_json
 from ..machine import missing_packages
+from ..sources import open_container
 from .learning import Learning, adapt_to_recordings, last_status
 from .phrases import (
     ALL_WORDS,
@@ -218,7 +217,7 @@ class Studio:
             raise StudioError("This recording was deleted while it came in. Record it again.")
         try:
             check_video(str(file), Limits(LONGEST_TAKE + 5, LARGEST_TAKE))
-            with av.open(str(file), metadata_errors="replace") as container:
+            with open_container(str(file)) as container:
                 names = container.format.name.split(",")
                 has_web_codecs = container.streams.video[0].codec_context.name in ("vp8", "vp9", "av1")
         except RequestError as error:
