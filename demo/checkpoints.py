@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lip2wav_hf import Lip2WavFeatureExtractor, VideoToSpeechPipeline
-from lip2wav_hf.files import read_json
+from lip2wav_hf.files import read_fields
 from lip2wav_hf.models import BY_TYPE, SPEAKING, ModelError, bundled_models, find_model
 from lip2wav_hf.speaking import usable_device
 
@@ -68,5 +68,5 @@ def load_checkpoints(extra: list[str], device: str | None = None) -> dict[str, V
 
 def _network(folder: Path) -> Any:
     """The network of a model, whichever system it is."""
-    model_type = read_json(folder / "config.json", ModelError)["model_type"]
+    model_type = read_fields(folder / "config.json", ModelError)["model_type"]
     return BY_TYPE[model_type].model_class.from_pretrained(folder, dtype="auto")

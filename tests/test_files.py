@@ -3,7 +3,7 @@
 import pytest
 
 from lip2wav_hf.errors import Lip2WavError
-from lip2wav_hf.files import read_json
+from lip2wav_hf.files import read_fields, read_json
 
 
 def test_a_file_that_is_missing_is_not_one_that_cannot_be_read(tmp_path):
@@ -18,3 +18,10 @@ def test_a_file_that_is_missing_is_not_one_that_cannot_be_read(tmp_path):
 def test_json_of_any_editor_is_read(tmp_path, encoding):
     (tmp_path / "splits.json").write_bytes('{"train": {"ännchen": ["a"]}}'.encode(encoding))
     assert read_json(tmp_path / "splits.json") == {"train": {"ännchen": ["a"]}}
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", '"text"'])
+def test_a_file_that_should_hold_fields_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(Lip2WavError, match=r"config\.json: it holds no fields"):
+        read_fields(tmp_path / "config.json")

@@ -4,13 +4,42 @@ Of Vougioukas et al. (2019) only the outline is known. Every field is our choice
 in `configs/vougioukas2019.json`, sound at 50 kHz.
 """
 
+import dataclasses
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
-from .errors import Lip2WavError, one_line
+from .errors import Lip2WavError, one_line, readable_settings
 from .grammar import BLANK, UNIT_KINDS, VOCABULARY, WORD_DELIMITER, Grammar, TextNormalizer, TextUnits
+
+
+MOST_WEIGHTS = 10**9  # of a network, by a rough estimate; more than 4 GB
+MOST_ENTRIES = 64  # of a list of sizes
+
+_LAYERS, _SHARE = (0, 512), (0, 1)
+_BOUNDS: dict[str, tuple[float, float]] = {  # least and largest value; of whole numbers that are not here, 1 to 65,536
+    **dict.fromkeys(("num_layers", "num_mel_layers", "num_decoder_layers"), _LAYERS),
+    **dict.fromkeys(("dropout", "conv_dropout", "dense_dropout"), _SHARE),
+    **dict.fromkeys(
+        ("griffin_lim_iterations", "speaker_embedding_size", "ngram_order", "attention_window"), (0, 65_536)
+    ),
+    **dict.fromkeys(("image_height", "image_width"), (1, 4096)),
+    "sampling_rate": (1, 768_000),
+    "frame_rate": (0.1, 1000),
+    "num_mel_bins": (1, 1024),
+    "mel_floor": (1e-30, 1000),
+    "mel_std": (1e-6, 1e6),
+    "initializer_range": (0, 10),
+    "kernel_size": (1, 1001),
+    "window_samples": (1, 1_000_000),
+    "slice_frames": (1, 1000),
+    "look_ahead": (-math.inf, 65_536),  # what is below 0 has a message of its own
+}
+_TYPES = ("float64", "float32", "float16", "bfloat16", "auto")
 
 
 class ConfigurationError(Lip2WavError):
@@ -53,10 +82,65 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
             )
         try:
             return super().from_dict(config_dict, **kwargs)
+        except StrictDataclassError as error:
+            raise ConfigurationError(f"config.json: {one_line(error.__cause__ or error)}") from error
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
             raise ConfigurationError(
                 f"config.json: its values make no model ({one_line(error)}). Take it from where the weights are from."
             ) from error
+
+    @classmethod
+    def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        The fields of a config.json, see `PreTrainedConfig.get_config_dict`.
+
+        Raises:
+            ValueError: if it holds no fields.
+            OSError: if there is none.
+        """
+        with readable_settings("config.json"):
+            return super().get_config_dict(*args, **kwargs)
+
+    @property
+    def estimated_weights(self) -> int:
+        """How many weights the network has, roughly: by its depth and its widest layer."""
+        widths, depth = [1], 1
+        for name, numbers in self._numbers():
+            if name.endswith(("layers", "channels", "sizes")):
+                depth += len(numbers) if isinstance(getattr(self, name), (list, tuple)) else int(numbers[0])
+            if name.endswith(("channels", "sizes", "_size")) and name != "kernel_size":
+                widths += [int(number) for number in numbers]
+        return depth * max(widths) ** 2 + getattr(self, "n_fft", 0) * max(widths)
+
+    def _numbers(self) -> Iterator[tuple[str, list[float]]]:
+        """The fields of this package that hold numbers, and these."""
+        foreign = {field.name for field in dataclasses.fields(PreTrainedConfig)}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            numbers = list(value) if isinstance(value, (list, tuple)) else [value]
+            if field.name not in foreign and numbers and all(type(number) in (int, float) for number in numbers):
+                yield field.name, numbers
+
+    def validate_amounts(self) -> None:
+        """Part of `@strict`-powered validation, the first: numbers that no network has, before it takes memory."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name, numbers in self._numbers():
+            is_real = isinstance(defaults[name], float)
+            least, most = _BOUNDS.get(name, (-1e9, 1e9) if is_real else (1, 65_536))
+            wrong = [number for number in numbers if not least <= number <= most]
+            if wrong:
+                kind = "a number" if is_real else "a whole number"
+                raise ValueError(f"`{name}` must be {kind} from {least:g} to {most:g}, not {wrong[0]!r}.")
+            if len(numbers) > MOST_ENTRIES:
+                raise ValueError(f"`{name}` has {len(numbers)} entries; {MOST_ENTRIES} are the most.")
+        kind = str(self.dtype).removeprefix("torch.")
+        if self.dtype is not None and kind not in _TYPES:
+            raise ValueError(f"`dtype` must be one of {', '.join(_TYPES)}, not {kind[:40]!r}.")
+        if self.estimated_weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"these sizes make a network of about {self.estimated_weights:,} weights; {MOST_WEIGHTS:,} are the"
+                " most. Lower its widths or its number of layers."
+            )
 
 
 @strict
@@ -305,6 +389,11 @@ class Lip2WavConfig(Lip2WavTextConfig):
         super().__post_init__(**kwargs)
 
     @property
+    def estimated_weights(self) -> int:
+        """As of any network; and those of the layer that makes mel frames of video frames."""
+        return super().estimated_weights + self.mel_frames_per_frame * self.hidden_size**2
+
+    @property
     def context_frames(self) -> int:
         """Video frames to either side on which an output sample can depend; an estimate for the "frame" decoder."""
         if self.decoder_type == "frame":
@@ -537,6 +626,12 @@ class Lip2WavCriticConfig(Lip2WavSoundConfig):
     kernel_size: int = 11
     spectral_channels: list[int] | tuple[int, ...] = ()
     negative_slope: float = 0.2
+
+    @property
+    def estimated_weights(self) -> int:
+        """As of any network; and those of the layers that score all that is left of a window."""
+        channels = (self.channels or [0])[-1] + (self.spectral_channels or [0])[-1] * self.num_mel_bins
+        return super().estimated_weights + channels * self.window_samples
 
     def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Generator, Mapping
@@ -112,6 +113,19 @@ def silent_stderr() -> Generator[None, None, None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+@contextlib.contextmanager
+def readable_settings(what: str) -> Generator[None]:
+    """While settings are read from a JSON file: what is no JSON object raises [`Lip2WavError`], which names `what`."""
+    try:
+        yield
+    except (TypeError, AttributeError, LookupError, RecursionError, UnicodeError) as error:
+        raise Lip2WavError(f"{what} holds no settings ({one_line(error)}). Get the file again.") from error
+    except OSError as error:  # transformers says so of damaged files and of missing ones
+        if not isinstance(error.__context__, (TypeError, AttributeError, UnicodeError, json.JSONDecodeError)):
+            raise
+        raise Lip2WavError(f"{what} cannot be read as JSON ({one_line(error)}). Get the file again.") from error
 
 
 def check_fit(name: str | os.PathLike | None, report: dict[str, Any]) -> None:
@@ -239,6 +253,7 @@ __all__ = [
     "fit_report",
     "for_each_video",
     "one_line",
+    "readable_settings",
     "silent_stderr",
     "video_name",
 ]

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import cached_file
 
-from .errors import finite_numbers, for_each_video
+from .errors import finite_numbers, for_each_video, readable_settings
 from .face_tracking import (
     DETECTOR,
     MESH,
@@ -197,12 +197,11 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         """Load the settings, see `FeatureExtractionMixin.from_pretrained`; as remote code, the face networks too."""
         location: dict[str, Any] = {"cache_dir": cache_dir, "force_download": force_download}
         location |= {"local_files_only": local_files_only, "token": token, "revision": revision}
-        loaded = super().from_pretrained(pretrained_model_name_or_path, **location, **kwargs)
+        with readable_settings("preprocessor_config.json"):
+            loaded = super().from_pretrained(pretrained_model_name_or_path, **location, **kwargs)
         extractor = loaded[0] if isinstance(loaded, tuple) else loaded  # with `return_unused_kwargs`
-        try:
+        with contextlib.suppress(OSError):  # not needed with `landmarks` or boxes; tracking says what is missing
             extractor.find_face_networks(pretrained_model_name_or_path, **location)
-        except OSError:
-            pass  # not needed with `landmarks` or `mouth_boxes`; tracking says what is missing
         return loaded
 
     def find_face_networks(self, name_or_path: str | os.PathLike[str], **kwargs: Any) -> None:

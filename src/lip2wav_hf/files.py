@@ -92,6 +92,14 @@ def read_json(path: str | os.PathLike, error: type[Lip2WavError] = FileError) ->
         raise error(f"{path}: it cannot be read as JSON ({one_line(problem)}).") from problem
 
 
+def read_fields(path: str | os.PathLike, error: type[Lip2WavError] = FileError) -> dict[str, Any]:
+    """As [`read_json`], of a file that must hold an object: its fields."""
+    content = read_json(path, error)
+    if not isinstance(content, dict):
+        raise error(f"{path}: it holds no fields, but a {type(content).__name__}. Get the file again.")
+    return content
+
+
 def replace_folder(temporary: str | os.PathLike, folder: str | os.PathLike) -> None:
     """
     Replace a folder, if there is one, by a finished one; there is never half a folder under that name.
@@ -138,4 +146,13 @@ def follow_umask(path: str | os.PathLike) -> None:
         probe.unlink()
 
 
-__all__ = ["FileError", "follow_umask", "read_json", "replace_folder", "replacing", "write_json", "write_text"]
+__all__ = [
+    "FileError",
+    "follow_umask",
+    "read_fields",
+    "read_json",
+    "replace_folder",
+    "replacing",
+    "write_json",
+    "write_text",
+]

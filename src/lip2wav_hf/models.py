@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .errors import Lip2WavError
-from .files import read_json
+from .files import read_fields
 
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -186,7 +186,7 @@ def bundled_models(model_type: ModelType = "lip2wav") -> list[str]:
     names = [
         path.parent.name
         for path in sorted(CHECKPOINTS.glob("*/config.json"))
-        if _is_of(model_type, read_json(path, ModelError).get("model_type"))
+        if _is_of(model_type, read_fields(path, ModelError).get("model_type"))
     ]
     return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
 
@@ -196,7 +196,7 @@ def baseline_models(model_type: ModelType = None) -> list[Path]:
     return [
         path.parent
         for path in sorted(BASELINES.glob("*/config.json"))
-        if _is_of(model_type, read_json(path, ModelError).get("model_type"))
+        if _is_of(model_type, read_fields(path, ModelError).get("model_type"))
     ]
 
 
@@ -282,7 +282,7 @@ def find_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") -> P
             f"model {name}: there is no config.json in it, so it is not a saved model. "
             f"{_models_nearby(folder) or _choices(model_type)}"
         )
-    found = read_json(folder / "config.json", ModelError)
+    found = read_fields(folder / "config.json", ModelError)
     found = found.get("model_type") if isinstance(found, dict) else None
     if not _is_of(model_type, found):
         wanted = " or ".join(map(repr, (model_type,) if isinstance(model_type, str) else model_type or ()))
@@ -342,7 +342,7 @@ def _choices(model_type: ModelType) -> str:
     names = bundled_models(model_type) or [
         path.parents[1].name
         for path in sorted(CHECKPOINTS.glob("*/*/config.json"))
-        if _is_of(model_type, read_json(path, ModelError).get("model_type"))
+        if _is_of(model_type, read_fields(path, ModelError).get("model_type"))
     ]
     names += [folder.name for folder in baseline_models(model_type)]
     listed = ", ".join(names) or "(none in this installation)"

@@ -41,7 +41,7 @@ from .decoding import (
 )
 from .errors import Lip2WavError, WeightsError, as_clip, check_fit, fit_report, one_line, video_name
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream
-from .files import read_json
+from .files import read_fields
 from .generator import SpeechGenerator, Window
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
 
@@ -238,7 +238,7 @@ class Speaker:
             OSError: if a file is missing.
             Lip2WavError: if the device cannot be used.
         """
-        config = read_json(Path(folder, "config.json"), WeightsError)
+        config = read_fields(Path(folder, "config.json"), WeightsError)
         if isinstance(config, dict) and config.get("model_type") not in (None, Lip2WavConfig.model_type):
             from .modeling_lip2wav import load_speaking_network  # noqa: PLC0415  of transformers, which takes its time
 

@@ -321,6 +321,18 @@ print("written")
 # --------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(os.name != "posix", reason="other shells close no streams")
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&- 2>&-", "<&- >&-", "<&- 2>&-", ">&-"])
+def test_closed_streams_are_no_fault(tmp_path, talking_video, tiny_model_dir, closed):
+    """As services are started: nothing to read from, and nowhere to write; files get no number of a stream."""
+    out = tmp_path / "x.wav"
+    command = [sys.executable, "-m", "lip2wav_hf.commands.main", "speak", talking_video, "-o", out]
+    command += ["--model", tiny_model_dir, "--device", "cpu"]
+    assert subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *map(str, command)], timeout=300).returncode == 0
+    with wave.open(str(out)) as sound:
+        assert sound.getnframes() == 48_000
+
+
 def test_many_videos_end_with_a_count(run, tmp_path, talking_video):
     """What was done, and why the rest was not, are the last lines: errors above have scrolled away."""
     for name in "ab":

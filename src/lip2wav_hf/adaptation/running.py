@@ -21,7 +21,7 @@ from ..corpora.load import load_clips
 from ..corpora.registry import open_corpus
 from ..errors import Lip2WavError, counted, one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..files import read_json, replace_folder, write_json
+from ..files import read_fields, read_json, replace_folder, write_json
 from ..hub.card_texts import quiet_transformers
 from ..machine import take_lock
 from ..modeling_critic import Lip2WavSpeechEncoder
@@ -191,7 +191,7 @@ def _finished(output: Path, fingerprint: str) -> Adaptation | None:
     path = output / RECORD
     if not path.is_file() or (output / WORK).is_dir():
         return None
-    record = read_json(path, AdaptationError)
+    record = read_fields(path, AdaptationError)
     return read_record(output) if record.get("fingerprint") == fingerprint else None
 
 
@@ -202,7 +202,7 @@ def read_record(folder: str | os.PathLike) -> Adaptation:
     Raises:
         AdaptationError: if it is no such folder.
     """
-    record = dict(read_json(Path(folder, RECORD), AdaptationError))
+    record = dict(read_fields(Path(folder, RECORD), AdaptationError))
     record.pop("fingerprint", None)
     for name in ("before", "after"):
         record[name] = None if record[name] is None else Scores(**record[name])

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import one_line
-from ..files import read_json
+from ..files import read_fields
 from ..metrics.registry import SUMMARY, TILES
 from ..models import (
     BY_TYPE,
@@ -189,12 +189,12 @@ def _is_model(folder: Path) -> bool:
     """Whether it can be named to other commands; the critic and the speech encoder inside of a model cannot."""
     if is_checkpoint(folder) or not weight_files(folder) or (folder.parent / "config.json").is_file():
         return False
-    config = read_json(folder / "config.json", CommandError)
+    config = read_fields(folder / "config.json", CommandError)
     return isinstance(config, dict) and config.get("model_type") in BY_TYPE
 
 
 def _listed(folder: Path, name: str) -> ListedModel:
-    config = read_json(folder / "config.json", CommandError)
+    config = read_fields(folder / "config.json", CommandError)
     parameters, _ = _count_weights(folder)
     rate = config.get("sampling_rate")
     return ListedModel(
@@ -320,7 +320,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     Raises:
         CommandError: if the file is not that of a configuration.
     """
-    found = read_json(path, CommandError)
+    found = read_fields(path, CommandError)
     model_type = found.get("model_type", "lip2wav") if isinstance(found, dict) else "lip2wav"
     shown = SHOWN | SHOWN_OF_TYPE.get(model_type, {})
     if isinstance(found, dict) and all(_is(found.get(name), kind) for name, kind in shown.items()):

@@ -201,10 +201,10 @@ def _open_missing_streams() -> None:
     """Where there is no stdin, stdout or stderr (`>&-`, services, pythonw), nothing is read, or written to nowhere."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            with contextlib.suppress(OSError):
-                os.fstat(number)
-                continue
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: no file that is opened later does
+            try:
+                os.fstat(number)  # another file has taken the number, or nobody may write there
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: no file that is opened later does
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
 
 

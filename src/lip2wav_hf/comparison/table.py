@@ -20,7 +20,7 @@ from ..evaluation.folders import AUDIO_SUFFIXES
 from ..evaluation.published import HEADINGS, NOTE, PUBLISHED
 from ..evaluation.report import differences, is_grid, notes
 from ..evaluation.results import json_ready
-from ..files import read_json
+from ..files import read_fields
 from ..metrics.pairs import SAMPLING_RATE
 from ..metrics.registry import METRICS, OF_ORIGINAL, SUMMARY, TABLE_METRICS
 from ..models import SPEAKING, ModelError, find_model
@@ -275,7 +275,7 @@ def _rate_of(model: Any) -> int | None:
     kind = baseline_kind(model)
     if kind != "model":
         return _sampling_rate(Path(model) if kind == "folder" or Path(model).is_dir() else Path(model).parent)
-    rate = read_json(find_model(model, SPEAKING) / "config.json", ModelError).get("sampling_rate")
+    rate = read_fields(find_model(model, SPEAKING) / "config.json", ModelError).get("sampling_rate")
     return rate if isinstance(rate, int) else None
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ..errors import counted
 from ..evaluation.report_plots import BLUE, GRAY, ORANGE, data_uri
 from ..evaluation.systems import FOLDERS_OF_A_RUN
-from ..files import read_json
+from ..files import read_fields
 from ..hub.facts import stated_facts
 from ..models import ModelError, find_model, system_name
 from ..training.output_dir import VALIDATIONS
@@ -123,7 +123,7 @@ def training_of(model: Any) -> Training:
         return Training()
     facts = stated_facts(folder)
     return Training(
-        system_name(read_json(folder / "config.json", ModelError)),
+        system_name(read_fields(folder / "config.json", ModelError)),
         facts.get("data") or NOT_STATED,
         facts.get("training") or NOT_STATED,
         _cost(folder, facts),
@@ -169,7 +169,7 @@ def _spent_on(start: str, option: str) -> str | None:
     spent = _hours(stated_facts(folder))
     if spent is None or option == "pretrained":
         return spent
-    model_type = str(read_json(folder / "config.json", ModelError).get("model_type"))
+    model_type = str(read_fields(folder / "config.json", ModelError).get("model_type"))
     return spent if model_type.endswith(option) else f"a part of the {spent} of {folder.name}"
 
 

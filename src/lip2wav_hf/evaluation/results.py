@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import read_json, write_json, write_text
+from ..files import read_fields, write_json, write_text
 from ..machine import machine, versions
 from ..metrics.judge import GRID_JUDGE
 from ..metrics.words import is_grid_sentence
@@ -123,7 +123,7 @@ def publish(
         else:
             page.unlink(missing_ok=True)
     share.wait()
-    return read_json(folder / RESULTS, EvaluationError)
+    return read_fields(folder / RESULTS, EvaluationError)
 
 
 def _sounds(system: Measured, clips: Sequence[Clip], compared: Sequence[Measured]) -> Sounds:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import Lip2WavError, one_line
-from ..files import read_json
+from ..files import read_fields
 from ..grammar import TextNormalizer
 from ..metrics.words import word_errors
 from ..models import BY_TYPE, DEFAULT_MODEL, SPEAKING, ModelError, find_model
@@ -109,7 +109,7 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
 
 def _load_network(folder: Path) -> None:
     """Raises the `Lip2WavError` of a network that cannot be loaded, which a pipeline hides in pages of its own."""
-    model_type = read_json(folder / "config.json", ModelError)["model_type"]
+    model_type = read_fields(folder / "config.json", ModelError)["model_type"]
     with contextlib.suppress(OSError, KeyError, RuntimeError):
         BY_TYPE[model_type].model_class.from_pretrained(folder)
 
@@ -130,7 +130,7 @@ def normalizer_of(model: Any) -> TextNormalizer:
         config = getattr(getattr(model, "model", None), "config", None)
     else:
         folder = find_model(DEFAULT_MODEL if model is None else model, SPEAKING)
-        model_type = read_json(folder / "config.json", ModelError)["model_type"]
+        model_type = read_fields(folder / "config.json", ModelError)["model_type"]
         config = BY_TYPE[model_type].config_class.from_pretrained(folder)
     return config.normalizer if isinstance(config, Lip2WavTextConfig) else TextNormalizer()
 

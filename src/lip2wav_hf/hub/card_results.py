@@ -21,7 +21,7 @@ from ..errors import counted, one_line
 from ..evaluation.judging import phrases_note
 from ..evaluation.report import cell
 from ..evaluation.systems import model_sha256
-from ..files import read_json, write_text
+from ..files import read_fields, write_text
 from ..metrics.registry import SUMMARY, TABLE_METRICS
 from ..modeling_lip2wav import Lip2WavModel
 from ..models import REPOSITORY, bundled_models
@@ -274,7 +274,7 @@ def _read_results(split: str, source: Source) -> dict[str, Any]:
     if isinstance(source, dict):
         results, name = source, f"the results of {split}"
     else:
-        results, name = read_json(source, CardError), os.fspath(source)
+        results, name = read_fields(source, CardError), os.fspath(source)
     if not isinstance(results, dict) or not isinstance(results.get("overall"), dict) or not results["overall"]:
         raise CardError(f"{name}: not the results.json of an evaluation. Make it with: lip2wav evaluate")
     if results.get("split", split) != split:

@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 from ..corpora.defects import CorpusReport
 from ..corpora.export import Export
 from ..errors import install_extra
-from ..files import read_json
+from ..files import read_fields
 from ..grammar import GRAMMAR, VOCABULARY
 from ..grid.corpus import ALIGNMENT_RATE, SILENCES
 from ..grid.defects import KINDS as DEFECTS
@@ -211,7 +211,7 @@ def render_organization_card(
 
 
 def _count_defects(report: str | os.PathLike) -> dict[str, Any]:
-    content = read_json(report, CardError)
+    content = read_fields(report, CardError)
     try:
         kinds = [defect["kind"] for defect in content["defects"]]
         return {

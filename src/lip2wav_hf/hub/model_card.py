@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..configuration_lip2wav import Lip2WavConfig
 from ..errors import one_line
-from ..files import read_json, write_text
+from ..files import read_fields, write_text
 from ..models import BY_TYPE, weight_files
 from .card_results import Source, check_weights, limited, read_measurements, store_results, update_card
 from .card_texts import OWNER, quiet_transformers, render_card
@@ -187,7 +187,7 @@ def _emissions(facts: ModelFacts) -> dict[str, Any] | None:
 
 def _config(folder: Path) -> Lip2WavConfig:
     path = folder / "config.json"
-    content = read_json(path, CardError)
+    content = read_fields(path, CardError)
     if not isinstance(content, dict):
         raise CardError(f"{path}: it holds no JSON object.")
     try:
@@ -216,7 +216,7 @@ def _components(folder: Path) -> list[dict[str, Any]]:
     """The other networks in a model's folder, for the table of the card."""
     parts = []
     for path in sorted(folder.glob("*/config.json")):
-        network = BY_TYPE.get(read_json(path, CardError).get("model_type"))
+        network = BY_TYPE.get(read_fields(path, CardError).get("model_type"))
         if network is not None and network.folder != ".":
             count, _ = _count_weights(path.parent)
             part = {"folder": path.parent.name, "what": network.description, "loader": network.class_name}

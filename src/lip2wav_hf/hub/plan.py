@@ -25,7 +25,7 @@ from ..decoding import NGRAM_FILE
 from ..errors import Lip2WavError, one_line
 from ..evaluation.systems import model_sha256
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..files import read_json
+from ..files import read_fields
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from ..models import BY_TYPE, ModelError, Network, bundled_models, find_model, weight_files
 from ..pipeline_video_to_speech import SpokenVideo, VideoToSpeechPipeline
@@ -149,7 +149,7 @@ def _plan_network(folder: Path, model_type: str | None = None) -> tuple[Lip2WavP
     for key, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise HubError(f"{folder}: the weights {key} are not all finite numbers: the training has diverged.")
-    config = read_json(folder / "config.json", HubError)
+    config = read_fields(folder / "config.json", HubError)
     config.pop("_name_or_path", None)
     config["architectures"] = [network.class_name]
     config["auto_map"] = {
@@ -178,7 +178,7 @@ def _find_network(folder: Path, model_type: str | None) -> Network:
             " `save_pretrained`, which writes model.safetensors."
         )
     if (folder / "config.json").is_file():
-        known = BY_TYPE.get(str(read_json(folder / "config.json", HubError).get("model_type")))
+        known = BY_TYPE.get(str(read_fields(folder / "config.json", HubError).get("model_type")))
         if known is not None and not known.travels:
             raise HubError(
                 f"{folder}: the code of a {known.class_name} lies in the package and does not travel, so this command"
@@ -189,7 +189,7 @@ def _find_network(folder: Path, model_type: str | None) -> Network:
         find_model(folder, model_type)
     except ModelError as error:
         raise HubError(str(error)) from error
-    found = read_json(folder / "config.json", HubError).get("model_type")
+    found = read_fields(folder / "config.json", HubError).get("model_type")
     if found not in BY_TYPE:
         raise HubError(
             f"{folder / 'config.json'}: it is of a model of the type {found!r}. Published are {', '.join(BY_TYPE)}."
@@ -215,7 +215,7 @@ def _load_extractor(folder: Path, model: Lip2WavPreTrainedModel) -> Lip2WavFeatu
 
 def _extractor_config(folder: Path) -> bytes:
     """preprocessor_config.json with the name of its code."""
-    config = read_json(folder / "preprocessor_config.json", HubError)
+    config = read_fields(folder / "preprocessor_config.json", HubError)
     return _to_json(config | {"auto_map": {"AutoFeatureExtractor": ".".join(EXTRACTOR)}})
 
 

@@ -3,8 +3,6 @@
 The defaults are those of Akbari et al. (2018), as far as they are known; what is our choice is marked.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -162,6 +160,11 @@ class Lip2AudSpecConfig(Lip2AudSpecSoundConfig):
         super().__post_init__(**kwargs)
 
     @property
+    def estimated_weights(self) -> int:
+        """As of any network; and those of the layers that take all that the convolutions make of a frame."""
+        return super().estimated_weights + self.features_per_frame * (4 * self.lstm_size + self.dense_size)
+
+    @property
     def context_frames(self) -> int:
         """Video frames before a slice that its differences reach back to."""
         return 2
@@ -169,10 +172,11 @@ class Lip2AudSpecConfig(Lip2AudSpecSoundConfig):
     @property
     def features_per_frame(self) -> int:
         """Length of what the convolutions make of a video frame."""
-        height, width = self.image_height // self.picture_pooling, self.image_width // self.picture_pooling
+        pooling = max(self.picture_pooling, 1)
+        height, width = self.image_height // pooling, self.image_width // pooling
         for _ in self.pool_after:
             height, width = height // 2, width // 2
-        return height * width * self.conv_channels[-1]
+        return height * width * (self.conv_channels or [0])[-1]
 
     def validate_network(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""

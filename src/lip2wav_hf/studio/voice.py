@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Lip2WavError, one_line
-from ..files import read_json, replacing
+from ..files import read_fields, replacing
 from .recordings import StudioError
 
 
@@ -60,8 +60,8 @@ class Voice:
     def phrases(self) -> list[str]:
         """What the model answers with, as people write it; empty where there is no model, or it says any words."""
         try:
-            known = read_json(self.folder / "adaptation.json")["phrases"] if self.exists else []
-            forms = read_json(self.folder / "config.json").get("written_sentences") if known else {}
+            known = read_fields(self.folder / "adaptation.json")["phrases"] if self.exists else []
+            forms = read_fields(self.folder / "config.json").get("written_sentences") if known else {}
             return [str((forms or {}).get(phrase, phrase)) for phrase in known]
         except (Lip2WavError, AttributeError, KeyError, TypeError):  # not the notes of an adaptation
             return []

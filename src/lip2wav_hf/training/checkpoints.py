@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..files import read_json, replace_folder, write_json
+from ..files import read_fields, replace_folder, write_json
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from .build import learning_rate_share
 from .facts import record_of, write_training_facts
@@ -82,7 +82,7 @@ def save_model(state: State, name: str) -> None:
 
 def _save_network(state: State, network: Lip2WavPreTrainedModel, folder: Path) -> None:
     copy.deepcopy(network).to(getattr(torch, state.arguments.save_dtype)).save_pretrained(folder)
-    config = read_json(folder / "config.json")
+    config = read_fields(folder / "config.json")
     config["dtype"] = "float32"  # what to calculate in: half precision saves space, but is slow on a CPU
     write_json(folder / "config.json", config, sort_keys=True)
 

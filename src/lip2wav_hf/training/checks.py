@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ..files import read_json
+from ..files import read_fields
 from ..grammar import CASES, PUNCTUATION, UNICODE_FORMS, UNIT_KINDS
 from ..models import NETWORKS, Network, locate_model
 from .arguments import TrainingArguments, TrainingError, Use, look_aheads
@@ -58,7 +58,7 @@ def _stated_decoder(run: TrainingArguments) -> str:
         source = place / "config.json" if isinstance(place, Path) else None
     elif run.models.config is not None:
         source = Path(run.models.config)
-    config = read_json(source, TrainingError) if source is not None and source.is_file() else {}
+    config = read_fields(source, TrainingError) if source is not None and source.is_file() else {}
     return config.get("decoder_type", DEFAULT_DECODER) if isinstance(config, dict) else DEFAULT_DECODER
 
 

@@ -23,7 +23,7 @@ from ..configuration_lip2wav import (
 )
 from ..corpora.clips import Clip
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..files import read_json
+from ..files import read_fields
 from ..generator import LogMelSpectrogram
 from ..grammar import TextNormalizer
 from ..lip2audspec.configuration_lip2audspec import (
@@ -175,7 +175,7 @@ def _load_configs(
         place = _locate("pretrained", models.pretrained, network)
         return config_class.from_pretrained(place), Lip2WavFeatureExtractor.from_pretrained(place), place
     text = {name: getattr(models, name) for name in TEXT_OPTIONS if getattr(models, name) is not None}
-    fields = {} if models.config is None else read_json(models.config, TrainingError)
+    fields = {} if models.config is None else read_fields(models.config, TrainingError)
     config, extractor = config_class.from_dict(fields | text), Lip2WavFeatureExtractor()
     if models.feature_extractor is not None:
         extractor = cast(Lip2WavFeatureExtractor, Lip2WavFeatureExtractor.from_json_file(models.feature_extractor))
@@ -201,7 +201,7 @@ def _plan_autoencoder(models: ModelArguments, config: Lip2AudSpecConfig) -> Lip2
 
 def _config_from_file(config_class: Any, path: str) -> Any:
     """A configuration from a JSON file, which is refused if it names another network."""
-    return config_class.from_dict(read_json(path, TrainingError))
+    return config_class.from_dict(read_fields(path, TrainingError))
 
 
 def _locate(option: str, source: str, network: Network) -> Path | str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..corpora.registry import is_dataset_name
 from ..errors import one_line
-from ..files import read_json
+from ..files import read_fields
 from ..models import BY_TYPE, ModelError, Network, locate_model
 from .arguments import TrainingArguments, TrainingError
 
@@ -54,7 +54,7 @@ class Part:
             return place, ""
         found = None
         if (place / "config.json").is_file():
-            config = read_json(place / "config.json", ModelError)
+            config = read_fields(place / "config.json", ModelError)
             found = config.get("model_type") if isinstance(config, dict) else None
         subfolder = "" if found == self.model_type else self.network.folder
         if subfolder and not (place / subfolder / "config.json").is_file():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ..files import read_json, write_json
+from ..files import read_fields, write_json
 from .arguments import TrainingArguments, TrainingError, Use
 
 
@@ -57,7 +57,7 @@ def read_record(folder: str | os.PathLike) -> Record | None:
     path = Path(folder, RECORD_FILE)
     if not path.is_file():
         return None
-    content = read_json(path, TrainingError)
+    content = read_fields(path, TrainingError)
     known = {each.name for each in dataclasses.fields(Record)}
     try:
         return Record(**{name: value for name, value in content.items() if name in known})
