@@ -9,6 +9,7 @@ import logging
 import lzma
 import mmap
 import os
+import socket
 import tempfile
 import threading
 import zipfile
@@ -18,7 +19,7 @@ import av
 import numpy as np
 import pytest
 
-from lip2wav_hf.audio import audio_rate
+from lip2wav_hf.audio import audio_rate, read_audio
 from lip2wav_hf.corpora.defects import count_frames
 from lip2wav_hf.sources import Source, VideoPart, each_video, is_private
 from lip2wav_hf.video import VideoError, VideoReader
@@ -231,15 +232,23 @@ def playlist(tmp_path):
     return folder
 
 
+class Address(str):
+    """Of a server."""
+
+    asked: list[str]
+
+
 @pytest.fixture
 def server(tmp_path):
-    """What serves a folder, and redirects /to/X to X."""
+    """The address of what serves a folder, and redirects /to/X to X; `asked` is what was asked for."""
+    asked = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
             pass
 
         def do_GET(self):
+            asked.append(self.path)
             if self.path.startswith("/to/"):
                 self.send_response(302)
                 self.send_header("Location", self.path[4:])
@@ -250,7 +259,9 @@ def server(tmp_path):
     handler = functools.partial(Handler, directory=tmp_path)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
+        address = Address(f"http://127.0.0.1:{running.server_port}")
+        address.asked = asked
+        yield address
         running.shutdown()
 
 
@@ -263,6 +274,34 @@ def test_playlists(playlist, server, tmp_path, monkeypatch, name, place):
     with VideoReader(video) as reader:
         assert numbers(reader) == EXPECTED
     assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("place", ["disk", "web"])
+def test_the_sound_of_a_playlist_that_is_by_itself(playlist, server, caplog, place):
+    with av.open(str(playlist / "tone.ts"), "w", format="mpegts") as output:
+        track = output.add_stream("aac", rate=16_000, layout="mono")
+        tone = np.sin(np.arange(19_200) * 0.2).astype(np.float32)[None] / 2
+        frame = av.AudioFrame.from_ndarray(tone, "fltp", "mono")
+        frame.sample_rate = 16_000
+        output.mux(track.encode(frame))
+        output.mux(track.encode(None))
+    start = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
+    (playlist / "tone.m3u8").write_text(f"{start}#EXTINF:1.2,\ntone.ts\n#EXT-X-ENDLIST\n")
+    (playlist / "both.m3u8").write_text(
+        '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="b",NAME="x",URI="none.m3u8"\n'
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="de",URI="none.m3u8"\n'
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="en",DEFAULT=YES,URI="tone.m3u8"\n'
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=64x48,AUDIO="a"\nlist.m3u8\n'
+    )
+    video = playlist / "both.m3u8" if place == "disk" else f"{server}/hls/both.m3u8"
+    with VideoReader(video) as reader:
+        assert reader.has_sound and numbers(reader) == EXPECTED
+    sound = read_audio(video)
+    assert sound is not None and 17_000 < len(sound) < 22_000 and sound.std() > 0.2
+    (playlist / "tone.m3u8").unlink()
+    with VideoReader(video) as reader:
+        assert not reader.has_sound and numbers(reader) == EXPECTED
+    assert "its sound is missing" in caplog.text
 
 
 @pytest.mark.parametrize("place", ["disk", "web"])
@@ -353,6 +392,62 @@ def test_the_web_does_not_lead_inside(clip, server, tmp_path, monkeypatch):
     monkeypatch.setattr("lip2wav_hf.sources.is_private", lambda address, seen=[]: seen.append(1) or len(seen) > 1)
     with pytest.raises(VideoError, match="not an address of the internet"):
         VideoReader(f"{server}/to/{server}/clip.mp4")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "127.1", "0", "0.0.0.0"),
+        *("[::1]", "[::ffff:127.0.0.1]", "[0:0:0:0:0:ffff:7f00:1]", socket.gethostname()),
+    ],
+)
+def test_private_addresses_in_any_spelling(clip, server, tmp_path, host):
+    """Nothing connects to them, and they are read where that is allowed."""
+    (tmp_path / "clip.mp4").write_bytes(clip.read_bytes())
+    url = server.replace("127.0.0.1", host) + "/clip.mp4"
+    with pytest.raises(VideoError, match="not an address of the internet|cannot be reached"):
+        VideoReader(url, allow_private=False)
+    assert not server.asked
+    if host in ("localhost", "2130706433", "127.1"):  # IPv4 of the server
+        assert numbers(VideoReader(url, allow_private=True)) == EXPECTED
+
+
+def test_a_private_server_is_not_even_connected_to():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        for scheme in ("http", "https"):
+            with pytest.raises(VideoError, match="not an address of the internet"):
+                VideoReader(f"{scheme}://localhost:{listening.getsockname()[1]}/clip.mp4", allow_private=False)
+        listening.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listening.accept()
+
+
+def test_a_name_that_changes_its_address_is_asked_once(clip, server, tmp_path, monkeypatch):
+    """What was checked is what is connected to; a second answer, of a private address, is not asked for."""
+    (tmp_path / "clip.mp4").write_bytes(clip.read_bytes())
+    asked, resolve = [], socket.getaddrinfo
+
+    def changing(host, *arguments, **options):
+        asked.append(host)
+        return resolve("127.0.0.1" if host == "changes.example" else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", changing)
+    assert numbers(VideoReader(server.replace("127.0.0.1", "changes.example") + "/clip.mp4")) == EXPECTED
+    assert asked.count("changes.example") == 1 and set(asked) == {"changes.example", "127.0.0.1"}
+    with pytest.raises(VideoError, match="not an address of the internet"):
+        VideoReader(server.replace("127.0.0.1", "changes.example") + "/clip.mp4", allow_private=False)
+
+
+def test_a_name_that_only_a_proxy_knows_is_refused_to_strangers(clip, server, tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server)
+    with pytest.raises(VideoError, match="cannot be reached"):
+        VideoReader("http://nowhere.invalid/clip.mp4", allow_private=False)
+    assert not server.asked
+    with pytest.raises(VideoError, match="404|answered"):  # the proxy is asked, and has no such file
+        VideoReader("http://nowhere.invalid/clip.mp4")
+    assert server.asked
 
 
 # --- collections -----------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all, and JSON."""
+"""Files that appear whole or not at all, JSON, and file objects of every origin."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -11,7 +12,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .errors import Lip2WavError, one_line
+from .errors import Lip2WavError, VideoError, one_line
+
+
+logger = logging.getLogger(__name__)
 
 
 class FileError(Lip2WavError):
@@ -146,13 +150,79 @@ def follow_umask(path: str | os.PathLike) -> None:
         probe.unlink()
 
 
+class PlainReader:
+    """A file object as PyAV may see it: it would guess from a mode, and let exceptions through FFmpeg."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self._name = file, name
+        self.fault: str | None = None
+
+    @property
+    def closed(self) -> bool:
+        return bool(getattr(self._file, "closed", False))
+
+    def read(self, size: int = -1) -> bytes:
+        """A block; from a fault on, nothing."""
+        if self.fault is None:
+            try:
+                return read_block(self._file, size, self._name)
+            except Exception as error:
+                self.fault = one_line(error)
+                logger.warning("%s: reading it failed (%s); what follows is missing.", self._name, self.fault)
+        return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._file.seek(offset, whence)
+        return self._file.tell()
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def binary_file(file: Any) -> Any:
+    """What reads bytes: a web framework's upload, whose own methods are coroutines, keeps a plain file inside."""
+    from inspect import iscoroutinefunction  # noqa: PLC0415  slow to import
+
+    inner = getattr(file, "file", None)
+    if not iscoroutinefunction(file.read):
+        return file
+    if hasattr(inner, "read") and not iscoroutinefunction(inner.read):
+        return inner
+    raise VideoError(f"A {type(file).__name__} is read with await. Pass its content: await file.read().")
+
+
+def rewind(file: Any) -> bool:
+    """Whether a file object can be read from its beginning, as often as need be."""
+    seekable = getattr(file, "seekable", None)
+    if not hasattr(file, "seek") or not hasattr(file, "tell") or (seekable is not None and not seekable()):
+        return False
+    try:
+        file.seek(0)
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def read_block(file: Any, size: int, name: str) -> bytes:
+    """What a file object gives; raises `VideoError` if that is not bytes."""
+    block = file.read(size)
+    if not isinstance(block, (bytes, bytearray, memoryview)):
+        kind = type(block).__name__
+        raise VideoError(f"{name}: reading the file object gives {kind}, not bytes. Open it in binary mode.")
+    return bytes(block)
+
+
 __all__ = [
     "FileError",
+    "PlainReader",
+    "binary_file",
     "follow_umask",
+    "read_block",
     "read_fields",
     "read_json",
     "replace_folder",
     "replacing",
+    "rewind",
     "write_json",
     "write_text",
 ]

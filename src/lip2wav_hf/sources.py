@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import VideoError, one_line
+from .files import PlainReader, binary_file, read_block, rewind
 
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ class Source:
             raise VideoError(f"{location}: the file is empty (0 bytes). Copy or download it again.")
         self.target = os.path.abspath(path)  # absolute: never taken for a protocol of FFmpeg such as `concat:`
         if not _is_utf8(self.target):  # what FFmpeg cannot be told, it is given open
-            self.target = _PlainReader(self._kept(open(self.target, "rb")), self.name)
+            self.target = PlainReader(self._kept(open(self.target, "rb")), self.name)
 
     def _init_from_pipe(self, path: str) -> None:
         """What can be read once only: a FIFO, a socket, /dev/stdin."""
@@ -220,7 +221,7 @@ class Source:
             self.target = self._spool(lambda file: self._web.copy(pipe, file, self.name))
 
     def _init_from_file_object(self, file: Any) -> None:
-        file = _binary_file(file)
+        file = binary_file(file)
         name = getattr(file, "name", None)
         self.name = name if isinstance(name, str) and name else "file object"
         if isinstance(file, io.TextIOBase):
@@ -229,11 +230,11 @@ class Source:
             raise VideoError(f"{self.name}: the file object is closed. Pass it while it is open.")
         slow = type(file).__module__.partition(".")[0] in _SLOW_TO_REWIND
         try:
-            if _rewind(file) and not slow:
-                if not _block(file, 1, self.name):
+            if rewind(file) and not slow:
+                if not read_block(file, 1, self.name):
                     raise VideoError(f"{self.name}: it is empty (0 bytes). Pass a file object of a video file.")
                 file.seek(0)
-                self.target = _PlainReader(file, self.name)
+                self.target = PlainReader(file, self.name)
             else:
                 self.target = self._spool(lambda copy: self._web.copy(file, copy, self.name))
         except VideoError:
@@ -366,67 +367,6 @@ def local_path(url: str) -> str:
     return url2pathname(urllib.parse.urlsplit(url).path)
 
 
-class _PlainReader:
-    """A file object as PyAV may see it: it would guess from a mode, and let exceptions through FFmpeg."""
-
-    def __init__(self, file: Any, name: str) -> None:
-        self._file, self._name = file, name
-        self.fault: str | None = None
-
-    @property
-    def closed(self) -> bool:
-        return bool(getattr(self._file, "closed", False))
-
-    def read(self, size: int = -1) -> bytes:
-        """A block; from a fault on, nothing."""
-        if self.fault is None:
-            try:
-                return _block(self._file, size, self._name)
-            except Exception as error:
-                self.fault = one_line(error)
-                logger.warning("%s: reading it failed (%s); what follows is missing.", self._name, self.fault)
-        return b""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._file.seek(offset, whence)
-        return self._file.tell()
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-
-def _binary_file(file: Any) -> Any:
-    """What reads bytes: a web framework's upload, whose own methods are coroutines, keeps a plain file inside."""
-    from inspect import iscoroutinefunction  # noqa: PLC0415  slow to import
-
-    inner = getattr(file, "file", None)
-    if not iscoroutinefunction(file.read):
-        return file
-    if hasattr(inner, "read") and not iscoroutinefunction(inner.read):
-        return inner
-    raise VideoError(f"A {type(file).__name__} is read with await. Pass its content: await file.read().")
-
-
-def _rewind(file: Any) -> bool:
-    """Whether a file object can be read from its beginning, as often as need be."""
-    seekable = getattr(file, "seekable", None)
-    if not hasattr(file, "seek") or not hasattr(file, "tell") or (seekable is not None and not seekable()):
-        return False
-    try:
-        file.seek(0)
-    except (OSError, NotImplementedError):
-        return False
-    return True
-
-
-def _block(file: Any, size: int, name: str) -> bytes:
-    block = file.read(size)
-    if not isinstance(block, (bytes, bytearray, memoryview)):
-        kind = type(block).__name__
-        raise VideoError(f"{name}: reading the file object gives {kind}, not bytes. Open it in binary mode.")
-    return bytes(block)
-
-
 class _Start:
     """The first bytes of a target, and all of them if need be."""
 
@@ -517,7 +457,7 @@ class _Web:
         received = 0
         while self.received + max(received, expected_bytes) <= self.max_bytes:
             try:
-                block = _block(stream, 1 << 14, name)  # little is lost with a fault
+                block = read_block(stream, 1 << 14, name)  # little is lost with a fault
             except (OSError, EOFError) as error:
                 if not received:
                     raise
@@ -538,15 +478,23 @@ class _Web:
         from http import client  # noqa: PLC0415  slow to import
         from urllib import request  # noqa: PLC0415  slow to import
 
-        check = self.check
+        def addresses(host: str, port: int | None = None) -> list[str]:
+            """Of a host, once they have been checked: it may change its mind, so these are what is connected to."""
+            found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+            self.check(set(found), host)
+            return list(dict.fromkeys(found))
+
+        def connect(place: tuple[str, int], *options: Any) -> socket.socket:
+            *others, last = addresses(*place)
+            for address in others:
+                with contextlib.suppress(OSError):
+                    return socket.create_connection((address, place[1]), *options)
+            return socket.create_connection((last, place[1]), *options)
 
         class _Checked:
-            sock: socket.socket
-            host: str
-
-            def connect(self) -> None:
-                super().connect()  # ty: ignore[missing-attribute]
-                check({self.sock.getpeername()[0]}, self.host)
+            def __init__(self, *arguments: Any, **options: Any) -> None:
+                super().__init__(*arguments, **options)
+                self._create_connection = connect
 
         class _HTTP(_Checked, client.HTTPConnection):
             pass
@@ -557,9 +505,11 @@ class _Web:
         def is_proxied(wanted: Any) -> bool:
             if not (wanted.has_proxy() or getattr(wanted, "_tunnel_host", None)):
                 return False
-            host = urllib.parse.urlsplit(wanted.full_url).hostname or ""
-            with contextlib.suppress(OSError):  # a name that the proxy alone knows
-                check({str(each[4][0]) for each in socket.getaddrinfo(host, None)}, host)
+            try:
+                addresses(urllib.parse.urlsplit(wanted.full_url).hostname or "")
+            except OSError:  # a name that the proxy alone knows
+                if self.allow_private is False:
+                    raise
             return True
 
         class _OverHTTP(request.HTTPHandler):
@@ -604,16 +554,32 @@ class Playlist:
             VideoError: if nothing that it names can be read, or may be.
         """
         if "#EXT-X-STREAM-INF" in text and depth < 3:
-            named = self._best(text)
-            there = self._bring(named, base)
-            base = urllib.parse.urljoin(base, named) if _is_web(urllib.parse.urljoin(base, named)) else there
-            return self.write(Path(there).read_text(encoding="utf-8", errors="replace")[: 16 << 20], base, depth + 1)
-        path = self.folder / "playlist.m3u8"
-        path.write_text("\n".join([*self._lines(text, base), "#EXT-X-ENDLIST", ""]), encoding="utf-8")
+            named, sound = self._best(text)
+            pictures, track = self._nested(named, base, depth + 1), None
+            try:
+                track = self._nested(sound, base, 3) if sound else None
+            except RefusedError:
+                raise
+            except VideoError as error:
+                logger.warning("%s: its sound is missing (%s).", self.name, error)
+            if track is None:
+                return pictures
+            lines = ["#EXTM3U", f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",DEFAULT=YES,URI="{track}"']
+            lines += ['#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"', pictures]
+        else:
+            lines = [*self._lines(text, base), "#EXT-X-ENDLIST"]
+        path = self.folder / f"list{len(list(self.folder.glob('list*')))}.m3u8"
+        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
         return str(path)
 
-    def _best(self, text: str) -> str:
-        """The variant with the most pixels, then the most bits."""
+    def _nested(self, named: str, base: str, depth: int) -> str:
+        """Write a playlist that another names, as [`write`]."""
+        there, address = self._bring(named, base), urllib.parse.urljoin(base, named)
+        text = Path(there).read_text(encoding="utf-8", errors="replace")[: 16 << 20]
+        return self.write(text, address if _is_web(address) else there, depth)
+
+    def _best(self, text: str) -> tuple[str, str]:
+        """The variant with the most pixels, then the most bits; and its sound, if that is by itself."""
         variants = []
         for attributes, uri in re.findall(
             r"#EXT-X-STREAM-INF:([^\r\n]*)[\r\n]+(?:#[^\r\n]*[\r\n]+)*([^#\s][^\r\n]*)", text
@@ -621,10 +587,19 @@ class Playlist:
             size = re.search(r"RESOLUTION=(\d{1,5})x(\d{1,5})", attributes)
             rate = re.search(r"(?<![-\w])BANDWIDTH=(\d{1,12})", attributes)
             pixels = int(size[1]) * int(size[2]) if size else 0
-            variants.append((pixels, int(rate[1]) if rate else 0, -len(variants), uri.strip()))
+            sound = re.search(r'AUDIO="([^"]*)"', attributes)
+            variants.append(
+                (pixels, int(rate[1]) if rate else 0, -len(variants), uri.strip(), sound[1] if sound else None)
+            )
         if not variants:
             raise VideoError(f"{self.name}: it is a playlist that names no video. Check that it plays.")
-        return max(variants)[-1]
+        *_, uri, group = max(variants, key=lambda each: each[:3])
+        tracks = [line for line in re.findall(r"#EXT-X-MEDIA:([^\r\n]*)", text) if "TYPE=AUDIO" in line]
+        tracks = sorted(
+            (each for each in tracks if f'GROUP-ID="{group}"' in each), key=lambda e: "DEFAULT=YES" not in e
+        )
+        sounds = [found[2] for each in tracks if (found := _TAG_URI.search(each))]
+        return uri, sounds[0] if sounds else ""
 
     def _lines(self, text: str, base: str) -> Iterator[str]:
         """The lines of the new playlist. Segments that are not there are left out, and a warning says so."""
