@@ -84,6 +84,15 @@ def test_a_file_without_settings_is_named(tmp_path, content):
         Lip2WavModel.from_pretrained(tmp_path / "config.json")
 
 
+def test_a_type_that_is_no_name_is_refused(tmp_path):
+    Lip2WavModel(Lip2WavConfig(**TINY_CONFIG)).save_pretrained(tmp_path)
+    for wrong in ({}, ["lip2wav"], 7):
+        fields = json.loads((tmp_path / "config.json").read_text()) | {"model_type": wrong}
+        (tmp_path / "config.json").write_text(json.dumps(fields))
+        with pytest.raises(ValueError, match=r"config\.json describes a model of the type"):
+            Speaker.from_folder(tmp_path, "cpu")
+
+
 def test_a_missing_configuration_stays_a_missing_file(tmp_path):
     for load in (Lip2WavModel, Lip2WavFeatureExtractor):
         with pytest.raises(OSError):

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
+from lip2wav_hf.audio import is_whole_h264, mux_audio
 from lip2wav_hf.video import VideoReader
 from little_videos import numbers, picture, write_video
 
 
-@pytest.mark.parametrize(("begin", "end"), [(100, 220), (50, 90), (250, 300), (30, 290)])
-def test_damage_of_any_length_is_held(tmp_path, caplog, begin, end):
-    """Of a video with a key picture each second; the warning says how much is missing."""
+def damage(folder, begin, end):
+    """A video of 12 s with a key picture each second, some of whose packets are noise."""
     options = {"g": "25", "keyint_min": "25", "sc_threshold": "0", "bf": "0"}
-    write_video(tmp_path / "whole.mp4", 300, options=options)
+    write_video(folder / "whole.mp4", 300, options=options)
     rng = random.Random(1)
-    with av.open(str(tmp_path / "whole.mp4")) as source, av.open(str(tmp_path / "damaged.mkv"), "w") as output:
+    with av.open(str(folder / "whole.mp4")) as source, av.open(str(folder / "damaged.mkv"), "w") as output:
         stream = output.add_stream_from_template(source.streams.video[0])
         for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
             if begin <= number < end:
@@ -28,13 +28,50 @@ def test_damage_of_any_length_is_held(tmp_path, caplog, begin, end):
                 packet = bad
             packet.stream = stream
             output.mux(packet)
-    got = numbers(VideoReader(tmp_path / "damaged.mkv"))
+    return folder / "damaged.mkv"
+
+
+@pytest.mark.parametrize(("begin", "end"), [(100, 220), (50, 90), (250, 300), (30, 290)])
+def test_damage_of_any_length_is_held(tmp_path, caplog, begin, end):
+    """Of a video with a key picture each second; the warning says how much is missing."""
+    damaged = damage(tmp_path, begin, end)
+    got = numbers(VideoReader(damaged))
     assert len(got) == 300
     after = -(-end // 25) * 25  # the next key picture
     assert got[:begin] == [number % 26 for number in range(begin)]
     assert got[after:] == [number % 26 for number in range(after, 300)]
     missing = float(caplog.text.partition(" s of its pictures are missing")[0].rpartition(" ")[2])
     assert (end - begin) / 25 - 0.1 <= missing <= (after - begin) / 25 + 0.1
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_damage_does_not_go_into_the_mp4(tmp_path, is_damaged):
+    """Browsers stop at a packet that is no picture: such a file is encoded again, and any other is copied."""
+    video = damage(tmp_path, 100, 120) if is_damaged else damage(tmp_path, 0, 0)
+    mux_audio(video, np.zeros(16_000 * 12, np.float32), 16_000, tmp_path / "out.mp4")
+    found, pictures = [], 0
+    for path in (tmp_path / "whole.mp4", tmp_path / "out.mp4"):
+        with av.open(str(path)) as container:
+            found.append([bytes(packet) for packet in container.demux(video=0) if packet.size])
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        for packet in container.demux(video=0):
+            pictures += len(packet.decode())  # none raises
+    assert (found[0] == found[1]) is not is_damaged
+    assert numbers(VideoReader(tmp_path / "out.mp4"))[130:] == [number % 26 for number in range(130, 300)]
+    assert pictures >= 275
+
+
+@pytest.mark.parametrize(
+    ("packet", "length_bytes", "is_whole"),
+    [
+        *((b"\0\0\0\2\x65a", 4, True), (b"\0\2\x41a\0\1\x06", 2, True), (b"\0\0\0\1\x65a", 0, True)),
+        *((b"\0\0\1\x09a\0\0\1\x41b", 0, True), (b"\0\0\0\3\x65a", 4, False), (b"\0\0\0\0", 4, False)),
+        *((b"\0\0\0\2\xe5a", 4, False), (b"\0\0\0\2\x06a", 4, False), (b"noise", 0, False), (b"\0", 4, False)),
+        *((b"\0\0\0\2\x65ab", 4, False), (b"\0\0\0\2\x7fa", 4, False), (b"\0\0\1", 0, False)),
+    ],
+)
+def test_units_of_h264(packet, length_bytes, is_whole):
+    assert is_whole_h264(packet, length_bytes) is is_whole
 
 
 def test_a_beginning_without_key_picture_is_left_out(tmp_path):

@@ -212,6 +212,15 @@ def test_a_device_is_no_video():
         VideoReader("/dev/zero")
 
 
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no such sockets")
+def test_a_socket_is_no_video(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # names of sockets are short
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("socket")
+        with pytest.raises(VideoError, match="it is a socket"):
+            VideoReader("socket")
+
+
 # --- playlists -------------------------------------------------------------------------------------------------------
 
 
@@ -364,6 +373,31 @@ def test_protocols_of_ffmpeg_are_no_files(tmp_path, named):
     (tmp_path / "evil.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{named}\n")
     with pytest.raises(VideoError, match="of a kind that is not read"):
         VideoReader(tmp_path / "evil.m3u8")
+
+
+@pytest.mark.parametrize("inner", ["#EXTM3U\n#EXTINF:1,\n{}\n", "ffconcat version 1.0\nfile {}\n"])
+def test_a_segment_that_names_files_itself_is_not_followed(clip, server, tmp_path, inner):
+    """FFmpeg would, from a file that was downloaded to any file of this machine."""
+    start = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n"
+    (tmp_path / "inner.ts").write_text(inner.format(clip))
+    (tmp_path / "outer.m3u8").write_text(f"{start}inner.ts\n")
+    for video in (f"{server}/outer.m3u8", tmp_path / "outer.m3u8"):
+        with pytest.raises(VideoError, match=r"it names inner\.ts, which names other files"):
+            VideoReader(video)
+
+
+@pytest.mark.parametrize("line", ["#EXT-X-STREAM-INF:BANDWIDTH=1\n", "#EXTINF:1,\n"])
+def test_a_playlist_that_names_itself_ends(server, tmp_path, line):
+    (tmp_path / "self.m3u8").write_text(f"#EXTM3U\n{line}self.m3u8\n")
+    for video in (f"{server}/self.m3u8", tmp_path / "self.m3u8"):
+        with pytest.raises(VideoError, match="names other files|playlists that name playlists"):
+            VideoReader(video)
+
+
+def test_a_playlist_of_any_editor_is_read(playlist):
+    text = (playlist / "list.m3u8").read_text().replace("\n", "\r\n")
+    (playlist / "windows.m3u8").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert numbers(VideoReader(playlist / "windows.m3u8")) == EXPECTED
 
 
 def test_a_playlist_on_disk_leads_to_private_addresses_only_when_that_is_allowed(

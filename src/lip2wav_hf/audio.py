@@ -518,19 +518,45 @@ def _can_copy(source: Source, first: av.VideoFrame) -> bool:
             return False
         if first.format.name != "yuv420p" or any(orientation(first)) or first.pts is None:
             return False
-        latest = None
+        latest, extradata = None, stream.codec_context.extradata or b""
+        length_bytes = (extradata[4] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 4 else 0
         with contextlib.suppress(av.EOFError):
             for packet in container.demux(stream):
                 if not packet.size:
                     continue
                 if packet.pts is None or packet.pts < first.pts or packet.has_sidedata("new_extradata"):
                     return False
+                if packet.is_corrupt or not is_whole_h264(bytes(packet), length_bytes):
+                    return False  # browsers stop there; encoded again, the last picture is held
                 if packet.dts is not None:
                     step = None if latest is None else (packet.dts - latest) * packet.time_base
                     if step is not None and not 0 < step < _LONGEST_STEP:
                         return False
                     latest = packet.dts
         return True
+
+
+def is_whole_h264(packet: bytes, length_bytes: int) -> bool:
+    """
+    Whether a packet of H.264 is made of units that can be: at least one of a picture, and nothing else beside them.
+
+    Args:
+        packet (`bytes`): of an access unit.
+        length_bytes (`int`): size of the lengths before the units; 0 where start codes stand there (Annex B).
+    """
+    units, rest = [], packet
+    if not length_bytes:
+        begin, *units = packet.split(b"\0\0\1")
+        if begin.strip(b"\0"):
+            return False
+    while length_bytes and rest:
+        size, rest = int.from_bytes(rest[:length_bytes], "big"), rest[length_bytes:]
+        if not 0 < size <= len(rest):
+            return False
+        units.append(rest[:size])
+        rest = rest[size:]
+    kinds = [unit[0] & 31 if unit and not unit[0] & 128 else 0 for unit in units]  # with the bit that is never set
+    return all(0 < kind < 24 for kind in kinds) and any(kind in (1, 2, 5) for kind in kinds)
 
 
 def _copied(container: InputContainer, stream: av.VideoStream, output: OutputContainer, start: Fraction) -> Packets:

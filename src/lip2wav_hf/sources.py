@@ -215,8 +215,9 @@ class Source:
     def _init_from_pipe(self, path: str) -> None:
         """What can be read once only: a FIFO, a socket, /dev/stdin."""
         mode = os.stat(path).st_mode
-        if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
-            raise VideoError(f"{self.name}: it is a device, not a video file. Pass a file, or pipe a video into it.")
+        if stat.S_ISBLK(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode):
+            kind = "socket" if stat.S_ISSOCK(mode) else "device"
+            raise VideoError(f"{self.name}: it is a {kind}, not a video file. Pass a file, or pipe a video into it.")
         with open(path, "rb", buffering=0) as pipe:
             self.target = self._spool(lambda file: self._web.copy(pipe, file, self.name))
 
@@ -282,7 +283,7 @@ class Source:
             if not kind[1]:
                 self.format = "concat" if kind[2] else "dash"
                 return
-            text = start.read_all().decode("utf-8", errors="replace")
+            text = start.read_all().decode("utf-8-sig", errors="replace")
         base = self.name if is_url else self.target
         self._web.connections += not is_url  # the user has named the file, and it names the rest
         folder = tempfile.mkdtemp(prefix="lip2wav-")
@@ -296,9 +297,9 @@ class Source:
         if hasattr(self.target, "seek"):
             self.target.seek(0)
         options = {"protocol_whitelist": "file,crypto,data", "max_pixels": str(MOST_PIXELS)}
-        if self.format is None:
-            options["format_whitelist"] = _plain_formats()
-        elif self.format == "hls":
+        if self.format in (None, "hls"):
+            options["format_whitelist"] = _plain_formats() + (",hls" if self.format else "")
+        if self.format == "hls":
             options |= {"allowed_extensions": "ALL", "extension_picky": "0"}
         try:
             container = open_container(self.target, format=self.format, options=options)
@@ -553,11 +554,13 @@ class Playlist:
         Raises:
             VideoError: if nothing that it names can be read, or may be.
         """
-        if "#EXT-X-STREAM-INF" in text and depth < 3:
+        if "#EXT-X-STREAM-INF" in text:
+            if depth == 3:
+                raise VideoError(f"{self.name}: it names playlists that name playlists. Pass the last of them.")
             named, sound = self._best(text)
             pictures, track = self._nested(named, base, depth + 1), None
             try:
-                track = self._nested(sound, base, 3) if sound else None
+                track = self._nested(sound, base, depth + 1) if sound else None
             except RefusedError:
                 raise
             except VideoError as error:
@@ -575,7 +578,7 @@ class Playlist:
     def _nested(self, named: str, base: str, depth: int) -> str:
         """Write a playlist that another names, as [`write`]."""
         there, address = self._bring(named, base), urllib.parse.urljoin(base, named)
-        text = Path(there).read_text(encoding="utf-8", errors="replace")[: 16 << 20]
+        text = Path(there).read_text(encoding="utf-8-sig", errors="replace")[: 16 << 20]
         return self.write(text, address if _is_web(address) else there, depth)
 
     def _best(self, text: str) -> tuple[str, str]:
@@ -613,7 +616,7 @@ class Playlist:
                 if kept + len(lost) >= MOST_SEGMENTS:
                     raise VideoError(f"{self.name}: it names more than {MOST_SEGMENTS} files. Join them first.")
                 try:
-                    line, kept = self._bring(line, base), kept + 1
+                    line, kept = self._segment(line, base), kept + 1
                 except RefusedError:
                     raise
                 except VideoError as error:
@@ -627,6 +630,14 @@ class Playlist:
             logger.warning(
                 "%s: %d of its %d segments are missing (%s).", self.name, len(lost), kept + len(lost), lost[0]
             )
+
+    def _segment(self, uri: str, base: str) -> str:
+        """As [`_bring`], of what is no list itself: FFmpeg would follow it, wherever it leads."""
+        path = self._bring(uri, base)
+        with open(path, "rb") as file:
+            if _LIST.match(file.read(4096).removeprefix(b"\xef\xbb\xbf")):
+                raise RefusedError(f"{self.name}: it names {uri[:80]}, which names other files. Pass that one.")
+        return path
 
     def _bring(self, uri: str, base: str) -> str:
         """The path, on this disk, of what a playlist names."""

@@ -239,7 +239,7 @@ class Speaker:
             Lip2WavError: if the device cannot be used.
         """
         config = read_fields(Path(folder, "config.json"), WeightsError)
-        if isinstance(config, dict) and config.get("model_type") not in (None, Lip2WavConfig.model_type):
+        if isinstance(kind := config.get("model_type"), str) and kind != Lip2WavConfig.model_type:
             from .modeling_lip2wav import load_speaking_network  # noqa: PLC0415  of transformers, which takes its time
 
             model = load_speaking_network(folder, dtype)

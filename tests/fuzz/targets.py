@@ -26,13 +26,20 @@ from lip2wav_hf import (
     mux_audio,
     read_audio,
 )
+from lip2wav_hf.commands.info import describe_model, list_models, report
+from lip2wav_hf.corpora.defects import CorpusReport
 from lip2wav_hf.corpora.registry import open_corpus
 from lip2wav_hf.corpora.transcripts import read_transcript
 from lip2wav_hf.decoding import NGram
 from lip2wav_hf.evaluation.scoring import read_sound
 from lip2wav_hf.grammar import Grammar
+from lip2wav_hf.hub.facts import read_facts
+from lip2wav_hf.models import BY_TYPE, load_network
 from lip2wav_hf.speaking import Generator, Speaker
+from lip2wav_hf.studio.phrases import check_phrases
 from lip2wav_hf.training.cache import CachedClip, read_cached_clip, write_cached_clip
+from lip2wav_hf.training.options import parse_arguments
+from lip2wav_hf.training.recipes import CONFIGS
 
 from .mutations import VALUES, mutate, mutate_json, mutate_text
 
@@ -70,6 +77,16 @@ class Targets:
             "config": Target(self._of_model("config.json"), self._read_model, mutate_json),
             "extractor": Target(self._of_model("preprocessor_config.json"), self._read_model, mutate_json),
             "weights": Target(self._of_model("model.safetensors"), self._read_model),
+            "network": Target(self._networks(), self._read_network, mutate_json),
+            "information": Target(self._information(), self._read_information, mutate_text),
+            "recipe": Target(RECIPES, lambda path, rng: void(parse_arguments([str(path)])), mutate_text),
+            "facts": Target({"card.yaml": FACTS}, lambda path, rng: void(read_facts(path)), mutate_text),
+            "report": Target({"report.json": REPORT}, lambda path, rng: void(CorpusReport.load(path)), mutate_json),
+            "phrases": Target(
+                GRAMMARS,
+                lambda path, rng: void(check_phrases(path.read_bytes().decode(errors="replace"))),
+                mutate_text,
+            ),
             "transcript": Target(TRANSCRIPTS, lambda path, rng: void(read_transcript(path)), mutate_text),
             "grammar": Target(GRAMMARS, lambda path, rng: void(Grammar.of(path)), mutate_text),
             "ngram": Target({"ngram.arpa": ARPA}, lambda path, rng: void(NGram.from_arpa(path)), mutate_text),
@@ -114,6 +131,25 @@ class Targets:
             void(Generator.from_folder(place))
         else:
             void(Speaker.from_folder(place, "cpu")([{"video": self.frames, "fps": 25}]))
+
+    def _read_network(self, path: Path, rng: random.Random) -> None:
+        network = BY_TYPE[path.stem]
+        place = self.folder / "changed"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(self.folder / "networks" / path.stem, place)
+        shutil.copy(path, place / "config.json")
+        if rng.random() < 0.3:
+            void(load_network(place, network.model_type))
+        else:
+            void(network.model_class.from_pretrained(place))
+
+    def _read_information(self, path: Path, rng: random.Random) -> None:
+        place = self.folder / "changed"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(self.model, place)
+        shutil.copy(path, place / path.name)
+        facts = describe_model(place)
+        void(report(facts, all_results=True), list_models(str(self.folder)))
 
     def _read_corpus(self, path: Path, rng: random.Random) -> None:
         place = self.folder / "corpus"
@@ -227,6 +263,18 @@ class Targets:
     def _of_model(self, name: str) -> dict[str, bytes]:
         return {name: (self.model / name).read_bytes()}
 
+    def _information(self) -> dict[str, bytes]:
+        return self._of_model("config.json") | {"README.md": CARD}
+
+    def _networks(self) -> dict[str, bytes]:
+        """Small ones of every other type, saved; their configurations by type."""
+        configs = {}
+        for model_type, fields in SMALL.items():
+            network, place = BY_TYPE[model_type], self.folder / "networks" / model_type
+            network.model_class(network.config_class(**fields)).save_pretrained(place)
+            configs[f"{model_type}.json"] = (place / "config.json").read_bytes()
+        return configs
+
     def _caches(self) -> dict[str, bytes]:
         path = self.folder / "clip.safetensors"
         regions = np.zeros((10, 48, 72), np.uint8)
@@ -238,6 +286,23 @@ def void(*values: Any) -> None:
     """Nothing: what was read is not used, and generators have run to their end."""
 
 
+SMALL: dict[str, dict[str, Any]] = {
+    "lip2wav_critic": {"channels": [4, 8], "strides": [8, 8], "spectral_channels": [4], "window_samples": 3200},
+    "lip2wav_speech_encoder": {"hidden_size": 8, "num_layers": 1, "num_mel_bins": 8},
+    "lip2wav_syncnet": {"hidden_size": 8, "num_layers": 1, "stem_channels": 4, "visual_channels": [4, 4]},
+    "lip2audspec_autoencoder": {"encoder_sizes": [8], "code_size": 4, "decoder_sizes": [8]},
+}
+RECIPES = {f"{name}.yaml": (CONFIGS / f"{name}.yaml").read_bytes() for name in ("grid_s1", "tiny", "syncnet")}
+CARD = (
+    b"---\nlibrary_name: transformers\nmodel-index:\n- name: a\n  results:\n  - task: {type: video-to-speech}\n"
+    b"    dataset: {name: GRID, type: grid, split: test}\n    metrics:\n    - {type: wer, value: 3.5, name: WER}\n"
+    b"---\n# A card\n"
+)
+FACTS = b"name: A voice\nlicense: mit\ndatasets: [grid]\ncore_hours: 3.5\nwatts: 20\ntraining: 8 steps\n"
+REPORT = (
+    b'{"checked": 3, "check": "fast", "missing_speakers": ["s3"], "notes": [],'
+    b' "defects": [{"speaker": "s1", "clip": "a", "kind": "no video", "detail": "x"}]}'
+)
 SETTINGS = ("frame_rate", "roi_height", "crop_width", "normalization_window", "max_gap", "detection_threshold")
 TRANSCRIPTS = {
     "a.txt": b"Text:  BIN BLUE\nConf:  2\n\nWORD START END ASDSCORE\nBIN 0.1 0.3 2.0\nBLUE 0.3 0.5 1.0\n",
