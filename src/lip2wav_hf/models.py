@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .errors import Lip2WavError
-from .files import read_fields
+from .files import read_fields, read_json
 
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -282,7 +282,7 @@ def find_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") -> P
             f"model {name}: there is no config.json in it, so it is not a saved model. "
             f"{_models_nearby(folder) or _choices(model_type)}"
         )
-    found = read_fields(folder / "config.json", ModelError)
+    found = read_json(folder / "config.json", ModelError)
     found = found.get("model_type") if isinstance(found, dict) else None
     if not _is_of(model_type, found):
         wanted = " or ".join(map(repr, (model_type,) if isinstance(model_type, str) else model_type or ()))
