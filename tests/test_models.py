@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import transformers
 
-from lip2wav_hf import models
+from lip2wav_hf import VideoToSpeechPipeline, models, pipeline
 from lip2wav_hf.models import CHECKPOINTS, NETWORKS, ModelError, bundled_models, find_model, load_network, locate_model
 
 
@@ -145,3 +146,32 @@ def test_a_hub_that_does_not_answer_is_not_one_without_the_model():
 def test_a_model_without_the_part_that_is_needed(saved):
     with pytest.raises(ModelError, match="no folder speech_encoder/ is in it. Give a folder.*model: grid-s1\\."):
         load_network(saved("model"), "lip2wav_speech_encoder")
+
+
+def test_a_pipeline_by_the_name_of_a_model(monkeypatch, saved, tmp_path):
+    """Our names, folders, and whatever transformers takes; transformers' own pipeline stays as it is."""
+    folder = saved("baselines/other-grid-s1")
+    monkeypatch.setattr(models, "BASELINES", tmp_path / "baselines")
+    for speak in (
+        pipeline("video-to-speech"),
+        pipeline("video-to-speech", model="grid-s1"),
+        pipeline(model="grid-s1"),
+    ):
+        assert type(speak) is VideoToSpeechPipeline and speak.model.config.hidden_size == 256
+    other = pipeline("video-to-speech", "other-grid-s1", device="cpu", grammar=None)
+    assert other.model.name_or_path == str(folder) and other.model.config.hidden_size == 16
+    assert pipeline("video-to-speech", model=folder).model.config.hidden_size == 16
+    again = pipeline("video-to-speech", model=other.model, feature_extractor=other.feature_extractor)
+    assert again.model is other.model
+    assert type(transformers.pipeline("video-to-speech", model=str(folder))) is VideoToSpeechPipeline
+    with pytest.raises(ModelError, match="grid-s2: there is no such folder.*grid-s1"):
+        pipeline("video-to-speech", model="grid-s2")
+    with pytest.raises(ModelError, match="lip2wav_syncnet"):
+        pipeline("video-to-speech", model="grid-sync")
+
+
+def test_a_pipeline_of_something_else_is_transformers_own():
+    """No name of another task is looked up, and a repository of the Hub is left to transformers."""
+    for arguments in (("text-classification", "grid-s1"), ("video-to-speech", "somebody/voice")):
+        with pytest.raises(OSError, match="couldn't connect"):
+            pipeline(*arguments, revision="v1")

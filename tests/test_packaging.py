@@ -156,7 +156,7 @@ REMOTE_FILES = [path.name for path in remote_code_files()]
 def test_remote_code_lies_flat():
     """Networks, extractor, pipeline and what they import are files of the top folder, where the Hub's loader looks."""
     assert {path.parent for path in remote_code_files()} == {PACKAGE}
-    assert {f"{network.module}.py" for network in NETWORKS if network.travels} <= set(REMOTE_FILES)
+    assert {f"{network.module}.py" for network in NETWORKS if network.is_flat} <= set(REMOTE_FILES)
     assert {"errors.py", "video.py", "grammar.py", "generator.py", "speaking.py"} <= set(REMOTE_FILES)
 
 

@@ -18,6 +18,7 @@ from lip2wav_hf import speaking
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.errors import Lip2WavError, WeightsError
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.grammar import GrammarError
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.models import find_model
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
@@ -222,3 +223,35 @@ print((statistics.median(sizes[-12:]) - statistics.median(sizes[-24:-12])) / 2) 
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=at_once)
     assert result.returncode == 0, result.stderr
     assert float(result.stdout) < 2.5e6  # bytes for each minute; before, 37 MB
+
+
+@pytest.fixture(params=["istft", "frame"])
+def wordless_dir(request, tmp_path):
+    """A saved model whose text head was never trained."""
+    decoder = {} if request.param == "istft" else {"decoder_type": "frame", "visual_channels": [4, 4]}
+    config = Lip2WavConfig(**TINY_CONFIG | decoder, text_recognition=False)
+    Lip2WavModel(config).save_pretrained(tmp_path)
+    Lip2WavFeatureExtractor(crop_height=config.image_height, crop_width=config.image_width).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_model_that_reads_no_words_gives_none(wordless_dir, caplog, monkeypatch):
+    """Neither in the pipeline nor without it, of a short video or a long one; and it does not warn of its words."""
+    monkeypatch.setattr(speaking, "LONG_SECONDS", 1.0)
+    speaker = Speaker.from_folder(wordless_dir, "cpu")
+    assert not speaker.reads_words
+    for spoken in (pipeline_of(wordless_dir)(clip(10)), *speaker([clip(10)]), *speaker([clip(60)])):
+        assert spoken["text"] == spoken["written"] == "" and spoken["words"] == []
+        assert np.isfinite(spoken["audio"]).all()
+    assert not caplog.records
+    for options in ({"phrases": ["bin blue"]}, {"beam": 4}):
+        with pytest.raises(GrammarError, match="reads no words"):
+            pipeline_of(wordless_dir)(clip(10), **options)
+
+
+def test_a_configuration_from_before_reads_words(tiny_model_dir, tmp_path):
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "old")
+    config = json.loads((folder / "config.json").read_text())
+    assert config.pop("text_recognition")
+    (folder / "config.json").write_text(json.dumps(config))
+    assert Speaker.from_folder(folder, "cpu").reads_words

@@ -75,6 +75,7 @@ _MODULES = {
     "load_split": "corpora.registry",
     "metric_folder": "metrics",
     "mux_audio": "audio",
+    "pipeline": "models",
     "plot_speech": "evaluation.plotting",
     "read_audio": "audio",
     "sentence_words": "grid.corpus",
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
     from .modeling_syncnet import Lip2WavSyncNet as Lip2WavSyncNet
     from .modeling_syncnet import Lip2WavSyncNetOutput as Lip2WavSyncNetOutput
     from .models import find_model as find_model
+    from .models import pipeline as pipeline
     from .pipeline_video_to_speech import VideoToSpeechPipeline as VideoToSpeechPipeline
     from .speaking import SpokenVideo as SpokenVideo
     from .video import VideoError as VideoError

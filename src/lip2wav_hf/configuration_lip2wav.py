@@ -64,6 +64,11 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
 
     _auto_class = "AutoConfig"
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether the network finds the words that are said."""
+        return False
+
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Self:
         """
@@ -189,6 +194,11 @@ class Lip2WavTextConfig(Lip2WavVideoConfig):
     text_unicode: str = "NFKC"
     word_change_penalty: float | int = 1.0
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether the network finds the words that are said."""
+        return True
+
     def __post_init__(self, **kwargs: Any) -> None:
         if self.text_units == "characters" and list(self.vocabulary) == VOCABULARY:  # nobody chose it
             self.vocabulary = TextUnits.collect("characters", VOCABULARY).vocabulary
@@ -247,6 +257,9 @@ class Lip2WavConfig(Lip2WavTextConfig):
             Height of the mouth crops, in pixels.
         image_width (`int`, *optional*, defaults to 64):
             Width of the mouth crops, in pixels.
+        text_recognition (`bool`, *optional*, defaults to `True`):
+            Whether the text head has been trained, so that it reads words. The trainer says `False` where neither
+            `ctc` nor `words` ever had a weight, as in the 2019 system: such a model gives no text.
         text_units (`str`, *optional*, defaults to `"words"`):
             What the text head recognises: `"words"`, a closed vocabulary, or `"characters"`, which spell any word.
         vocabulary (`list[str]`, *optional*, defaults to the 51 words of GRID, or their characters):
@@ -353,6 +366,7 @@ class Lip2WavConfig(Lip2WavTextConfig):
     decoder_type: str = "istft"
     image_height: int = 40
     image_width: int = 64
+    text_recognition: bool = True
     grammar: str | None = None
     beam_width: int = 1
     ngram_order: int = 0
@@ -392,6 +406,11 @@ class Lip2WavConfig(Lip2WavTextConfig):
     def estimated_weights(self) -> int:
         """As of any network; and those of the layer that makes mel frames of video frames."""
         return super().estimated_weights + self.mel_frames_per_frame * self.hidden_size**2
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether the text head has been trained."""
+        return self.text_recognition
 
     @property
     def context_frames(self) -> int:

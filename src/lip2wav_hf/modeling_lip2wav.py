@@ -25,7 +25,7 @@ from .grammar import TOKENIZER_FILES
 from .visual_encoder import ClipNorm
 
 
-_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
 
 
 class Lip2WavPreTrainedModel(PreTrainedModel):
@@ -41,7 +41,7 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """
-        Save weights, configuration and code, see `PreTrainedModel.save_pretrained`; and, of a network that recognises
+        Save weights, configuration and code, see `PreTrainedModel.save_pretrained`; and, of a network that reads
         words, the tokenizer that `AutoTokenizer` loads, which follows from the configuration.
 
         Weights that a type of half the size holds exactly, such as those of a published model, are saved in it.
@@ -52,7 +52,7 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         super().save_pretrained(save_directory, *args, **kwargs)
         for path in Path(save_directory).glob("*.safetensors"):  # which are written for their owner alone
             follow_umask(path)
-        if isinstance(self.config, Lip2WavTextConfig):
+        if isinstance(self.config, Lip2WavTextConfig) and self.config.reads_words:
             save_tokenizer(self.config, save_directory)
 
     @classmethod
@@ -85,7 +85,7 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         if use_safetensors is False:
             raise WeightsError("`use_safetensors=False`: weights of this model are never loaded from a pickle.")
         try:
-            with _without_bars():
+            with without_bars():
                 loaded: Any = super().from_pretrained(
                     pretrained_model_name_or_path,
                     *model_args,
@@ -172,8 +172,8 @@ def save_tokenizer(config: Lip2WavTextConfig, folder: str | os.PathLike) -> None
 
 
 @contextlib.contextmanager
-def _without_bars() -> Generator[None]:
-    """No progress bar of transformers: these networks are loaded in a moment."""
+def without_bars() -> Generator[None]:
+    """No progress bar of transformers, where something is loaded in a moment."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -223,10 +223,18 @@ class Lip2WavModel(SpeechGenerator, Lip2WavPreTrainedModel):
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         if pretrained_model_name_or_path is not None and model.config.ngram_order:
-            chosen = {name: kwargs[name] for name in _HUB_OPTIONS if name in kwargs}
+            chosen = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
             path = cached_file(pretrained_model_name_or_path, NGRAM_FILE, **chosen)
             model.ngram = NGram.from_arpa(path or NGRAM_FILE)
         return loaded
 
 
-__all__ = ["Lip2WavModel", "Lip2WavOutput", "Lip2WavPreTrainedModel", "WeightsError", "load_speaking_network"]
+__all__ = [
+    "HUB_OPTIONS",
+    "Lip2WavModel",
+    "Lip2WavOutput",
+    "Lip2WavPreTrainedModel",
+    "WeightsError",
+    "load_speaking_network",
+    "without_bars",
+]

@@ -65,8 +65,8 @@ class Network:
     speaks: bool = False
 
     @property
-    def travels(self) -> bool:
-        """Whether its code goes to the Hub with it: what lies in a room needs the package."""
+    def is_flat(self) -> bool:
+        """Whether its file lies at the top of the package; the others are flattened on their way to the Hub."""
         return "." not in self.module
 
     @property
@@ -263,6 +263,42 @@ def load_network(model: str | os.PathLike, model_type: str) -> Any:
     return network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
 
 
+def pipeline(task: str | None = None, model: Any = None, *arguments: Any, **options: Any) -> Any:
+    """
+    `transformers.pipeline`, which also knows the names of our models: of the bundled ones, and in a copy of the
+    repository of those to compare with. transformers itself takes folders, and looks for any other name on the Hub.
+
+    Args:
+        task (`str`, *optional*, defaults to `"video-to-speech"`): for another one, nothing is looked up.
+        model (`str`, `os.PathLike` or a model, *optional*): the name, see [`find_model`]; the bundled model by
+            default. A repository of the Hub is left to transformers, with `revision` and `token`.
+        arguments, options: as of `transformers.pipeline`.
+
+    Returns:
+        [`VideoToSpeechPipeline`].
+
+    Raises:
+        ModelError: if there is no such model, or it makes no speech.
+
+    Example:
+
+    ```python
+    >>> from lip2wav_hf import pipeline
+
+    >>> speak = pipeline("video-to-speech", model="grid-s1")
+    >>> speak("clip.mpg")["text"]
+    ```
+    """
+    import transformers
+
+    make: Any = transformers.pipeline  # which is declared for its own tasks only
+    task = "video-to-speech" if task is None else task
+    if task == "video-to-speech" and isinstance(model, (str, os.PathLike)):
+        is_here = isinstance(locate_model(model, SPEAKING), Path)
+        model = str(find_model(model, SPEAKING)) if is_here else os.fspath(model)
+    return make(task, model, *arguments, **options)
+
+
 def find_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") -> Path:
     """
     The folder of a saved model, see [`locate_model`]; a repository of the Hub is downloaded.
@@ -384,6 +420,7 @@ __all__ = [
     "is_checkpoint",
     "load_network",
     "locate_model",
+    "pipeline",
     "system_name",
     "weight_files",
 ]

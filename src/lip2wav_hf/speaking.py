@@ -177,7 +177,7 @@ class Speaker:
     @property
     def reads_words(self) -> bool:
         """Whether the model finds words too."""
-        return hasattr(self.model.config, "vocabulary")
+        return self.model.config.reads_words
 
     def grammar_decoder(
         self, grammar: AnyGrammar = GrammarChoice.OF_MODEL, beam: int | None = None
@@ -316,7 +316,7 @@ class Speaker:
         inputs: dict[str, Any] = {"clip": {"name": video_name(video), "face_coverage": 1.0}}
         if embedding is not None:
             inputs["speaker_embedding"] = torch.as_tensor(embedding, dtype=self.model.dtype).reshape(1, -1)
-        if whole or not self.reads_words:  # another network has no way to speak in windows
+        if whole or not hasattr(self.model, "speak_windows"):
             return self._read(inputs, video, return_crops, progress=progress, **clip)
         stream = self.feature_extractor.stream(video, progress=progress, **clip)
         stream, is_long = _begun(stream, round(LONG_SECONDS * self.feature_extractor.frame_rate))
@@ -361,8 +361,7 @@ class Speaker:
         tensors: dict[str, Any] = {name: value.to(self.model.device) for name, value in inputs.items()}
         frames, chunk_frames = tensors["pixel_values_videos"].shape[1], self.chunk_frames(chunk_length_s)
         with tqdm(desc="speaking", total=frames, unit="frame", disable=not progress, leave=False) as bar:
-            decoder = self.grammar_decoder(grammar)
-            if self.reads_words:
+            if (decoder := self.grammar_decoder(grammar)) is not None:
                 tensors["grammar"] = decoder
             outputs = self.model.synthesize(**tensors, chunk_frames=chunk_frames, progress=bar.update)
         return {**outputs, **rest}
@@ -577,7 +576,8 @@ class SpeechStream:
             reader.push(clip_scores(logits, None)[0])
             yield waveform[0].cpu().numpy()
         stream.close()
-        self.words, self.clip["face_coverage"] = reader.finish(), stream.face_coverage
+        self.words = reader.finish() if config.reads_words else []
+        self.clip["face_coverage"] = stream.face_coverage
         if crops:
             self.clip["crops"] = np.stack(crops)
 

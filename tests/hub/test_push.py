@@ -34,9 +34,13 @@ from lip2wav_hf.hub.model_card import write_model_card
 from lip2wav_hf.hub.plan import plan_dataset, plan_model, plan_space
 from lip2wav_hf.hub.push import HubError, push
 from lip2wav_hf.hub.remote_code import code_files
+from lip2wav_hf.lip2audspec.configuration_lip2audspec import Lip2AudSpecConfig
+from lip2wav_hf.lip2audspec.modeling_lip2audspec import Lip2AudSpecModel
 from lip2wav_hf.modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
+from lip2wav_hf.models import BASELINES
 from lip2wav_hf.training.language_model import estimate_ngram
+from little_lip2audspec import TINY as TINY_LIP2AUDSPEC
 
 
 BUNDLED = Path(lip2wav_hf.DEFAULT_CHECKPOINT)
@@ -84,6 +88,9 @@ def test_a_repository_has_all_it_needs(folder):
     (folder / "optimizer.bin").write_bytes(b"pickled")
     (folder / "checkpoint-10").mkdir()
     (folder / "checkpoint-10" / "model.safetensors").write_bytes(b"")
+    (folder / ".adaptation" / "run").mkdir(parents=True)  # what an adaptation that was stopped goes on with
+    for name in ("modeling_lip2wav.py", "lock", "model.safetensors"):
+        (folder / ".adaptation" / "run" / name).write_bytes(b"")
     upload = plan_model(folder)
     networks = {
         f"{part}{name}" for part in ("", "critic/", "speech_encoder/") for name in ("config.json", "model.safetensors")
@@ -103,7 +110,7 @@ def test_a_repository_has_all_it_needs(folder):
         "face_tracking.py",
         "configuration_lip2wav.py",
     } <= code
-    assert upload.left_out == ["checkpoint-10/", "optimizer.bin"]
+    assert upload.left_out == [".adaptation/", "checkpoint-10/", "optimizer.bin"]
     assert sum(upload.sizes().values()) > 2_000_000
 
 
@@ -150,6 +157,71 @@ def test_code_that_travels_needs_the_runtime_only(folder):
     for path in plan_model(folder).files:
         if path.endswith(".py"):
             assert set(get_imports(BUNDLED.parents[1] / path)) <= allowed | set(sys.stdlib_module_names), path
+
+
+@pytest.fixture(scope="session")
+def measured_lip2audspec(tmp_path_factory) -> Path:
+    """A tiny Lip2AudSpec with a card whose numbers are of these weights."""
+    folder = tmp_path_factory.mktemp("lip2audspec") / "best"
+    torch.manual_seed(0)
+    model = Lip2AudSpecModel(Lip2AudSpecConfig(**TINY_LIP2AUDSPEC))
+    model.save_pretrained(folder)
+    Lip2WavFeatureExtractor().save_pretrained(folder)
+    results = json.loads((BASELINES / "lip2audspec-grid-s1" / "results" / "validation.json").read_text("utf-8"))
+    (folder / "results").mkdir()
+    measured = json.dumps(results | {"model_sha256": model_sha256(model)})
+    (folder / "results" / "validation.json").write_text(measured, encoding="utf-8")
+    (folder / "card.yaml").write_text(FACTS, encoding="utf-8")
+    write_model_card(folder)
+    return folder
+
+
+def test_a_lip2audspec_goes_whole_too(measured_lip2audspec, capsys):
+    upload = plan_model(measured_lip2audspec)
+    code = {"modeling_lip2audspec.py", "modeling_autoencoder.py", "configuration_lip2audspec.py", "auditory.py"}
+    filters = {f"cochlea/{name}" for name in ("LICENSE", "NOTICE", "filters.safetensors")}
+    assert code | filters | {"pipeline_video_to_speech.py", "face_models/LICENSE"} <= set(upload.files)
+    assert "modeling_critic.py" not in upload.files and not set(TOKENIZER) & set(upload.files)
+    assert "samples/synthetic_face.mp4" in upload.files and "samples/synthetic_face.json" not in upload.files
+    for name in code:
+        assert b"from .." not in upload.files[name]
+    config = json.loads(upload.files["config.json"])
+    assert config["auto_map"] == {
+        "AutoConfig": "configuration_lip2audspec.Lip2AudSpecConfig",
+        "AutoModel": "modeling_lip2audspec.Lip2AudSpecModel",
+    }
+    assert "video-to-speech" in config["custom_pipelines"]
+    with pytest.raises(SystemExit) as exit_status:
+        main(["push", str(measured_lip2audspec), "me/lip2audspec", "--dry-run"])
+    assert exit_status.value.code == 0 and "cochlea/filters.safetensors" in capsys.readouterr().out
+
+
+def test_a_card_says_what_system_it_is_of(measured_lip2audspec, folder):
+    card = (measured_lip2audspec / "README.md").read_text(encoding="utf-8")
+    assert card_errors(card, "model") == []
+    assert "Akbari, Arora, Cao, Mesgarani (2018)" in card and "Vougioukas" not in card
+    assert "**It reads no words.**" in card and "Corr2D" in card
+    for claim in ("CTC", 'speech["text"]', "vocabulary", "Text-head"):
+        assert claim not in card
+    config = json.loads((folder / "config.json").read_text("utf-8")) | {"text_recognition": False}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_model_card(folder)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "**It reads no words.**" in card and "closed vocabulary" not in card and 'speech["text"]' not in card
+    files = plan_model(folder).files
+    assert "tokenizer.json" not in files and "samples/synthetic_face.json" not in files
+
+
+@pytest.mark.parametrize("name", ["lip2audspec-grid-s1", "vougioukas2019-grid-s1"])
+def test_a_model_to_compare_with_can_be_published(name, tmp_path):
+    if not (BASELINES / name).is_dir():
+        pytest.skip("not a copy of the repository")
+    folder = Path(shutil.copytree(BASELINES / name, tmp_path / name))
+    write_model_card(folder, overwrite=True)
+    card = folder.joinpath("README.md").read_text(encoding="utf-8")
+    assert f"# {name}" in card and "**It reads no words.**" in card and "Judge WER, %" in card
+    upload = push(folder, f"me/{name}", dry_run=True)
+    assert upload.warnings == [] and {"model.safetensors", "results/validation.json"} <= set(upload.files)
 
 
 def test_samples_of_the_folder_go_instead_of_made_ones(folder):

@@ -19,10 +19,16 @@ from transformers import AutoConfig, pipeline
 import lip2wav_hf
 from hub_stub import HubStub
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig, Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
+from lip2wav_hf.evaluation.systems import model_sha256
+from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.hub.model_card import write_model_card
 from lip2wav_hf.hub.plan import plan_model
+from lip2wav_hf.lip2audspec.configuration_lip2audspec import Lip2AudSpecConfig
+from lip2wav_hf.lip2audspec.modeling_lip2audspec import Lip2AudSpecModel
 from lip2wav_hf.modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel, WeightsError
+from lip2wav_hf.models import BASELINES
+from little_lip2audspec import TINY as TINY_LIP2AUDSPEC
 
 
 SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"
@@ -181,7 +187,7 @@ import json
 import lip2wav_hf
 from transformers import AutoModel, pipeline
 from lip2wav_hf import Lip2WavCritic, Lip2WavSpeechEncoder
-speak = pipeline("video-to-speech", model="{REPOSITORY}")
+speak = lip2wav_hf.pipeline("video-to-speech", model="{REPOSITORY}", revision="main")
 classes = [type(speak), type(speak.model), type(speak.feature_extractor)]
 classes.append(type(Lip2WavCritic.from_pretrained("{REPOSITORY}", subfolder="critic")))
 classes.append(type(Lip2WavSpeechEncoder.from_pretrained("{REPOSITORY}", subfolder="speech_encoder")))
@@ -196,6 +202,63 @@ print(json.dumps({{
     assert loaded == {"modules": ["lip2wav_hf"], "text": SAMPLE_TEXT, "penalty": 2.5}
     code_asked = [path for _, path, _ in hub.requests if path.endswith(".py") and "resolve/main" in path]
     assert code_asked == []
+
+
+LIP2AUDSPEC = "alice/lip2audspec"
+
+
+@pytest.fixture(scope="session")
+def lip2audspec_hub(tmp_path_factory):
+    """A Hub with a tiny Lip2AudSpec, as `lip2wav push` uploads it."""
+    source, folder = tmp_path_factory.mktemp("source") / "tiny", tmp_path_factory.mktemp("published") / "lip2audspec"
+    torch.manual_seed(0)
+    Lip2AudSpecModel(Lip2AudSpecConfig(**TINY_LIP2AUDSPEC)).save_pretrained(source)
+    Lip2WavFeatureExtractor().save_pretrained(source)
+    shutil.copytree(BASELINES / "lip2audspec-grid-s1" / "results", source / "results")
+    measured = json.loads((source / "results" / "validation.json").read_text(encoding="utf-8"))
+    weights = model_sha256(Lip2AudSpecModel.from_pretrained(source))
+    (source / "results" / "validation.json").write_text(json.dumps(measured | {"model_sha256": weights}))
+    shutil.copy(BASELINES / "lip2audspec-grid-s1" / "card.yaml", source)
+    write_model_card(source)
+    for name, content in plan_model(source).files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    with HubStub() as server:
+        server.add(LIP2AUDSPEC, folder)
+        yield server
+
+
+@pytest.mark.slow
+def test_a_lip2audspec_speaks_without_the_package(bare_python, lip2audspec_hub, tmp_path):
+    """From the Hub, and again from what the pipeline saves; with the package, without trust, it sounds the same."""
+    code = f"""
+from transformers import AutoModel, pipeline
+speak = pipeline("video-to-speech", model="{LIP2AUDSPEC}", trust_remote_code=True)
+speech = speak({str(SAMPLE)!r})
+speak.save_pretrained("saved")
+again = pipeline("video-to-speech", model="saved", trust_remote_code=True)({str(SAMPLE)!r})
+alone = AutoModel.from_pretrained("{LIP2AUDSPEC}", trust_remote_code=True)
+assert not any(name.split(".")[0] == "lip2wav_hf" for name in sys.modules)
+print(json.dumps({{
+    "text": speech["text"], "samples": len(speech["audio"]), "mean": float(abs(speech["audio"]).mean()),
+    "same": bool((speech["audio"] == again["audio"]).all()), "module": type(alone).__module__,
+}}))
+"""
+    spoken = run(bare_python, ONLY_THE_RUNTIME + code, tmp_path, lip2audspec_hub)
+    assert spoken["text"] == "" and spoken["samples"] == 24000 and spoken["same"] and spoken["mean"] > 0
+    assert spoken["module"].startswith("transformers_modules.")
+    assert (tmp_path / "saved" / "cochlea" / "filters.safetensors").is_file()
+    code = f"""
+import json
+from lip2wav_hf import pipeline
+speak = pipeline("video-to-speech", model="{LIP2AUDSPEC}")
+speech = speak({str(SAMPLE)!r})
+print(json.dumps({{"mean": float(abs(speech["audio"]).mean()), "module": type(speak.model).__module__}}))
+"""
+    installed = run(sys.executable, code, tmp_path, lip2audspec_hub)
+    assert installed["mean"] == pytest.approx(spoken["mean"], rel=1e-3)
+    assert installed["module"] == "lip2wav_hf.lip2audspec.modeling_lip2audspec"
 
 
 # What was tampered with

@@ -1,5 +1,6 @@
 """Averages of models: their weights, and what cannot be averaged."""
 
+import json
 import shutil
 
 import pytest
@@ -39,6 +40,14 @@ def test_the_average_lies_between(two_models, tmp_path):
     # What was measured of the second is not true of the average.
     assert not (output / "README.md").exists() and (output / "critic" / "config.json").is_file()
     assert not list(tmp_path.glob(".*tmp*"))
+
+
+def test_an_average_reads_words_only_if_all_do(two_models, tmp_path):
+    first, second = two_models
+    path = first / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"text_recognition": False}))
+    assert not Lip2WavModel.from_pretrained(average_models(two_models, tmp_path / "average")).config.reads_words
+    assert Lip2WavModel.from_pretrained(second).config.reads_words
 
 
 def test_the_command(two_models, tmp_path):

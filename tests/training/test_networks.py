@@ -14,8 +14,9 @@ from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.build import build_state
 from lip2wav_hf.training.checkpoints import save_checkpoint
 from lip2wav_hf.training.networks import build_critic, build_model, load_speech_encoder, plan_networks
+from lip2wav_hf.training.validation import validate
 
-from .runs import TINY_CRITIC, TINY_MODEL, parse
+from .runs import TINY_CRITIC, TINY_MODEL, parse, run
 
 
 def plan(*options):
@@ -118,3 +119,31 @@ def test_a_resumed_critic_standardises_as_before_though_the_data_have_changed(
     for network in (second.model, second.average.model, second.critic):
         assert network.config.mel_mean == first.model.config.mel_mean
     assert torch.equal(second.critic(waveform).scores, scores)
+
+
+NO_WORDS = ("--ctc", 0, "--words", 0)
+
+
+@pytest.mark.parametrize(("options", "reads"), [((), True), (NO_WORDS, False), (("--ctc", 0), True)])
+def test_a_text_head_that_learns_nothing_reads_no_words(run_arguments, tmp_path, options, reads):
+    state = run(run_arguments, tmp_path, "--max_steps", 1, "--validation_clips", 0, *options)
+    for network in (state.model, state.average.model):
+        assert network.config.reads_words is reads
+    assert ("validation/text_wer" in validate(state)) is reads
+    saved = tmp_path / "final"
+    assert json.loads((saved / "config.json").read_text())["text_recognition"] is reads
+    assert (saved / "tokenizer.json").exists() is reads
+
+
+def test_a_text_head_stays_untrained_until_it_is_trained(run_arguments, tmp_path):
+    options = ("--max_steps", 2, "--save_steps", 1, "--validation_clips", 0)
+    run(run_arguments, tmp_path, *options, *NO_WORDS)
+    kept = run(run_arguments, tmp_path, *options[2:], "--max_steps", 3, "--resume", "latest", *NO_WORDS)
+    assert not kept.average.model.config.reads_words
+    begun = ("--pretrained", tmp_path / "final", "--max_steps", 1, "--validation_clips", 0)
+    assert not run(run_arguments, tmp_path / "further", *begun, *NO_WORDS).average.model.config.reads_words
+    learnt = run(run_arguments, tmp_path / "words", *begun)
+    assert learnt.average.model.config.reads_words
+    # What was learnt once stays, whatever a later run trains.
+    later = ("--pretrained", tmp_path / "words" / "final", *begun[2:])
+    assert run(run_arguments, tmp_path / "later", *later, *NO_WORDS).average.model.config.reads_words

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..corpora.clips import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Clip, CorpusError
 from ..corpora.registry import is_dataset_name
+from ..files import read_fields
 from ..models import DEFAULT_MODEL, find_model
 from .choosing import read_phrases
 from .records import AdaptationError, Options
@@ -60,6 +61,11 @@ def read_inputs(
             )
     output, name = Path(output_dir).expanduser(), os.fspath(options.model or DEFAULT_MODEL)
     starting = find_model(name)
+    if read_fields(starting / "config.json", AdaptationError).get("text_recognition") is False:
+        raise AdaptationError(
+            f"model {name}: it reads no words, which an adaptation teaches. Begin with one that does, such as"
+            f" {DEFAULT_MODEL}."
+        )
     _check_output(output, starting)
     phrases = read_phrases(options.phrases)
     voice = None if options.voice is None else voice_files(options.voice)

@@ -292,6 +292,7 @@ def describe_model(folder: Path) -> ModelFacts:
     config = _read_config(folder / "config.json")
     parameters, types = _count_weights(folder)
     results, remark = _card_results(folder)
+    reads_words = "vocabulary" in config and config.get("text_recognition", True) is not False
     return ModelFacts(
         model=folder.name,
         folder=str(folder),
@@ -305,8 +306,8 @@ def describe_model(folder: Path) -> ModelFacts:
         frame_rate=config["frame_rate"],
         crop_width=config["image_width"],
         crop_height=config["image_height"],
-        text_units=config.get("text_units", "words") if "vocabulary" in config else None,
-        vocabulary=config.get("vocabulary", []),
+        text_units=config.get("text_units", "words") if reads_words else None,
+        vocabulary=config.get("vocabulary", []) if reads_words else [],
         results=results,
         remark=remark,
     )

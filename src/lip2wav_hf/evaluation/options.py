@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,7 @@ class EvaluationOptions:
         overwrite (`bool`): start again where `output_dir` holds an evaluation.
         report (`bool`): write `report.html`.
         progress (`bool`): say on stderr what is being done, with a progress bar.
+        labels (mapping of `str` to `str`): what to call models and baselines, instead of the names of their folders.
     """
 
     output_dir: Path
@@ -125,6 +127,7 @@ class EvaluationOptions:
     overwrite: bool = False
     report: bool = True
     progress: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers"):

@@ -138,7 +138,7 @@ def normalizer_of(model: Any) -> TextNormalizer:
 def reads_words(pipe: Any) -> bool:
     """Whether a pipeline's model finds words too, which not all do."""
     config = getattr(getattr(pipe, "model", None), "config", None)
-    return config is None or hasattr(config, "vocabulary")
+    return getattr(config, "reads_words", True)
 
 
 def weights_sha256(pipe: Any) -> str | None:
@@ -183,8 +183,9 @@ def run_model(
         device = str(share.state.device)
     pipe, load_seconds = load_pipeline(model, device, options)
     name = model_name(model)
+    shown = options.labels.get(os.fspath(model), name) if isinstance(model, (str, os.PathLike)) else name
     settings = {
-        "title": f"{name} on {selection.data}, split {selection.split}",
+        "title": f"{shown} on {selection.data}, split {selection.split}",
         "model": name,
         "model_sha256": weights_sha256(pipe),
         "data": selection.data,
@@ -208,11 +209,11 @@ def run_model(
             _speak(pipe, todo[:1], [])  # what loads lazily should not count as speaking
             return speak_and_score(pipe, todo, options.batch_size, scorer, failures)
 
-        rows, failures = run.finish(produce, options.progress, f"{name}: speak and score")
+        rows, failures = run.finish(produce, options.progress, f"{shown}: speak and score")
     if not rows:
         raise EvaluationError(f"no clip could be scored; the first failure: {failures[0].error}")
     sounds = {clip.key: clip.generated for clip in clips}
-    return Measured(name, rows, sounds, failures, settings, load_seconds)
+    return Measured(shown, rows, sounds, failures, settings, load_seconds)
 
 
 def speak_and_score(

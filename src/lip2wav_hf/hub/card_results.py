@@ -23,8 +23,7 @@ from ..evaluation.report import cell
 from ..evaluation.systems import model_sha256
 from ..files import read_fields, write_text
 from ..metrics.registry import SUMMARY, TABLE_METRICS
-from ..modeling_lip2wav import Lip2WavModel
-from ..models import REPOSITORY, bundled_models
+from ..models import BY_TYPE, REPOSITORY, bundled_models
 from .card_texts import OWNER
 from .facts import CardError, card_name, known_facts
 
@@ -238,8 +237,10 @@ def check_weights(folder: str | os.PathLike, measured: Sequence[Measurement], we
 
 
 def _load_sha256(folder: str | os.PathLike) -> str:
+    found = read_fields(Path(folder, "config.json"), CardError)
+    network = BY_TYPE.get(str(found.get("model_type")), BY_TYPE["lip2wav"])
     try:
-        return model_sha256(Lip2WavModel.from_pretrained(folder))
+        return model_sha256(network.model_class.from_pretrained(folder))
     except (OSError, ValueError, RuntimeError) as error:
         raise CardError(f"{folder}: the model cannot be loaded ({one_line(error)}).") from error
 

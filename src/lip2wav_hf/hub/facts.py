@@ -38,6 +38,7 @@ COMMENTS = {
     "license_note": "whom to attribute; may stay empty",
     "data": "what it was trained on: how many clips, of whom",
     "data_license": "licence of these data, and where they are",
+    "language": "[CODE, …] of what it says, such as [en]; may stay empty",
     "trained_on": "[DATA/SPLIT, …] as results.json names them, such as [grid/train]; may stay empty",
     "datasets": "{FOLDER: NAME}: proper names of measured data, such as {grid: GRID}; may stay empty",
     "training": "steps, batch size, configuration",
@@ -84,7 +85,7 @@ class ModelFacts:
             folder names, such as `{grid: grid_s1}`; for results whose command does not say so.
         selection (`str`, *optional*): how the checkpoint was chosen, and by which clips.
         limits (`list[str]`, *optional*): what it cannot do.
-        language (`list[str]`, *optional*, defaults to `["en"]`): ISO 639-1 codes.
+        language (`list[str]`, *optional*): codes of ISO 639, such as `en`; the card names none where it is unknown.
         tags (`list[str]`, *optional*): for the Hub's search, besides the usual ones.
     """
 
@@ -107,7 +108,7 @@ class ModelFacts:
     split_schemes: dict[str, str] = field(default_factory=dict)
     selection: str = ""
     limits: list[str] = field(default_factory=list)
-    language: list[str] = field(default_factory=lambda: ["en"])
+    language: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
 
     @property

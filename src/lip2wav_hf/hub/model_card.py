@@ -17,10 +17,9 @@ from typing import Any
 from huggingface_hub import ModelCardData
 from safetensors import SafetensorError, safe_open
 
-from ..configuration_lip2wav import Lip2WavConfig
 from ..errors import one_line
 from ..files import read_fields, write_text
-from ..models import BY_TYPE, weight_files
+from ..models import BY_TYPE, SPEAKING, weight_files
 from .card_results import Source, check_weights, limited, read_measurements, store_results, update_card
 from .card_texts import OWNER, quiet_transformers, render_card
 from .energy import GRAMS_PER_KWH, describe_energy
@@ -142,14 +141,14 @@ def render_model_card(folder: str | os.PathLike) -> str:
     folder = Path(folder)
     facts = read_facts(folder / FACTS_FILE)
     parameters, weight_bytes = _count_weights(folder)
-    name = card_name(folder, facts)
+    name, config = card_name(folder, facts), _config(folder)
     return render_card(
         "model_card",
         _metadata(name, facts),
         name=name,
         owner=OWNER,
         facts=facts,
-        config=_config(folder),
+        config=config,
         parameters=parameters,
         weight_bytes=weight_bytes,
         components=_components(folder),
@@ -162,7 +161,7 @@ def _metadata(name: str, facts: ModelFacts) -> ModelCardData:
     emissions = _emissions(facts)
     more: dict[str, Any] = {"co2_eq_emissions": emissions} if emissions else {}
     return ModelCardData(
-        language=facts.language,
+        language=facts.language or None,
         license=facts.license,
         library_name="transformers",
         model_name=name,
@@ -185,13 +184,17 @@ def _emissions(facts: ModelFacts) -> dict[str, Any] | None:
     }
 
 
-def _config(folder: Path) -> Lip2WavConfig:
+def _config(folder: Path) -> Any:
+    """The configuration of a model that speaks."""
     path = folder / "config.json"
     content = read_fields(path, CardError)
-    if not isinstance(content, dict):
-        raise CardError(f"{path}: it holds no JSON object.")
+    network = BY_TYPE.get(content.get("model_type", "lip2wav"))
+    if network is None or not network.speaks:
+        raise CardError(
+            f"{path}: cards are written of models of the type {' or '.join(SPEAKING)}, not {content['model_type']!r}."
+        )
     try:
-        return Lip2WavConfig.from_dict(content)
+        return network.config_class.from_dict(content)
     except Exception as error:
         raise CardError(f"{path}: {one_line(error)}") from error
 

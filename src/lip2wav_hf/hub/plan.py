@@ -26,13 +26,14 @@ from ..errors import Lip2WavError, one_line
 from ..evaluation.systems import model_sha256
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_fields
+from ..lip2audspec.auditory import COCHLEA, FILTERS
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
-from ..models import BY_TYPE, ModelError, Network, bundled_models, find_model, weight_files
+from ..models import BY_TYPE, SPEAKING, ModelError, ModelType, Network, bundled_models, find_model, weight_files
 from ..pipeline_video_to_speech import SpokenVideo, VideoToSpeechPipeline
 from .card_results import CardError, limited, stored_measurements, update_card
 from .card_texts import quiet_transformers, render_space_card
 from .facts import FACTS_FILE
-from .remote_code import EXTRACTOR, PACKAGE, PIPELINE, code_files
+from .remote_code import EXTRACTOR, PACKAGE, PIPELINE, published_code
 from .space import package_files, requirements
 
 
@@ -119,17 +120,19 @@ def plan_model(folder: str | os.PathLike) -> Upload:
         HubError: if the weights do not load or do not fit, or the card has no measured results of these weights.
     """
     folder = Path(folder)
-    model, files = _plan_network(folder, "lip2wav")
+    model, files = _plan_network(folder, SPEAKING)
     extractor = _load_extractor(folder, model)
     files["preprocessor_config.json"] = _extractor_config(folder)
-    modules = [PIPELINE[0], EXTRACTOR[0], BY_TYPE["lip2wav"].module]
+    modules = [PIPELINE[0], EXTRACTOR[0], BY_TYPE[model.config.model_type].module]
     for path in sorted(folder.glob("*/config.json")):
         if path.parent.name.startswith(("checkpoint-", "tmp-", ".")):
             continue
         component, own = _plan_network(path.parent)
         modules.append(BY_TYPE[component.config.model_type].module)
         files |= {f"{path.parent.name}/{name}": source for name, source in own.items()}
-    files |= {path.name: path for path in code_files(modules)}
+    files |= published_code(modules)
+    if model.config.model_type == "lip2audspec":
+        files |= {f"{COCHLEA}/{path.name}": path for path in sorted(FILTERS.parent.iterdir())}
     files |= {f"face_models/{path.name}": path for path in sorted((PACKAGE / "face_models").iterdir())}
     files["LICENSE-CODE"] = PACKAGE / "face_models" / "LICENSE"  # Apache-2.0, of our code as of MediaPipe's networks
     files |= _plan_card(folder, model_sha256(model))
@@ -138,7 +141,7 @@ def plan_model(folder: str | os.PathLike) -> Upload:
     return Upload(MODEL, files, _left_out(folder, files), limited(stored_measurements(folder)))
 
 
-def _plan_network(folder: Path, model_type: str | None = None) -> tuple[Lip2WavPreTrainedModel, Files]:
+def _plan_network(folder: Path, model_type: ModelType = None) -> tuple[Lip2WavPreTrainedModel, Files]:
     """A network of a folder, strictly loaded, and its files: weights, and a config.json that names its code."""
     network = _find_network(folder, model_type)
     try:
@@ -153,15 +156,15 @@ def _plan_network(folder: Path, model_type: str | None = None) -> tuple[Lip2WavP
     config.pop("_name_or_path", None)
     config["architectures"] = [network.class_name]
     config["auto_map"] = {
-        "AutoConfig": f"configuration_lip2wav.{network.config_name}",
-        "AutoModel": f"{network.module}.{network.class_name}",
+        "AutoConfig": f"{_flat(network.config_module)}.{network.config_name}",
+        "AutoModel": f"{_flat(network.module)}.{network.class_name}",
     }
-    if network.model_type == "lip2wav":
+    if network.speaks:
         task = {"impl": ".".join(PIPELINE), "pt": ["AutoModel"], "type": "video"}
         config["custom_pipelines"] = {"video-to-speech": task}
     index = [folder / WEIGHTS_INDEX] if (folder / WEIGHTS_INDEX).is_file() else []
     files: Files = {"config.json": _to_json(config)} | {path.name: path for path in [*weight_files(folder), *index]}
-    if isinstance(model.config, Lip2WavTextConfig):
+    if isinstance(model.config, Lip2WavTextConfig) and model.config.reads_words:
         tokenizer = model.config.units.tokenizer_files(model.config.normalizer)
         files |= {name: _to_json(content) for name, content in tokenizer.items()}
     if getattr(model.config, "ngram_order", 0):
@@ -169,7 +172,12 @@ def _plan_network(folder: Path, model_type: str | None = None) -> tuple[Lip2WavP
     return model, files
 
 
-def _find_network(folder: Path, model_type: str | None) -> Network:
+def _flat(module: str) -> str:
+    """The name of a module in a repository, where all lie in one folder."""
+    return module.rpartition(".")[2]
+
+
+def _find_network(folder: Path, model_type: ModelType) -> Network:
     """Which network a folder holds, once it is known to be complete and not pickled."""
     pickled = [path.name for path in sorted(folder.glob("*")) if _is_pickle(path)]
     if pickled and not weight_files(folder):
@@ -177,14 +185,6 @@ def _find_network(folder: Path, model_type: str | None) -> Network:
             f"{folder}: its weights are pickled ({pickled[0]}), and a pickle can run code. Save the model with"
             " `save_pretrained`, which writes model.safetensors."
         )
-    if (folder / "config.json").is_file():
-        known = BY_TYPE.get(str(read_fields(folder / "config.json", HubError).get("model_type")))
-        if known is not None and not known.travels:
-            raise HubError(
-                f"{folder}: the code of a {known.class_name} lies in the package and does not travel, so this command"
-                " does not publish it. `push_to_hub` of model and feature extractor uploads them for those who have"
-                " lip2wav_hf."
-            )
     try:
         find_model(folder, model_type)
     except ModelError as error:
@@ -247,7 +247,7 @@ def _plan_card(folder: Path, weights: str) -> Files:
 
 def _make_samples(model: Lip2WavPreTrainedModel, extractor: Lip2WavFeatureExtractor) -> Files:
     """The bundled synthetic face, with what this model says for it; nothing for a model that needs a voice."""
-    if model.config.speaker_embedding_size:
+    if getattr(model.config, "speaker_embedding_size", 0):
         return {}
     with quiet_transformers(), tempfile.TemporaryDirectory() as temporary:
         speak = VideoToSpeechPipeline(task="video-to-speech", model=model, feature_extractor=extractor)
@@ -255,8 +255,10 @@ def _make_samples(model: Lip2WavPreTrainedModel, extractor: Lip2WavFeatureExtrac
         speech = cast(SpokenVideo, speak(str(SAMPLE), low_text_confidence=0.0, low_face_coverage=0.0))
         path = Path(temporary, "synthetic_face.mp4")
         mux_audio(SAMPLE, speech["audio"], speech["sampling_rate"], path)
-        words = {"text": speech["text"], "words": speech["words"]}
-        return {"samples/synthetic_face.mp4": path.read_bytes(), "samples/synthetic_face.json": _to_json(words)}
+        files: Files = {"samples/synthetic_face.mp4": path.read_bytes()}
+        if model.config.reads_words:
+            files["samples/synthetic_face.json"] = _to_json({"text": speech["text"], "words": speech["words"]})
+        return files
 
 
 def _files_under(folder: Path, name: str, suffixes: tuple[str, ...]) -> Files:
@@ -276,6 +278,8 @@ def _left_out(folder: Path, files: Files) -> list[str]:
     for path in sorted(folder.iterdir()):
         if path.is_file() and path not in sources and not path.name.startswith("."):
             names.append(path.name)
+        elif path.is_dir() and path.name.startswith("."):  # what is not finished, such as that of an adaptation
+            names.append(f"{path.name}/")
         elif path.is_dir() and path.name != "__pycache__":
             inner = [file for file in sorted(path.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
             missing = [file.relative_to(folder).as_posix() for file in inner if file not in sources]

@@ -19,6 +19,7 @@ from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError, O
 from huggingface_hub.utils import validate_repo_id
 
 from ..errors import one_line
+from ..lip2audspec.auditory import COCHLEA
 from ..models import NETWORKS, bundled_models
 from .card_texts import OWNER
 from .facts import card_name, known_facts
@@ -26,7 +27,7 @@ from .plan import MODEL, HubError, Upload, plan_dataset, plan_model, plan_space
 
 
 # What a push of a model replaces as a whole: files of an earlier one that are here no more are deleted.
-MANAGED_FOLDERS = {network.folder for network in NETWORKS} - {"."} | {"face_models", "results", "samples"}
+MANAGED_FOLDERS = {network.folder for network in NETWORKS} - {"."} | {COCHLEA, "face_models", "results", "samples"}
 MANAGED_FILES = ("*.py", "model*.safetensors*", "pytorch_model*")
 
 

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ from safetensors.numpy import load_file
 from ..errors import Lip2WavError
 
 
-FILTERS = Path(__file__).parents[1] / "assets" / "cochlea" / "filters.safetensors"
+COCHLEA = "cochlea"  # folder of the filters, here and in a repository
+FILTERS = Path(__file__).parents[1] / "assets" / COCHLEA / "filters.safetensors"
 NUM_CHANNELS = 128  # one more is filtered, for the difference with the channel above
 CHANNELS_PER_OCTAVE = 24
 DESIGN_RATE = 16000  # Hz, of the filters; at another rate all frequencies move with it
@@ -61,10 +63,37 @@ def characteristic_frequencies(sampling_rate: int) -> np.ndarray:
 @functools.cache
 def impulse_responses() -> torch.Tensor:
     """Of the 129 cochlear filters, float32 `(129, RESPONSE_LENGTH)`, lowest first."""
+    if not FILTERS.is_file():
+        raise AuditoryError("the cochlear filters are missing. Load a saved model, which names where they are.")
     filters = load_file(FILTERS)
     spectra = [np.fft.rfft(filters[name], DESIGN_LENGTH) for name in ("numerator", "denominator")]
     responses = np.fft.irfft(spectra[0] / spectra[1], DESIGN_LENGTH)[:, :RESPONSE_LENGTH]
     return torch.from_numpy(responses.astype(np.float32))
+
+
+def find_filters(source: str | os.PathLike, **options: Any) -> None:
+    """
+    Where the filters do not lie beside this module, as where it came from the Hub, take those in `cochlea/` of a
+    folder or a repository: its module is its own, and of one commit.
+
+    Args:
+        source (`str` or `os.PathLike`): folder or Hub repository.
+        options: as of `transformers.utils.cached_file`.
+
+    Raises:
+        OSError: if they are not there.
+    """
+    global FILTERS
+    if not FILTERS.is_file():
+        from transformers.utils import cached_file  # noqa: PLC0415  for code from the Hub alone
+
+        found = [cached_file(source, f"{COCHLEA}/{name}", **options) for name in ("LICENSE", "NOTICE", FILTERS.name)]
+        FILTERS = Path(found[-1] or FILTERS)
+
+
+def filters_folder() -> Path:
+    """The folder of the filters, with their licence."""
+    return FILTERS.parent.resolve()
 
 
 class Band(NamedTuple):
@@ -344,5 +373,6 @@ __all__ = [
     "AuditoryError",
     "AuditorySpectrogram",
     "characteristic_frequencies",
+    "find_filters",
     "impulse_responses",
 ]

@@ -156,7 +156,8 @@ class Lip2AudSpecConfig(Lip2AudSpecSoundConfig):
     dense_dropout: float = 0.4
 
     def __post_init__(self, **kwargs: Any) -> None:
-        kwargs.pop("custom_pipelines", None)  # the installed package knows the pipeline already
+        if not __name__.startswith("transformers_modules."):  # see Lip2WavConfig
+            kwargs.pop("custom_pipelines", None)
         super().__post_init__(**kwargs)
 
     @property

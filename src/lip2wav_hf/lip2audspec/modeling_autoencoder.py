@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import nn
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from ..modeling_lip2wav import Lip2WavPreTrainedModel
-from .auditory import NUM_CHANNELS, AuditoryError
+from ..modeling_lip2wav import HUB_OPTIONS, Lip2WavPreTrainedModel
+from .auditory import COCHLEA, NUM_CHANNELS, AuditoryError, filters_folder, find_filters
 from .configuration_lip2audspec import Lip2AudSpecAutoencoderConfig, Lip2AudSpecSoundConfig
 
 
@@ -75,10 +78,32 @@ class SpectrumAutoencoder(nn.Module):
 
 
 class Lip2AudSpecPreTrainedModel(Lip2WavPreTrainedModel):
-    """What both networks share. Their code is not saved beside the weights: whoever loads them has the package."""
+    """
+    What both networks share. Their code is not saved beside the weights, except by what came from the Hub: whoever
+    loads them has the package. `lip2wav push` publishes it with them.
+    """
 
     base_model_prefix = "lip2audspec"
     _auto_class = None
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load everything, the cochlear filters included; see [`Lip2WavPreTrainedModel.from_pretrained`]."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        if pretrained_model_name_or_path is not None:
+            chosen = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs and name != "subfolder"}
+            find_filters(pretrained_model_name_or_path, **chosen)
+        return loaded
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save everything, and with code that came from the Hub the filters; see
+        [`Lip2WavPreTrainedModel.save_pretrained`]."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        target = Path(save_directory, COCHLEA)
+        if self._auto_class is not None and filters_folder() != target.resolve():
+            shutil.copytree(filters_folder(), target, dirs_exist_ok=True)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)

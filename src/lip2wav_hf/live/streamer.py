@@ -232,7 +232,8 @@ class Lip2WavStreamer:
             if not face:
                 audio[place * number : (place + 1) * number] = 0.0
                 scores[place] = np.where(np.arange(scores.shape[1]) == 0, 0.0, -30.0)
-        self._unread.append(scores)
+        if model.config.reads_words:
+            self._unread.append(scores)
         return LiveSpeech(audio, face=self._face, time=seen[0][1])
 
     def _read(self, is_last: bool = False) -> list[Word]:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import Lip2WavError, counted
-from ..files import follow_umask, replace_folder
+from ..files import follow_umask, read_fields, replace_folder, write_json
 from .record import RECORD_FILE
 
 
@@ -57,6 +57,7 @@ def average_models(
     temporary = output.with_name(f".{output.name}.tmp-{os.getpid()}")
     try:
         shutil.copytree(folders[-1], temporary, ignore=shutil.ignore_patterns(*NOT_TRUE_OF_THE_AVERAGE))
+        _unless_all_read(temporary, folders)
         save_file(average, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
         follow_umask(temporary / WEIGHTS_FILE)
         replace_folder(temporary, output)
@@ -75,6 +76,15 @@ def average_weights(models: Sequence[Weights], shares: Sequence[float]) -> Weigh
                 total += share * weights[name].to(torch.float64)
             average[name] = total.to(value.dtype)
     return average
+
+
+def _unless_all_read(average: Path, folders: Sequence[str | os.PathLike]) -> None:
+    """An average reads words only if all of its models do."""
+    configs = [
+        read_fields(path, AveragingError) for folder in folders if (path := Path(folder, "config.json")).is_file()
+    ]
+    if any(config.get("text_recognition") is False for config in configs):
+        write_json(average / "config.json", configs[-1] | {"text_recognition": False}, sort_keys=True)
 
 
 def _check_shares(models: int, shares: Sequence[float] | None) -> list[float]:

@@ -55,6 +55,7 @@ NOT_OF_THE_ARCHITECTURE = (
     "ngram_order",
     "written_words",
     "written_sentences",
+    "text_recognition",
     "architectures",
     "auto_map",
     "dtype",
@@ -310,7 +311,12 @@ def measure_spectrogram(dataset: SpeechClips, config: FrameConfig, clips: int = 
 def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedModel:
     """The network that is trained; a new one gets the mean and standard deviation of the training sound."""
     if plan.pretrained is not None:
-        return plan.network.model_class.from_pretrained(plan.pretrained, dtype=torch.float32)
+        model = plan.network.model_class.from_pretrained(plan.pretrained, dtype=torch.float32)
+        if isinstance(model.config, Lip2WavConfig):
+            model.config.text_recognition |= _learns_words(plan.run.losses)
+        return model
+    if isinstance(plan.config, Lip2WavConfig):
+        plan.config.text_recognition = _learns_words(plan.run.losses)
     if plan.autoencoder is not None:
         model = plan.network.model_class(plan.config)
         model.autoencoder.load_state_dict(plan.autoencoder.autoencoder.state_dict())
@@ -319,6 +325,11 @@ def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedMod
     for name, value in zip(plan.config.measured_fields, measured, strict=True):
         setattr(plan.config, name, value)
     return plan.network.model_class(plan.config)
+
+
+def _learns_words(weights: LossArguments) -> bool:
+    """Whether the text head of a generator learns anything."""
+    return bool(weights.ctc or weights.words)
 
 
 def build_critic(plan: NetworkPlan) -> Lip2WavCritic | None:
@@ -350,6 +361,13 @@ def _copy_measured(source: Lip2WavPreTrainedModel, target: Lip2WavPreTrainedMode
         setattr(target.config, name, getattr(source.config, name))
 
 
+def _keep_text_recognition(config: Any, checkpoint: str) -> None:
+    """A text head that had been trained before is a trained one, whatever this run trains."""
+    if isinstance(config, Lip2WavConfig):
+        stated = read_fields(os.path.join(checkpoint, "config.json")).get("text_recognition")
+        config.text_recognition |= stated is True
+
+
 def register_network_hooks(state: State) -> None:
     """Checkpoints hold each network as `save_pretrained` writes it."""
 
@@ -364,7 +382,10 @@ def register_network_hooks(state: State) -> None:
             loaded = type(network).from_pretrained(os.path.join(input_dir, folder))
             network.load_state_dict(loaded.state_dict())
             _copy_measured(loaded, network)
+        _keep_text_recognition(state.model.config, input_dir)
         _copy_measured(state.model, state.average.model)
+        if isinstance(state.model.config, Lip2WavConfig):
+            state.average.model.config.text_recognition = state.model.config.text_recognition
         models.clear()
 
     state.accelerator.register_save_state_pre_hook(save)

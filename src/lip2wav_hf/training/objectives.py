@@ -104,12 +104,14 @@ class Objective(nn.Module):
 
 
 class TextObjective(Objective):
-    """An objective of a network that finds the words that are spoken."""
+    """An objective of a network that finds the words that are spoken, if it learns to."""
 
     def validate(self, batch: Batch) -> tuple[Losses, list[tuple[str, str]]]:
-        """Losses of a batch, and for each clip the right words and those found."""
+        """Losses of a batch, and for each clip the right words and those found, unless it reads no words."""
         output = self(batch)
         model = cast(Lip2WavModel | Lip2WavSpeechEncoder, self.model)
+        if not model.config.reads_words:
+            return output.losses, []
         found = model.decode_text(output.text_logits, batch["frame_mask"])
         units = model.config.units
         labels = zip(batch["labels"].tolist(), batch["label_lengths"].tolist(), strict=True)
@@ -119,7 +121,10 @@ class TextObjective(Objective):
         ]
 
     def measures(self, clips: list[tuple[str, str]]) -> dict[str, float]:
-        """`text_wer`, the word error rate; and `text_cer`, that of characters, where they are the units."""
+        """`text_wer`, the word error rate; and `text_cer`, that of characters, where they are the units. Nothing of a
+        network that reads no words."""
+        if not clips:
+            return {}
         right, found = map(list, zip(*clips, strict=True))
         rates = {"text_wer": jiwer.wer(right, found)}
         is_open = cast(Lip2WavModel | Lip2WavSpeechEncoder, self.model).config.units.is_open

@@ -63,7 +63,8 @@ def validate_audio(state: State) -> dict[str, float]:
         if can_score:
             scores.append(_score(sound, item["waveform"].numpy(), rate))
         if position < SHOWN_CLIPS and state.arguments.with_tracking:
-            words = model.decode_text(output.text_logits)[0] if isinstance(model, Lip2WavModel) else []
+            reads = isinstance(model, Lip2WavModel) and model.config.reads_words
+            words = model.decode_text(output.text_logits)[0] if reads else []
             _show(state, dataset.clips[index].key, sound, item["waveform"].numpy(), words, pixels[0].cpu())
     names = scores[0] if scores else ()
     return {f"validation/{name}": float(np.nanmean([score[name] for score in scores])) for name in names}
