@@ -1,6 +1,7 @@
 """The whole way: from recordings of a person to a model that every command takes."""
 
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -9,15 +10,18 @@ import av
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
 from lip2wav_hf.adaptation import learning, passes, running
-from lip2wav_hf.adaptation.inputs import RECORD, WORK
-from lip2wav_hf.adaptation.learning import Anchor
-from lip2wav_hf.adaptation.records import AdaptationError
+from lip2wav_hf.adaptation.inputs import RECORD, WORK, read_inputs
+from lip2wav_hf.adaptation.job import Job
+from lip2wav_hf.adaptation.learning import Anchor, Clock
+from lip2wav_hf.adaptation.records import AdaptationError, Options
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import load_starting_model
+from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.hub.plan import plan_model
 from lip2wav_hf.speaking import Speaker
@@ -73,6 +77,7 @@ def test_the_card_names_nobody_and_says_what_was_done(adapted, recordings):
     assert "4 recordings of one person" in card
     assert "must have agreed" in card
     assert "word error rate of the lips" in card
+    assert "language" not in ModelCard(card).data.to_dict()  # nobody has said which
     files = [path for path in adapted[0].model.rglob("*") if path.suffix in (".json", ".yaml", ".md")]
     texts = {path.name: path.read_text(encoding="utf-8") for path in files if path.name != RECORD}
     named = [(file, name) for file, text in texts.items() for name in (*SENTENCES, str(recordings)) if name in text]
@@ -341,6 +346,32 @@ def test_the_model_may_lie_among_the_recordings(recordings, starting_model, tmp_
     assert adapt(folder, folder / "my-voice", **options) == dataclasses.replace(first, checks=())
 
 
+def test_a_model_that_reads_no_words_is_no_beginning(recordings, starting_model, tmp_path):
+    start = shutil.copytree(starting_model, tmp_path / "wordless")
+    config = json.loads((start / "config.json").read_text()) | {"text_recognition": False}
+    (start / "config.json").write_text(json.dumps(config))
+    with pytest.raises(AdaptationError, match="wordless: it reads no words.*such as grid-s1"):
+        adapt(recordings, tmp_path / "out", model=start)
+
+
+def test_the_language_is_that_of_the_recordings_or_of_the_starting_model(tmp_path, starting_model):
+    start = shutil.copytree(starting_model, tmp_path / "start")
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+
+    def language(*new_words, asked=None):
+        inputs = read_inputs(folder, tmp_path / "out", Options(start, language=asked))
+        return running._language(Job(inputs, Clock(1), print, bool), new_words)
+
+    assert language() == []
+    (start / "card.yaml").write_text("language: [en]\n")
+    assert language() == ["en"] and language("ναι") == []
+    (folder / "README.md").write_text("---\nlanguage: el\n---\n", encoding="utf-8")
+    assert language() == language("ναι") == ["el"] and language("oui", asked="fr") == ["fr"]
+    with pytest.raises(CorpusError, match="give its code"):
+        language(asked="French")
+
+
 def test_folders_that_hold_something_else_are_left_alone(recordings, starting_model, tmp_path):
     (tmp_path / "mine.txt").write_text("important")
     with pytest.raises(AdaptationError, match="holds something else"):
@@ -380,6 +411,7 @@ def test_a_voice_is_given_to_recordings_with_and_without_sound(recordings, start
 def test_it_answers_as_its_phrases_are_written(recordings, starting_model, tmp_path):
     clips = [clip for own in load_clips(recordings).values() for clip in own][:1]
     phrases = [clips[0].text.title() + "!"]
-    result = adapt(clips, tmp_path / "one", model=starting_model, steps=1, phrases=phrases)
+    result = adapt(clips, tmp_path / "one", model=starting_model, steps=1, phrases=phrases, language="pt-BR")
+    assert ModelCard.load(result.model / "README.md").data.language == ["pt-BR"]
     [spoken] = Speaker.from_folder(result.model)([str(clips[0].video)])
     assert (spoken["text"], spoken["written"]) == (clips[0].text, phrases[0])

@@ -59,6 +59,9 @@ def test_systems_and_samples_in_one_table(run, corpus, samples, stated, tmp_path
     assert columns["Original"]["overall"].keys() == {"judge_wer"}
     assert columns["Others"]["compute"] == "not stated" and "judge_wer" not in columns["Others"]["overall"]
     _check_differences(columns, output)
+    measured = json.loads((output / "evaluation" / "results.json").read_text())
+    assert [other["name"] for other in measured["baselines"]] == ["<noise>"]
+    assert "&lt;noise&gt;" in (output / "evaluation" / "report.html").read_text()  # by its label too, not its folder
     page = (output / "comparison.html").read_text()
     assert "&lt;noise&gt;" in page and "<noise>" not in page and "http" not in page
     assert '<table class="texts">' in page

@@ -1,12 +1,14 @@
 """What is built, from clips and systems to a folder."""
 
 import json
+import os
 import shutil
 
 import pytest
 
+from lip2wav_hf.comparison import speaking
 from lip2wav_hf.comparison.clips import Part, Shown, videos_shown
-from lip2wav_hf.comparison.gallery import RECORD, build_gallery, check_output
+from lip2wav_hf.comparison.gallery import RECORD, build_gallery, check_output, work_folder
 from lip2wav_hf.comparison.systems import ComparisonError, System
 from lip2wav_hf.errors import MissingExtraError
 from lip2wav_hf.evaluation.clips import Clip
@@ -107,3 +109,41 @@ def test_unseen_speakers_alone_are_on_the_first_page(talking_video, tiny, tmp_pa
     page = (tmp_path / "site" / "index.html").read_text()
     assert "Strangers" in page and "unseen.html" not in page
     assert "http://" not in page and "https://" not in page
+
+
+def test_what_a_stopped_run_has_finished_is_not_done_again(talking_video, tiny, tmp_path, work, monkeypatch):
+    """The first video was spoken when it was stopped; then only the second one is."""
+    second = shutil.copy(talking_video, tmp_path / "second.mp4")
+    speak, asked = speaking.speak_and_score, []
+
+    def stopped(pipe, clips, *arguments):
+        yield next(speak(pipe, clips[:1], *arguments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(speaking, "speak_and_score", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        build([talking_video, second], [tiny], tmp_path, work, metrics=[])
+    monkeypatch.setattr(
+        speaking, "speak_and_score", lambda pipe, clips, *rest: asked.extend(clips) or speak(pipe, clips, *rest)
+    )
+    assert build([talking_video, second], [tiny], tmp_path, work, metrics=[]).clips == 2
+    assert [clip.name for clip in asked] == ["second"]
+    # Another version of a file is something else.
+    os.utime(second, (1, 1))
+    assert build([talking_video, second], [tiny], tmp_path, work, metrics=[]).clips == 2
+    assert [clip.name for clip in asked] == ["second", "bbaf2n", "second"]
+
+
+def test_the_folder_of_work_stays_where_it_was_stopped_and_belongs_to_one_run(tmp_path):
+    site = tmp_path / "new" / "site"
+    with pytest.raises(KeyboardInterrupt), work_folder(site) as folder:
+        (folder / "done").touch()
+        with pytest.raises(ComparisonError, match="another process is building a gallery there"), work_folder(site):
+            pass
+        raise KeyboardInterrupt
+    with work_folder(site) as again:
+        assert again == folder and (again / "done").exists()
+    assert not folder.exists()
+    with pytest.raises(ComparisonError, match="no clip"), work_folder(site):
+        raise ComparisonError("no clip can be shown")
+    assert not folder.exists()

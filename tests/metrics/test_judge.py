@@ -134,9 +134,10 @@ def asr_model(tmp_path_factory):
     return write_asr_model(tmp_path_factory.mktemp("asr"))
 
 
-def test_a_recogniser_of_transformers_is_a_judge(asr_model):
+def test_a_recogniser_of_transformers_is_a_judge(asr_model, capsys):
     judge = Judge.named(str(asr_model))
     hears = recognizer(judge)
+    assert "Loading" not in capsys.readouterr().err  # no bar of its weights
     noise = np.random.default_rng(0).normal(0, 0.1, 2 * RATE)
     heard = hears.transcribe(noise, RATE)
     assert heard == hears.transcribe(noise, RATE) and isinstance(heard, str)

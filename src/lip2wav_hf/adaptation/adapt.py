@@ -29,6 +29,7 @@ def adapt(
     progress: Callable[[AdaptationProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
     resume: bool = True,
+    language: str | None = None,
 ) -> Adaptation:
     """
     Make a model of one's own: a model that reads and speaks one person, from a few recordings of that person.
@@ -61,6 +62,9 @@ def adapt(
         resume (`bool`, *optional*, defaults to `True`): go on with a run that was stopped, if there is one of the same
             recordings and options; otherwise it begins again.
 
+        language (`str`, *optional*): of what is said, for the card: its code, such as `"de"`. By default that which
+            the README.md of the recordings names, else that of the starting model, if it knows all their words.
+
     Returns:
         [`Adaptation`].
 
@@ -71,7 +75,7 @@ def adapt(
         ModelError: if there is no such model.
         MissingExtraError: if the packages of the extra `train` are not installed.
     """
-    options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume)
+    options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume, language)
     require_packages("train", "an adaptation", "accelerate", "jiwer")
     inputs = read_inputs(recordings, output_dir, options)
     from .running import run  # noqa: PLC0415  brings the trainer, for which a typing error need not wait

@@ -36,6 +36,7 @@ class Facts:
         result ([`Adaptation`]): what was done.
         seconds (`float`): how long the recordings are in all.
         silent (`int`): how many of those learnt from have no sound.
+        language (`list[str]`): codes of what is said; empty where it is unknown.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Facts:
     result: Adaptation
     seconds: float
     silent: int
+    language: list[str]
 
     @property
     def starting_name(self) -> str:
@@ -93,6 +95,7 @@ def _content(facts: Facts) -> dict[str, Any]:
         "data_license": "The recordings belong to the person recorded, and are not published.",
         "training": f"{result.steps} steps from the weights of `{name}`{further}, in {result.minutes:.1f} minutes.",
         "training_type": "fine-tuning",
+        **({"language": facts.language} if facts.language else {}),
         "limits": [CONSENT],
         ("gpu_hours" if accelerator else "core_hours"): hours,
         "hardware": str(accelerator or hardware["cpu"]),

@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..corpora.alignment import DOUBTFUL, Alignment, AlignmentError, FrameTimes, WordAligner, align_words
+from ..corpora.alignment import (
+    DOUBTFUL,
+    Alignment,
+    AlignmentError,
+    FrameTimes,
+    WordAligner,
+    align_words,
+    doubtful_transcripts,
+)
 from ..corpora.clips import Clip, CorpusError, TimedWord
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..modeling_critic import Lip2WavSpeechEncoder
@@ -84,13 +92,13 @@ class Recordings:
 
     def align(self, encoder: Lip2WavSpeechEncoder) -> int:
         """Find when the words are said, in recordings that have sound and no times, where the speech encoder knows
-        the words and is sure of them; returns in how many. Those that it is not sure of are `doubtful`."""
+        the words and is sure of them; returns in how many. Those in which it hears other words are `doubtful`."""
         aligner = WordAligner(encoder)
         clips = [clip for clip in self.clips if clip.key not in self.silent]
-        found, self.doubtful = self._find_times(
-            clips, lambda clip: aligner.align(self.waveform(clip), clip.words or ())
-        )
-        return found
+        heard = {clip.key: aligner.evidence(self.waveform(clip), clip.words or ()) for clip in clips}
+        doubtful = doubtful_transcripts({key: value for key, value in heard.items() if value is not None})
+        self.doubtful = [clip for clip in clips if clip.key in doubtful]
+        return self._find_times(clips, lambda clip: aligner.align(self.waveform(clip), clip.words or ()))
 
     @torch.inference_mode()
     def align_lips(self, model: Lip2WavModel) -> int:
@@ -115,16 +123,16 @@ class Recordings:
             return 0
         model.eval()
         clips = [clip for clip in self.clips if clip.key in self.silent]
-        return self._find_times(clips, align, lambda alignment: float(np.mean(alignment.scores)) < DOUBTFUL)[0]
+        return self._find_times(clips, align, lambda alignment: float(np.mean(alignment.scores)) < DOUBTFUL)
 
     def _find_times(
         self,
         clips: Sequence[Clip],
         align: Callable[[Clip], Alignment],
         doubts: Callable[[Alignment], bool] = lambda alignment: alignment.doubtful,
-    ) -> tuple[int, list[Clip]]:
-        """In how many they were found, and in which the words seem to be others."""
-        found, doubtful, places = 0, [], {clip.key: place for place, clip in enumerate(self.clips)}
+    ) -> int:
+        """In how many they were found."""
+        found, places = 0, {clip.key: place for place, clip in enumerate(self.clips)}
         for clip in clips:
             if clip.times is not None:
                 continue
@@ -133,14 +141,13 @@ class Recordings:
             except AlignmentError:  # a word is new, or it is too short for its words
                 continue
             if doubts(alignment):
-                doubtful.append(clip)
                 continue
             timed = self.clips[places[clip.key]] = replace(clip, times=alignment.words)
             cached = read_cached_clip(self.files[clip.key])
             numbers = frame_words(timed, len(cached.regions), self.extractor.frame_rate)
             write_cached_clip(self.files[clip.key], replace(cached, frame_words=numbers))
             found += 1
-        return found, doubtful
+        return found
 
     def change_voice(self, voice: Voice) -> None:
         """Let the sound of all recordings that have any be in another voice."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ..corpora.languages import check_language
 from ..errors import Lip2WavError
 
 
@@ -29,7 +30,7 @@ class Options:
     The arguments of [`adapt`] but for what goes in and out; they are explained there.
 
     Attributes:
-        model, minutes, voice, phrases, seed, steps, final_pass, resume: as there.
+        model, minutes, voice, phrases, seed, steps, final_pass, resume, language: as there.
     """
 
     model: str | os.PathLike | None = None
@@ -40,8 +41,11 @@ class Options:
     steps: int = STEPS
     final_pass: float = FINAL_PASS
     resume: bool = True
+    language: str | None = None
 
     def __post_init__(self) -> None:
+        if self.language is not None:
+            check_language(self.language)
         if not self.minutes > 0 or self.steps < 1:
             raise AdaptationError(f"minutes={self.minutes!r}, steps={self.steps!r}: both must be above 0.")
         if not 0 <= self.final_pass < math.inf:

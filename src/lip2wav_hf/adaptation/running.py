@@ -17,12 +17,14 @@ from safetensors import SafetensorError
 
 from ..configuration_lip2wav import Lip2WavConfig
 from ..corpora.clips import Clip
+from ..corpora.languages import folder_languages
 from ..corpora.load import load_clips
 from ..corpora.registry import open_corpus
 from ..errors import Lip2WavError, counted, one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_fields, read_json, replace_folder, write_json
 from ..hub.card_texts import quiet_transformers
+from ..hub.facts import known_facts
 from ..machine import take_lock
 from ..modeling_critic import Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel
@@ -39,7 +41,7 @@ from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
 from .passes import final_pass, first_pass, forget_passes, give_voice
 from .preparing import Recordings
 from .records import Adaptation, AdaptationError, AdaptationProgress, Problem, RecordingCheck, Scores, Stage
-from .scoring import Measurement, measure
+from .scoring import Measurement, measure, of_first
 from .starting import grow, load_starting_model
 from .voice import read_voice
 
@@ -49,8 +51,11 @@ NOT_WRITTEN = re.compile(r"No space left|File too large|I/O error|PytorchStreamW
 LOCK = "lock"  # file in the folder of work
 SAVING_SECONDS = 8.0
 CHECKING_SHARE = 0.4  # of the minutes, after which no more recordings are looked at, so that there is time to learn
+MOST_CHECKING = 0.6  # of the minutes: on a slow machine, fewer recordings than are good have to do
+MEASURING_SHARE = 0.15  # of the minutes, for the measurement before the training; the one after it takes as long
+OVERTIME = 1.05  # of the minutes, which a measurement after the training may take where it was slower than that before
 MOST_NAMED = 5  # recordings in a note
-FEW = 10  # recordings: with less, results are poor
+FEW, FEWEST = 10, 3  # recordings: with less, results are poor, or nothing can be learnt
 
 
 def run(
@@ -258,7 +263,9 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     if job.voice is not None and recordings.silent:
         learnt = give_voice(job, task, learnt, recordings)
     measured = first.folder if further else learnt.folder
-    after = _measure(job, "after", measured, task, phrases)
+    after = _measure(job, "after", measured, task, phrases, before)
+    if before is not None and after is not None:
+        before = of_first(before, len(after.rows), phrases)
     return _save(job, task, learnt, further, phrases, new_words, before, after, fingerprint)
 
 
@@ -275,7 +282,8 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
         job.say("checking", (number + 1) / len(clips), f"{check.file}: {found}")
 
     def enough() -> bool:
-        return len(recordings.clips) >= FEW and job.clock.spent > CHECKING_SHARE * job.clock.minutes
+        spent, count = job.clock.spent / job.clock.minutes, len(recordings.clips)
+        return (count >= FEW and spent > CHECKING_SHARE) or (count >= FEWEST and spent > MOST_CHECKING)
 
     for check in job.checks:  # what is listed, but not there
         job.say("checking", 0.0, f"{check.file}: {check.problems[0]}")
@@ -296,7 +304,7 @@ def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | N
     found = (recordings.align(encoder) if encoder is not None else 0) + recordings.align_lips(start)
     if found:
         job.say("preparing", 0.3, f"found when the words are said in {counted(found, 'recording')}")
-    doubtful = [Path(str(clip.video)).name for clip in recordings.doubtful]
+    doubtful = [f'"{_said(clip)}" ({Path(str(clip.video)).name})' for clip in recordings.doubtful]
     if doubtful:
         job.notes.append(
             f"Something else than the transcript may be said in {', '.join(doubtful[:MOST_NAMED])}"
@@ -305,6 +313,11 @@ def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | N
     if job.voice is not None and len(recordings.silent) < len(recordings.clips):
         job.say("preparing", 0.6, "changing the voice of the recordings")
         recordings.change_voice(job.voice)
+
+
+def _said(clip: Clip) -> str:
+    """The transcript of a clip, as it was written."""
+    return clip.text or " ".join(clip.words or ())
 
 
 def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: tuple[str, ...]) -> None:
@@ -346,13 +359,22 @@ def _speech_encoder(job: Job, start: Lip2WavModel) -> Lip2WavSpeechEncoder | Non
     return None
 
 
-def _measure(job: Job, stage: Stage, folder: Path, task: Task, phrases: tuple[str, ...]) -> Measurement | None:
+def _measure(
+    job: Job, stage: Stage, folder: Path, task: Task, phrases: tuple[str, ...], before: Measurement | None = None
+) -> Measurement | None:
+    """Measure on the recordings held back: on as many as there is time for, and after the training on the same."""
     if not task.held_out.clips:
         return None
-    job.say(stage, 0.0, f"measuring on {counted(len(task.held_out.clips), 'recording')} held back")
+    held_out = task.held_out
+    if before is not None:
+        held_out = dataclasses.replace(held_out, clips=held_out.clips[: len(before.rows)])
+    job.say(stage, 0.0, f"measuring on {counted(len(held_out.clips), 'recording')} held back")
     began = job.clock.spent
+    last = began + MEASURING_SHARE * job.clock.minutes
+    if stage == "after":
+        last = OVERTIME * job.clock.minutes - SAVING_SECONDS / 60
     try:
-        measured = measure(folder, task.held_out, task.feature_extractor, phrases)
+        measured = measure(folder, held_out, task.feature_extractor, phrases, _until(job.clock, last))
     except KeyboardInterrupt:
         if stage == "before":
             raise
@@ -360,7 +382,25 @@ def _measure(job: Job, stage: Stage, folder: Path, task: Task, phrases: tuple[st
     job.say(stage, 1.0, "measured")
     if stage == "before":
         job.clock.reserve = SAVING_SECONDS + 72 * (job.clock.spent - began)
+    if len(measured.rows) < len(held_out.clips):
+        job.notes.append(
+            f"Measured {stage} the training on {len(measured.rows)} of the {len(task.held_out.clips)} recordings held"
+            " back: in these minutes there was no time for more."
+        )
     return measured
+
+
+def _until(clock: Clock, last: float) -> Callable[[], bool]:
+    """Whether one recording more, which takes as long as the one before, would be ready after `last` minutes."""
+    previous = clock.spent
+
+    def enough() -> bool:
+        nonlocal previous
+        now, before = clock.spent, previous
+        previous = now
+        return now + (now - before) > last
+
+    return enough
 
 
 def _save(
@@ -397,12 +437,20 @@ def _save(
     record = dataclasses.asdict(result)
     del record["model"], record["checks"]
     write_json(folder / RECORD, record | {"fingerprint": fingerprint})
-    write_card(
-        folder, Facts(job.output.resolve().name, job.inputs.name, result, seconds, len(task.training.silent)), after
-    )
+    silent, language = len(task.training.silent), _language(job, new_words)
+    write_card(folder, Facts(job.output.resolve().name, job.inputs.name, result, seconds, silent, language), after)
     _put_in_place(job, folder, learnt.reason)
     job.say("saving", 1.0, f"{job.output} is written")
     return result
+
+
+def _language(job: Job, new_words: tuple[str, ...]) -> list[str]:
+    """Codes of what is said: as asked for, else as the recordings or the starting model say."""
+    if job.options.language is not None:
+        return [job.options.language]
+    recordings = job.inputs.recordings
+    own = folder_languages(recordings) if isinstance(recordings, Path) else []
+    return own or ([] if new_words else list(known_facts(job.starting).get("language", [])))
 
 
 def _put_in_place(job: Job, folder: Path, reason: str) -> None:

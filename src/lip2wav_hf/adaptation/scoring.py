@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,7 +51,11 @@ class Measurement:
 
 
 def measure(
-    folder: str | Path, prepared: PreparedClips, extractor: Lip2WavFeatureExtractor, phrases: Sequence[str] = ()
+    folder: str | Path,
+    prepared: PreparedClips,
+    extractor: Lip2WavFeatureExtractor,
+    phrases: Sequence[str] = (),
+    enough: Callable[[], bool] = lambda: False,
 ) -> Measurement:
     """
     Let a model speak recordings, and score it.
@@ -62,6 +66,7 @@ def measure(
         extractor ([`Lip2WavFeatureExtractor`]): made their regions.
         phrases (sequence of `str`): the sentences that may be said, if they are a list that the model has the words
             of; else its own grammar counts.
+        enough (`Callable`, *optional*): asked after each recording whether to measure no more.
     """
     speaker = Speaker(Generator.from_folder(find_model(folder)), extractor)
     grammar = _grammar(speaker, phrases)
@@ -76,7 +81,15 @@ def measure(
             original = np.roll(cached.waveform.astype(np.float64) / 32767, -late)
             columns |= _score(available, sound, original, clip)
         rows.append(ClipRow.from_columns(columns))
+        if enough():
+            break
     return Measurement(_scores(rows, phrases, missing), tuple(rows), model_sha256(speaker.model))
+
+
+def of_first(measured: Measurement, count: int, phrases: Sequence[str] = ()) -> Measurement:
+    """The same of the first so many recordings alone."""
+    rows = measured.rows[:count]
+    return replace(measured, rows=rows, scores=_scores(rows, phrases, measured.scores.missing))
 
 
 def speak_clips(
@@ -177,4 +190,4 @@ def _score(names: Sequence[str], sound: np.ndarray, original: np.ndarray, clip: 
     return found
 
 
-__all__ = ["DATA", "SPLIT", "Measurement", "available_metrics", "measure", "results_of", "speak_clips"]
+__all__ = ["DATA", "SPLIT", "Measurement", "available_metrics", "measure", "of_first", "results_of", "speak_clips"]

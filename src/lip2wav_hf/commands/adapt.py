@@ -69,6 +69,15 @@ def adapt(
             show_default=False,
         ),
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="Of what is said, for the model's card, such as de. By default that of the starting model, if it"
+            " knows all words.",
+            show_default=False,
+        ),
+    ] = None,
     final_pass: Annotated[
         float,
         typer.Option(
@@ -114,6 +123,7 @@ def adapt(
             final_pass=final_pass,
             progress=show,
             resume=not restart,
+            language=language,
         )
     if json_object:
         print(json.dumps(_plain(result), indent=2, ensure_ascii=False))

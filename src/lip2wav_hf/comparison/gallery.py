@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from ..evaluation.clips import Clip, ClipRow, clip_label
 from ..evaluation.options import EvaluationOptions
 from ..evaluation.run import Failure
 from ..files import replace_folder, write_json
+from ..machine import take_lock
 from ..metrics.pairs import SAMPLING_RATE
 from ..metrics.registry import CLIP_NUMBERS, OF_ORIGINAL, SUMMARY
 from .clips import Part, Shown
@@ -76,18 +76,41 @@ def check_output(folder: Path, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def work_folder(output: Path) -> Generator[Path]:
-    """A folder beside the output, in which it is made; removed at the end, with the folders above that it called for
-    and that are still empty."""
-    folder = output.absolute().with_name(f".{output.absolute().name}-{uuid.uuid4().hex}")
+    """
+    A folder beside the output, in which it is made: the same for each run, so that one that was stopped or killed goes
+    on with the clips that were finished. It is removed at the end, with the folders above that it called for and that
+    are still empty.
+
+    Raises:
+        ComparisonError: if another process is working there.
+    """
+    folder = output.absolute().with_name(f".{output.absolute().name}.work")
     made = [parent for parent in folder.parents if not parent.exists()]
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = take_lock(folder / "lock")
+    except BlockingIOError:
+        raise ComparisonError(
+            f"{output}: another process is building a gallery there. Wait for it, or name another folder."
+        ) from None
     try:
         yield folder
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        _remove(folder, made)
+        raise
+    else:
+        _remove(folder, made)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        for parent in made:
-            with contextlib.suppress(OSError):
-                parent.rmdir()
+        os.close(handle)
+
+
+def _remove(folder: Path, made: Sequence[Path]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent in made:
+        with contextlib.suppress(OSError):
+            parent.rmdir()
 
 
 def build_gallery(
@@ -109,7 +132,8 @@ def build_gallery(
         shown ([`Shown`]): the clips.
         systems (sequence of [`System`]): who speaks.
         output (`str` or `os.PathLike`): the folder of the page; what it held is replaced, see [`check_output`].
-        work (`Path`): a folder on the same file system for what is made on the way; the caller removes it.
+        work (`Path`): a folder on the same file system for what is made on the way; the caller removes it. Clips that
+            an earlier run has finished there are not spoken again.
         metrics (sequence of `str`, *optional*): keys of `METRICS`; by default all that say something of a single
             clip, as far as their packages are installed; none if empty.
         device (`str` or `int`, *optional*): where the models run.
@@ -132,6 +156,7 @@ def build_gallery(
     )
     spoken = speak_clips(systems, shown.clips, options, shown.words)
     site = work / "site"
+    shutil.rmtree(site, ignore_errors=True)  # of a run that was stopped
     failures = [
         replace(failure, error=f"{each.system.label}: {failure.error}") for each in spoken for failure in each.failures
     ]

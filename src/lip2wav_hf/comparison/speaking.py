@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
-from ..corpora.progress import progress_bar
 from ..errors import MissingExtraError, WeightsError
-from ..evaluation.clips import Clip, ClipRow, Key
+from ..evaluation.clips import Clip, ClipRow, Key, spoken_file
 from ..evaluation.judging import Words, choose_metrics
 from ..evaluation.options import EvaluationError, EvaluationOptions
-from ..evaluation.run import Failure, Scorer
-from ..evaluation.systems import load_pipeline, speak_and_score
+from ..evaluation.run import Failure, Run, Scorer, Share
+from ..evaluation.scoring import clip_columns
+from ..evaluation.systems import load_pipeline, speak_and_score, weights_sha256
 from ..metrics.registry import METRICS, check_packages
 from .systems import System
 
@@ -106,20 +110,35 @@ def speak_clips(
 
 
 def _speak(system: System, number: int, clips: Sequence[Clip], options: EvaluationOptions, scorer: Scorer) -> Spoken:
-    folder = options.output_dir / f"speech-{number}"
-    own = [dataclasses.replace(clip, generated=folder / f"{place}.wav") for place, clip in enumerate(clips)]
     try:
         pipe, _ = load_pipeline(system.model, options.device, options)
     except (EvaluationError, WeightsError) as error:
         return Spoken(system, {}, {}, [Failure(system.label, str(error))])
-    failures: list[Failure] = []
-    rows: dict[Key, ClipRow] = {}
-    spoken = speak_and_score(pipe, own, options.batch_size, scorer, failures)
-    with progress_bar(spoken, f"{system.label}: speak", len(own), show=options.progress) as bar:
-        for row in bar:
-            if row is not None:
-                rows[row.key] = row
-    return Spoken(system, rows, {clip.key: clip.generated for clip in own if clip.key in rows}, failures)
+    # What belongs together, so that a later run goes on with it: the weights, the clips, and what is measured.
+    settings = {
+        "model_sha256": weights_sha256(pipe),
+        "clips": [[*clip.key, clip.sentence, *_version(clip.original)] for clip in clips],
+        "metrics": list(options.metrics),
+        "words": scorer.words.settings,
+    }
+    digest = hashlib.sha256(json.dumps([number, settings], default=str).encode()).hexdigest()
+    folder = options.output_dir / f"speech-{digest[:16]}"
+    own = [dataclasses.replace(clip, generated=spoken_file(folder, clip.key)) for clip in clips]
+
+    def produce(todo: list[Clip], failures: list[Failure]) -> Iterator[ClipRow | None]:
+        return speak_and_score(pipe, todo, options.batch_size, scorer, failures)
+
+    run = Run(own, folder, settings, clip_columns(options.metrics, options.compat), Share())
+    rows, failures = run.finish(produce, options.progress, f"{system.label}: speak")
+    found = {row.key: row for row in rows}
+    return Spoken(system, found, {clip.key: clip.generated for clip in own if clip.key in found}, failures)
+
+
+def _version(video: Any) -> tuple[Any, ...]:
+    """Changes with the file of a clip, which may be a part of it."""
+    path = Path(os.fspath(getattr(video, "video", video)))
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns, getattr(video, "start", None), getattr(video, "end", None)
 
 
 __all__ = ["USUAL", "Spoken", "speak_clips", "usable_metrics"]

@@ -8,6 +8,7 @@ took, with samples that other authors published, and with the results that they 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -224,7 +225,7 @@ def compare_systems(
     shared: dict[str, Any] = {"compat": compat, "workers": workers, "overwrite": overwrite}
     results = evaluate_model(
         first.model, data, split, speakers, output / "evaluation", baselines=[system.model for system in others],
-        metrics=metrics, **shared, **options,
+        metrics=metrics, labels={os.fspath(system.model): system.label for system in systems}, **shared, **options,
     )  # fmt: skip
     columns = [_recording(results), Column(first.label, "system", results["clips"], results["overall"], trainings[0])]
     for system, other, training in zip(others, results["baselines"], trainings[1:], strict=True):

@@ -7,8 +7,9 @@ by a spectrogram frame, and the scores are put together in the order of the time
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,13 @@ from .clips import CorpusError, TimedWord
 
 DOUBTFUL = 0.5
 """Score below which a word is probably another one, or not where it was found; our choice, see docs/own-corpus.md."""
+
+
+UNLIKELY = -6.0
+"""Log-likelihood ratio per word, against that which is usual for a person, below which a transcript is doubted."""
+
+LEAST_USUAL, FEWEST = -3.0, 5
+"""The worst that is taken for usual, and clips from which on there is something usual."""
 
 
 class AlignmentError(CorpusError):
@@ -150,6 +158,45 @@ def align_words(log_probabilities: np.ndarray, words: Sequence[str], units: Text
     return Alignment(tuple(timed), scores)
 
 
+def evidence_of(log_probabilities: np.ndarray, words: Sequence[str], units: TextUnits, passes: int = 1) -> float:
+    """
+    How a transcript compares with what is heard without one: the log-likelihood ratio of the two per word. A word that
+    was not said costs 30 nats and more; see docs/adapt.md for what it is worth.
+
+    Args:
+        log_probabilities (`np.ndarray` of shape `(frames, classes)`): of a text head; class 0 is the blank.
+        words (`Sequence[str]`): the transcript, of words that the text head knows.
+        units ([`TextUnits`]): of the text head.
+        passes (`int`, *optional*, defaults to 1): how many times the clip was heard; their frames take turns.
+
+    Returns:
+        `float`: in nats per word; about 0 where the words were said.
+    """
+    target = torch.tensor([units.encode(list(words))])
+    ratios = []
+    for number in range(passes):
+        heard = torch.from_numpy(np.ascontiguousarray(log_probabilities[number::passes], np.float32))
+        frames, length = torch.tensor([len(heard)]), torch.tensor([target.shape[1]])
+        loss = torch.nn.functional.ctc_loss(heard[:, None], target, frames, length, reduction="sum")
+        ratios.append(-float(loss) - float(heard.max(1).values.sum()))
+    return float(np.mean(ratios)) / max(len(words), 1)
+
+
+def doubtful_transcripts(evidence: Mapping[Any, float]) -> set[Any]:
+    """
+    The clips of one person in which something else than the transcript seems to be said.
+
+    Args:
+        evidence (mapping to `float`): by clip, see [`evidence_of`]. Whoever is heard badly in general is compared with
+            the median of the own clips.
+
+    Returns:
+        `set`: of the keys.
+    """
+    usual = float(np.clip(np.median(list(evidence.values())), LEAST_USUAL, 0.0)) if len(evidence) >= FEWEST else 0.0
+    return {key for key, value in evidence.items() if value - usual < UNLIKELY}
+
+
 class WordAligner:
     """
     Finds when words are said with a speech encoder.
@@ -215,5 +262,25 @@ class WordAligner:
         scores, times = self.log_probabilities(waveform)
         return align_words(scores, words, self.config.units, times)
 
+    def evidence(self, waveform: np.ndarray, words: Sequence[str]) -> float | None:
+        """
+        What a clip says for its transcript, see [`evidence_of`]; `None` where this speech encoder cannot tell: it does
+        not know a word, spells instead of knowing words, or there is no sound or no transcript.
+        """
+        if self.config.units.is_open or not words or not len(waveform) or self.unknown(words):
+            return None
+        scores, _ = self.log_probabilities(waveform)
+        return evidence_of(scores, words, self.config.units, self.encoder.factor)
 
-__all__ = ["DOUBTFUL", "Alignment", "AlignmentError", "FrameTimes", "WordAligner", "align_words", "forced_path"]
+
+__all__ = [
+    "DOUBTFUL",
+    "Alignment",
+    "AlignmentError",
+    "FrameTimes",
+    "WordAligner",
+    "align_words",
+    "doubtful_transcripts",
+    "evidence_of",
+    "forced_path",
+]

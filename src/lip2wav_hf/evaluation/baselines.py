@@ -76,8 +76,10 @@ def run_baselines(
         EvaluationError: if a baseline cannot be measured, or has none of the clips.
     """
     found: list[Measured] = []
+    names: list[str] = []
     for baseline, kind in kinds.items():
-        name = _free_name(baseline, (*TAKEN, *(other.name for other in found)))
+        name = _free_name(baseline, (*TAKEN, *names))
+        names.append(name)
         folder = options.output_dir / "baselines" / name.replace("/", "--").replace(" ", "-")
         own = dataclasses.replace(options, output_dir=folder)
         if kind == "results":
@@ -90,7 +92,7 @@ def run_baselines(
             measured = run_model(baseline, clips, selection, own, share, words)
         else:
             measured = _run_folder(Path(baseline), clips, own, share, words)
-        found.append(dataclasses.replace(measured, name=name))
+        found.append(dataclasses.replace(measured, name=options.labels.get(baseline, name)))
     return found
 
 

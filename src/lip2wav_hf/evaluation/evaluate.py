@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,7 @@ def evaluate_model(
     overwrite: bool = False,
     report: bool = True,
     progress: bool = True,
+    labels: Mapping[str, str] | None = None,
     share: Share | None = None,
 ) -> dict[str, Any]:
     """Run the whole pipeline on the video files of a split, and score its speech.
@@ -109,6 +110,8 @@ def evaluate_model(
         overwrite (`bool`, *optional*, defaults to `False`): start again where `output_dir` holds an evaluation.
         report (`bool`, *optional*, defaults to `True`): write `report.html`, which takes some seconds.
         progress (`bool`, *optional*, defaults to `True`): say on stderr what is being done, with a progress bar.
+        labels (mapping of `str` to `str`, *optional*): what reports call models and baselines, by what is given for
+            them here; the names of their folders by default.
         share ([`Share`], *optional*): the part of this process; as the launcher has set it up by default. `Share()`
             is all of it, whatever the launcher says.
 
@@ -139,6 +142,7 @@ def evaluate_model(
         overwrite=overwrite,
         report=report,
         progress=progress,
+        labels=dict(labels or {}),
     )
     selection = ClipSelection(
         data_dir=Path(data_dir),

@@ -27,6 +27,7 @@ class GridCorpus:
     """
 
     name = "grid"
+    languages = ("en",)
     minimum_frames = MINIMUM_FRAMES
 
     def __init__(self, folder: str | os.PathLike, normalizer: TextNormalizer | None = None) -> None:

@@ -230,8 +230,11 @@ class ModelRecognizer:
 def _load_pipeline(name: str) -> Any:
     from transformers import pipeline
 
+    from lip2wav_hf.modeling_lip2wav import without_bars
+
     try:
-        return pipeline("automatic-speech-recognition", model=name, model_kwargs={"use_safetensors": True})
+        with without_bars():
+            return pipeline("automatic-speech-recognition", model=name, model_kwargs={"use_safetensors": True})
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as error:
         raise JudgeError(
             f"the judge {name!r} cannot be loaded: {one_line(error)} Name a speech recogniser of transformers with"

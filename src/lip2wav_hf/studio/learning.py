@@ -255,7 +255,7 @@ def adapt_to_recordings(
     Returns:
         `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `final_steps`,
         `minutes`, `clips`, `held_out` (how many recordings), `stopped`, `notes`, and `checks`: of each recording with
-        problems its file, messages and whether it was used.
+        problems its file, its phrase, messages and whether it was used.
     """
     from ..adaptation.adapt import adapt  # noqa: PLC0415  brings torch, which the studio itself does without
     from ..adaptation.records import AdaptationProgress, score_rows  # noqa: PLC0415
@@ -277,6 +277,7 @@ def adapt_to_recordings(
         "checks": [
             {
                 "file": Path(check.file).name,
+                "phrase": check.transcript or "",
                 "usable": check.usable,
                 "problems": [str(problem) for problem in check.problems],
             }

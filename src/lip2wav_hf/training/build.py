@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..configuration_lip2wav import Lip2WavSpeechEncoderConfig, Lip2WavTextConfig
 from ..corpora.clips import Clip, Selection
+from ..corpora.languages import languages_of
 from ..corpora.registry import Corpus, load_split, open_corpus, write_made_splits
 from ..errors import counted
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -102,6 +103,7 @@ def build_state(run: TrainingArguments) -> State:
     objective = build_objective(plan, model, critic, run.losses)
     state = prepare_state(accelerator, run, objective, plan.feature_extractor, datasets)
     state.split_schemes = published_schemes(corpora, run.data)
+    state.languages = tuple(languages_of(corpora))
     if critic is not None:
         add_critic(state, critic)
     register_network_hooks(state)

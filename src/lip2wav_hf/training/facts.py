@@ -52,6 +52,7 @@ def training_facts(state: State) -> dict[str, Any]:
         "training": f"{counted(progress.step, 'step')}, each of {batches} of {counted(arguments.batch_size, 'clip')}"
         f"{start}.",
         "training_type": "fine-tuning" if models.pretrained else "from scratch",
+        **({"language": list(state.languages)} if state.languages else {}),
         **_cost(state),
     }
 

@@ -120,6 +120,7 @@ class State:
         stop_requested (`bool`): whether the run was asked to end.
         saved_step (`int`, *optional*): step of the last checkpoint.
         split_schemes (`tuple[str, ...]`, *optional*): the published splits that the clips are of; none of one's own.
+        languages (`tuple[str, ...]`, *optional*): that are spoken in the clips, as far as their corpora say so.
         observer ([`Observer`], *optional*): is told of steps and validations, and may ask the run to end.
     """
 
@@ -138,6 +139,7 @@ class State:
     stop_requested: bool = False
     saved_step: int | None = None
     split_schemes: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
     observer: Observer | None = None
 
     @property

@@ -136,7 +136,7 @@ export function trainPanel(app) {
             "details",
             {},
             h("summary", {}, `${plural(found.checks.length, "take")} with remarks`),
-            h("ul", {}, found.checks.map((check) => h("li", {}, `${check.file}${check.usable ? "" : " (not used)"}: ${check.problems.join(" ")}`))),
+            h("ul", {}, found.checks.map((check) => h("li", {}, `${check.phrase || check.file}${check.usable ? "" : " (not used)"}: ${check.problems.join(" ")}`))),
           )
         : null,
       fresh > 0 ? h("p", {}, `Since then ${plural(fresh, "take")} were recorded. Train again to learn them.`) : null,

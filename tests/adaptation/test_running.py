@@ -1,0 +1,102 @@
+"""The stages of an adaptation within its minutes, on a machine that is slower than its owner thinks."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from lip2wav_hf.adaptation import running, scoring
+from lip2wav_hf.adaptation.inputs import read_inputs
+from lip2wav_hf.adaptation.job import Job
+from lip2wav_hf.adaptation.learning import Clock
+from lip2wav_hf.adaptation.records import Options
+from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.training.clips import PreparedClips
+
+
+MINUTES = 10.0
+
+
+class SlowClock(Clock):
+    """A clock that stands still but for the work that is done, each piece of which takes so many minutes."""
+
+    now = 0.0
+
+    @property
+    def spent(self):
+        return self.now
+
+
+@pytest.fixture
+def slow(recordings, starting_model, tmp_path, monkeypatch):
+    """A job and six recordings held back, each of which takes a number of minutes to measure."""
+    clock = SlowClock(MINUTES)
+    job = Job(read_inputs(recordings, tmp_path / "out", Options(starting_model)), clock, lambda now: None, bool)
+    found = running._check(job, *_clips(recordings, starting_model))
+    held_out = found.prepared(found.clips)
+    held_out = PreparedClips([*held_out.clips, held_out.clips[0]], held_out.files, held_out.sound_offsets)
+    speak = scoring._speak
+    clock.per_clip = 0.0
+
+    def slowly(*arguments):
+        clock.now += clock.per_clip
+        return speak(*arguments)
+
+    monkeypatch.setattr(scoring, "_speak", slowly)
+    monkeypatch.setattr(scoring, "available_metrics", lambda: ([], "not asked for"))
+    task = SimpleNamespace(held_out=held_out, feature_extractor=found.extractor)
+    return job, task, starting_model
+
+
+def _clips(recordings, starting_model):
+    clips, _ = running._all_clips(recordings, starting_model)
+    extractor = Lip2WavFeatureExtractor.from_pretrained(starting_model)
+    return clips, extractor, running.load_starting_model(starting_model)
+
+
+@pytest.mark.parametrize(("per_clip", "measured"), [(0.01, 6), (0.5, 3), (5.0, 1)])
+def test_a_slow_machine_measures_fewer_recordings_and_says_so(slow, per_clip, measured):
+    job, task, folder = slow
+    job.clock.per_clip = per_clip
+    before = running._measure(job, "before", folder, task, ())
+    assert before.scores.clips == len(before.rows) == measured
+    assert job.clock.spent <= max(running.MEASURING_SHARE * MINUTES, per_clip) + 1e-9
+    said = [note for note in job.notes if note.startswith(f"Measured before the training on {measured} of the 6")]
+    assert len(said) == (measured < 6)
+    # What is measured after it has its time kept free.
+    assert 60 * MINUTES - job.clock.left >= 60 * (job.clock.spent + 1.2 * measured * per_clip)
+    job.clock.now = MINUTES - job.clock.reserve / 60
+    after = running._measure(job, "after", folder, task, (), before)
+    assert len(after.rows) == measured and job.clock.spent <= 1.1 * MINUTES
+
+
+def test_a_machine_that_became_slower_measures_the_same_recordings_before_and_after(slow):
+    job, task, folder = slow
+    job.clock.per_clip = 0.2
+    before = running._measure(job, "before", folder, task, ())
+    assert len(before.rows) == 6
+    job.clock.now, job.clock.per_clip = MINUTES - job.clock.reserve / 60, 0.9
+    after = running._measure(job, "after", folder, task, (), before)
+    assert 1 <= len(after.rows) < 6 and job.clock.spent <= 1.1 * MINUTES
+    assert any(note.startswith("Measured after the training") for note in job.notes)
+    cut = scoring.of_first(before, len(after.rows))
+    assert cut.scores.clips == len(after.rows) and cut.rows == before.rows[: len(after.rows)]
+
+
+def test_recordings_are_looked_at_for_a_part_of_the_minutes_only(slow, recordings, monkeypatch):
+    """Three at least, or nothing could be learnt."""
+    job, _, folder = slow
+    examine = running.examine_clips
+
+    def slowly(clips, extractor, on_each, enough):
+        def note(*arguments):
+            job.clock.now += 3.0
+            on_each(*arguments)
+
+        return examine(clips, extractor, note, enough)
+
+    monkeypatch.setattr(running, "examine_clips", slowly)
+    job.checks.clear()
+    job.clock.now = 0.0
+    found = running._check(job, *_clips(recordings, folder))
+    assert len(found.clips) == 3 and job.clock.spent <= MINUTES
+    assert job.notes[-1].startswith("2 recordings of 5 were left out")
