@@ -49,6 +49,7 @@ class Command:
 
 COMMANDS = (
     Command("speak", "commands.speak:speak", "Give silent videos of talking faces their speech."),
+    Command("live", "commands.live:live", "Speak live: from a camera to the loudspeaker."),
     Command("info", "commands.info:info", "Describe a model: size, vocabulary, measured results."),
     Command("download", "commands.download:download", "Download the GRID corpus."),
     Command("prepare", "commands.prepare:prepare", "Cache mouth crops and sound of a corpus, for training."),

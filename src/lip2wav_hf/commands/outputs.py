@@ -182,11 +182,11 @@ def _targets(
             f"{option} {target}: files of the kind {target.suffix!r} are not written. Use {', '.join(suffixes)} or a"
             " folder."
         )
-    _check_writable(target if not is_file else target.parent, f"{option} {target}")
+    check_writable(target if not is_file else target.parent, f"{option} {target}")
     return [target] if is_file else [target / f"{name}{default_suffix}" for name in names]
 
 
-def _check_writable(folder: Path, what: str) -> None:
+def check_writable(folder: Path, what: str) -> None:
     """Whether the folder, or the nearest one above it that exists, takes new files: known before the work is done."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -323,4 +323,4 @@ def _clock(seconds: float, separator: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{separator}{rest % 1000:03}"
 
 
-__all__ = ["Job", "find_videos", "plan_jobs", "subtitles", "write_outputs"]
+__all__ = ["Job", "check_writable", "find_videos", "plan_jobs", "subtitles", "write_outputs"]

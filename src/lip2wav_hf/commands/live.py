@@ -1,0 +1,326 @@
+"""`lip2wav live`: a camera, or a video at its own speed, to sound that is heard at once."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..models import DEFAULT_MODEL, SPEAKING, find_model
+from .messages import INTERRUPTED, TERMINATED, CommandError, only_our_messages, print_error, reporting
+from .options import GrammarOption, ModelOption, chosen_grammar
+from .outputs import SOUND_SUFFIXES, Job, check_writable
+from .speak import ask_to_overwrite
+
+
+if TYPE_CHECKING:
+    from ..live.player import Output
+    from ..live.running import LiveProgress
+    from ..live.sources import TimedPictures
+    from ..live.streamer import Lip2WavStreamer
+
+
+PIPE = "-"
+STATUS_SECONDS = 0.2  # between two states of the status line
+
+
+@reporting
+def live(
+    video: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="VIDEO",
+            help="A video file or URL, which is played at its own speed. The camera by default.",
+            show_default=False,
+        ),
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The camera, such as /dev/video1; FORMAT:NAME takes another of FFmpeg's formats.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Write the sound into a .wav or .flac file, or with - as wav into a pipe, instead of playing it. May"
+            " be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The sound device: its number, or a part of its name. With -o, play the sound too.",
+            show_default=False,
+        ),
+    ] = None,
+    list_devices: Annotated[
+        bool, typer.Option("--list-devices", help="List cameras and sound devices, and end.")
+    ] = False,
+    look_ahead: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=50,
+            metavar="N",
+            help="Later video frames, of 40 ms each, that are waited for. By default as the model says, or 3.",
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    grammar: GrammarOption = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.04, help="Stop after so many seconds.", show_default=False)
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", "-y", help="Replace files that exist. Else a terminal is asked, and a script is refused."
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No status line and no report; errors and warnings only.")
+    ] = False,
+) -> None:
+    """
+    Speak live: what the lips in front of the camera say is heard a quarter of a second later.
+
+    \b
+    Examples:
+      lip2wav live                            camera to loudspeaker
+      lip2wav live clip.mp4                   a video at its own speed
+      lip2wav live -o talk.wav --seconds 60   a minute, into a file
+      lip2wav live -o - | aplay               through a pipe
+      lip2wav live --camera /dev/video2 --device USB
+
+    Ctrl-C ends it; a file holds all that was said until then.
+
+    On a terminal, a line shows the latency, from the beginning of a picture to its sound being ready; how many
+    pictures were dropped because the machine was behind; and the words, each when it has ended.
+
+    \b
+    Exit status:
+      0    the video is over, or the seconds are
+      2    something could not be opened, read or written
+      130  ended by Ctrl-C, 143 by SIGTERM
+
+    To play sound, it needs the extra `live`; files and pipes need none.
+    """
+    if list_devices:
+        return _list_devices()
+    if video is not None and camera is not None:
+        raise CommandError("a video and --camera: give one of them.")
+    targets = [target for target in output or [] if target != PIPE]
+    _check_targets(targets, overwrite)
+    if PIPE in (output or []) and sys.stdout.isatty():
+        raise CommandError("-o -: standard output is the terminal. Pipe it into a player, or name a file.")
+    # Read when torch is imported. Threads that wait in a loop take, on a busy machine, the time of those that work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    folder = find_model(model, SPEAKING)
+    with only_our_messages(), contextlib.ExitStack() as stack:
+        streamer = _load(folder, look_ahead, grammar)
+        outputs = _open_outputs(stack, streamer, output or [], device)
+        pictures = _open_pictures(streamer, video, camera)
+        progress, stopped, failure = _run(streamer, pictures, outputs, seconds, quiet, can_wait=video is not None)
+    if not quiet:
+        print_error(_report(progress, outputs, targets))
+    if failure is not None:
+        raise failure
+    if stopped:
+        raise typer.Exit(TERMINATED if stopped == signal.SIGTERM else INTERRUPTED)
+
+
+def _check_targets(targets: Sequence[str], overwrite: bool) -> None:
+    """Before anything is loaded: whether the files can be written."""
+    for target in targets:
+        if Path(target).suffix.lower() not in SOUND_SUFFIXES:
+            raise CommandError(
+                f"-o {target}: live speech goes into {' or '.join(SOUND_SUFFIXES)} files, or - for a pipe."
+            )
+        if Path(target).is_dir():
+            raise CommandError(f"-o {target}: this is a folder. Name a file in it.")
+        check_writable(Path(target).parent, f"-o {target}")
+    ask_to_overwrite([Job("", outputs=[Path(target) for target in targets])], overwrite)
+
+
+def _load(folder: Path, look_ahead: int | None, grammar: str | None) -> Lip2WavStreamer:
+    """A session that is ready for its first picture."""
+    import torch
+
+    from ..live.streamer import Lip2WavStreamer
+    from ..speaking import GrammarChoice
+
+    torch.set_num_threads(1)  # two wait for each other on a busy machine, and are no faster
+    chosen = GrammarChoice.OF_MODEL if grammar is None else chosen_grammar(grammar)
+    streamer = Lip2WavStreamer.from_pretrained(folder, look_ahead, "cpu", chosen)
+    streamer.warm_up()
+    gc.collect()
+    gc.freeze()  # what is there now stays: it need not be searched for garbage while sound is made
+    return streamer
+
+
+def _open_outputs(
+    stack: contextlib.ExitStack, streamer: Lip2WavStreamer, targets: Sequence[str], device: str | None
+) -> list[Output]:
+    """Where the sound goes; closed with the stack."""
+    from ..audio import open_audio
+    from ..live.player import SoundDevice, SoundFile, SoundPipe
+
+    rate, outputs = streamer.sampling_rate, list["Output"]()
+    if device is not None or not targets:
+        outputs.append(stack.enter_context(SoundDevice(rate, device)))
+    for target in dict.fromkeys(targets):
+        if target == PIPE:
+            outputs.append(SoundPipe(sys.stdout.buffer, rate, streamer.model.config.samples_per_frame))
+        else:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            outputs.append(SoundFile(stack.enter_context(open_audio(target, rate))))
+    return outputs
+
+
+def _open_pictures(streamer: Lip2WavStreamer, video: str | None, camera: str | None) -> TimedPictures:
+    from ..live.sources import open_camera, play_video
+
+    return open_camera(camera) if video is None else play_video(video, streamer.model.config.frame_rate)
+
+
+def _run(
+    streamer: Lip2WavStreamer,
+    pictures: TimedPictures,
+    outputs: Sequence[Output],
+    seconds: float | None,
+    quiet: bool,
+    can_wait: bool,
+) -> tuple[LiveProgress, int, Exception | None]:
+    """Speak; what was done, the signal that ended it, or 0, and the error that ended it, once all files are closed."""
+    from ..live.running import LiveProgress, run_live
+
+    progress, line, failure = LiveProgress(), _StatusLine(not quiet and sys.stderr.isatty()), None
+    with _ending() as signals, line:
+        try:
+            run_live(streamer, pictures, outputs, seconds, lambda: bool(signals), line.show, progress, can_wait)
+        except Exception as error:
+            if not progress.seconds:
+                raise
+            failure = error
+    return progress, signals[0] if signals else 0, failure
+
+
+@contextlib.contextmanager
+def _ending() -> Generator[list[int]]:
+    """Ctrl-C and SIGTERM are noted, so that the sound is brought to an end; a second one ends at once."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+
+    def note(number: int, frame: object) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _StatusLine:
+    """One line on a terminal that is written again and again."""
+
+    def __init__(self, is_shown: bool) -> None:
+        self.is_shown, self._next = is_shown, 0.0
+
+    def __enter__(self) -> _StatusLine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def show(self, progress: LiveProgress) -> None:
+        """Show how it goes, a few times a second."""
+        if not self.is_shown or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + STATUS_SECONDS
+        line = describe(progress)
+        width = shutil.get_terminal_size().columns - 1
+        words = " ".join(word["word"] for word in progress.words)
+        room = width - len(line) - 2
+        line += f"  {words[-room:] if len(words) > room else words}" if room > 0 else ""
+        print(f"\r\x1b[K{line[:width]}", end="", file=sys.stderr, flush=True)
+
+
+def describe(progress: LiveProgress) -> str:
+    """How a session goes, but for the words: `12 s, 172 ms, 0 dropped, face`."""
+    minutes, rest = divmod(int(progress.seconds), 60)
+    latency = "-" if progress.latency is None else f"{1000 * progress.latency:.0f}"
+    face = "face" if progress.face else "no face"
+    return f"{minutes}:{rest:02}  {latency} ms  {progress.behind} dropped  {face}"
+
+
+def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence[str]) -> str:
+    """The lines at the end."""
+    from ..live.player import SoundDevice
+
+    lines = [
+        f"{progress.seconds:.2f} s of sound{' in ' + ', '.join(targets) if targets else ''}.",
+        f"{progress.pictures} pictures; {progress.behind} dropped because the machine was behind, {progress.surplus}"
+        f" because they came too often; {progress.repeated} missing, for which the one before stood.",
+    ]
+    for output in outputs[:1]:
+        median, high = output.latencies.percentile(50), output.latencies.percentile(95)
+        if not math.isnan(median):
+            lines.append(
+                f"Latency, from the beginning of a picture to its sound: {1000 * median:.0f} ms, 95 % within"
+                f" {1000 * high:.0f} ms."
+            )
+        if isinstance(output, SoundDevice):
+            queue = output.queue
+            lines.append(
+                f"{queue.gaps} gaps in the sound, {1000 * queue.gap_seconds:.0f} ms in all, the longest"
+                f" {1000 * queue.longest_gap:.0f} ms; {1000 * queue.left_out:.0f} ms left out to catch up."
+            )
+    return "\n".join(lines)
+
+
+def _list_devices() -> None:
+    from ..live.player import SoundError, list_sound_devices
+    from ..live.sources import default_camera, list_cameras
+
+    print("Cameras:")
+    kind, name = default_camera()
+    for each in list_cameras() or ["(none found)"]:
+        print(f"  {each}{'  (default)' if each == name else ''}")
+    print("Sound devices:")
+    try:
+        devices = list_sound_devices()
+    except (SoundError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    for number, each, is_default in devices:
+        print(f"  {number}  {each}{'  (default)' if is_default else ''}")
+    if not devices:
+        print("  (none found)")
+
+
+__all__ = ["describe", "live"]

@@ -1,0 +1,318 @@
+"""Where live speech goes: a sound device, a pipe; and how late it comes there."""
+
+from __future__ import annotations
+
+import math
+import struct
+import threading
+import time
+from collections import deque
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from ..errors import Lip2WavError, missing_extra, one_line
+
+
+FADE_SECONDS = 0.005  # over which sound is joined where a piece of it was left out
+LONGEST_QUEUE = 2.0  # seconds; what a device does not take is given up
+LEAST_TARGET, MOST_TARGET, STEP = 0.02, 0.1, 0.01  # seconds of sound that are kept waiting, against jitter
+CALM_SECONDS = 30.0  # without a gap, after which less is kept waiting
+DEVICE_SECONDS = 0.03  # that a device is asked to keep; less runs dry on a busy machine
+INSTEAD = "Write the sound with -o FILE, or into a pipe with -o -"
+
+
+class SoundError(Lip2WavError):
+    """No sound device, or one that cannot play."""
+
+
+class Latencies:
+    """How late sound came, in steps of 1 ms; of constant size."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(5001, np.int64)  # the last one: that late and later
+
+    def add(self, seconds: float) -> None:
+        """Note one."""
+        self._counts[int(np.clip(round(1000 * seconds), 0, len(self._counts) - 1))] += 1
+
+    @property
+    def count(self) -> int:
+        """How many were noted."""
+        return int(self._counts.sum())
+
+    def percentile(self, share: float) -> float:
+        """The latency in seconds that so many percent do not exceed; NaN of none."""
+        if not self.count:
+            return math.nan
+        return int(np.searchsorted(self._counts.cumsum(), max(share / 100 * self.count, 1))) / 1000
+
+
+class Output(Protocol):
+    """Takes live speech as it is made."""
+
+    latencies: Latencies
+
+    def write(self, audio: np.ndarray, taken: float | None) -> None:
+        """Sound `(samples,)`, float32; `taken` is when its first picture was taken, by `time.monotonic()`."""
+
+    def finish(self) -> None:
+        """The last sound has been written: let it be heard."""
+
+
+class PlayQueue:
+    """
+    The sound that waits to be played. It is begun when a little is there; where it runs dry there is silence, and more
+    is kept waiting from then on. What waits needlessly long, after a delay or because the clocks of camera and device
+    differ, is left out.
+
+    Args:
+        sampling_rate (`int`): in Hz.
+
+    Attributes:
+        gaps (`int`): how often it ran dry, in between.
+        gap_seconds, longest_gap (`float`): of all gaps, of the longest.
+        left_out (`float`): seconds.
+        latencies ([`Latencies`]): from the beginning of a picture to that of its sound.
+    """
+
+    def __init__(self, sampling_rate: int) -> None:
+        self.sampling_rate = sampling_rate
+        self.gaps, self.gap_seconds, self.longest_gap, self.left_out = 0, 0.0, 0.0, 0.0
+        self.latencies = Latencies()
+        self.target = LEAST_TARGET
+        self._lock = threading.Lock()
+        self._blocks: deque[tuple[np.ndarray, float | None]] = deque()
+        self._level = 0  # samples that wait
+        self._is_playing, self._dry = False, 0  # samples of silence since it ran dry
+        self._least, self._taken, self._calm = math.inf, 0, 0  # level in this second, samples of it; since a gap
+
+    @property
+    def seconds(self) -> float:
+        """How much waits."""
+        with self._lock:
+            return self._level / self.sampling_rate
+
+    def put(self, audio: np.ndarray, taken: float | None = None) -> None:
+        """Append sound; `taken` as for [`Output`]."""
+        if not len(audio):
+            return
+        with self._lock:
+            self._blocks.append((audio, taken))
+            self._level += len(audio)
+            while self._level > LONGEST_QUEUE * self.sampling_rate and len(self._blocks) > 1:
+                lost = len(self._blocks.popleft()[0])
+                self._level -= lost
+                self.left_out += lost / self.sampling_rate
+
+    def take(self, samples: int, heard: float) -> np.ndarray:
+        """The next sound, `(samples,)`, of which the first sample is heard at the time `heard`."""
+        sound = np.zeros(samples, np.float32)
+        with self._lock:
+            if not self._is_playing and self._level < self.target * self.sampling_rate:
+                self._dry += samples if self._dry else 0
+                return sound
+            if self._dry:
+                self._note_gap()
+            self._is_playing, done = True, 0
+            while done < samples and self._blocks:
+                block, taken = self._blocks.popleft()
+                if taken is not None:
+                    self.latencies.add(heard + done / self.sampling_rate - taken)
+                part = block[: samples - done]
+                sound[done : done + len(part)] = part
+                done += len(part)
+                if len(part) < len(block):
+                    self._blocks.appendleft((block[len(part) :], None))
+            self._level -= done
+            if done < samples:
+                self._is_playing, self._dry = False, samples - done
+            self._trim(samples)
+        return sound
+
+    def _note_gap(self) -> None:
+        seconds, self._dry = self._dry / self.sampling_rate, 0
+        self.gaps, self.gap_seconds = self.gaps + 1, self.gap_seconds + seconds
+        self.longest_gap = max(self.longest_gap, seconds)
+        self.target, self._calm = min(self.target + STEP, MOST_TARGET), 0
+
+    def _trim(self, samples: int) -> None:
+        """Once a second, leave out what the level never fell below, but for the target."""
+        self._least = min(self._least, self._level)
+        self._taken += samples
+        self._calm += samples
+        if self._taken < self.sampling_rate:
+            return
+        excess = int(self._least - self.target * self.sampling_rate)
+        self._least, self._taken = math.inf, 0
+        if self._calm > CALM_SECONDS * self.sampling_rate:
+            self.target, self._calm = max(self.target - STEP, LEAST_TARGET), 0
+        if excess > STEP * self.sampling_rate:
+            self._leave_out(excess)
+
+    def _leave_out(self, samples: int) -> None:
+        """Drop the next samples; what follows is faded in while they are faded out."""
+        fade = min(int(FADE_SECONDS * self.sampling_rate), samples)
+        rest = np.concatenate([block for block, _ in self._blocks])
+        share = np.linspace(0, 1, fade, dtype=np.float32)
+        begin, end = rest[:fade], rest[samples : samples + fade]
+        fade = min(len(begin), len(end))
+        joined = (1 - share[:fade]) * begin[:fade] + share[:fade] * end[:fade]
+        kept, position = deque[tuple[np.ndarray, float | None]](), 0
+        for block, taken in self._blocks:
+            left = max(samples + fade - position, 0)
+            position += len(block)
+            if left < len(block):
+                kept.append((block[left:], None if left else taken))
+        kept.appendleft((joined, None))
+        self._blocks, self._level = kept, sum(len(block) for block, _ in kept)
+        self.left_out += samples / self.sampling_rate
+
+
+class SoundDevice:
+    """
+    Plays on a sound device, through PortAudio; for use in `with`.
+
+    Args:
+        sampling_rate (`int`): in Hz.
+        device (`str`, *optional*): its number, or a part of its name; the default device by default.
+
+    Raises:
+        SoundError: if there is none, or it cannot play.
+        MissingExtraError: if sounddevice is not installed.
+    """
+
+    def __init__(self, sampling_rate: int, device: str | None = None) -> None:
+        self.queue = PlayQueue(sampling_rate)
+        self.latencies = self.queue.latencies
+        library = _portaudio()
+        named = int(device) if device is not None and device.isdecimal() else device
+        try:
+            self._stream = library.OutputStream(
+                samplerate=sampling_rate,
+                channels=1,
+                dtype="float32",
+                device=named,
+                latency=DEVICE_SECONDS,
+                callback=self._play,
+            )
+            self._stream.start()
+        except (library.PortAudioError, ValueError) as error:
+            what = "no sound device" if device is None else f"sound device {device}"
+            raise SoundError(
+                f"{what}: it cannot be opened ({one_line(error)}). See --list-devices. {INSTEAD}."
+            ) from error
+
+    def __enter__(self) -> SoundDevice:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.abort()
+        self._stream.close()
+
+    def _play(self, outdata: np.ndarray, frames: int, clock: Any, status: Any) -> None:
+        delay = clock.outputBufferDacTime - clock.currentTime
+        delay = delay if 0 < delay < 2 else self._stream.latency
+        outdata[:, 0] = self.queue.take(frames, time.monotonic() + delay)
+
+    def write(self, audio: np.ndarray, taken: float | None) -> None:
+        """As of [`Output`]."""
+        self.queue.put(audio, taken)
+
+    def finish(self) -> None:
+        """Wait until all has been played."""
+        until = time.monotonic() + self.queue.seconds + 1.0
+        self.queue.target = 0.0
+        while self.queue.seconds and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(min(self._stream.latency, 0.5))
+
+
+def _portaudio() -> Any:
+    """The module `sounddevice`, which brings PortAudio on macOS and Windows, but not on Linux."""
+    try:
+        import sounddevice  # noqa: PLC0415  may be missing
+    except ModuleNotFoundError as error:
+        raise missing_extra("live", "sounddevice", "Playing sound", INSTEAD[0].lower() + INSTEAD[1:]) from error
+    except OSError as error:
+        raise SoundError(
+            f"PortAudio, which plays sound, is missing (Debian and Ubuntu: `apt install libportaudio2`). {INSTEAD}."
+        ) from error
+    return sounddevice
+
+
+def list_sound_devices() -> list[tuple[int, str, bool]]:
+    """Number, name and whether it is the default one, of each device that can play."""
+    library = _portaudio()
+    default = library.default.device[1]
+    return [
+        (number, device["name"], number == default)
+        for number, device in enumerate(library.query_devices())
+        if device["max_output_channels"]
+    ]
+
+
+class SoundPipe:
+    """
+    Writes wav into a pipe, frame by frame as it is made. Its header says that the length is not known.
+
+    Args:
+        pipe (binary file object): where to.
+        sampling_rate (`int`): in Hz.
+        samples_per_frame (`int`): after so many the pipe is flushed.
+    """
+
+    def __init__(self, pipe: BinaryIO, sampling_rate: int, samples_per_frame: int) -> None:
+        self.latencies = Latencies()
+        self._pipe, self._samples = pipe, samples_per_frame
+        unknown, form = 0xFFFFFFFF, struct.pack("<IHHIIHH", 16, 1, 1, sampling_rate, 2 * sampling_rate, 2, 16)
+        self._pipe.write(struct.pack("<4sI4s4s", b"RIFF", unknown, b"WAVE", b"fmt ") + form)
+        self._pipe.write(struct.pack("<4sI", b"data", unknown))
+        self._pipe.flush()
+
+    def write(self, audio: np.ndarray, taken: float | None) -> None:
+        """As of [`Output`]."""
+        if taken is not None:
+            self.latencies.add(time.monotonic() - taken)
+        samples = np.round(np.clip(audio, -1, 1) * 32767).astype("<i2")
+        for start in range(0, len(samples), self._samples):
+            self._pipe.write(samples[start : start + self._samples].tobytes())
+            self._pipe.flush()
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+class SoundFile:
+    """
+    Hands sound to what writes a file.
+
+    Args:
+        write_block (callable): as [`open_audio`] yields it.
+    """
+
+    def __init__(self, write_block: Any) -> None:
+        self.latencies = Latencies()
+        self._write = write_block
+
+    def write(self, audio: np.ndarray, taken: float | None) -> None:
+        """As of [`Output`]."""
+        if len(audio):
+            self._write(audio)
+            if taken is not None:
+                self.latencies.add(time.monotonic() - taken)
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+__all__ = [
+    "Latencies",
+    "Output",
+    "PlayQueue",
+    "SoundDevice",
+    "SoundError",
+    "SoundFile",
+    "SoundPipe",
+    "list_sound_devices",
+]

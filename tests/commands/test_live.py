@@ -1,0 +1,212 @@
+"""`lip2wav live`: what the user types, hears and sees."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from lip2wav_hf import Lip2WavStreamer, VideoReader
+from lip2wav_hf.audio import read_audio
+from lip2wav_hf.live import player
+
+from .command_line import error_line
+
+
+PATTERN = "lavfi:testsrc=size=160x120:rate=25,realtime"
+COMMAND = [sys.executable, "-m", "lip2wav_hf.commands.main", "live"]
+
+
+@pytest.fixture
+def live(run, tiny_model_dir):
+    """Calls the command in this process."""
+    return lambda *arguments: run("live", *arguments, "--model", tiny_model_dir)
+
+
+@contextlib.contextmanager
+def started(*arguments, environment=None, **options):
+    """The command in a process of its own."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
+    process = subprocess.Popen([*COMMAND, *map(str, arguments)], env=environment, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def expected(talking_video, tiny_model_dir):
+    """The speech of the video when it is pushed picture by picture."""
+    streamer, sound = Lip2WavStreamer.from_pretrained(tiny_model_dir, 3), []
+    with VideoReader(talking_video) as reader:
+        sound = [streamer.push(picture, number / 25).audio for number, picture in enumerate(reader)]
+    return np.concatenate([*sound, streamer.flush().audio])
+
+
+def test_a_video_is_spoken_into_files(live, tmp_path, talking_video, expected):
+    begin = time.monotonic()
+    files = tmp_path / "out" / "a.wav", tmp_path / "b.flac"
+    status, out, errors = live(talking_video, "-o", files[0], "-o", files[1])
+    assert status == 0 and out == ""
+    assert time.monotonic() - begin > len(expected) / 16000 - 0.1  # at its own speed
+    for file in files:
+        sound = read_audio(file, 16000)
+        assert sound.shape == expected.shape and np.abs(sound - expected).max() < 1e-3 < np.abs(expected).max()
+    assert f"{len(expected) / 16000:.2f} s of sound in {files[0]}, {files[1]}." in errors
+    assert "75 pictures; 0 dropped" in errors and "Latency" in errors and "\x1b" not in errors
+
+
+def test_a_pipe_gets_the_same(talking_video, tiny_model_dir, expected, tmp_path):
+    with started(
+        talking_video, "-o", "-", "-m", tiny_model_dir, "-q", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0 and errors == b""
+    (tmp_path / "a.wav").write_bytes(out)
+    assert np.abs(read_audio(tmp_path / "a.wav", 16000) - expected).max() < 1e-3
+
+
+def test_seconds_and_other_sentences(live, tmp_path, talking_video):
+    (tmp_path / "phrases.txt").write_text("bin blue at f two now\n")
+    options = ("--seconds", 0.4, "--look-ahead", 1, "--grammar", tmp_path / "phrases.txt")
+    status, _, errors = live(talking_video, "-o", tmp_path / "a.wav", *options)
+    assert status == 0 and len(read_audio(tmp_path / "a.wav", 16000)) == 6400, errors
+
+
+def test_a_pattern_for_a_camera(live, tmp_path):
+    status, _, errors = live("--camera", PATTERN, "--seconds", 1, "-o", tmp_path / "a.wav")
+    sound = read_audio(tmp_path / "a.wav", 16000)
+    assert status == 0 and not sound.any() and len(sound) == pytest.approx(16000, abs=3200), errors
+
+
+@pytest.mark.parametrize(("number", "expected_status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_the_file_is_whole(live, tmp_path, number, expected_status):
+    """The graph shows a camera that never ends."""
+
+    def interrupt():
+        until = time.monotonic() + 60
+        while not list(tmp_path.iterdir()) and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(1.0)  # of pictures, which the command has begun to take
+        os.kill(os.getpid(), number)
+
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    status, out, errors = live("--camera", PATTERN, "-o", tmp_path / "a.wav")
+    thread.join()
+    assert status == expected_status and out == ""
+    seconds = len(read_audio(tmp_path / "a.wav", 16000)) / 16000
+    lines = errors.splitlines()
+    assert lines[0] == f"{seconds:.2f} s of sound in {tmp_path / 'a.wav'}." and seconds > 0
+    assert not any(line.startswith("error") for line in lines)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+def test_whoever_listens_may_go_and_the_file_is_kept(tmp_path, tiny_model_dir):
+    arguments = ("--camera", PATTERN, "-o", tmp_path / "a.wav", "-o", "-", "-m", tiny_model_dir, "-q")
+    with started(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(44 + 2 * 8000)
+        process.stdout.close()
+        assert process.wait(60) == 1 and process.stderr.read() == b""
+    assert len(read_audio(tmp_path / "a.wav", 16000)) >= 8000
+
+
+def test_what_cannot_be_done_is_said_at_once(run, tmp_path, talking_video):
+    (tmp_path / "there.wav").write_bytes(b"mine")
+    for arguments, message in [
+        ((talking_video, "--camera", "0", "-o", "a.wav"), "give one of them"),
+        (("-o", tmp_path / "a.mp3"), r".wav or .flac"),
+        (("-o", tmp_path), r".wav or .flac"),
+        (("-o", tmp_path / "there.wav"), "exists already"),
+        (("-m", tmp_path / "nowhere", "-o", tmp_path / "a.wav"), "nowhere"),
+    ]:
+        assert message in error_line(run("live", *arguments))
+    assert (tmp_path / "there.wav").read_bytes() == b"mine" and not (tmp_path / "a.wav").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--camera", "/nowhere/video9"), "camera /nowhere/video9: it cannot be opened"),
+        (("nowhere.mp4",), "nowhere.mp4"),
+    ],
+)
+def test_a_missing_source_leaves_no_file(live, tmp_path, arguments, message):
+    assert message in error_line(live(*arguments, "-o", tmp_path / "a.wav"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_sound_device_the_way_out_is_named(live, talking_video):
+    if player.list_sound_devices():
+        pytest.skip("this machine has a sound device")
+    line = error_line(live(talking_video))
+    assert line.startswith("error: no sound device: ") and "-o FILE" in line and "-o -" in line
+
+
+@pytest.fixture(scope="module")
+def null_sink(tmp_path_factory):
+    """Variables under which the sound device is PulseAudio's null sink, which keeps real time and can be heard."""
+    pytest.importorskip("sounddevice", reason="sounddevice, or PortAudio, is not installed", exc_type=OSError)
+    for program in ("pulseaudio", "parec"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed: apt install pulseaudio pulseaudio-utils libasound2-plugins")
+    folder = tmp_path_factory.mktemp("pulse")
+    (folder / ".asoundrc").write_text("pcm.!default { type pulse }\n")
+    home = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PULSE_SERVER": f"unix:{folder}/pulse.sock"}
+    modules = (
+        "module-null-sink sink_name=test rate=16000",
+        (f"module-native-protocol-unix socket={folder}/pulse.sock auth-anonymous=1"),
+    )
+    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disable-shm=yes"]
+    command += [word for module in modules for word in ("-L", module)]
+    with open(folder / "log", "w") as log:
+        server = subprocess.Popen(command, env=os.environ | home, stdout=log, stderr=log)
+    until = time.monotonic() + 20
+    while not (folder / "pulse.sock").exists() and server.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    if server.poll() is not None:
+        pytest.skip(f"pulseaudio does not run here: {(folder / 'log').read_text()[-300:]}")
+    yield home
+    server.terminate()
+    server.wait()
+
+
+def test_a_sound_device_plays_what_is_said(null_sink, talking_video, tiny_model_dir, expected):
+    record = ["parec", "-d", "test.monitor", "--rate=16000", "--channels=1", "--format=s16le", "--latency-msec=10"]
+    recorder = subprocess.Popen(record, env=os.environ | null_sink, stdout=subprocess.PIPE)
+    try:
+        with started(
+            talking_video, "-m", tiny_model_dir, environment=null_sink, stderr=subprocess.PIPE, text=True
+        ) as process:
+            errors = process.communicate(timeout=120)[1]
+        time.sleep(0.5)
+    finally:
+        recorder.terminate()
+    heard = np.frombuffer(recorder.stdout.read() if recorder.stdout else b"", "<i2").astype(np.float32) / 32767
+    assert process.returncode == 0 and "gaps in the sound" in errors, errors
+    spoken = np.flatnonzero(heard)
+    heard, length, best = heard[spoken[0] : spoken[-1] + 1], 4000, 0.0
+    for start in range(0, len(expected) - length, length):  # on a busy machine there may be gaps between these
+        part = expected[start : start + length]
+        energy = np.sqrt(np.convolve(heard**2, np.ones(len(part)), "valid")) * np.linalg.norm(part) + 1e-9
+        best = max(best, float((np.correlate(heard, part, "valid") / energy).max()))
+    assert best > 0.98, (best, errors)
+
+
+def test_devices_are_listed(null_sink):
+    with started("--list-devices", environment=null_sink, stdout=subprocess.PIPE, text=True) as process:
+        out = process.communicate(timeout=120)[0]
+    assert process.returncode == 0 and "default  (default)" in out and out.startswith("Cameras:\n")
+
+
+def test_a_device_of_another_name(live, talking_video):
+    line = error_line(live(talking_video, "--device", "no such device"))
+    assert "no such device" in line and "--list-devices" in line
