@@ -26,7 +26,7 @@ PATIENCE = 600  # seconds, for one command
 
 # One library of an extra that no other brings: in the environment of another extra it must be absent. All that
 # `synthetic` brings comes with `evaluate` too.
-ONLY_IN = {"train": "torchaudio", "evaluate": "pesq", "demo": "gradio"}
+ONLY_IN = {"train": "torchaudio", "evaluate": "pesq", "demo": "gradio", "live": "sounddevice"}
 
 # A network of every kind of layer, which learns in a second.
 TINY_MODEL = {
@@ -199,6 +199,12 @@ def demo(environment: Environment) -> None:
     fetch([*studio, "--port", "0", "--folder", str(FOLDER / "recordings")], b"studio/static/main.js")
 
 
+def live(environment: Environment) -> None:
+    """Speak the sample at its own speed, into a file; sound devices depend on the machine."""
+    environment.run("python", "-c", "import importlib.metadata as m; m.version('sounddevice')")
+    environment.run("lip2wav", "live", SAMPLE, "-y", "-o", "live.wav", expect="3.00 s of sound")
+
+
 def fetch(command: list[str], expected: bytes) -> None:
     """Start a server, and look for some words in its page."""
     with subprocess.Popen(command, cwd=FOLDER, env=_quiet(), stdout=subprocess.PIPE, text=True) as process:
@@ -243,7 +249,7 @@ def main() -> int:
         plain = Environment(FOLDER / "base")
         with ThreadPoolExecutor(2) as pool:
             evaluating = pool.submit(check, "evaluate", evaluate, wheel, plain)
-            done += [check(action.__name__, action, wheel, plain) for action in (synthetic, train, demo)]
+            done += [check(action.__name__, action, wheel, plain) for action in (synthetic, train, demo, live)]
             done.append(evaluating.result())
     print(f"{sum(done)} passed, {len(done) - sum(done)} failed")
     return 0 if all(done) else 1
