@@ -471,3 +471,39 @@ def test_real_clip(answers, bundled, grid_dir, tmp_path):
     start = time.perf_counter()
     answer = answers.answer_with(bundled[BUNDLED], BUNDLED, str(clips[0]), tmp_path)
     assert answer.words and answer.scores and time.perf_counter() - start < 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "live"),
+    [
+        ([], {}, True),
+        (["--host", "localhost"], {}, True),
+        (["--no-live"], {}, False),
+        ([], {"LIP2WAV_LIVE": "0"}, False),
+        (["--host", "0.0.0.0"], {}, False),
+        (["--host", "192.168.0.7"], {"LIP2WAV_LIVE": "1"}, True),
+        (["--host", "0.0.0.0", "--live"], {"LIP2WAV_LIVE": "0"}, True),
+        ([], {"SPACE_ID": "me/demo"}, False),
+        ([], {"SPACE_ID": "me/demo", "LIP2WAV_LIVE": "1"}, True),
+    ],
+)
+def test_live_speech_is_for_this_machine_unless_it_is_turned_on(demo_path, monkeypatch, arguments, environment, live):
+    from app import parse_options
+
+    for name in ("LIP2WAV_LIVE", "SPACE_ID", "GRADIO_SERVER_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert parse_options(arguments).live is live
+
+
+def test_only_models_that_can_speak_live_are_on_the_tab(bundled, answers):
+    from page import Page
+
+    pipe = bundled[BUNDLED]
+    page = Page({"own": pipe, BUNDLED: pipe}, answers.Limits(), 1, live=True)
+    assert page.live_names == ["own", BUNDLED] and page.live_server().limits.sessions == 1
+    assert page._open_session("").model is page._open_session(BUNDLED).model is pipe.model
+    with pytest.raises(ValueError, match="no model 'grid-sync' that speaks live"):
+        page._open_session("grid-sync")
+    assert Page(bundled, answers.Limits(), 1).live_names == []

@@ -1,19 +1,19 @@
 """The live tab in a browser whose pretended camera shows the bundled sample, a rendered face."""
 
 import os
+import shutil
 import subprocess
 import sys
 import urllib.parse
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import lip2wav_hf
 from browser.conftest import FLAGS, PATIENCE, REPOSITORY, _write_camera
+from lip2wav_hf import DEFAULT_CHECKPOINT
 
 
-SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"
+SAMPLE = REPOSITORY / "src" / "lip2wav_hf" / "assets" / "sample.mp4"
 SECONDS = float(os.environ.get("LIVE_SECONDS", "12"))  # how long latency is measured; longer by hand
 LOOK_AHEAD = 120.0  # ms: three pictures
 
@@ -39,7 +39,23 @@ def live_address(chromium_path, tmp_path_factory):
     assert line, "python demo/app.py ended without saying where it listens"
     yield line.split()[0]
     process.terminate()
-    process.wait(timeout=30)
+    process.wait(timeout=120)
+
+
+@pytest.fixture(scope="module")
+def studio_address(chromium_path, tmp_path_factory):
+    """Address of a studio in which a voice has been trained."""
+    pytest.importorskip("gradio", reason="the studio needs gradio: make install")
+    folder = tmp_path_factory.mktemp("studio") / "recordings"
+    command = [sys.executable, "-m", "lip2wav_hf.commands.main", "studio", "--folder", str(folder), "--port", "0"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TMPDIR": str(folder.parent)}
+    process = subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    assert line, "lip2wav studio ended without saying where it listens"
+    shutil.copytree(DEFAULT_CHECKPOINT, folder / "voice")
+    yield line.split()[0]
+    process.terminate()
+    process.wait(timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +107,7 @@ def test_words_and_sound_come_while_the_face_speaks(open_live, screenshot):
     page = open_live()
     screenshot(page, "_before")
     start(page)
-    page.locator(".live-words span").nth(2).wait_for()
+    page.locator(".live-words span").nth(2).wait_for(timeout=4 * PATIENCE)
     page.wait_for_function("document.querySelector('[data-number=latency]').textContent.endsWith(' ms')")
     assert page.locator(".live-status").inner_text().startswith("Live")
     assert "expect many wrong words" in page.locator(".live-note").inner_text()
@@ -138,6 +154,22 @@ def test_latency_and_gaps(open_live, capsys):
 
 def spread(values):
     return f"{np.median(values):.0f} (95 %: {np.percentile(values, 95):.0f}, most {np.max(values):.0f})"
+
+
+def test_the_studio_speaks_live_too(new_page, studio_address, screenshot):
+    page = new_page(urllib.parse.urlsplit(studio_address).netloc, permissions=["camera"], width=390, height=844)
+    page.add_init_script(LISTEN)
+    page.goto(f"{studio_address}#live")
+    page.locator(".live-start").wait_for()
+    assert page.locator("#step-live").get_attribute("aria-current") == "step"
+    start(page)
+    screenshot(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#step-speak").click()  # the camera is lent to the other step
+    page.locator("#mouth").wait_for()
+    page.locator("#step-live").click()
+    start(page)
+    stop(page)
 
 
 def test_a_second_person_is_told_to_wait(open_live):
@@ -195,7 +227,6 @@ def test_keyboard_and_phone(open_live, screenshot):
     page.keyboard.press("Enter")
     page.wait_for_function("live.sounds.length > 2", timeout=2 * PATIENCE)
     assert page.evaluate("document.activeElement.matches('.live-stop')")
-    page.locator(".live-words span").first.wait_for()
     screenshot(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     button = page.locator(".live-stop").bounding_box()
