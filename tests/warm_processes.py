@@ -23,6 +23,12 @@ from typing import NoReturn
 HERE = Path(__file__).resolve().parent
 # What a training imports, late imports of its libraries included.
 TRAINING = ("lip2wav_hf.training.loop", "lip2wav_hf.training.build", "datasets", "torch._dynamo")
+# What an evaluation by all metrics imports, and its report.
+MEASURING = (
+    *("lip2wav_hf.evaluation.evaluate", "lip2wav_hf.evaluation.web_report", "lip2wav_hf.metrics.pesq.pesq", "pesq"),
+    *("pystoi", "pocketsphinx", "onnxruntime", "librosa.core", "librosa.feature", "librosa.filters"),
+    *("librosa.sequence", "scipy.io", "scipy.ndimage", "scipy.signal", "matplotlib.backends.backend_agg"),
+)
 
 
 class WarmProcesses:

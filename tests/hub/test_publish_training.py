@@ -14,7 +14,7 @@ from lip2wav_hf.hub.publish_training import check_publishing
 from lip2wav_hf.hub.push import HubError
 from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.train.__main__ import parse_arguments
-from warm_processes import TRAINING, WarmProcesses
+from warm_processes import MEASURING, TRAINING, WarmProcesses
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def train(server, recipe, tmp_path_factory):
             return processes.run_group(log, number, "lip2wav_hf.train", arguments, environment)
         return [processes.run(log, "lip2wav_hf.train", arguments, environment=environment)]
 
-    imported = (*TRAINING, "lip2wav_hf.hub.publish_training")
+    imported = (*TRAINING, *MEASURING, "lip2wav_hf.hub.publish_training")
     with WarmProcesses(imported, server.environment(home)) as processes:
         yield train
 
