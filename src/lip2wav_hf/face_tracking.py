@@ -159,13 +159,15 @@ class _Network:
         except ValueError as error:
             raise FaceTrackingError(f"the face network {path} is damaged ({error}): download it again") from error
         self._input = self._interpreter.get_input_details()[0]["index"]
-        outputs = self._interpreter.get_output_details()
-        self._outputs = [output["index"] for output in outputs]
+        self._outputs = [output["index"] for output in self._interpreter.get_output_details()]
         self._lock = threading.Lock()
 
-    def __call__(self, picture: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, picture: np.ndarray, divisor: float, offset: float = 0.0) -> list[np.ndarray]:
+        """Outputs for a picture `(height, width, 3)`, uint8, that is divided and then shifted."""
         with self._lock:
-            self._interpreter.set_tensor(self._input, picture[None])
+            values = self._interpreter.tensor(self._input)()[0]  # its own memory: no copy
+            np.add(np.divide(picture, divisor, out=values, dtype=np.float32), np.float32(offset), out=values)
+            del values  # else it refuses to run
             self._interpreter.invoke()
             return [self._interpreter.get_tensor(index) for index in self._outputs]
 
@@ -297,7 +299,7 @@ class FaceFinder:
 
     def detect_in_square(self, picture: np.ndarray) -> list[Detection]:
         """Find the faces of a 128 x 128 RGB picture, which BlazeFace sees as it is."""
-        first, second = self._detector(picture.astype(np.float32) / 127.5 - 1.0)
+        first, second = self._detector(picture, 127.5, -1.0)
         regressors, scores = (first, second) if first.shape[-1] == 16 else (second, first)
         scores = _sigmoid(scores[0, :, 0])
         chosen = np.flatnonzero(scores >= self.threshold)
@@ -342,7 +344,7 @@ class FaceFinder:
             Landmarks, float32 `(468, 2)` in pixels of the frame, and the score that the square really shows a face.
         """
         picture = _warp(frame, region, MESH_SIZE)
-        outputs = self._mesh(picture.astype(np.float32) / 255.0)
+        outputs = self._mesh(picture, 255.0)
         points, score = sorted(outputs, key=lambda output: -output.size)
         points = points.reshape(NUM_LANDMARKS, 3)[:, :2]
         matrix = region.matrix(MESH_SIZE)

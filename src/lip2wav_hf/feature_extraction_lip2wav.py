@@ -15,7 +15,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -39,7 +39,7 @@ from .face_tracking import (
     models_available,
 )
 from .sources import VideoPart, each_video
-from .video import VideoInput, VideoReader
+from .video import VideoInput, VideoReader, in_groups
 
 
 # The mouth region, in units of the mean face (1 = distance between the outer eye corners) and in fractions of its
@@ -296,16 +296,16 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
             elif landmarks is not None:
                 regions = hold_nearest(self._cut_by_landmarks(frames, check_landmarks(landmarks, name), name))
             else:
-                settings = TrackingSettings(self.detection_threshold, self.mesh_threshold, self.detection_interval)
-                settings = replace(settings, landmark_interval=self.landmark_interval)
-                tracker = FaceTracker(settings, self._face_models)
+                names = ("detection_threshold", "mesh_threshold", "detection_interval", "landmark_interval")
+                tracker = FaceTracker(TrackingSettings(**{n: getattr(self, n) for n in names}), self._face_models)
                 regions = hold_nearest(self._track(frames, tracker, name))
             return RegionStream(name, regions, stack.pop_all().close, tracker)
 
     def _track(self, frames: Iterable[np.ndarray], tracker: FaceTracker, name: str) -> Iterator[np.ndarray | None]:
         cutter = RegionCutter(self.roi_height, self.roi_width, self.max_gap)
-        for frame, found in tracker.follow(frames):
-            yield from cutter.push(frame, found, tracker.segment)
+        followed = tracker.follow(in_groups(frames, lambda frame: frame))
+        for each in in_groups(((*pair, tracker.segment) for pair in followed), lambda each: each[0]):
+            yield from cutter.push(*each)
         yield from cutter.finish()
         if not tracker.coverage:
             raise FaceTrackingError(

@@ -13,16 +13,17 @@ import os
 import re
 import statistics
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeVar, cast
 
 import av
 import cv2
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition, Stream
+from av.video.reformatter import VideoReformatter
 
 from .errors import VideoError
 from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, MOST_PIXELS, Source, VideoPart, split_part
@@ -37,11 +38,15 @@ _UNREADABLE = 100  # faults of reading in a row after which the rest is given up
 _LONGEST_GAP = 1  # second without a picture after which a warning says so
 _SEEKABLE = re.compile(r"mov,mp4|matroska")  # their seeking leads to a key picture before the time that is asked for
 _LEAD = 1  # second before the beginning of a part at which decoding begins
+# Threads that share a small picture wait for one another longer than they work; PyAV before 17 has no choice.
+_ONE_THREAD: dict[str, Any] = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
+_GROUP, _GROUP_BYTES = 16, 16_000_000  # pictures that are fetched together, at most
 _DISCONTINUITY = 60  # seconds: a longer jump of the timestamps is a fault of the file, not a long picture
 
 VideoInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray
 """A path, URL, the content of a video file, a binary file object, or uint8 pictures."""
 
+_Item = TypeVar("_Item")
 Picture: TypeAlias = av.VideoFrame | np.ndarray
 _Stamped: TypeAlias = tuple[av.VideoFrame, Fraction | None, Fraction]  # with its file's time, and the pixels' shape
 
@@ -451,13 +456,22 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     return True, across_down < 0, down < 0
 
 
-def to_rgb(frame: Picture, pixel_shape: Fraction = Fraction(1)) -> np.ndarray:
-    """A PyAV frame or a picture of an array as it is seen: (height, width, 3), upright, with square pixels."""
+def to_rgb(
+    frame: Picture, pixel_shape: Fraction = Fraction(1), reformatter: VideoReformatter | None = None
+) -> np.ndarray:
+    """
+    A PyAV frame or a picture of an array as it is seen: (height, width, 3), upright, with square pixels. Who converts
+    many gives one `reformatter` for all of them: making one takes longer than a conversion.
+    """
     if isinstance(frame, np.ndarray):
         return np.repeat(frame[..., None], 3, axis=2) if frame.ndim == 2 else frame.copy()
-    width = max(round(frame.width * max(pixel_shape, 1)), 1)
-    height = max(round(frame.height / min(pixel_shape, 1)), 1)
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    width, height = frame.width, frame.height
+    if pixel_shape > 1:
+        width = max(round(width * pixel_shape), 1)
+    elif pixel_shape < 1:
+        height = max(round(height / pixel_shape), 1)
+    reformatter = VideoReformatter() if reformatter is None else reformatter
+    picture = reformatter.reformat(frame, width, height, "rgb24", **_ONE_THREAD).to_ndarray()
     is_turned, is_mirrored, is_inverted = orientation(frame)
     if is_turned:
         picture = picture.transpose(1, 0, 2)
@@ -471,11 +485,12 @@ class _Mixer:
     def __init__(self) -> None:
         self._ready: dict[int, tuple[TimedPicture, np.ndarray]] = {}  # of the last two pictures
         self._differences: deque[float] = deque(maxlen=15)
+        self._reformatter = VideoReformatter()
 
     def __call__(self, sample: _Sample) -> np.ndarray:
         before, after, share, is_last = sample
         self._ready = {
-            id(each): self._ready.get(id(each)) or (each, to_rgb(each.picture, each.pixel_shape))
+            id(each): self._ready.get(id(each)) or (each, to_rgb(each.picture, each.pixel_shape, self._reformatter))
             for each in (before, after)
             if each is not None
         }
@@ -624,6 +639,27 @@ class VideoReader:
             self._container = None
         if self._source is not None:
             self._source.close()
+
+
+def in_groups(items: Iterable[_Item], picture: Callable[[_Item], np.ndarray]) -> Iterator[_Item]:
+    """
+    The same items, fetched several at a time: decoding one picture and working on it in turn would drive each other's
+    data out of the processor's cache, which costs a fifth of the time.
+
+    Args:
+        items (iterable): each has a picture.
+        picture (`Callable`): gives the picture of an item; so many are fetched that a few megabytes are waiting.
+    """
+    group, size = deque[_Item](), 0
+    for item in items:
+        group.append(item)
+        size += picture(item).nbytes
+        if len(group) == _GROUP or size >= _GROUP_BYTES:
+            while group:
+                yield group.popleft()
+            size = 0
+    while group:
+        yield group.popleft()
 
 
 def nothing_decoded(name: str) -> VideoError:
