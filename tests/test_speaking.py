@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,21 @@ def test_a_video_spoken_while_it_is_read_gives_the_same_numbers(tiny_model_dir, 
     stream = speaker.stream(clip(frames), chunk_length_s=1.0)
     blocks = [len(block) for block in stream]
     assert blocks[:-1] == [16000] * (len(blocks) - 1) and sum(blocks) == stream.samples == frames * 640
+
+
+def test_a_long_video_that_is_left_is_read_no_further(tiny_model_dir, tmp_path, monkeypatch):
+    """The thread that reads ends before the video is closed; what comes of that is no error."""
+    monkeypatch.setattr(speaking, "LONG_SECONDS", 1.0)
+    video = write_video(tmp_path / "long.mp4", 1000)
+    speaker = Speaker.from_folder(tiny_model_dir, "cpu")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        speaker.stream({"video": str(video), "mouth_boxes": [4, 4, 60, 40]}) as stream,
+    ):
+        next(stream)
+        raise KeyboardInterrupt
+    assert not any(thread.name.startswith("reading ahead") for thread in threading.enumerate())
+    assert next(stream, None) is None
 
 
 def test_long_videos_in_a_batch(tiny_model_dir, monkeypatch):

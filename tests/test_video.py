@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
-from lip2wav_hf.video import VideoError, VideoReader
+from lip2wav_hf.video import VideoError, VideoReader, in_background, in_groups, to_rgb
 from little_videos import RATE, click, level, numbers, picture, write_ticks, write_video
 
 
@@ -415,3 +415,70 @@ def test_grid_clips_give_exactly_their_own_frames(tmp_path, pattern):
         sound = read_audio(tmp_path / "out.mp4")[: len(waveform)]
         assert np.corrcoef(sound, waveform[: len(sound)])[0, 1] > 0.98
         assert len(list(VideoReader(tmp_path / "out.mp4"))) == len(own)
+
+
+# --- in groups, and by a thread of its own ---------------------------------------------------------------------------
+
+
+def test_groups_give_the_same_items_and_bound_what_waits():
+    made = []
+
+    def pictures(count, side):
+        for number in range(count):
+            made.append(number)
+            yield number, np.zeros((side, side, 3), np.uint8)
+
+    assert [number for number, _ in in_groups(pictures(40, 8), lambda item: item[1])] == list(range(40))
+    made.clear()
+    next(in_groups(pictures(40, 8), lambda item: item[1]))
+    assert len(made) == 16
+    made.clear()
+    next(in_groups(pictures(40, 2000), lambda item: item[1]))  # 12 MB each
+    assert len(made) == 2
+
+
+def test_what_is_made_in_the_background_comes_in_order_and_no_further_than_asked_for():
+    made, threads = [], set()
+
+    def items():
+        for number in range(20):
+            threads.add(threading.current_thread())
+            made.append(number)
+            yield number
+
+    background = in_background(items(), ahead=2)
+    assert not made  # nothing begins before it is needed
+    assert next(background) == 0
+    time.sleep(0.2)
+    assert made == [0, 1, 2]
+    assert [*background] == list(range(1, 20)) and threading.current_thread() not in threads and len(threads) == 1
+
+
+def test_errors_of_the_background_are_raised_and_closing_ends_it():
+    def failing():
+        yield 1
+        raise VideoError("damaged")
+
+    background = in_background(failing())
+    assert next(background) == 1
+    with pytest.raises(VideoError, match="damaged"):
+        next(background)
+    made = []
+    background = in_background(made.append(number) or number for number in range(1000))
+    next(background)
+    background.close()
+    count, alive = len(made), [thread.name for thread in threading.enumerate()]
+    time.sleep(0.1)
+    assert len(made) == count <= 4 and not any(name.startswith("reading ahead") for name in alive)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuvj420p"])
+def test_one_converter_for_a_video_gives_the_pictures_of_one_each(tmp_path, pix_fmt):
+    """Also where size and format change from one picture to the next."""
+    with av.open(str(write_video(tmp_path / "a.mp4", 5, 25, "libx264", pix_fmt))) as container:
+        frames = [*container.decode(video=0)]
+    frames += [frame.reformat(40, 30) for frame in frames] + [frame.reformat(format="gray") for frame in frames]
+    reformatter = av.video.reformatter.VideoReformatter()
+    for frame in frames:
+        expected = frame.to_ndarray(format="rgb24")
+        np.testing.assert_array_equal(to_rgb(frame, reformatter=reformatter), expected)

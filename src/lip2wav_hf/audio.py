@@ -18,6 +18,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from . import files
+from .errors import check_array, check_rate
 from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, Source, VideoPart, open_container, split_part
 from .video import (
     Picture,
@@ -25,8 +26,6 @@ from .video import (
     VideoError,
     VideoInput,
     can_seek,
-    check_array,
-    check_rate,
     decode,
     first_frame,
     has_presentation_times,

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Generator, Mapping
+from fractions import Fraction
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +208,29 @@ def finite_numbers(values: Any, what: str, name: str) -> np.ndarray:
         frame = int(np.argwhere(~np.isfinite(array))[0][0])
         raise ValueError(f"`{what}` for {name} hold NaN or infinity (first at frame {frame}): interpolate them first")
     return array
+
+
+def check_rate(value: Any, what: str, name: str) -> Fraction:
+    """`value` as a fraction: 25.0 and 29.97 exactly as written."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        rate = Fraction(value if isinstance(value, Fraction) else float(value)).limit_denominator(10_000)
+        if rate > 0:
+            return rate
+    raise VideoError(f"{name}: {what} is {value!r}, but it must be a positive number of frames per second.")
+
+
+def check_array(array: np.ndarray, fps: float | None) -> str:
+    """The name of an array of pictures in messages; raises `VideoError` if it is not one."""
+    name = f"array of shape {array.shape}"
+    if array.dtype != "uint8":
+        raise VideoError(f"{name}: its dtype is {array.dtype}, but pictures are uint8 (0 to 255). Convert it.")
+    if not (array.ndim == 4 and array.shape[3] == 3 or array.ndim == 3 and array.shape[2] != 3) or not array.size:
+        raise VideoError(
+            f"{name}: it must be (frames, height, width, 3) in RGB or (frames, height, width) in gray, and not empty."
+        )
+    if fps is None:
+        raise VideoError(f"{name}: an array has no frame rate of its own. Pass fps=, for example fps=25.")
+    return name
 
 
 def for_each_video(value: Any, count: int, what: str, single: bool) -> list[Any]:

@@ -7,6 +7,7 @@ without them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -16,7 +17,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream
 from .files import read_fields
 from .generator import SpeechGenerator, Window
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
+from .video import in_background
 
 
 logger = logging.getLogger(__name__)
@@ -495,10 +497,7 @@ class SpeechStream:
         self._decoder = speaker.grammar_decoder(grammar)
         self._chunk_length_s, self._progress = chunk_length_s, progress
         self._chunk_frames = speaker.chunk_frames(chunk_length_s)
-        if self._stream is None:
-            self._blocks = self._short()
-        else:
-            self._blocks = self._long(self._stream)
+        self._blocks = self._short() if self._stream is None else self._long(self._stream)
 
     @property
     def is_read(self) -> bool:
@@ -527,6 +526,7 @@ class SpeechStream:
         return self
 
     def __exit__(self, *error: object) -> None:
+        cast(Any, self._blocks).close()  # first: its thread reads the video
         if self._stream is not None:
             self._stream.close()
 
@@ -563,18 +563,19 @@ class SpeechStream:
     def _long(self, stream: RegionStream) -> Iterator[np.ndarray]:
         model, extractor, crops = self.speaker.model, self.speaker.feature_extractor, []
         config, embedding = model.config, self.inputs.get("speaker_embedding")
+        embedding = None if embedding is None else embedding.to(model.device)
         reader = WordReader(config.units, config.frame_rate, config.change_penalty, self._decoder)
         cut = map(extractor.center_crop, stream)
         if self.inputs["return_crops"]:
             cut = (crops.append(crop) or crop for crop in cut)
-        windows = self._windows(extractor.normalize_stream(cut))
-        embedding = None if embedding is None else embedding.to(model.device)
-        if self._decoder is not None and model.word_projection is not None:
-            words = PosteriorReader(self._decoder, round(WORD_SECONDS * config.frame_rate))
-            windows = self._told(windows, words, embedding)
-        for waveform, logits in model.speak_windows(windows, embedding):
-            reader.push(clip_scores(logits, None)[0])
-            yield waveform[0].cpu().numpy()
+        with contextlib.closing(in_background(extractor.normalize_stream(cut))) as blocks:
+            windows = self._windows(blocks)
+            if self._decoder is not None and model.word_projection is not None:
+                words = PosteriorReader(self._decoder, round(WORD_SECONDS * config.frame_rate))
+                windows = self._told(windows, words, embedding)
+            for waveform, logits in model.speak_windows(windows, embedding):
+                reader.push(clip_scores(logits, None)[0])
+                yield waveform[0].cpu().numpy()
         stream.close()
         self.words = reader.finish() if config.reads_words else []
         self.clip["face_coverage"] = stream.face_coverage

@@ -14,6 +14,7 @@ import re
 import statistics
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeVar, cast
@@ -25,7 +26,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.reformatter import VideoReformatter
 
-from .errors import VideoError
+from .errors import VideoError, check_array, check_rate
 from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, MOST_PIXELS, Source, VideoPart, split_part
 
 
@@ -62,29 +63,6 @@ class TimedPicture(NamedTuple):
 
 # A picture, the one after it, the share of that in what is seen, and whether it is the last sample of the first.
 _Sample: TypeAlias = tuple[TimedPicture, TimedPicture | None, float, bool]
-
-
-def check_rate(value: Any, what: str, name: str) -> Fraction:
-    """`value` as a fraction: 25.0 and 29.97 exactly as written."""
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        rate = Fraction(value if isinstance(value, Fraction) else float(value)).limit_denominator(10_000)
-        if rate > 0:
-            return rate
-    raise VideoError(f"{name}: {what} is {value!r}, but it must be a positive number of frames per second.")
-
-
-def check_array(array: np.ndarray, fps: float | None) -> str:
-    """The name of an array of pictures in messages; raises `VideoError` if it is not one."""
-    name = f"array of shape {array.shape}"
-    if array.dtype != np.uint8:
-        raise VideoError(f"{name}: its dtype is {array.dtype}, but pictures are uint8 (0 to 255). Convert it.")
-    if not (array.ndim == 4 and array.shape[3] == 3 or array.ndim == 3 and array.shape[2] != 3) or not array.size:
-        raise VideoError(
-            f"{name}: it must be (frames, height, width, 3) in RGB or (frames, height, width) in gray, and not empty."
-        )
-    if fps is None:
-        raise VideoError(f"{name}: an array has no frame rate of its own. Pass fps=, for example fps=25.")
-    return name
 
 
 # Decoding: container -> frames -> frames with times -> pictures at a fixed rate
@@ -660,6 +638,22 @@ def in_groups(items: Iterable[_Item], picture: Callable[[_Item], np.ndarray]) ->
             size = 0
     while group:
         yield group.popleft()
+
+
+def in_background(items: Iterable[_Item], ahead: int = 2) -> Generator[_Item]:
+    """
+    The same items, none of them `None`, made by a thread of its own up to `ahead` in advance: both processors have
+    work. What is raised there is raised here; once the generator is closed, nothing more is made.
+    """
+    made = iter(items)
+    with ThreadPoolExecutor(1, "reading ahead") as pool:
+        waiting = deque(pool.submit(next, made, None) for _ in range(ahead))
+        try:
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(pool.submit(next, made, None))
+                yield item
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def nothing_decoded(name: str) -> VideoError:

@@ -253,19 +253,17 @@ def _speak_all(
     failures: dict[str, str] = {}
     show_progress = not quiet and sys.stderr.isatty()
     with tqdm(total=len(jobs), unit="video", desc="speaking", disable=not show_progress or len(jobs) == 1) as bar:
-        for start in range(0, len(jobs), batch_size):
-            batch = jobs[start : start + batch_size]
-            for job, outcome in _speak_batch(speaker, batch, show_progress, warm=start > 0):
-                record = _record(job, outcome, messages)
-                bar.update()
-                if "error" in record:
-                    failures[job.video] = record["error"]
-                if json_lines:
-                    tqdm.write(json.dumps(record), file=sys.stdout)
-                elif not quiet and isinstance(outcome, Spoken) and "error" not in record:
-                    silent = "(no words recognised)" if speaker.reads_words else "(this model reads no words)"
-                    tqdm.write(_describe(record, outcome.warm, silent), file=sys.stdout)
-                sys.stdout.flush()
+        for job, outcome in _outcomes(speaker, jobs, batch_size, show_progress):
+            record = _record(job, outcome, messages)
+            bar.update()
+            if "error" in record:
+                failures[job.video] = record["error"]
+            if json_lines:
+                tqdm.write(json.dumps(record), file=sys.stdout)
+            elif not quiet and isinstance(outcome, Spoken) and "error" not in record:
+                silent = "(no words recognised)" if speaker.reads_words else "(this model reads no words)"
+                tqdm.write(_describe(record, outcome.warm, silent), file=sys.stdout)
+            sys.stdout.flush()
     if len(jobs) > 1 and (failures or not quiet):
         print_error(count_videos(len(jobs), failures))
     return BAD_INPUT if failures else 0
@@ -289,24 +287,49 @@ def count_videos(total: int, failures: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _speak_batch(
-    speaker: Speaker, jobs: list[Job], show_progress: bool, warm: bool
+@dataclass(frozen=True)
+class _Opened:
+    """Some jobs, the stream of each video or what kept it from being opened, and the seconds that this took."""
+
+    jobs: list[Job]
+    streams: dict[str, SpeechStream | Exception]
+    seconds: float
+
+
+def _outcomes(
+    speaker: Speaker, jobs: list[Job], batch_size: int, show_progress: bool
 ) -> Iterator[tuple[Job, Spoken | Exception]]:
-    """Speak and write; yields each job with what was said, or with the exception that stopped it."""
-    start = time.perf_counter()
+    """Speak and write; yields each job with what was said, or with the exception that stopped it. While some speak,
+    the videos of the next are read."""
+    from ..video import in_background
+
+    batches = _open_batches(speaker, jobs, batch_size, show_progress)
+    with contextlib.closing(batches if len(jobs) <= batch_size else in_background(batches, ahead=1)) as opened:
+        for number, batch in enumerate(opened):
+            yield from _speak_batch(speaker, batch, warm=number > 0)
+
+
+def _open_batches(speaker: Speaker, jobs: list[Job], batch_size: int, show_progress: bool) -> Generator[_Opened]:
     with_crops = any(job.plot for job in jobs)
-    streams: dict[str, SpeechStream | Exception] = {}
-    for job in jobs:
-        try:
-            streams[job.video] = speaker.stream(job.source, return_crops=with_crops, progress=show_progress)
-        except Exception as error:
-            streams[job.video] = error
-    opened = [stream for stream in streams.values() if not isinstance(stream, Exception)]
+    for first in range(0, len(jobs), batch_size):
+        batch, start = jobs[first : first + batch_size], time.perf_counter()
+        streams: dict[str, SpeechStream | Exception] = {}
+        for job in batch:
+            try:
+                streams[job.video] = speaker.stream(job.source, return_crops=with_crops, progress=show_progress)
+            except Exception as error:
+                streams[job.video] = error
+        yield _Opened(batch, streams, time.perf_counter() - start)
+
+
+def _speak_batch(speaker: Speaker, batch: _Opened, warm: bool) -> Iterator[tuple[Job, Spoken | Exception]]:
+    start = time.perf_counter() - batch.seconds
+    opened = [stream for stream in batch.streams.values() if not isinstance(stream, Exception)]
     with contextlib.suppress(Exception):  # such as too little memory: then each is spoken on its own, below
         speaker.speak_together(opened)
     shared = (time.perf_counter() - start) / max(sum(stream.frames for stream in opened), 1)
-    for job in jobs:
-        stream = streams[job.video]
+    for job in batch.jobs:
+        stream = batch.streams[job.video]
         if isinstance(stream, Exception):
             yield job, stream
             continue
