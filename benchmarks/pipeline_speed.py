@@ -1,11 +1,12 @@
 """How long the pipeline takes to load and to speak, and what memory a long video needs.
 
-    python benchmarks/pipeline_speed.py [VIDEO] [--minutes 10] [--repeats 20]
+    python benchmarks/pipeline_speed.py [VIDEO] [--minutes 10] [--repeats 20] [--dtype bfloat16] [--heights 720,1080]
 
 Prints a Markdown table: time from `import` to a loaded pipeline; time and real-time factor of VIDEO (the bundled
-sample by default) once loaded, and its processor time beside that of decoding the file alone; then time and memory of
-`lip2wav speak` for a video of some minutes, made by repeating VIDEO, and of the pipeline, which returns all sound at
-once. Processor time (user and system, of all threads) hardly depends on what else the machine does.
+sample by default) once loaded, and its processor time beside that of decoding the file alone (with PyAV, to RGB) and
+of the steps; the same video enlarged to other heights; then time and memory of `lip2wav speak` for a video of some
+minutes, made by repeating VIDEO, and of the pipeline, which returns all sound at once. Processor time (user and
+system, of all threads) hardly depends on what else the machine does; ratios within one run even less.
 """
 
 import argparse
@@ -22,32 +23,76 @@ from fractions import Fraction
 from pathlib import Path
 
 
-def measure_short(video: str, repeats: int) -> dict:
-    """Seconds to load, and for each repetition on one video."""
+def measure_short(video: str, repeats: int, dtype: str) -> dict:
+    """Seconds to load, and for each repetition on one video; processor time of the whole and of its steps."""
     start = time.perf_counter()
     from transformers import pipeline
 
     import lip2wav_hf
 
-    speak = pipeline("video-to-speech")
+    speak = pipeline("video-to-speech", dtype=dtype)
     loaded = time.perf_counter() - start
     video = video or str(Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4")
     first = time.perf_counter()
-    speak(video)
+    speech = speak(video)
     first = time.perf_counter() - first
-    times, processor, decoding = [], [], []
-    for _ in range(repeats):
-        start, used = time.perf_counter(), time.process_time()
-        speech = speak(video)
+    regions = speak.feature_extractor.extract(video).regions
+    crops = speak.feature_extractor.center_crop(regions)
+    steps = {
+        "decoding": lambda: decode(video),
+        "reading": lambda: [None for _ in lip2wav_hf.VideoReader(video)],
+        "reading, tracking, cropping": lambda: speak.feature_extractor.extract(video),
+        "generating": lambda: generate(speak, crops),
+        "whole": lambda: speak(video),
+    }
+    times: list[float] = []
+    processor: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(repeats):  # in turn, so that what else the machine does falls on all of them
+        for name, step in steps.items():
+            start, used = time.perf_counter(), time.process_time()
+            step()
+            processor[name].append(time.process_time() - used)
         times.append(time.perf_counter() - start)
-        processor.append(time.process_time() - used)
-        used = time.process_time()
-        for _ in lip2wav_hf.VideoReader(video):
-            pass
-        decoding.append(time.process_time() - used)
     duration = len(speech["audio"]) / speech["sampling_rate"]
     measured = {"load": loaded, "first": first, "times": times, "duration": duration, "video": video}
-    return measured | {"processor": processor, "decoding": decoding}
+    return measured | {"processor": {name: statistics.median(each) for name, each in processor.items()}}
+
+
+def decode(video: str) -> None:
+    """All pictures of a video in RGB, with PyAV alone."""
+    import av
+
+    with av.open(video) as container:
+        for frame in container.decode(video=0):
+            frame.to_ndarray(format="rgb24")
+
+
+def generate(speak, crops) -> None:
+    """What comes after the crops `(frames, height, width)` are known."""
+    import torch
+
+    pixels = torch.from_numpy(speak.feature_extractor.normalize(crops))[None, :, None].to(speak.model.dtype)
+    mask = torch.ones(pixels.shape[:2], dtype=torch.long)
+    clip = {"name": "clip", "face_coverage": 1.0}
+    with torch.inference_mode():
+        speak.postprocess(speak._forward({"pixel_values_videos": pixels, "frame_mask": mask, "clip": clip}))
+
+
+def write_enlarged(video: str, height: int, path: Path) -> None:
+    """A video with pictures of that height, in H.264."""
+    import av
+
+    with av.open(video) as source, av.open(str(path), "w") as target:
+        shape = source.streams.video[0]
+        stream = target.add_stream("libx264", rate=25)
+        stream.width, stream.height = round(shape.width * height / shape.height / 2) * 2, height
+        stream.pix_fmt, stream.bit_rate = "yuv420p", 200 * height * height // 100
+        for number, frame in enumerate(source.decode(video=0)):
+            larger = frame.reformat(stream.width, stream.height, "yuv420p")
+            larger.pts, larger.time_base = number, Fraction(1, 25)
+            larger.pict_type = av.video.frame.PictureType.NONE
+            target.mux(stream.encode(larger))
+        target.mux(stream.encode(None))
 
 
 def measure_command(video: str, folder: str) -> dict:
@@ -120,11 +165,28 @@ def in_fresh_process(*arguments: str) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
+def print_short(short: dict, repeats: int) -> None:
+    """The rows on one video."""
+    median, duration, used = statistics.median(short["times"]), short["duration"], short["processor"]
+    print(f"| import and load | {short['load']:.1f} s |")
+    print(f"| first {duration:.1f} s clip | {short['first']:.2f} s |")
+    print(f"| a {duration:.1f} s clip once loaded, median of {repeats} | {median:.3f} s |")
+    print(f"| slowest of them | {max(short['times']):.3f} s |")
+    print(f"| real-time factor | {median / duration:.3f} |")
+    print(f"| processor time of the clip | {used['whole']:.3f} s |")
+    for name in ("reading", "reading, tracking, cropping", "generating"):
+        print(f"| processor time of {name} | {used[name]:.3f} s |")
+    print(f"| processor time of decoding the file alone, with PyAV | {used['decoding']:.3f} s |")
+    print(f"| the clip's in units of that | {used['whole'] / used['decoding']:.1f} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", nargs="?", default="", help="a video of a face; the bundled sample by default")
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the long video; 0 for none")
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--dtype", default="auto", help="what the generator calculates in, such as bfloat16")
+    parser.add_argument("--heights", default="", help="enlarge the video to these heights too, such as 720,1080")
     parser.add_argument("--measure", choices=("short", "long", "command"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -134,30 +196,39 @@ def main():
         elif options.measure == "long":
             measured = measure_long(options.video, options.minutes)
         else:
-            measured = measure_short(options.video, options.repeats)
+            measured = measure_short(options.video, options.repeats, options.dtype)
         print(json.dumps(measured))
         return
-    short = in_fresh_process(options.video, "--measure", "short", "--repeats", str(options.repeats))
-    median, duration = statistics.median(short["times"]), short["duration"]
+    settings = ("--measure", "short", "--repeats", str(options.repeats), "--dtype", options.dtype)
+    short = in_fresh_process(options.video, *settings)
     print(f"{platform.platform()}, Python {platform.python_version()}\n\n| what | measured |\n|---|---|")
-    print(f"| import and load | {short['load']:.1f} s |")
-    print(f"| first {duration:.1f} s clip | {short['first']:.2f} s |")
-    print(f"| a {duration:.1f} s clip once loaded, median of {options.repeats} | {median:.3f} s |")
-    print(f"| slowest of them | {max(short['times']):.3f} s |")
-    print(f"| real-time factor | {median / duration:.3f} |")
-    used, decoding = statistics.median(short["processor"]), statistics.median(short["decoding"])
-    print(f"| processor time of the clip; of decoding it alone | {used:.3f} s; {decoding:.3f} s |")
-    print(f"| ratio of these | {used / decoding:.1f} |")
-    if options.minutes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "long.mpg"
-            write_repeated(short["video"], options.minutes, path)
-            command = in_fresh_process(str(path), "--measure", "command")
-            long = in_fresh_process(str(path), "--measure", "long")
-        minutes = command["duration"] / 60
-        print(f"| `lip2wav speak`, {minutes:.1f} minutes of video: peak memory | {command['peak'] / 1e6:.0f} MB |")
-        print(f"| its growth in the second half, for each minute | {2 * command['growth'] / minutes / 1e6:.2f} MB |")
-        print(f"| its processor time | {command['processor']:.0f} s |")
+    print_short(short, options.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        for height in filter(None, options.heights.split(",")):
+            path = Path(folder) / f"{height}.mp4"
+            write_enlarged(short["video"], int(height), path)
+            larger = in_fresh_process(str(path), *settings)
+            duration, used = larger["duration"], larger["processor"]
+            print(f"| {height} lines: processor time | {used['whole']:.3f} s, of decoding {used['decoding']:.3f} s |")
+            print(f"| video per second of it | {duration / used['whole']:.1f} s |")
+        if options.minutes:
+            print_long(short["video"], options.minutes, Path(folder) / "long.mpg")
+
+
+def print_long(video: str, minutes: float, path: Path) -> None:
+    """The rows on a long video, which is written to `path`."""
+    write_repeated(video, minutes, path)
+    start = time.perf_counter()
+    command = in_fresh_process(str(path), "--measure", "command")
+    seconds = time.perf_counter() - start
+    minutes = command["duration"] / 60
+    print(f"| `lip2wav speak`, {minutes:.1f} minutes of video: peak memory | {command['peak'] / 1e6:.0f} MB |")
+    print(f"| its growth in the second half, for each minute | {2 * command['growth'] / minutes / 1e6:.2f} MB |")
+    print(f"| its time, and processor time | {seconds:.0f} s, {command['processor']:.0f} s |")
+    print(f"| video per second, and per second of processor time | {minutes * 60 / seconds:.1f} s,", end=" ")
+    print(f"{minutes * 60 / command['processor']:.1f} s |")
+    if minutes <= 20:
+        long = in_fresh_process(str(path), "--measure", "long")
         print(f"| the pipeline, for the same: peak memory | {long['peak'] / 1e6:.0f} MB |")
         print(f"| its time | {long['seconds']:.0f} s |")
 

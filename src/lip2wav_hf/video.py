@@ -651,7 +651,7 @@ def in_background(items: Iterable[_Item], ahead: int = 2) -> Generator[_Item]:
         try:
             while (item := waiting.popleft().result()) is not None:
                 waiting.append(pool.submit(next, made, None))
-                yield item
+                yield cast(_Item, item)
         finally:
             pool.shutdown(cancel_futures=True)
 
