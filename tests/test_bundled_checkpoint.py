@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from transformers import pipeline
@@ -31,6 +32,17 @@ def test_the_sample_is_spoken_right(speak, caplog):
     assert len(speech["audio"]) == 48000
     assert GridRecognizer().transcribe(speech["audio"], speech["sampling_rate"]) == SAMPLE_TEXT
     assert "uncertain" not in caplog.text
+
+
+def test_landmarks_on_every_second_frame_leave_the_crops_where_they_were(speak):
+    """Half of the face network's work; where the crop lies changes by a fraction of a pixel."""
+    extractor = speak.feature_extractor
+    assert extractor.landmark_interval == 2
+    every = lip2wav_hf.Lip2WavFeatureExtractor(**{**extractor.to_dict(), "landmark_interval": 1})
+    ours, theirs = (each.extract(str(SAMPLE)).regions.astype(float) for each in (extractor, every))
+    difference = np.abs(ours - theirs).mean((1, 2))  # gray levels
+    moved = np.abs(theirs[:, :, 1:] - theirs[:, :, :-1]).mean((1, 2))  # what a shift by a pixel changes
+    assert 0 < np.median(difference / moved) < 0.25 and (difference / moved).max() < 1.0
 
 
 def test_real_clips_are_spoken_right(speak, grid_dir):

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from conftest import TINY_CONFIG
+from conftest import REPOSITORY, TINY_CONFIG
 from lip2wav_hf import speaking
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.errors import Lip2WavError, WeightsError
@@ -271,3 +271,15 @@ def test_a_configuration_from_before_reads_words(tiny_model_dir, tmp_path):
     assert config.pop("text_recognition")
     (folder / "config.json").write_text(json.dumps(config))
     assert Speaker.from_folder(folder, "cpu").reads_words
+
+
+def test_the_benchmark_of_gpus_says_where_there_is_none():
+    """And measures the processor where that is asked for."""
+    script = REPOSITORY / "benchmarks" / "gpu.py"
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+    settings = {"env": environment, "capture_output": True, "text": True, "check": True}
+    none = subprocess.run([sys.executable, script], **settings)
+    assert none.stdout == "" and none.stderr.startswith("no GPU: ") and "--device cpu" in none.stderr
+    options = ("--device", "cpu", "--batches", "1,2", "--repeats", "1")
+    table = subprocess.run([sys.executable, script, *options], **settings).stdout.splitlines()
+    assert [line.split(" | ")[0] for line in table[-2:]] == ["| 1", "| 2"]
