@@ -13,6 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from lip2wav_hf.commands.prepare import _rate
 from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.training.cache import read_cached_clip
@@ -254,3 +255,7 @@ def test_the_real_corpus_is_prepared(grid_dir, tmp_path, capfd):
     assert "3 clips: 3 usable, 0 left out." in output
     cached = read_cached_clip(next(tmp_path.rglob("s11/*.safetensors")))
     assert cached.regions.shape[1:] == (48, 72) and cached.regions.std() > 10 and cached.frame_words.max() == 5
+
+
+def test_a_slow_machine_has_a_rate_too():
+    assert _rate(26, 9.0) == "2.9 clips/s" and _rate(12, 274.8) == "22.9 s per clip"

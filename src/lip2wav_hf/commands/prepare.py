@@ -30,6 +30,11 @@ CHOOSE_OTHERS = "choose others with --train_split and --validation_split, or ano
 STALE_SECONDS = 3600  # age at which a temporary file in a cache is of a run that was killed
 
 
+def _rate(clips: int, seconds: float) -> str:
+    """How fast clips are prepared; where a second is not enough for one, how long one takes."""
+    return f"{clips / seconds:.1f} clips/s" if clips >= seconds else f"{seconds / clips:.1f} s per clip"
+
+
 @dataclass(frozen=True)
 class CacheOptions:
     """What is cached.
@@ -83,7 +88,7 @@ class Prepared:
         lines += [f"  {split}: no clips" for split in self.empty_splits]
         if "train" in self.empty_splits or "validation" in self.empty_splits:
             lines.append(f"training needs clips in train and in validation; {CHOOSE_OTHERS}")
-        rate = f", {self.prepared / self.seconds:.1f} clips/s" if self.prepared else ""
+        rate = f", {_rate(self.prepared, self.seconds)}" if self.prepared else ""
         lines.append(f"prepared now: {self.prepared} in {self.seconds:.1f} s{rate}; before: {self.cached}")
         return "\n".join([*lines, f"cache:  {self.cache}", f"report: {self.report}"])
 
