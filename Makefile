@@ -19,7 +19,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install fuzz test extras oldest quality style clean
-.PHONY: demo-app browser test-browser gallery docs docs-serve
+.PHONY: demo-app browser sound test-browser gallery docs docs-serve
 
 help:  ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1	/' | expand -t 21
@@ -51,6 +51,10 @@ demo-app: $(DEV)  ## serve the demo page on http://127.0.0.1:7860 (DEMO_ARGS="--
 
 browser:  ## install Debian's Chromium, which the tests of the page need (as root, through apt)
 	@command -v chromium > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+
+sound:  ## install the sound server that tests of `lip2wav live` play on (Debian, as root, through apt)
+	@command -v pulseaudio > /dev/null && command -v parec > /dev/null || { apt-get update && apt-get install --yes \
+		--no-install-recommends pulseaudio pulseaudio-utils libasound2-plugins libportaudio2; }
 
 test-browser: $(DEV)  ## test the demo page in Chromium; screenshots go to out/browser
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)

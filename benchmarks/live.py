@@ -133,18 +133,19 @@ def computing(streamer: Lip2WavStreamer, video: Path) -> list[tuple[str, str]]:
     with_sound, without = Latencies(), Latencies()
     with VideoReader(video) as reader:
         pictures = list(reader)
-    for number, picture in enumerate([*pictures, *pictures[::-1]] * 2):
+    endless = itertools.cycle([*pictures, *pictures[-2:0:-1]])
+    for number, picture in enumerate(itertools.islice(endless, 1500)):
         begin = time.thread_time()
         speech = streamer.push(picture, number / 25)
         (with_sound if len(speech.audio) else without).add(time.thread_time() - begin)
     streamer.reset()
 
     def both(latencies: Latencies) -> str:
-        return ", ".join(f"{1000 * latencies.percentile(share):.0f}" for share in (50, 95))
+        return ", ".join(f"{1000 * latencies.percentile(share):.0f}" for share in (50, 95, 100))
 
     return [
-        ("processor time of a picture that brings sound, ms: median, 95 %", both(with_sound)),
-        ("processor time of another picture, ms: median, 95 %", both(without)),
+        ("processor time of a picture that brings sound, ms: median, 95 %, most", both(with_sound)),
+        ("processor time of another picture, ms: median, 95 %, most", both(without)),
     ]
 
 

@@ -1,6 +1,7 @@
 """`lip2wav live`: what the user types, hears and sees."""
 
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -15,8 +16,10 @@ import pytest
 
 from lip2wav_hf import Lip2WavStreamer, VideoReader
 from lip2wav_hf.audio import read_audio
+from lip2wav_hf.commands.live import _StatusLine
 from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.live import player
+from lip2wav_hf.live.running import LiveProgress
 
 from .command_line import error_line
 
@@ -204,7 +207,7 @@ def test_a_sound_device_plays_what_is_said(null_sink, talking_video, tiny_model_
     finally:
         recorder.terminate()
     heard = np.frombuffer(recorder.stdout.read() if recorder.stdout else b"", "<i2").astype(np.float32) / 32767
-    assert process.returncode == 0 and "gaps in the sound" in errors, errors
+    assert process.returncode == 0 and "gaps in the sound" in errors and "ALSA" not in errors, errors
     spoken = np.flatnonzero(heard)
     heard, length, best = heard[spoken[0] : spoken[-1] + 1], 4000, 0.0
     for start in range(0, len(expected) - length, length):  # on a busy machine there may be gaps between these
@@ -224,3 +227,22 @@ def test_devices_are_listed(null_sink):
 def test_a_device_of_another_name(live, talking_video):
     line = error_line(live(talking_video, "--device", "no such device"))
     assert "no such device" in line and "--list-devices" in line
+
+
+def test_a_terminal_shows_how_it_goes_in_one_line(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((60, 24)))
+    progress = LiveProgress(samples=83 * 16000, behind=2, face=True, latency=0.1724)
+    for word in ["bin"] + ["blue"] * 20 + ["now"]:
+        progress.words.append({"word": word, "start": 0.0, "end": 0.1, "confidence": 1.0})
+    with _StatusLine(True) as line:
+        line.show(progress)
+        line.show(progress)  # too soon for another one
+    shown = terminal.getvalue().split("\r\x1b[K")
+    assert len(shown) == 3 and shown[0] == shown[2] == "" and len(shown[1]) == 59
+    assert shown[1].startswith("1:23  172 ms  2 dropped  face  ") and shown[1].endswith(" blue now")

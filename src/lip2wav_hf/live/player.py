@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import math
 import struct
+import sys
 import threading
 import time
 from collections import deque
@@ -238,7 +242,20 @@ def _portaudio() -> Any:
         raise SoundError(
             f"PortAudio, which plays sound, is missing (Debian and Ubuntu: `apt install libportaudio2`). {INSTEAD}."
         ) from error
+    _silence_alsa()
     return sounddevice
+
+
+@functools.cache
+def _silence_alsa() -> Any:
+    """ALSA would write about each gap on stderr, into the status line; gaps are counted here."""
+    if sys.platform != "linux":
+        return None
+    arguments = (ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+    handler = ctypes.CFUNCTYPE(None, *arguments)(lambda *message: None)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(handler)
+    return handler  # which must not be freed
 
 
 def list_sound_devices() -> list[tuple[int, str, bool]]:
