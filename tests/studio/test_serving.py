@@ -1,5 +1,7 @@
 """Who may ask the server for what."""
 
+import urllib.parse
+
 import pytest
 
 
@@ -23,7 +25,11 @@ def client_of(host, base_url="http://127.0.0.1:7861"):
 
     routes = [Route(path, endpoint, methods=["GET", "POST"]) for path in ("/", "/x", "/gradio_api/startup-events")]
     app = Starlette(routes=routes, middleware=[Middleware(ContentPolicy), Middleware(Guard, **options)])
-    return TestClient(app, base_url=base_url, follow_redirects=False), options["key"]
+    # By the header, since some versions of the client cannot take an address of IPv6 apart.
+    host_header = {"host": urllib.parse.urlsplit(base_url).netloc}
+    client = TestClient(app, base_url=base_url.replace("[::1]", "127.0.0.1"), headers=host_header)
+    client.follow_redirects = False
+    return client, options["key"]
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
