@@ -19,7 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavStreamer
 from lip2wav_hf.live.pictures import PictureError, jpeg_size, read_picture
 from lip2wav_hf.live.socket import LiveError, LiveLimits, LiveServer, pcm, place
-from lip2wav_hf.studio.serving import guards_beside_gradio
+from lip2wav_hf.studio.serving import free_port, guards_beside_gradio, launch
 
 from .test_streamer import model, pictures  # noqa: F401  fixtures
 from .test_streaming import build
@@ -195,6 +195,33 @@ def test_a_login_of_gradio_counts_here_too(serve):
     page.auth, page.auth_dependency = None, lambda request: "ada"
     with pytest.raises(WebSocketDisconnect), connect(client):
         pass
+
+
+def test_beside_a_page_of_gradio_with_a_login(model, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    gradio = pytest.importorskip("gradio", reason="the page needs gradio: make install")
+    httpx = pytest.importorskip("httpx")
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect as connect_to
+
+    live = LiveServer(lambda name: Lip2WavStreamer(model, Lip2WavFeatureExtractor(), 3))
+    with gradio.Blocks(analytics_enabled=False) as page:
+        gradio.Markdown("A page")
+    routes = {"routes": [live.routes(guards_beside_gradio("127.0.0.1"))]}
+    url = launch(page, "127.0.0.1", free_port("127.0.0.1", 0), 1.0, auth=("ada", "secret"), app_kwargs=routes)
+    address, origin = f"ws{url.removeprefix('http')}live/socket", url.rstrip("/")
+    try:
+        with pytest.raises(InvalidStatus, match="403"):
+            connect_to(address, origin=origin)
+        with httpx.Client(base_url=url) as client:
+            assert client.post("login", data={"username": "ada", "password": "secret"}).status_code == 200
+            cookie = {"cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
+        with pytest.raises(InvalidStatus, match="403"):
+            connect_to(address, origin="http://evil.example", additional_headers=cookie)
+        with connect_to(address, origin=origin, additional_headers=cookie) as socket:
+            assert json.loads(socket.recv(timeout=60))["type"] == "ready"
+    finally:
+        page.close()
 
 
 def test_more_sessions_than_allowed_are_turned_away_until_one_ends(serve, pictures):  # noqa: F811
