@@ -13,8 +13,9 @@ export function livePanel(app) {
       {},
       h("h2", {}, "Speak while your lips move"),
       live.root,
-      h("h3", {}, "It knows these"),
-      h("ul", { class: "preview", tabindex: "0", "aria-label": "Phrases that it knows" }, phrases.map((phrase) => h("li", { dir: "auto" }, phrase))),
+      phrases.length > 0 && h("h3", {}, "It knows these"),
+      phrases.length > 0 &&
+        h("ul", { class: "preview", tabindex: "0", "aria-label": "Phrases that it knows" }, phrases.map((phrase) => h("li", { dir: "auto" }, phrase))),
     ),
     close: () => live.end(""),
   };
