@@ -67,7 +67,7 @@ def measured(arguments: argparse.Namespace, split: str, frames: str) -> dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, nargs="+", help="folders of the corpus")
+    parser.add_argument("--data", required=True, help="folder of the corpus")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="what speaks: a folder or a bundled model")
     parser.add_argument("--split", nargs="+", default=["validation"], help="splits, one after the other")
     parser.add_argument("--split-scheme", default="custom")
