@@ -148,6 +148,16 @@ class AuditorySpectrogram:
         if not known:
             raise AuditoryError(f"`hair_cell` must be one of {', '.join(HAIR_CELLS)}, or a level above 0.")
 
+    @staticmethod
+    def find_filters(source: str | os.PathLike, **options: Any) -> None:
+        """As [`find_filters`], in the module of this class."""
+        find_filters(source, **options)
+
+    @staticmethod
+    def filters_folder() -> Path:
+        """As [`filters_folder`], of the module of this class."""
+        return filters_folder()
+
     @property
     def frame_samples(self) -> int:
         """Samples of a frame."""

@@ -15,7 +15,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from ..modeling_lip2wav import HUB_OPTIONS, Lip2WavPreTrainedModel
-from .auditory import COCHLEA, NUM_CHANNELS, AuditoryError, filters_folder, find_filters
+from .auditory import COCHLEA, NUM_CHANNELS, AuditoryError
 from .configuration_lip2audspec import Lip2AudSpecAutoencoderConfig, Lip2AudSpecSoundConfig
 
 
@@ -94,16 +94,19 @@ class Lip2AudSpecPreTrainedModel(Lip2WavPreTrainedModel):
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         if pretrained_model_name_or_path is not None:
             chosen = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs and name != "subfolder"}
-            find_filters(pretrained_model_name_or_path, **chosen)
+            model = loaded[0] if isinstance(loaded, tuple) else loaded
+            # By the configuration: of code in a folder, it may have another copy of the module than this file.
+            model.config.auditory.find_filters(pretrained_model_name_or_path, **chosen)
         return loaded
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """Save everything, and with code that came from the Hub the filters; see
         [`Lip2WavPreTrainedModel.save_pretrained`]."""
         super().save_pretrained(save_directory, *args, **kwargs)
-        target = Path(save_directory, COCHLEA)
-        if self._auto_class is not None and filters_folder() != target.resolve():
-            shutil.copytree(filters_folder(), target, dirs_exist_ok=True)
+        auditory = cast(Lip2AudSpecSoundConfig, self.config).auditory
+        source, target = auditory.filters_folder(), Path(save_directory, COCHLEA)
+        if self._auto_class is not None and source != target.resolve():
+            shutil.copytree(source, target, dirs_exist_ok=True)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
