@@ -18,7 +18,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install fuzz test extras oldest quality style clean
+.PHONY: help demo install fuzz audit test extras oldest quality style clean
 .PHONY: demo-app browser sound test-browser gallery docs docs-serve
 
 help:  ## list the targets (default)
@@ -39,6 +39,13 @@ test: $(DEV)  ## run all tests (PYTEST_ARGS="-m 'not slow'" is passed on to pyte
 
 fuzz: $(DEV)  ## feed damaged files to everything that reads files, for SECONDS=600
 	cd tests && OMP_NUM_THREADS=1 PYTHONPATH=. nice ../$(BIN)/python -m fuzz --seconds $(or $(SECONDS),600) $(FUZZ_ARGS)
+
+# A lookup that leaves something out is no audit: --strict. Of what is installed here, in the versions that are.
+audit: $(DEV)  ## look the installed versions up in PyPI's list of known vulnerabilities (needs the network)
+	@mkdir -p out
+	$(BIN)/python -m pip freeze --exclude-editable > out/installed.txt
+	$(BIN)/python -m venv out/audit && out/audit/bin/python -m pip install --quiet pip-audit
+	out/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r out/installed.txt
 
 extras: $(BIN)/python  ## install the package with each extra alone and let it work (in out/extras)
 	$(BIN)/python .ci/extras.py

@@ -1,6 +1,7 @@
 """How the demo page holds up: when it is ready, how long an answer takes, and what 20 requests at once leave behind.
 
     python benchmarks/demo_load.py [VIDEO] [--requests 20] [--repeats 10]
+    python benchmarks/demo_load.py --seconds 600      20 visitors for ten minutes, one answer after the other
 
 Starts `python demo/app.py` on a free port of 127.0.0.1, asks it through `gradio_client` as a program would, and stops
 it. VIDEO is a rendered talking face of 3 s with sound by default. Prints a Markdown table. A browser sends the same
@@ -146,7 +147,10 @@ def measure(video: str, requests: int, repeats: int, folder: Path) -> list[tuple
     with contextlib.ExitStack() as stack:
         stack.callback(server.process.kill)
         downloads = str(folder / "downloads")
-        clients = [Client(server.url, verbose=False, download_files=downloads) for _ in range(requests)]
+        clients = [
+            Client(server.url, verbose=False, download_files=downloads, httpx_kwargs={"timeout": 300.0})
+            for _ in range(requests)
+        ]
         checkpoint = clients[0].predict(api_name="/checkpoints")[0]
         times = [ask(clients[0], video, checkpoint)[0]]
         processor = server.processor_seconds()
@@ -177,16 +181,91 @@ def measure(video: str, requests: int, repeats: int, folder: Path) -> list[tuple
     return rows
 
 
+def visit(client: Client, video: str, checkpoint: str, until: float) -> list[tuple[float, str]]:
+    """(seconds until it was there, the words or the error) of each answer that a visitor gets, one after the other."""
+    answers = []
+    while time.monotonic() < until:
+        start = time.perf_counter()
+        try:
+            answers.append(ask(client, video, checkpoint))
+        except Exception as error:
+            answers.append((time.perf_counter() - start, f"{type(error).__name__}: {error}"))
+    return answers
+
+
+def endure(video: str, visitors: int, seconds: float, folder: Path) -> list[tuple[str, str]]:
+    """The rows of the table of visitors who ask for some time without a pause."""
+    served = folder / "served"
+    served.mkdir()
+    server = Server(served)
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.process.kill)
+        downloads = str(folder / "downloads")
+        clients = [
+            Client(server.url, verbose=False, download_files=downloads, httpx_kwargs={"timeout": 300.0})
+            for _ in range(visitors)
+        ]
+        checkpoint = clients[0].predict(api_name="/checkpoints")[0]
+        expected = ask(clients[0], video, checkpoint)[1]
+        ask_at_once(clients, video, checkpoint)  # what the first visitors need is kept for the next
+        before, processor, until = server.memory(), server.processor_seconds(), time.monotonic() + seconds
+        memory = []
+        with ThreadPoolExecutor(visitors) as pool, Peak(server) as peak:
+            visits = [pool.submit(visit, client, video, checkpoint, until) for client in clients]
+            while not all(each.done() for each in visits):
+                memory.append(server.memory())
+                time.sleep(1)
+        answers = [answer for each in visits for answer in each.result()]
+        lost = [text for _, text in answers if text != expected]
+        processor = server.processor_seconds() - processor
+        quarter = max(len(memory) // 4, 1)
+        second, last = memory[quarter : 2 * quarter] or memory, memory[-quarter:]
+        time.sleep(SETTLE_SECONDS)
+        return [
+            ("visitors, minutes", f"{visitors}, {seconds / 60:g}"),
+            ("answers, of which wrong or lost", f"{len(answers)}, {len(lost)}"),
+            *(("of these", text[:200]) for text in sorted(set(lost))[:3]),
+            ("of the visitor with the fewest and with the most", spread([len(each.result()) for each in visits])),
+            ("median and slowest answer", "{:.1f}, {:.1f} s".format(*median_and_most([each for each, _ in answers]))),
+            ("processor time of the server per answer, all cores", f"{processor / max(len(answers), 1):.2f} s"),
+            ("memory before, at most, and after", megabytes(before, peak.value, server.memory())),
+            (
+                "mean memory in the second and in the last quarter",
+                megabytes(statistics.mean(second), statistics.mean(last)),
+            ),
+            ("files left after it has ended", str(server.stop())),
+        ]
+
+
+def megabytes(*sizes: float) -> str:
+    """Sizes in bytes."""
+    return ", ".join(f"{size / 1e6:.0f}" for size in sizes) + " MB"
+
+
+def spread(counts: list[int]) -> str:
+    """The least and the most."""
+    return f"{min(counts)}, {max(counts)}"
+
+
+def median_and_most(times: list[float]) -> tuple[float, float]:
+    """The median, and the largest of them."""
+    return statistics.median(times), max(times)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", nargs="?", help="a video of a face; a rendered one by default")
     parser.add_argument("--requests", type=int, default=20, help="how many at once")
     parser.add_argument("--repeats", type=int, default=10, help="answers one after the other")
+    parser.add_argument("--seconds", type=float, help="ask without a pause for this long, instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         video = options.video or default_video(Path(folder))
         load = os.getloadavg()[0]
-        rows = measure(video, options.requests, options.repeats, Path(folder))
+        if options.seconds:
+            rows = endure(video, options.requests, options.seconds, Path(folder))
+        else:
+            rows = measure(video, options.requests, options.repeats, Path(folder))
     print(
         f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, load before {load:.1f}\n"
     )

@@ -12,8 +12,10 @@ from transformers import PreTrainedConfig
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
 from lip2wav_hf.configuration_lip2wav import MOST_WEIGHTS, ConfigurationError
+from lip2wav_hf.corpora.clips import CorpusError
+from lip2wav_hf.corpora.defects import CorpusReport
 from lip2wav_hf.errors import Lip2WavError
-from lip2wav_hf.models import NETWORKS
+from lip2wav_hf.models import NETWORKS, load_network
 from lip2wav_hf.speaking import Generator, Speaker
 
 
@@ -91,6 +93,20 @@ def test_a_type_that_is_no_name_is_refused(tmp_path):
         (tmp_path / "config.json").write_text(json.dumps(fields))
         with pytest.raises(ValueError, match=r"config\.json describes a model of the type"):
             Speaker.from_folder(tmp_path, "cpu")
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"text"', "{"])
+def test_a_part_without_fields_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(Lip2WavError, match=r"config\.json"):
+        load_network(tmp_path, "lip2wav_critic")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"defects": ["x"]}', '{"defects": [], "checked": 1}'])
+def test_a_report_without_its_fields_is_named(tmp_path, content):
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(CorpusError, match=r"report\.json: it (is no report|holds no fields)"):
+        CorpusReport.load(tmp_path / "report.json")
 
 
 def test_a_missing_configuration_stays_a_missing_file(tmp_path):

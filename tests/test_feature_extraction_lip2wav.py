@@ -170,6 +170,7 @@ def test_missing_networks_do_not_matter_without_tracking(no_remote_code, travell
         ({"detection_interval": 0}, "`detection_interval`"),
         ({"frame_rate": 0.0}, "`frame_rate` must be above 0"),
         ({"frame_rate": float("nan")}, "`frame_rate` must be above 0"),
+        ({"frame_rate": 1e308}, "at most 1000 frames per second"),
         ({"frame_rate": "25"}, "`frame_rate` must be a number"),
         ({"mesh_threshold": 1.5}, "`mesh_threshold` must be a score"),
         ({"crop_height": 49}, "must fit into the mouth region"),

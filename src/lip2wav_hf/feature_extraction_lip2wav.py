@@ -55,6 +55,7 @@ MOUTH_SMOOTHING = 12.0
 SMOOTHING_RADIUS = 25
 
 NORMALIZATION_BLOCK = 125  # frames of a stream that are normalised at a time
+FASTEST = 1000  # pictures per second that are taken of a video
 BLANK_DEVIATION = 2.0  # gray levels; less than this in a region is a blank picture
 
 Alignment: TypeAlias = tuple[complex, complex, complex]  # as `align_face` returns it: scale, centre, mouth
@@ -164,8 +165,8 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         rate = self.frame_rate
         if isinstance(rate, bool) or not isinstance(rate, (int, float)):
             raise ValueError(f"`frame_rate` must be a number of frames per second, not {rate!r}")
-        if not (math.isfinite(rate) and rate > 0):
-            raise ValueError(f"`frame_rate` must be above 0 frames per second, not {rate!r}")
+        if not 0 < rate <= FASTEST:
+            raise ValueError(f"`frame_rate` must be above 0 and at most {FASTEST} frames per second, not {rate!r}")
         for name in ("detection_threshold", "mesh_threshold"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .errors import Lip2WavError
+from .errors import Lip2WavError, readable_settings
 from .files import read_fields, read_json
 
 
@@ -255,7 +255,8 @@ def load_network(model: str | os.PathLike, model_type: str) -> Any:
 
     network, place, found = BY_TYPE[model_type], locate_model(model, model_type), None
     if not isinstance(place, Path) or (place / "config.json").is_file():
-        found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
+        with readable_settings(f"model {model}: config.json"):
+            found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
     subfolder = "" if found == network.model_type else network.folder
     if subfolder and isinstance(place, Path) and not (place / subfolder / "config.json").is_file():
         kind = f"it is a model of the type {found!r}" if found else "there is no config.json in it"

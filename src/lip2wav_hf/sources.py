@@ -467,7 +467,14 @@ class _Web:
             if not block:
                 break
             received += len(block)
-            file.write(block)
+            try:
+                file.write(block)
+                file.flush()
+            except OSError as error:
+                place = tempfile.gettempdir()
+                raise VideoError(
+                    f"{name}: it cannot be copied to {place} ({one_line(error)}). Make room there, or set TMPDIR."
+                ) from error
         else:
             raise VideoError(too_large)
         self.received += received

@@ -13,8 +13,8 @@ from typing import ClassVar, Self
 import av
 
 from ..audio import read_audio
-from ..errors import counted
-from ..files import read_json, write_json
+from ..errors import counted, one_line
+from ..files import read_fields, write_json
 from ..machine import worker_processes
 from ..sources import open_container
 from ..video import VideoPart, VideoReader
@@ -132,10 +132,15 @@ class CorpusReport:
         Raises:
             CorpusError: if the file cannot be read.
         """
-        contents = read_json(path, CorpusError)
-        defects = [Defect(**defect) for defect in contents["defects"]]
-        notes = contents.get("notes", [])
-        return cls(contents["checked"], defects, contents["missing_speakers"], contents["check"], notes)
+        contents = read_fields(path, CorpusError)
+        try:
+            defects = [Defect(**defect) for defect in contents["defects"]]
+            notes = contents.get("notes", [])
+            return cls(contents["checked"], defects, contents["missing_speakers"], contents["check"], notes)
+        except (KeyError, TypeError) as error:
+            raise CorpusError(
+                f"{path}: it is no report of a corpus ({one_line(error)}). Check the clips again."
+            ) from error
 
 
 @dataclass(frozen=True)
