@@ -1,9 +1,7 @@
-"""Full disks, kills and two processes at once: what was finished is kept, and the same again goes on."""
+"""Full disks: what was finished is kept, and the same again goes on. Files that others may not read."""
 
 import json
 import os
-import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -14,7 +12,7 @@ import pytest
 from commands.command_line import lip2wav
 from lip2wav_hf.sources import Source
 from lip2wav_hf.video import VideoError, VideoReader
-from little_grid import write_alignment, write_corpus
+from little_grid import write_corpus
 from little_videos import numbers, write_video
 
 
@@ -121,110 +119,8 @@ def _fifo(folder, content):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# kills
+# files that others may not read
 # ---------------------------------------------------------------------------------------------------------------------
-
-
-KILL_AT = """
-import importlib, itertools, os, signal
-
-def kill_at(place, call, moment):
-    module, _, name = place.rpartition(".")
-    owner = importlib.import_module(module)
-    function, calls = getattr(owner, name), itertools.count(1)
-
-    def killing(*arguments, **options):
-        number = next(calls)
-        if number == call and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*arguments, **options)
-        if number == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(owner, name, killing)
-
-kill_at(*{kill})
-from lip2wav_hf.commands.main import main
-main({arguments})
-"""
-
-
-def killed(kill, *arguments):
-    """Run the command in a process that kills itself at a call of a function."""
-    code = KILL_AT.format(kill=kill, arguments=[str(argument) for argument in arguments])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=550)
-    assert done.returncode == -signal.SIGKILL, f"{kill}: {done.returncode} {done.stderr[-2000:]}"
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory, talking_video):
-    """A corpus of three clips of one speaker."""
-    folder = tmp_path_factory.mktemp("corpus")
-    (folder / "video" / "s1").mkdir(parents=True)
-    names = ["bbaf1a", "bbaf2n", "bbaf3p"]
-    for name in names:
-        shutil.copy(talking_video, folder / "video" / "s1" / f"{name}.mp4")
-        write_alignment(folder / "alignments" / "s1" / f"{name}.align", name)
-    (folder / "splits.json").write_text(json.dumps({"test": {"s1": names}, "train": {}}))
-    return folder
-
-
-@pytest.mark.slow
-def test_an_evaluation_killed_anywhere_goes_on(clips, tiny_model_dir, tmp_path):
-    pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
-    measure = ("evaluate", "--model", tiny_model_dir, "--data", clips, "--split", "test", "--metrics", "stoi")
-    measure += ("--no-report", "--device", "cpu", "--batch-size", 1)
-    assert lip2wav(*measure, "-o", tmp_path / "whole").returncode == 0
-    for kill in (
-        ("lip2wav_hf.evaluation.run.append_row", 1, "after"),
-        ("lip2wav_hf.evaluation.run.append_row", 2, "before"),
-        ("lip2wav_hf.evaluation.results.write_json", 1, "before"),
-    ):
-        killed(kill, *measure, "-o", tmp_path / "killed")
-    assert lip2wav(*measure, "-o", tmp_path / "killed").returncode == 0
-    whole, found = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "killed"))
-    assert found["overall"] == whole["overall"] and found["clips"] == whole["clips"]
-    assert not list((tmp_path / "killed").rglob(".*"))
-
-
-@pytest.mark.slow
-def test_a_gallery_killed_anywhere_leaves_the_old_one(clips, tiny_model_dir, tmp_path):
-    site = tmp_path / "site"
-    build = ("gallery", "--data", clips, "--split", "test", "--model", tiny_model_dir, "-o", site, "--overwrite")
-    build += ("--metrics", "none", "--device", "cpu")
-    assert lip2wav(*build).returncode == 0
-    before = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
-    for kill in (
-        ("lip2wav_hf.comparison.gallery.write_pages", 1, "before"),
-        ("lip2wav_hf.comparison.gallery.replace_folder", 1, "before"),
-    ):
-        killed(kill, *build)
-        assert {path: path.read_bytes() for path in site.rglob("*") if path.is_file()} == before
-    assert lip2wav(*build).returncode == 0
-    assert [path.name for path in tmp_path.iterdir() if "site" in path.name] == ["site"]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# two at once, and files that others may not read
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_two_processes_fill_one_cache(talking_video, tmp_path):
-    corpus = write_corpus(tmp_path / "grid", talking_video)
-    command = [sys.executable, "-m", "lip2wav_hf.commands.main", "prepare", str(corpus)]
-    command += ["--cache", str(tmp_path / "cache"), "--workers", "1", "--json"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for process in both:
-        out, err = process.communicate(timeout=500)
-        assert process.returncode == 0, err
-        assert json.loads(out)["usable"] == 5
-    from lip2wav_hf.training.cache import read_cached_clip
-
-    files = list((tmp_path / "cache").rglob("*.safetensors"))
-    assert len(files) == 5 and not [path for path in files if path.name.startswith(".")]
-    assert {read_cached_clip(path).regions.shape for path in files} == {(75, 48, 72)}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are others there")
