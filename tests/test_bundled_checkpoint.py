@@ -37,9 +37,8 @@ def test_the_sample_is_spoken_right(speak, caplog):
 def test_landmarks_on_every_second_frame_leave_the_crops_where_they_were(speak):
     """Half of the face network's work; where the crop lies changes by a fraction of a pixel."""
     extractor = speak.feature_extractor
-    assert extractor.landmark_interval == 2
-    every = lip2wav_hf.Lip2WavFeatureExtractor(**{**extractor.to_dict(), "landmark_interval": 1})
-    ours, theirs = (each.extract(str(SAMPLE)).regions.astype(float) for each in (extractor, every))
+    second = lip2wav_hf.Lip2WavFeatureExtractor(**{**extractor.to_dict(), "landmark_interval": 2})
+    ours, theirs = (each.extract(str(SAMPLE)).regions.astype(float) for each in (second, extractor))
     difference = np.abs(ours - theirs).mean((1, 2))  # gray levels
     moved = np.abs(theirs[:, :, 1:] - theirs[:, :, :-1]).mean((1, 2))  # what a shift by a pixel changes
     assert 0 < np.median(difference / moved) < 0.25 and (difference / moved).max() < 1.0
