@@ -102,6 +102,24 @@ def test_silence_stands_where_sound_is_missing(tmp_path):
     assert abs(len(waveform) - 4 * RATE) <= 16 and abs(np.argmax(waveform) - 3 * RATE - 500) <= 16  # its clock: 1 ms
 
 
+@pytest.mark.parametrize("late, length", [(2, 3), (3 * 3600, 1)])
+def test_sound_that_begins_late_stands_there_and_hours_later_is_a_fault_of_the_clock(tmp_path, late, length):
+    """A few bytes must not ask for hours of silence."""
+    import av
+
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as output:
+        pictures, track = output.add_stream("ffv1", rate=25), output.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        pictures.width, pictures.height, pictures.pix_fmt = 32, 32, "bgr0"
+        for _ in range(25):
+            output.mux(pictures.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")))
+        output.mux(pictures.encode(None))
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, RATE), np.int16), "s16", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, late * RATE, Fraction(1, RATE)
+        output.mux(track.encode(frame))
+    assert abs(len(read_audio(path)) - length * RATE) <= 16
+
+
 @pytest.mark.parametrize("rate", [24, 30, Fraction(30000, 1001), 20])
 def test_what_moves_steadily_is_seen_without_delay(tmp_path, rate):
     """The gray level rises with time: at other rates it is that of the very instant, where a picture that is held is

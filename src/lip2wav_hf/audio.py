@@ -111,7 +111,8 @@ def read_audio(
     begin, audio_start, blocks = sound
     waveform = np.concatenate(blocks)
     if audio_start is not None:
-        lead = round((audio_start - begin) * sampling_rate)
+        late = audio_start - begin
+        lead = round(late * sampling_rate) if late < _MOST_SILENCE else 0  # beyond it lies a fault of the clock
         waveform = np.pad(waveform, (lead, 0)) if lead > 0 else waveform[-lead:]
     return waveform if end is None else waveform[: round((end - start) * sampling_rate)]
 
