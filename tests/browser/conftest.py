@@ -69,20 +69,26 @@ def address(chromium_path, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium_path, talking_video, tmp_path_factory):
+def playwright():
+    """The one of a process: there can be no second."""
     pytest.importorskip("playwright", reason="no playwright: make install")
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright, chromium_path, talking_video, tmp_path_factory):
     folder = tmp_path_factory.mktemp("camera")
     camera, microphone = folder / "face.y4m", folder / "voice.wav"
     _write_camera(talking_video, camera)
     write_audio(microphone, read_audio(talking_video, 48000), 48000)
-    with sync_playwright() as playwright:
-        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
-        flags.append(f"--use-file-for-fake-audio-capture={microphone}")
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=flags)
-        yield browser
-        browser.close()
+    flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+    flags.append(f"--use-file-for-fake-audio-capture={microphone}")
+    browser = playwright.chromium.launch(executable_path=chromium_path, args=flags)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")

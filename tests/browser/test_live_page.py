@@ -59,17 +59,13 @@ def studio_address(chromium_path, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(chromium_path, tmp_path_factory):
-    pytest.importorskip("playwright", reason="no playwright: make install")
-    from playwright.sync_api import sync_playwright
-
+def browser(playwright, chromium_path, tmp_path_factory):
     camera = tmp_path_factory.mktemp("camera") / "face.y4m"
     _write_camera(SAMPLE, camera)
-    with sync_playwright() as playwright:
-        flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=flags)
-        yield browser
-        browser.close()
+    flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+    browser = playwright.chromium.launch(executable_path=chromium_path, args=flags)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

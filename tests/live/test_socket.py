@@ -330,7 +330,7 @@ def test_an_idle_page_and_a_long_session_end(serve):
     with connect(serve(idle_seconds=0.2)) as socket:
         ready(socket)
         assert refusal(socket)[0].startswith("No picture came for 0.2 seconds")
-    with connect(serve(seconds=0.3)) as socket:
+    with connect(serve(seconds=0.3, waiting=1000)) as socket:
         ready(socket)
         number = 0
         while True:

@@ -123,5 +123,5 @@ def test_a_damaged_record_is_named(tmp_path):
     with pytest.raises(TrainingError, match="not the record of a training"):
         read_record(tmp_path)
     (tmp_path / RECORD_FILE).write_text("[]")
-    with pytest.raises(TrainingError, match="not the record of a training"):
+    with pytest.raises(TrainingError, match="it holds no fields, but a list"):
         read_record(tmp_path)
