@@ -25,8 +25,8 @@ CORPUS = FOLDER / "corpus"
 PATIENCE = 600  # seconds, for one command
 
 # One library of an extra that no other brings: in the environment of another extra it must be absent. All that
-# `synthetic` brings comes with `evaluate` too.
-ONLY_IN = {"train": "torchaudio", "evaluate": "pesq", "demo": "gradio", "live": "sounddevice"}
+# `synthetic` and `live` bring comes with `evaluate` too.
+ONLY_IN = {"train": "torchaudio", "evaluate": "pesq", "demo": "gradio"}
 
 # A network of every kind of layer, which learns in a second.
 TINY_MODEL = {
