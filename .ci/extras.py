@@ -237,9 +237,9 @@ def check(extra: str, action: Callable[[Environment], None], wheel: Path, plain:
 
 def main() -> int:
     """Check all; exit status 1 if anything failed."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for old in FOLDER.glob("*.whl"):
-        old.unlink()
+    if FOLDER.is_dir():  # what another run left
+        shutil.rmtree(FOLDER)
+    FOLDER.mkdir(parents=True)
     shutil.rmtree(REPOSITORY / "build", ignore_errors=True)  # a module that is no longer there would be packed too
     builder = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*builder, "--wheel-dir", str(FOLDER), str(REPOSITORY)], check=True)
