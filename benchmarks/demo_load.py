@@ -138,6 +138,12 @@ def default_video(folder: Path) -> str:
     return str(path)
 
 
+def client_of(server: Server, folder: Path) -> Client:
+    """A visitor of the page, who keeps the answers in a folder."""
+    downloads = str(folder / "downloads")
+    return Client(server.url, verbose=False, download_files=downloads, httpx_kwargs={"timeout": 300.0})
+
+
 def measure(video: str, requests: int, repeats: int, folder: Path) -> list[tuple[str, str]]:
     """The rows of the table."""
     served = folder / "served"
@@ -146,11 +152,7 @@ def measure(video: str, requests: int, repeats: int, folder: Path) -> list[tuple
     server = Server(served)
     with contextlib.ExitStack() as stack:
         stack.callback(server.process.kill)
-        downloads = str(folder / "downloads")
-        clients = [
-            Client(server.url, verbose=False, download_files=downloads, httpx_kwargs={"timeout": 300.0})
-            for _ in range(requests)
-        ]
+        clients = [client_of(server, folder) for _ in range(requests)]
         checkpoint = clients[0].predict(api_name="/checkpoints")[0]
         times = [ask(clients[0], video, checkpoint)[0]]
         processor = server.processor_seconds()
@@ -200,11 +202,7 @@ def endure(video: str, visitors: int, seconds: float, folder: Path) -> list[tupl
     server = Server(served)
     with contextlib.ExitStack() as stack:
         stack.callback(server.process.kill)
-        downloads = str(folder / "downloads")
-        clients = [
-            Client(server.url, verbose=False, download_files=downloads, httpx_kwargs={"timeout": 300.0})
-            for _ in range(visitors)
-        ]
+        clients = [client_of(server, folder) for _ in range(visitors)]
         checkpoint = clients[0].predict(api_name="/checkpoints")[0]
         expected = ask(clients[0], video, checkpoint)[1]
         ask_at_once(clients, video, checkpoint)  # what the first visitors need is kept for the next

@@ -19,7 +19,7 @@ import typer
 
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from .messages import INTERRUPTED, TERMINATED, CommandError, only_our_messages, print_error, reporting
-from .options import GrammarOption, ModelOption, chosen_grammar
+from .options import GrammarOption, ModelOption, OverwriteOption, chosen_grammar
 from .outputs import SOUND_SUFFIXES, Job, check_writable
 from .speak import ask_to_overwrite
 
@@ -90,12 +90,7 @@ def live(
     seconds: Annotated[
         float | None, typer.Option(min=0.04, help="Stop after so many seconds.", show_default=False)
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", "-y", help="Replace files that exist. Else a terminal is asked, and a script is refused."
-        ),
-    ] = False,
+    overwrite: OverwriteOption = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No status line and no report; errors and warnings only.")
     ] = False,

@@ -47,8 +47,12 @@ GrammarOption = Annotated[
         show_default=False,
     ),
 ]
-
-
+OverwriteOption = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", "-y", help="Replace files that exist. Else a terminal is asked, and a script is refused."
+    ),
+]
 BeamOption = Annotated[
     int | None,
     typer.Option(

@@ -19,7 +19,7 @@ import typer
 from ..errors import one_line
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting
-from .options import BeamOption, GrammarOption, ModelOption, chosen_grammar
+from .options import BeamOption, GrammarOption, ModelOption, OverwriteOption, chosen_grammar
 from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, read_pipes, write_outputs
 
 
@@ -101,12 +101,7 @@ def speak(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", "-y", help="Replace files that exist. Else a terminal is asked, and a script is refused."
-        ),
-    ] = False,
+    overwrite: OverwriteOption = False,
     allow_private: Annotated[
         bool,
         typer.Option(
