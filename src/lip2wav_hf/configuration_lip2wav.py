@@ -37,7 +37,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {  # least and largest value; of whole
     "kernel_size": (1, 1001),
     "window_samples": (1, 1_000_000),
     "slice_frames": (1, 1000),
-    "look_ahead": (-math.inf, 65_536),  # what is below 0 has a message of its own
+    # what is below 0 has a message of its own
+    **dict.fromkeys(("look_ahead", "live_look_ahead"), (-math.inf, 65_536)),
 }
 _TYPES = ("float64", "float32", "float16", "bfloat16", "auto")
 
@@ -337,6 +338,8 @@ class Lip2WavConfig(Lip2WavTextConfig):
         look_ahead (`int`, *optional*):
             Later video frames on which the speech of a frame may depend, unless a call says otherwise; by default all
             that the layers reach. "istft" only.
+        live_look_ahead (`int`, *optional*):
+            The `look_ahead` for which this network was trained too, and which live speech takes. The trainer writes it.
         decoder_strides (`list[int]`, *optional*, defaults to `[4, 4, 4, 4]`):
             Strides of the transposed convolutions that make an audio frame of twice the samples of a video frame,
             which their product divides. "frame" only; our choice.
@@ -391,6 +394,7 @@ class Lip2WavConfig(Lip2WavTextConfig):
     griffin_lim_iterations: int = 0
     mirror_average: bool = False
     look_ahead: int | None = None
+    live_look_ahead: int | None = None
     decoder_strides: list[int] | tuple[int, ...] = (4, 4, 4, 4)
     decoder_channels: int = 256
     frame_window: str = "rectangular"
@@ -491,8 +495,9 @@ class Lip2WavConfig(Lip2WavTextConfig):
         if self.word_conditioning and self.decoder_type != "istft":
             raise ValueError('`word_conditioning` is of the "istft" decoder; the "frame" decoder has none.')
         self._validate_grammar()
-        if self.look_ahead is not None:
-            self._check_look_ahead(self.look_ahead)
+        for look_ahead in (self.look_ahead, self.live_look_ahead):
+            if look_ahead is not None:
+                self._check_look_ahead(look_ahead)
         if self.decoder_type == "istft":
             self._validate_istft()
         elif (2 * self.samples_per_frame) % self._total_stride:

@@ -102,6 +102,14 @@ def live_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("live")]
 
 
+@pytest.mark.parametrize(("field", "trained"), [("live_look_ahead", True), ("look_ahead", True), ("dropout", False)])
+def test_a_page_is_told_whether_the_model_was_trained_for_it(serve, model, monkeypatch, field, trained):  # noqa: F811
+    monkeypatch.setattr(model.config, field, 2)
+    client = serve()
+    with connect(client) as socket:
+        assert ready(socket)["trained"] is trained
+
+
 def test_speech_is_that_of_a_session_with_the_same_jpegs(serve, model, pictures):  # noqa: F811
     client, sent = serve(), [jpeg(picture) for picture in pictures]
     own = Lip2WavStreamer(model, Lip2WavFeatureExtractor(), 3)

@@ -101,6 +101,16 @@ def test_what_is_no_picture_is_refused(streamer):
     streamer.model.eval()
 
 
+def test_the_look_ahead_is_what_the_network_was_trained_for(streamer):
+    config, extractor = streamer.model.config, Lip2WavFeatureExtractor()
+    found = []
+    for own, live in [(None, None), (None, 2), (4, 2)]:
+        config.look_ahead, config.live_look_ahead = own, live
+        found.append(Lip2WavStreamer(streamer.model, extractor).look_ahead)
+    config.look_ahead = config.live_look_ahead = None
+    assert found == [3, 2, 4]
+
+
 def test_a_jittering_camera_loses_and_repeats_nothing(streamer, pictures):
     """Half a frame, as under load, at a phase where less tolerance would now repeat and now drop."""
     rng = np.random.default_rng(0)

@@ -178,5 +178,9 @@ def test_look_aheads_are_numbers_or_all():
 def test_a_run_with_random_look_ahead(recipe, tmp_path):
     losses = losses_of(recipe, tmp_path / "run", "--look_ahead", "0", "3", "all", "--max_steps", 3)
     assert len(losses) == 3 and all(math.isfinite(value) for each in losses for value in each.values())
+    assert Lip2WavConfig.from_pretrained(tmp_path / "run" / "final").live_look_ahead == 3
+    options = ("--pretrained", tmp_path / "run" / "final", "--overwrite_output_dir", "--max_steps", 1)
+    losses_of(recipe, tmp_path / "more", *options)
+    assert Lip2WavConfig.from_pretrained(tmp_path / "more" / "final").live_look_ahead == 3  # what was learnt is kept
     with pytest.raises(TrainingError, match="--look_ahead soon"):
         losses_of(recipe, tmp_path / "other", "--look_ahead", "soon")

@@ -57,7 +57,8 @@ class Lip2WavStreamer:
     Args:
         model ([`Lip2WavModel`] or [`Generator`]): the generator, in evaluation mode.
         feature_extractor ([`Lip2WavFeatureExtractor`]): from pictures to mouth crops.
-        look_ahead (`int`, *optional*): later video frames that are waited for; `config.look_ahead` by default, or 3.
+        look_ahead (`int`, *optional*): later video frames that are waited for; by default `config.look_ahead`, then
+            `config.live_look_ahead`, then 3.
         speaker_embedding (`torch.Tensor` of shape `(1, speaker_embedding_size)`, *optional*): as for the model.
         decoder ([`GrammarDecoder`], *optional*): which sentences are read, see [`Speaker.grammar_decoder`]; by default
             any words in any order. It is for the words alone: the sound is made before a sentence is over.
@@ -83,8 +84,8 @@ class Lip2WavStreamer:
             raise StreamingError(f"a model of the type {config.model_type!r} cannot speak live: take a Lip2WavModel.")
         if model.training:
             raise StreamingError("speaking live needs a network in evaluation mode (`model.eval()`).")
-        own = LOOK_AHEAD if config.look_ahead is None else config.look_ahead
-        self.look_ahead = own if look_ahead is None else look_ahead
+        choices = (look_ahead, config.look_ahead, config.live_look_ahead, LOOK_AHEAD)
+        self.look_ahead = next(choice for choice in choices if choice is not None)
         self.model, self.speaker_embedding, self.decoder = model, speaker_embedding, decoder
         self._chunk = config.chunks(self.look_ahead).size
         self._mouth = LiveMouth(feature_extractor)

@@ -441,6 +441,11 @@ def look_aheads(words: list[str] | None) -> tuple[int | None, ...]:
     return tuple(sorted(chosen, key=lambda frames: float("inf") if frames is None else frames))
 
 
+def middle_look_ahead(chosen: tuple[int | None, ...]) -> int | None:
+    """The one of [`look_aheads`] that validation takes."""
+    return chosen[(len(chosen) - 1) // 2]
+
+
 __all__ = [
     "AugmentationArguments",
     "CriticArguments",
@@ -453,4 +458,5 @@ __all__ = [
     "TrainingError",
     "Use",
     "look_aheads",
+    "middle_look_ahead",
 ]

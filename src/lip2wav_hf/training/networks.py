@@ -36,7 +36,15 @@ from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
 from ..modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from ..models import ModelError, Network, load_network, locate_model
-from .arguments import CriticArguments, DataArguments, LossArguments, ModelArguments, TrainingArguments
+from .arguments import (
+    CriticArguments,
+    DataArguments,
+    LossArguments,
+    ModelArguments,
+    TrainingArguments,
+    look_aheads,
+    middle_look_ahead,
+)
 from .checks import check_arguments, check_effects
 from .dataset import SpeechClips
 from .objectives import Objective, check_critic_windows
@@ -56,6 +64,7 @@ NOT_OF_THE_ARCHITECTURE = (
     "written_words",
     "written_sentences",
     "text_recognition",
+    "live_look_ahead",
     "architectures",
     "auto_map",
     "dtype",
@@ -314,9 +323,11 @@ def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedMod
         model = plan.network.model_class.from_pretrained(plan.pretrained, dtype=torch.float32)
         if isinstance(model.config, Lip2WavConfig):
             model.config.text_recognition |= _learns_words(plan.run.losses)
+            _note_look_ahead(model.config, plan.run.losses)
         return model
     if isinstance(plan.config, Lip2WavConfig):
         plan.config.text_recognition = _learns_words(plan.run.losses)
+        _note_look_ahead(plan.config, plan.run.losses)
     if plan.autoencoder is not None:
         model = plan.network.model_class(plan.config)
         model.autoencoder.load_state_dict(plan.autoencoder.autoencoder.state_dict())
@@ -330,6 +341,12 @@ def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedMod
 def _learns_words(weights: LossArguments) -> bool:
     """Whether the text head of a generator learns anything."""
     return bool(weights.ctc or weights.words)
+
+
+def _note_look_ahead(config: Lip2WavConfig, weights: LossArguments) -> None:
+    """Write down for which look-ahead a generator is trained; what was learnt before is not forgotten at once."""
+    learnt = middle_look_ahead(look_aheads(weights.look_ahead))
+    config.live_look_ahead = config.live_look_ahead if learnt is None else learnt
 
 
 def build_critic(plan: NetworkPlan) -> Lip2WavCritic | None:

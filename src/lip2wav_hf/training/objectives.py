@@ -16,7 +16,7 @@ from ..generator import InverseSTFTDecoder, LogMelSpectrogram, third_octave_pool
 from ..modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder, SpectralCritic, WaveformCritic
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from . import losses as loss_functions
-from .arguments import LossArguments, SoundLoss, look_aheads
+from .arguments import LossArguments, SoundLoss, look_aheads, middle_look_ahead
 from .dataset import UNKNOWN_CLASS
 from .flat_start import loud_frames, sentence_loss, sentence_targets
 from .losses import (
@@ -212,9 +212,9 @@ class GeneratorObjective(TextObjective):
     def _look_ahead(self) -> int | None:
         """In training one at random, otherwise the one in the middle; without any choice, as the config says."""
         number = len(self.look_aheads)
-        if number == 1:
-            return self.look_aheads[0]
-        return self.look_aheads[int(torch.randint(number, ())) if self.training else (number - 1) // 2]
+        if not self.training or number == 1:
+            return middle_look_ahead(self.look_aheads)
+        return self.look_aheads[int(torch.randint(number, ()))]
 
     def _true_words(self, text_logits: torch.Tensor, batch: Batch) -> torch.Tensor | None:
         """In training, the words that the decoder is told: of some clips the true ones, of the others those read."""
