@@ -339,7 +339,7 @@ class Lip2WavConfig(Lip2WavTextConfig):
             Later video frames on which the speech of a frame may depend, unless a call says otherwise; by default all
             that the layers reach. "istft" only.
         live_look_ahead (`int`, *optional*):
-            The `look_ahead` for which this network was trained too, and which live speech takes. The trainer writes it.
+            The `look_ahead` for which this network was trained too; live speech takes it. The trainer writes it.
         decoder_strides (`list[int]`, *optional*, defaults to `[4, 4, 4, 4]`):
             Strides of the transposed convolutions that make an audio frame of twice the samples of a video frame,
             which their product divides. "frame" only; our choice.
