@@ -3,6 +3,7 @@
 import ast
 import configparser
 import contextlib
+import html
 import html.parser
 import io
 import re
@@ -604,6 +605,44 @@ def test_a_long_line_would_be_found():
     link = f"[name](https://{'x' * LONG_LINE}.org)"
     assert long_lines(f"# Title\n{long}\n- {long}\n") == [long, f"- {long}"]
     assert not long_lines(f"---\nkey: {long}\n---\n```sh\n{long}\n```\n| {long} |\n- {link}\n{long[:LONG_LINE]}\n")
+
+
+# One word for one thing, and sentences that begin with who or what does something.
+ODD = {
+    r"\banew\b": "again",
+    r"\b(?:is|are|was|were) no (?:number|finite|video|sound|text|path|file)\b": "is not a …",
+    r"(?:^|[.:!] )Who (?!(?:is|are|was|may|can|can't)\b)[^.!?]*[.!]": "people who …, or: if you …",
+    r"\b(?:documentation|page|table|log|report|message|file)s? tells?\b": "says",
+}
+
+
+def odd_prose(text: str) -> list[str]:
+    """Sentences that are not how English is written, outside of code, with what to write instead."""
+    prose = " ".join(re.sub(r"`[^`\n]*`", "x", FENCE.sub("", text)).split())
+    return [f"{found[0]} -> {better}" for odd, better in ODD.items() for found in re.finditer(odd, prose)]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=page_name)
+def test_prose_is_plain_english(page):
+    assert not odd_prose(page.read_text(encoding="utf-8"))
+
+
+def test_odd_prose_would_be_found():
+    odd = (
+        "Text. Who has no corpus can make one.\n\nA loss that\nis no number stops it. It begins anew; a log tells it."
+    )
+    assert len(odd_prose(odd)) == 4
+    assert not odd_prose("Who is it for? It begins again. `Who has it says so.` Who may open it:\n```sh\nanew\n```\n")
+
+
+def test_long_pages_list_their_sections(site):
+    """Beside the text stands where one is in it, with a link to each section."""
+    link = re.compile(r'<a href="#[^"]+" class="md-nav__link">\s*<span class="md-ellipsis">(.*?)</span>', re.DOTALL)
+    for page in (DOCS / "metrics.md", DOCS / "train.md"):
+        sections = re.findall(r"^## (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+        text = (site / f"{page.stem}.html").read_text(encoding="utf-8")
+        listed = {" ".join(html.unescape(re.sub("<[^>]+>", "", entry)).split()) for entry in link.findall(text)}
+        assert len(sections) >= 5 and listed >= {name.replace("`", "") for name in sections}, page
 
 
 @pytest.mark.parametrize("page", [page for page in PROSE if DOCS not in page.parents], ids=page_name)

@@ -11,6 +11,14 @@ from lip2wav_hf.video import VideoReader
 
 
 BUNDLED = Path(DEFAULT_CHECKPOINT).name
+BORDER_COLORS = """cell => {
+  const line = document.createElement("div");
+  line.style.borderTop = "1px solid var(--border-color-primary)";
+  cell.append(line);
+  const colors = [getComputedStyle(cell).borderTopColor, getComputedStyle(line).borderTopColor];
+  line.remove();
+  return colors;
+}"""
 
 
 def upload(page, path):
@@ -73,6 +81,12 @@ def test_upload_speaks(open_page, screenshot, talking_video, sentence, tmp_path)
         assert sum(1 for _ in reader) == 75
     assert "PESQ narrow band" in page.locator("#scores").inner_text()
     assert page.locator("#original").is_visible() and not page.locator("#second-text").is_visible()
+    # What was done stands above the answer, not below the button; tables are drawn in the colours of the page.
+    status, answer, button = (page.locator(part).bounding_box() for part in ("#page-status", "#first-text", "#speak"))
+    assert status["x"] == answer["x"] > button["x"] + button["width"] and status["y"] < answer["y"]
+    for cell in ("#first-words th", "#first-words td", "#scores td"):
+        border, of_the_page = page.locator(cell).first.evaluate(BORDER_COLORS)
+        assert border == of_the_page, cell
     screenshot(page)
 
 

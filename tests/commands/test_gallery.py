@@ -1,6 +1,7 @@
 """`lip2wav gallery`."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -29,6 +30,8 @@ def test_a_corpus(run, corpus, tmp_path, tiny_model_dir):
     ]
     status, out, err = run(*arguments, "--workers", 1)
     assert status == 0 and out.startswith(f"{tmp_path}/site/index.html: 3 clips, the largest 0."), err
+    assert out.endswith(" MB; 1 of them on unseen.html\n")
+    assert "More is better: STOI, ESTOI. All sounds" in (tmp_path / "site" / "unseen.html").read_text(encoding="utf-8")
     seen, unseen = json.loads((tmp_path / "site" / "gallery.json").read_text())["parts"]
     assert [clip["label"] for clip in seen["clips"]] == ["s1/bbaf2n", "s1/lgbazp"]
     assert [clip["label"] for clip in unseen["clips"]] == ["s2/bbaf2n"]
@@ -42,7 +45,8 @@ def test_videos_with_one_that_fails(run, talking_video, tmp_path, tiny_model_dir
     broken.write_bytes(b"no video")
     shutil.copy(talking_video, tmp_path / "good.mp4")
     status, out, err = run("gallery", tmp_path, "-o", tmp_path / "site", "-m", tiny_model_dir, "--metrics", "none")
-    assert status == 2 and ": 1 clip," in out
+    assert status == 2 and re.search(r": 1 clip, the largest \d\.\d\d MB\n$", out)
+    assert " is better" not in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert len(errors(err)) == 2 and all("broken" in line for line in errors(err))
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from lip2wav_hf import Lip2WavStreamer, VideoReader
 from lip2wav_hf.audio import read_audio
-from lip2wav_hf.commands.live import _StatusLine
+from lip2wav_hf.commands.live import _report, _StatusLine
+from lip2wav_hf.commands.messages import waiting
 from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.live import player
 from lip2wav_hf.live.running import LiveProgress
@@ -229,13 +230,46 @@ def test_a_device_of_another_name(live, talking_video):
     assert "no such device" in line and "--list-devices" in line
 
 
-def test_a_terminal_shows_how_it_goes_in_one_line(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+
+def as_terminal(monkeypatch):
+    """What stderr shows, as on a terminal."""
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    return terminal
+
+
+def test_the_report_repeats_the_words_and_knows_no_latency_that_was_not_measured():
+    words = [{"word": "bin", "start": 0.0, "end": 0.1, "confidence": 1.0}] * 2
+    progress, output = LiveProgress(), player.SoundPipe(io.BytesIO(), 16000, 640)
+    assert "Words" not in _report(progress, [output], []) and "Latency" not in _report(progress, [output], [])
+    progress.words.extend(words)
+    assert "\nWords: bin bin" in _report(progress, [output], [])
+    progress.words.extend(words * 30)
+    assert "\nWords: … bin bin" in _report(progress, [output], [])  # the newest ones
+    for seconds, said in ((0.1, "100 ms, 95 % within 100 ms"), (8.0, "100 ms, more than 5000 ms at times")):
+        output.latencies.add(seconds)
+        assert f"to its sound: {said}." in _report(progress, [output], [])
+    for _ in range(3):
+        output.latencies.add(9.0)
+    assert "to its sound: more than 5000 ms: this machine is too slow, or busy." in _report(progress, [output], [])
+
+
+def test_a_terminal_says_what_is_waited_for(monkeypatch):
+    terminal = as_terminal(monkeypatch)
+    with waiting("loading grid-s1"):
+        assert terminal.getvalue() == "loading grid-s1 …"
+    assert terminal.getvalue().endswith("\r\x1b[K")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with waiting("loading grid-s1"):
+        pass
+    assert sys.stderr.getvalue() == ""  # a file or a pipe gets messages only
+
+
+def test_a_terminal_shows_how_it_goes_in_one_line(monkeypatch):
+    terminal = as_terminal(monkeypatch)
     monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((60, 24)))
     progress = LiveProgress(samples=83 * 16000, behind=2, face=True, latency=0.1724)
     for word in ["bin"] + ["blue"] * 20 + ["now"]:

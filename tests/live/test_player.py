@@ -93,8 +93,10 @@ def test_percentiles():
     for number in range(1, 101):
         latencies.add(number / 1000)
     assert latencies.percentile(50) == 0.05 and latencies.percentile(95) == 0.095 and latencies.percentile(100) == 0.1
-    latencies.add(1e9)
-    assert latencies.percentile(100) == 5.0 and latencies.count == 101
+    for seconds in (5.0, 5.0004, 1e9):
+        latencies.add(seconds)
+    assert latencies.count == 103
+    assert latencies.percentile(98) == 5.0 and np.isinf(latencies.percentile(100))  # no number that was not measured
 
 
 def test_a_pipe_gets_wav_frame_by_frame(tmp_path):

@@ -1,18 +1,22 @@
 """Offsets of sounds against mouths, in fractions of a frame: known delays of real clips, what is kept and moved."""
 
 import json
+import re
 import shutil
 import warnings
 
 import numpy as np
 import pytest
+import yaml
 
+from conftest import REPOSITORY
 from greek_corpus import write_greek_corpus
 from lip2wav_hf.audio import read_audio
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.registry import load_split, open_corpus
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.grid.splits import BUNDLED_SPLIT
 from lip2wav_hf.metrics import synchrony
 from lip2wav_hf.metrics.synchrony import find_sound_offset
 from lip2wav_hf.modeling_syncnet import Lip2WavSyncNet
@@ -121,6 +125,18 @@ def test_training_moves_the_sound_of_the_speakers_it_is_told(corpus, tmp_path, m
         assert np.array_equal(now["waveform"][:-640], before["waveform"][640:])
         assert np.array_equal(now["frame_classes"][:-1], before["frame_classes"][1:])
         assert np.array_equal(now["pixel_values_videos"], before["pixel_values_videos"])
+
+
+def test_recipes_and_documentation_name_the_speakers_that_the_sync_network_has_learnt_from():
+    """Of others, its offsets are not to be trusted."""
+    learnt_from = set(json.loads(BUNDLED_SPLIT.read_text(encoding="utf-8"))["train"])
+    sentence = (
+        (REPOSITORY / "docs" / "train.md").read_text(encoding="utf-8").partition("of the bundled one these are ")
+    )
+    assert set(re.findall(r"s\d+", sentence[2].partition(".")[0])) == learnt_from
+    recipes = {path.name: yaml.safe_load(path.read_text()) for path in (REPOSITORY / "configs").glob("*.yaml")}
+    named = {name: set(recipe["synchronize"]) for name, recipe in recipes.items() if "synchronize" in recipe}
+    assert "grid_s1.yaml" in named and all(speakers <= learnt_from for speakers in named.values()), named
 
 
 def test_training_says_what_it_cannot_move(corpus, talking_video, tmp_path, caplog):

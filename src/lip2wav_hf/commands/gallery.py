@@ -109,7 +109,8 @@ def gallery(
             shown = videos_shown(files, work)
         workers = workers or (1 if len(shown.clips) < FEW else available_cores())
         built = build_gallery(shown, systems, output, work, metrics=names, device=device, workers=workers, title=title)
-    print(f"{built.page}: {counted(built.clips, 'clip')}, the largest {built.largest / 1e6:.2f} MB")
+    others = "".join(f"; {clips} of them on {name}" for name, clips in built.pages.items() if name != built.page.name)
+    print(f"{built.page}: {counted(built.clips, 'clip')}, the largest {built.largest / 1e6:.2f} MB{others}")
     for failure in built.failures:
         print_error(f"error: {failure.error}")
     if built.failures:

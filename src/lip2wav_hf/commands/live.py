@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
-from .messages import INTERRUPTED, TERMINATED, CommandError, only_our_messages, print_error, reporting
+from .messages import INTERRUPTED, TERMINATED, CommandError, only_our_messages, print_error, reporting, waiting
 from .options import GrammarOption, ModelOption, OverwriteOption, chosen_grammar
 from .outputs import SOUND_SUFFIXES, Job, check_writable
 from .speak import ask_to_overwrite
 
 
 if TYPE_CHECKING:
-    from ..live.player import Output
+    from ..live.player import Latencies, Output
     from ..live.running import LiveProgress
     from ..live.sources import TimedPictures
     from ..live.streamer import Lip2WavStreamer
@@ -130,8 +130,10 @@ def live(
     # Read when torch is imported. Threads that wait in a loop take, on a busy machine, the time of those that work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     folder = find_model(model, SPEAKING)
-    with only_our_messages(), contextlib.ExitStack() as stack:
-        streamer = _load(folder, look_ahead, grammar)
+    with contextlib.ExitStack() as stack:
+        with waiting(f"loading {model}", quiet):
+            stack.enter_context(only_our_messages())
+            streamer = _load(folder, look_ahead, grammar)
         outputs = _open_outputs(stack, streamer, output or [], device)
         pictures = _open_pictures(streamer, video, camera)
         progress, stopped, failure = _run(streamer, pictures, outputs, seconds, quiet, can_wait=video is not None)
@@ -283,13 +285,12 @@ def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence
         f"{progress.pictures} pictures; {progress.behind} dropped because the machine was behind, {progress.surplus}"
         f" because they came too often; {progress.repeated} missing, for which the one before stood.",
     ]
+    if progress.words:
+        before = "… " if len(progress.words) == progress.words.maxlen else ""
+        lines.append(f"Words: {before}{' '.join(word['word'] for word in progress.words)}")
     for output in outputs[:1]:
-        median, high = output.latencies.percentile(50), output.latencies.percentile(95)
-        if not math.isnan(median):
-            lines.append(
-                f"Latency, from the beginning of a picture to its sound: {1000 * median:.0f} ms, 95 % within"
-                f" {1000 * high:.0f} ms."
-            )
+        if output.latencies.count:
+            lines.append(f"Latency, from the beginning of a picture to its sound: {_lateness(output.latencies)}.")
         if isinstance(output, SoundDevice):
             queue = output.queue
             lines.append(
@@ -297,6 +298,15 @@ def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence
                 f" {1000 * queue.longest_gap:.0f} ms; {1000 * queue.left_out:.0f} ms left out to catch up."
             )
     return "\n".join(lines)
+
+
+def _lateness(latencies: Latencies) -> str:
+    """Median and 95 % mark: `172 ms, 95 % within 190 ms`; what is above the longest that is counted says so."""
+    median, high, longest = latencies.percentile(50), latencies.percentile(95), 1000 * latencies.longest
+    if math.isinf(median):
+        return f"more than {longest:.0f} ms: this machine is too slow, or busy"
+    within = f"more than {longest:.0f} ms at times" if math.isinf(high) else f"95 % within {1000 * high:.0f} ms"
+    return f"{1000 * median:.0f} ms, {within}"
 
 
 def _list_devices() -> None:

@@ -135,6 +135,19 @@ def print_error(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def waiting(what: str, quiet: bool = False) -> Generator[None]:
+    """On a terminal, say on stderr what is waited for, such as `loading grid-s1`, until it is there."""
+    shown = not quiet and sys.stderr.isatty()
+    if shown:
+        print(f"{what} …", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 class _WarningLines(logging.Handler):
     """
     Shows each warning of the package as one line, and keeps it for the JSON records. What stands behind the last
@@ -193,4 +206,5 @@ __all__ = [
     "print_error",
     "report_error",
     "reporting",
+    "waiting",
 ]

@@ -18,7 +18,7 @@ import typer
 
 from ..errors import one_line
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
-from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting
+from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting, waiting
 from .options import BeamOption, GrammarOption, ModelOption, OverwriteOption, chosen_grammar
 from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, read_pipes, write_outputs
 
@@ -164,7 +164,7 @@ def speak(
     folder = find_model(model, SPEAKING)
     read_pipes(jobs)
     with contextlib.ExitStack() as stack:
-        with _without_collections():
+        with waiting(f"loading {model}", quiet), _without_collections():
             messages = stack.enter_context(only_our_messages())
             speaker = load_speaker(folder, device, dtype.value)
         _check_words(speaker, jobs, beam)

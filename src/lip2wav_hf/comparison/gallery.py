@@ -46,15 +46,20 @@ class Gallery:
 
     Attributes:
         page (`Path`): where to begin.
-        clips (`int`): how many are shown.
+        pages (`dict[str, int]`): names of the pages beside each other, that one first, and how many clips each shows.
         largest (`int`): bytes of the largest clip.
         failures (`list[Failure]`): what is not shown, and why.
     """
 
     page: Path
-    clips: int
+    pages: dict[str, int]
     largest: int
     failures: list[Failure]
+
+    @property
+    def clips(self) -> int:
+        """How many clips are shown."""
+        return sum(self.pages.values())
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -165,10 +170,10 @@ def build_gallery(
     if not clips:
         raise ComparisonError(f"no clip can be shown; the first failure: {failures[0].error}")
     labels = [system.label for system in systems]
-    write_pages(site, title or f"Speech from silent video: {', '.join(labels)}", labels, parts)
+    pages = write_pages(site, title or f"Speech from silent video: {', '.join(labels)}", labels, parts)
     write_json(site / RECORD, {"systems": labels, "parts": [part.record() for part in parts]})
     replace_folder(site, Path(output).absolute())
-    return Gallery(Path(output) / "index.html", len(clips), max(clip.bytes for clip in clips), failures)
+    return Gallery(Path(output) / next(iter(pages)), pages, max(clip.bytes for clip in clips), failures)
 
 
 def _write_clips(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +24,7 @@ from .systems import ORIGINAL
 
 TEMPLATE, STYLE, SCRIPT = "gallery.html.jinja", "gallery.css", "gallery.js"
 INDEX, UNSEEN_PAGE = "index.html", "unseen.html"
+BETTER = {"higher": "More", "lower": "Less"}
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class SitePart:
         }
 
 
-def write_pages(folder: Path, title: str, labels: Sequence[str], parts: Sequence[SitePart]) -> None:
+def write_pages(folder: Path, title: str, labels: Sequence[str], parts: Sequence[SitePart]) -> dict[str, int]:
     """
     Write `index.html`, `unseen.html` where there are unseen speakers beside others, the style and the script.
 
@@ -165,6 +166,9 @@ def write_pages(folder: Path, title: str, labels: Sequence[str], parts: Sequence
         title (`str`): of the gallery.
         labels (sequence of `str`): the systems, in the order of their keys.
         parts (sequence of [`SitePart`]): the clips.
+
+    Returns:
+        `dict[str, int]`: the pages, `index.html` first, and how many clips each has.
     """
     pages = {INDEX: [part for part in parts if not part.unseen], UNSEEN_PAGE: [part for part in parts if part.unseen]}
     pages = {name: own for name, own in pages.items() if own}
@@ -178,10 +182,19 @@ def write_pages(folder: Path, title: str, labels: Sequence[str], parts: Sequence
     links = {name: _page_title(own) for name, own in pages.items()} if len(pages) > 1 else {}
     for name, own in pages.items():
         shared = {"title": title, "labels": labels, "links": links, "largest": LARGEST_CLIP / 1e6}
+        shared["better"] = _better(sound for part in own for clip in part.clips for sound in clip.sounds)
         write_text(folder / name, template.render(parts=own, here=name, versions=versions(), **shared))
     for name in (STYLE, SCRIPT):
         with (files("lip2wav_hf") / "templates" / name).open("rb") as source, open(folder / name, "wb") as target:
             shutil.copyfileobj(source, target)
+    return {name: sum(len(part.clips) for part in own) for name, own in pages.items()}
+
+
+def _better(sounds: Iterable[SiteSound]) -> dict[str, list[str]]:
+    """What the numbers are called of which more, and of which less, is better."""
+    keys = dict.fromkeys(key for sound in sounds for key in sound.numbers)
+    named = {which: [_shown(key, 0.0)[0] for key in keys if SUMMARY[key].better == which] for which in BETTER}
+    return {said: list(dict.fromkeys(named[which])) for which, said in BETTER.items() if named[which]}
 
 
 def _page_title(parts: Sequence[SitePart]) -> str:

@@ -33,12 +33,14 @@ class SoundError(Lip2WavError):
 class Latencies:
     """How late sound came, in steps of 1 ms; of constant size."""
 
+    longest = 5.0  # seconds; what came later than that counts as infinitely late
+
     def __init__(self) -> None:
-        self._counts = np.zeros(5001, np.int64)  # the last one: that late and later
+        self._counts = np.zeros(round(1000 * self.longest) + 2, np.int64)  # the last one: all that came later
 
     def add(self, seconds: float) -> None:
         """Note one."""
-        self._counts[int(np.clip(round(1000 * seconds), 0, len(self._counts) - 1))] += 1
+        self._counts[round(1000 * max(0.0, seconds)) if seconds <= self.longest else -1] += 1
 
     @property
     def count(self) -> int:
@@ -46,10 +48,11 @@ class Latencies:
         return int(self._counts.sum())
 
     def percentile(self, share: float) -> float:
-        """The latency in seconds that so many percent do not exceed; NaN of none."""
+        """The latency in seconds that so many percent do not exceed; infinite above `longest`, NaN of none."""
         if not self.count:
             return math.nan
-        return int(np.searchsorted(self._counts.cumsum(), max(share / 100 * self.count, 1))) / 1000
+        steps = int(np.searchsorted(self._counts.cumsum(), max(share / 100 * self.count, 1)))
+        return math.inf if steps == len(self._counts) - 1 else steps / 1000
 
 
 class Output(Protocol):
