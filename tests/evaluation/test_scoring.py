@@ -110,6 +110,21 @@ def test_loading_a_metric_leaves_its_scores_alone(tmp_path, speech):
     assert score_files(*arguments, metrics=("stoi", "grid_wer")) == before
 
 
+def test_a_metric_is_loaded_once_and_by_one_look(monkeypatch):
+    """DNSMOS takes a fifth of a second each time that it looks at nine seconds of sound."""
+    from onnxruntime import InferenceSession
+
+    from lip2wav_hf.evaluation import scoring
+
+    looks, run = [], InferenceSession.run
+    monkeypatch.setattr(InferenceSession, "run", lambda *given: looks.append(given) or run(*given))
+    monkeypatch.setattr(scoring, "_loaded", set())
+    load_metrics(("dnsmos",))
+    assert len(looks) == 2 * 2  # by two networks, at what stands for the generated and for the original sound
+    load_metrics(("dnsmos",))
+    assert len(looks) == 4
+
+
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s24le", "pcm_f32le", "pcm_alaw", "pcm_mulaw"])
 def test_sound_files_of_every_sample_format(tmp_path, codec):
     """The same sound, whatever its samples are."""

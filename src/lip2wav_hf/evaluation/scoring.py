@@ -42,8 +42,12 @@ LAST_COLUMNS = (
     "cut_seconds",
     "process_seconds",
 )
-LOADING_SECONDS = 2  # of noise that is scored to load what a metric loads at its first clip
+# Of noise that is scored to load what a metric loads at its first clip. DNSMOS repeats a sound until it has the nine
+# seconds that it looks at, and looks again after each second more: this is looked at once, and 2 s seven times.
+LOADING_SECONDS = 2.4
 LOADING_SENTENCE = "bin blue at f two now"
+
+_loaded: set[tuple[str, Judge]] = set()
 
 
 def clip_columns(metrics: Iterable[str], compat: bool = False) -> list[str]:
@@ -65,6 +69,7 @@ def clip_columns(metrics: Iterable[str], compat: bool = False) -> list[str]:
 def load_metrics(metrics: Iterable[str], with_video: bool = False, judge: Judge | None = None) -> None:
     """
     Load the packages and networks of metrics in this process, so that the first clip takes no longer than the others.
+    What is loaded stays: a second call does nothing.
 
     Args:
         metrics (iterable of `str`): keys of `METRICS`.
@@ -74,12 +79,14 @@ def load_metrics(metrics: Iterable[str], with_video: bool = False, judge: Judge 
     Raises:
         MissingExtraError: if a package is not installed.
     """
-    noise = np.random.default_rng(0).normal(0, 0.05, LOADING_SECONDS * SAMPLING_RATE)
-    pair = SoundPair(noise, noise, LOADING_SENTENCE, judge=partial(_recognizer, judge or GRID_JUDGE), phrases=1)
+    judge = judge or GRID_JUDGE
+    noise = np.random.default_rng(0).normal(0, 0.05, int(LOADING_SECONDS * SAMPLING_RATE))
+    pair = SoundPair(noise, noise, LOADING_SENTENCE, judge=partial(_recognizer, judge), phrases=1)
     for name in metrics:
         score = METRICS[name].score_function()
-        if "video" not in METRICS[name].needs:
+        if "video" not in METRICS[name].needs and (name, judge) not in _loaded:
             score(pair)
+            _loaded.add((name, judge))
     if with_video:
         from ..metrics.synchrony import load_sync_network  # brings torch and transformers
 

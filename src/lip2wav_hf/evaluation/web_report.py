@@ -164,13 +164,10 @@ def _confusions(name: str, slots: dict[str, Any]) -> dict[str, Any]:
     clips = max((sum(words.values()) for words in slots["counts"].values()), default=0)
     silent = slots["empty"] == clips
     pictures = [
-        {
-            "slot": slot,
-            "picture": data_uri(draw_confusion(slot, counts, slots["confusions"][slot])),
-        }
-        for slot, counts in slots["counts"].items()
+        {"slot": slot, "picture": data_uri(draw_confusion(slot, counts, slots["confusions"][slot]))}
+        for slot, counts in ({} if silent else slots["counts"]).items()
     ]
-    return {"name": SLOT_NAMES[name], "clips": clips, "pictures": [] if silent else pictures}
+    return {"name": SLOT_NAMES[name], "clips": clips, "pictures": pictures}
 
 
 def ranking(rows: Iterable[ClipRow]) -> str | None:
