@@ -9,20 +9,42 @@ import pytest
 
 import lip2wav_hf
 from lip2wav_hf.models import NETWORKS
+from warm_processes import WarmProcesses
 
 
-def python(code):
-    """Standard output of a fresh interpreter that runs the code."""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    return result.stdout, result.stderr
+# What transformers and this package import of others: most of the time of both, and no part of what is tested.
+IMPORTED_BY_BOTH = (
+    *("torch", "torch._dynamo", "torch.distributed.tensor", "torch.distributed.checkpoint.hf_storage"),
+    *("torchaudio", "scipy.optimize", "huggingface_hub.hf_api", "av", "cv2", "jinja2"),
+)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with WarmProcesses(IMPORTED_BY_BOTH) as processes:
+        yield processes
+
+
+@pytest.fixture
+def python(processes, tmp_path):
+    """What a process prints, on stdout and stderr, that has imported neither this package nor transformers before."""
+
+    def python(code):
+        mine = "import sys\nassert not {'lip2wav_hf', 'transformers'} & set(sys.modules)"
+        result = processes.run(tmp_path / "log", code, before=mine)
+        assert result.returncode == 0, result.stderr
+        return result.stdout, result.stderr
+
+    return python
 
 
 def test_importing_the_package_is_light():
-    python(
+    code = (
         "import sys, lip2wav_hf\n"
         "assert not {'torch', 'transformers', 'numpy', 'huggingface_hub', 'av', 'cv2'} & set(sys.modules)"
     )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("name", lip2wav_hf.__all__)
@@ -54,13 +76,13 @@ OURS = "import lip2wav_hf"
     [(OURS, PIPELINE), (PIPELINE, OURS), ("from lip2wav_hf.pipeline_video_to_speech import Word", PIPELINE)],
     ids=["first", "last", "ours brings theirs"],
 )
-def test_the_task_is_known_whatever_is_imported_first(lines):
+def test_the_task_is_known_whatever_is_imported_first(python, lines):
     said, _ = python("\n".join([*lines, "print(type(pipeline('video-to-speech', device='cpu')).__name__)"]))
     assert said == "VideoToSpeechPipeline\n"
 
 
 @pytest.mark.parametrize("lines", [(OURS, AUTO), (AUTO, OURS)], ids=["first", "last"])
-def test_the_auto_classes_know_ours_whatever_is_imported_first(lines):
+def test_the_auto_classes_know_ours_whatever_is_imported_first(python, lines):
     said, _ = python(
         "\n".join(
             [
@@ -84,7 +106,7 @@ def test_every_network_is_known_to_auto_classes():
         assert AutoModel._model_mapping[type(config)] is network.model_class
 
 
-def test_the_default_model_is_taken_without_a_word():
+def test_the_default_model_is_taken_without_a_word(python):
     """Transformers advises to name a model and a revision; for the model that comes with the package that is wrong."""
     _, complaints = python(f"{OURS}\n{PIPELINE}\npipeline('video-to-speech', device='cpu')")
     assert "No model was supplied" not in complaints

@@ -7,6 +7,7 @@ others. What is tested about imports or launchers starts a new interpreter.
 """
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -26,8 +27,9 @@ TRAINING = ("lip2wav_hf.training.loop", "lip2wav_hf.training.build", "datasets",
 # What an evaluation by all metrics imports, and its report.
 MEASURING = (
     *("lip2wav_hf.evaluation.evaluate", "lip2wav_hf.evaluation.web_report", "lip2wav_hf.metrics.pesq.pesq", "pesq"),
-    *("pystoi", "pocketsphinx", "onnxruntime", "librosa.core", "librosa.feature", "librosa.filters"),
-    *("librosa.sequence", "scipy.io", "scipy.ndimage", "scipy.signal", "matplotlib.backends.backend_agg"),
+    *("pystoi", "pocketsphinx", "speechmos.dnsmos", "resemblyzer", "librosa.core.constantq", "librosa.filters"),
+    *("librosa.feature.spectral", "librosa.sequence", "scipy.io", "scipy.ndimage", "scipy.signal"),
+    *("matplotlib.backends.backend_agg", "lip2wav_hf.metrics.recognizers"),
 )
 
 
@@ -100,8 +102,11 @@ def serve(modules: list[str]) -> None:
     """What the server does: a request a line on stdin, a number a line on stdout."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    gc.disable()
     for module in modules:
         __import__(module)
+    gc.freeze()  # a search for garbage would copy the memory that processes share
+    gc.enable()
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
