@@ -33,7 +33,6 @@ FAULT = "Something went wrong on this server. Try again; if it happens again, tr
 QUEUE_SIZE = 64  # requests that wait; more are turned away with a message
 
 CSS = """
-.prose :is(table, tr, th, td) { border-color: var(--border-color-primary) !important; }
 .spoken:not(.loaded)::before { content: "Loading the video …"; display: block; padding: .7rem 1rem; opacity: .6; }
 #video button[aria-label="Trim video to selection"] { display: none; }
 #compared iframe { display: block; width: 100%; height: 85vh; min-height: 42rem; border-radius: .5rem;

@@ -11,13 +11,15 @@ from lip2wav_hf.video import VideoReader
 
 
 BUNDLED = Path(DEFAULT_CHECKPOINT).name
-BORDER_COLORS = """cell => {
+LINES = """cell => {
+  const sides = ["borderTop", "borderRight", "borderBottom", "borderLeft"];
+  const drawn = (element) => sides.map((side) => getComputedStyle(element)[side]).filter((line) => !/^0px/.test(line));
   const line = document.createElement("div");
-  line.style.borderTop = "1px solid var(--border-color-primary)";
+  line.style.borderBottom = "1px solid var(--border-color-primary)";
   cell.append(line);
-  const colors = [getComputedStyle(cell).borderTopColor, getComputedStyle(line).borderTopColor];
+  const lines = [drawn(cell), drawn(cell.closest("table")), drawn(line)];
   line.remove();
-  return colors;
+  return lines;
 }"""
 
 
@@ -85,8 +87,8 @@ def test_upload_speaks(open_page, screenshot, talking_video, sentence, tmp_path)
     status, answer, button = (page.locator(part).bounding_box() for part in ("#page-status", "#first-text", "#speak"))
     assert status["x"] == answer["x"] > button["x"] + button["width"] and status["y"] < answer["y"]
     for cell in ("#first-words th", "#first-words td", "#scores td"):
-        border, of_the_page = page.locator(cell).first.evaluate(BORDER_COLORS)
-        assert border == of_the_page, cell
+        below, around, of_the_page = page.locator(cell).first.evaluate(LINES)
+        assert below == of_the_page and not around, cell
     screenshot(page)
 
 

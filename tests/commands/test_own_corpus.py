@@ -28,7 +28,7 @@ def test_prepare_finds_and_counts_defects_and_makes_splits(corpus, tmp_path, cap
     output = capfd.readouterr().out
     assert "17 clips: 12 usable, 5 left out." in output
     assert "1 no_face (left out): no face is found in the video: dora/faceless" in output
-    assert "split by clip: train 12, validation 2, test 2, seed 0; written to " in output
+    assert "split by clip: train 12 clips, validation 2, test 2, seed 0; written to " in output
     report = json.loads((cache / "defects.json").read_text())
     assert report["counts"] == FAULTS | {"no_face": 1}
     assert {defect["clip"] for defect in report["defects"]} == {
@@ -183,7 +183,7 @@ def test_splits_that_were_made_are_written_to_the_output(tmp_path, talking_video
     shutil.rmtree(folder / "clips" / "cleo")
     options = ["--data", folder, "--split", "train", "--limit", 1, "--metrics", "stoi", "--no-report"]
     assert run("evaluate", *options, "--workers", 1, "-o", tmp_path / "out") == 0
-    assert "split by clip: train 6, validation 1, test 1" in capfd.readouterr().err
+    assert "split by clip: train 6 clips, validation 1, test 1" in capfd.readouterr().err
     assert set(json.loads((tmp_path / "out" / "splits.json").read_text())) == {"train", "validation", "test"}
 
 
@@ -194,7 +194,10 @@ def test_real_faces(grid_dir, tmp_path, capfd):
     options = ["--speakers", "1003,1005", "--workers", 1]
     assert run("prepare", folder, "--cache", tmp_path / "cache", *options) == 0
     output = capfd.readouterr().out
-    assert "3 clips: 3 usable, 0 left out." in output and "split by speaker: train 50, validation 6, test 6" in output
+    assert (
+        "3 clips: 3 usable, 0 left out." in output
+        and "split by speaker: train 50 speakers, validation 6, test 6" in output
+    )
     assert run("export", folder, tmp_path / "out", *options) == 0
     clips = [clip for own in load_clips(tmp_path / "out").values() for clip in own]
     assert sorted(clip.text for clip in clips) == [

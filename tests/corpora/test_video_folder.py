@@ -269,7 +269,7 @@ def test_made_splits_do_not_depend_on_who_is_asked_for(tmp_path):
     splits = folder.read_splits()
     for speaker in splits["test"]:
         assert folder.read_splits(Selection(speakers=(speaker,))) == {"test": {speaker: splits["test"][speaker]}}
-    assert folder.made_splits().describe() == "split by speaker: train 11, validation 2, test 2, seed 0"
+    assert folder.made_splits().describe() == "split by speaker: train 11 speakers, validation 2, test 2, seed 0"
 
 
 def test_metadata_win_over_names_that_happen_to_be_sentences(tmp_path):

@@ -1,15 +1,19 @@
 """How a run begins: its parts, and what stops it at once."""
 
 import json
+import shutil
 
 import pytest
 
+from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.corpora.registry import open_corpus
+from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.grid.splits import BUNDLED_SPLIT
 from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training.arguments import DataArguments, OptimizationArguments
-from lip2wav_hf.training.build import build_state, learning_rate_share, published_schemes
+from lip2wav_hf.training.build import build_datasets, build_state, learning_rate_share, published_schemes
 from lip2wav_hf.training.facts import training_facts
+from lip2wav_hf.training.state import TrainingError
 
 from .runs import parse
 
@@ -40,6 +44,22 @@ def test_the_learning_rate_rises_and_falls(schedule, expected):
     for step, share in expected.items():
         assert learning_rate_share(step, arguments) == pytest.approx(share, abs=1e-9)
     assert learning_rate_share(0, OptimizationArguments(warmup_ratio=0.0)) == 1.0
+
+
+def test_validation_clips_that_all_say_new_words_are_an_error_that_says_what_to_do(tmp_path, talking_video):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in "ab":
+        shutil.copy(talking_video, folder / f"{name}{talking_video.suffix}")
+        (folder / f"{name}.txt").write_text(f"good {name}")
+    (folder / "splits.json").write_text(json.dumps({"train": {"mine": ["a"]}, "validation": {"mine": ["b"]}}))
+    data = DataArguments([str(folder)], cache_dir=str(tmp_path / "cache"), preprocessing_workers=1)
+    extractor, config = Lip2WavFeatureExtractor(), Lip2WavConfig(vocabulary=["good", "a"])
+    with pytest.raises(TrainingError, match="'validation' of .*mine. All its clips say words .* --validation_split"):
+        build_datasets(data, extractor, config, None, 0, False)
+    data.validation_split = "train"  # as it says
+    trained_on, validated_on = build_datasets(data, extractor, config, None, 0, False)
+    assert len(trained_on) == len(validated_on) == 1
 
 
 def test_a_config_of_another_network_is_refused(recipe, tmp_path):

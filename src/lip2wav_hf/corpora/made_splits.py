@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..errors import counted
 from .clips import Clip, Splits
 
 
@@ -31,8 +32,9 @@ class MadeSplits:
     groups: dict[str, int]
 
     def describe(self) -> str:
-        """One line, such as `"split by speaker: train 50, validation 6, test 6, seed 0"`."""
-        counts = ", ".join(f"{split} {count}" for split, count in self.groups.items() if count)
+        """One line, such as `"split by speaker: train 50 speakers, validation 6, test 6, seed 0"`."""
+        (first, count), *others = ((split, count) for split, count in self.groups.items() if count)
+        counts = ", ".join([f"{first} {counted(count, self.by)}", *(f"{split} {count}" for split, count in others)])
         return f"split by {self.by}: {counts}, seed {self.seed}"
 
 

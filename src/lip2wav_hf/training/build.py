@@ -51,6 +51,11 @@ from .word_times import add_word_times
 
 logger = logging.getLogger(__name__)
 
+NEW_WORDS = (
+    "All its clips say words that no training clip says. Record such words more than once, choose the splits yourself"
+    " (a column `split`, or --splits_file), spell with --text_units characters, or, to try things out, validate on the"
+    " training clips: --validation_split train."
+)
 WITHOUT_TIMES = {
     True: "they are found as the speech encoder learns.",
     False: "they teach by CTC alone and are never cut. A speech encoder that learnt from them (lip2wav train"
@@ -151,7 +156,10 @@ def build_datasets(
         clips = _clips_of(corpora, data, split, texts.normalizer if texts else TextNormalizer())
         units = texts.units if texts else TextUnits.collect("words", words_of(clips))
         if datasets:
-            clips = without_unknown_words(clips, units)
+            sayable = without_unknown_words(clips, units)
+            if clips and not sayable:
+                raise TrainingError(f"no usable clip in split {split!r} of {', '.join(data.data_dir)}. {NEW_WORDS}")
+            clips = sayable
         prepared = prepare_clips(
             clips, feature_extractor, data.cache_dir, config.sampling_rate, data.preprocessing_workers, progress
         )
@@ -173,7 +181,10 @@ def build_datasets(
             )
         dataset = SpeechClips(prepared, feature_extractor, units, config.samples_per_frame, variation, seed)
         if not len(dataset):
-            raise TrainingError(f"no usable clip in split {split!r} of {', '.join(data.data_dir)}.")
+            raise TrainingError(
+                f"no usable clip in split {split!r} of {', '.join(data.data_dir)}. The lines above say why;"
+                " `lip2wav prepare` lists what is wrong with each."
+            )
         datasets.append(dataset)
     return datasets[0], datasets[1]
 
