@@ -284,7 +284,7 @@ def test_more_recordings_than_there_is_time_to_look_at(recordings, starting_mode
     monkeypatch.setattr(running, "CHECKING_SHARE", 0.0)
     result = adapt(recordings, tmp_path / "out", model=starting_model, steps=1)
     assert (len(result.checks), result.clips) == (2, 2)
-    assert any("3 recordings of 5 were left out" in note for note in result.notes)
+    assert any("Left out: 3 of 5 recordings" in note for note in result.notes)
 
 
 def test_a_full_disk_is_one_line_and_the_same_again_goes_on(recordings, starting_model, tmp_path):

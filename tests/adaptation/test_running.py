@@ -99,4 +99,4 @@ def test_recordings_are_looked_at_for_a_part_of_the_minutes_only(slow, recording
     job.clock.now = 0.0
     found = running._check(job, *_clips(recordings, folder))
     assert len(found.clips) == 3 and job.clock.spent <= MINUTES
-    assert job.notes[-1].startswith("2 recordings of 5 were left out")
+    assert job.notes[-1].startswith("Left out: 2 of 5 recordings")

@@ -290,8 +290,8 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
     looked_at = examine_clips(in_turns(clips), extractor, note, enough)
     if looked_at < len(clips):
         job.notes.append(
-            f"{counted(len(clips) - looked_at, 'recording')} of {len(clips)} were left out: in these minutes there was"
-            " no time to look at them and learn. More minutes use more of them."
+            f"Left out: {len(clips) - looked_at} of {counted(len(clips), 'recording')}, for which there was no time."
+            " More minutes use more of them."
         )
     if not recordings.clips:
         reasons = "; ".join(f"{check.file}: {check.problems[0]}" for check in job.checks[:3])
