@@ -1,5 +1,8 @@
-"""The machine: what nvidia-smi says of a GPU's power."""
+"""The machine: what nvidia-smi says of a GPU's power, and workers whose main process is killed."""
 
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -23,3 +26,13 @@ def test_the_power_limit_of_a_gpu(tmp_path, monkeypatch, answer, watts):
 def test_without_a_gpu_there_is_no_limit(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu_power_limit() is None
+
+
+def test_workers_end_when_their_main_process_is_killed():
+    """They would hold their memory, and the pipe that the main process printed to: whoever reads it would wait."""
+    code = (
+        "import os, signal\nfrom lip2wav_hf.machine import process_pool\n"
+        "print(process_pool(1).submit(os.getpid).result(), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL and int(done.stdout) > 1, done.stderr

@@ -8,8 +8,10 @@ others. What is tested about imports or launchers starts a new interpreter.
 
 import atexit
 import gc
+import itertools
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import socket
@@ -91,6 +93,31 @@ class WarmProcesses:
             subprocess.CompletedProcess(code, self.wait(process), path.read_text(), errors_of(path).read_text())
             for process, path in zip(processes, logs, strict=True)
         ]
+
+
+def kill_at(place: str, call: int, moment: str) -> None:
+    """
+    Let this process kill itself as if at random: at a call of a function, `"before"` or `"after"` its work. For
+    `before` of [`WarmProcesses.start`], as [`killing`] writes it.
+    """
+    owner, _, name = place.rpartition(".")
+    function, calls = getattr(pkgutil.resolve_name(owner), name), itertools.count(1)
+
+    def counted(*arguments, **options):
+        number = next(calls)
+        if number == call and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*arguments, **options)
+        if number == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(pkgutil.resolve_name(owner), name, counted)
+
+
+def killing(kill: tuple[str, int, str] | None) -> str:
+    """Code that calls [`kill_at`]; none for `None`."""
+    return "" if kill is None else f"from warm_processes import kill_at; kill_at(*{kill!r})"
 
 
 def errors_of(log: Path) -> Path:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -72,7 +73,8 @@ def gpu_power_limit(index: int = 0) -> float | None:
 
 def process_pool(number: int) -> ProcessPoolExecutor:
     """
-    A pool of worker processes that compute on one thread each and leave Ctrl-C to this process.
+    A pool of worker processes that compute on one thread each, leave Ctrl-C to this process, and end when it ends,
+    however it ends.
 
     Args:
         number (`int`): how many.
@@ -109,6 +111,7 @@ def worker_processes(number: int, chunksize: int = 1) -> Generator[Callable[...,
 
 
 def _start_worker() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends its workers
     # For libraries still to come.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
@@ -117,6 +120,14 @@ def _start_worker() -> None:
         sys.modules["torch"].set_num_threads(1)
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """Without it, workers of a process that was killed would wait for work for ever, each with the memory it has."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from lip2wav_hf import Lip2WavCritic, Lip2WavModel
 from lip2wav_hf.hub.facts import start_facts
 from lip2wav_hf.training.output_dir import find_checkpoints
 from lip2wav_hf.training.record import read_record
+from warm_processes import killing
 
 
 pytestmark = pytest.mark.slow
@@ -52,36 +53,12 @@ def recipe(corpus, tmp_path_factory):
     return path
 
 
-# Lets a process kill itself at a call of a function, as if at random.
-KILL_AT = """
-import importlib, itertools, os, signal
-
-def kill_at(place, call, moment):
-    owner, _, name = place.rpartition(".")
-    function, calls = getattr(importlib.import_module(owner), name), itertools.count(1)
-
-    def killing(*arguments, **options):
-        number = next(calls)
-        if number == call and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*arguments, **options)
-        if number == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(importlib.import_module(owner), name, killing)
-
-kill_at(*{kill})
-"""
-
-
 @pytest.fixture
 def launch(processes, tmp_path):
     """Runs a training as a process of its own, which may have to kill itself."""
 
     def launch(*arguments, kill=None):
-        before = "" if kill is None else KILL_AT.format(kill=kill)
-        done = processes.run(tmp_path / "log.txt", "lip2wav_hf.train", arguments, before=before)
+        done = processes.run(tmp_path / "log.txt", "lip2wav_hf.train", arguments, before=killing(kill))
         assert done.returncode == (0 if kill is None else -signal.SIGKILL), f"{kill}: {done.stderr[-3000:]}"
 
     return launch
