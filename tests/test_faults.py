@@ -1,19 +1,27 @@
-"""Full disks: what was finished is kept, and the same again goes on. Files that others may not read."""
+"""Full disks, kills and two at once: what was finished is kept, and the same again goes on. Private files."""
 
+import csv
 import json
 import os
+import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
 from commands.command_line import lip2wav
+from conftest import TINY_CONFIG
+from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
 from lip2wav_hf.sources import Source
+from lip2wav_hf.training.cache import read_cached_clip
 from lip2wav_hf.video import VideoError, VideoReader
-from little_grid import write_corpus
+from little_grid import write_alignment, write_corpus
 from little_videos import numbers, write_video
+from warm_processes import TRAINING, WarmProcesses, killing
 
 
 @pytest.fixture
@@ -116,6 +124,137 @@ def _fifo(folder, content):
     code = f"open({str(path)!r}, 'wb').write(bytes({len(content)}))"
     subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     return path
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# kills, and two at once
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+COMMANDS = (
+    *("lip2wav_hf.commands.main", "lip2wav_hf.evaluation.evaluate", "lip2wav_hf.comparison.gallery", "pystoi"),
+    *("lip2wav_hf.adaptation.running", "lip2wav_hf.pipeline_video_to_speech", "transformers.pipelines"),
+)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with WarmProcesses((*COMMANDS, *TRAINING)) as warm:
+        yield warm
+
+
+@pytest.fixture
+def command(processes, tmp_path):
+    """`lip2wav` as a process of its own, which may have to kill itself; what it prints on stdout."""
+
+    def command(*arguments, kill=None, code="lip2wav_hf.commands.main"):
+        done = processes.run(tmp_path / "log", code, arguments, before=killing(kill))
+        assert done.returncode == (0 if kill is None else -signal.SIGKILL), f"{kill}: {done.stderr[-3000:]}"
+        return done.stdout
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory, talking_video):
+    """A corpus of two clips of one speaker."""
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "video" / "s1").mkdir(parents=True)
+    names = ["bbaf1a", "bbaf2n"]
+    for name in names:
+        shutil.copy(talking_video, folder / "video" / "s1" / f"{name}.mp4")
+        write_alignment(folder / "alignments" / "s1" / f"{name}.align", name)
+    (folder / "splits.json").write_text(json.dumps({"test": {"s1": names}, "train": {}}))
+    return folder
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_killed_prepare_does_only_the_rest(command, talking_video, tmp_path):
+    corpus, cache = write_corpus(tmp_path / "grid", talking_video), tmp_path / "cache"
+    prepare = ("prepare", corpus, "--cache", cache, "--workers", 1, "--json")
+    command(*prepare, kill=("lip2wav_hf.training.clips.write_cached_clip", 3, "after"))
+    command(*prepare, kill=("lip2wav_hf.files.os.replace", 1, "before"))  # of the next clip: a whole file, unnamed
+    done = {path: path.stat().st_mtime_ns for path in cache.rglob("[!.]*.safetensors")}
+    (unfinished,) = cache.rglob(".*.safetensors")
+    assert len(done) == 3
+    broken = max(done)
+    broken.write_bytes(broken.read_bytes()[:1000])  # as after a power failure
+    del done[broken]
+    os.utime(unfinished, (0, 0))
+    facts = json.loads(command(*prepare))
+    assert (facts["cached"], facts["prepared"], facts["usable"]) == (2, 3, 5)
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    assert not unfinished.exists() and len(list(cache.rglob("[!.]*.safetensors"))) == 5
+
+
+def test_two_processes_fill_one_cache(processes, talking_video, tmp_path):
+    corpus = write_corpus(tmp_path / "grid", talking_video)
+    prepare = ("prepare", corpus, "--cache", tmp_path / "cache", "--workers", 1, "--json")
+    logs = [tmp_path / "one", tmp_path / "other"]
+    both = [processes.start(log, "lip2wav_hf.commands.main", prepare) for log in logs]
+    assert [processes.wait(process) for process in both] == [0, 0]
+    assert [json.loads(log.read_text())["usable"] for log in logs] == [5, 5]
+    files = list((tmp_path / "cache").rglob("*.safetensors"))
+    assert len(files) == 5 and not [path for path in files if path.name.startswith(".")]
+    assert {read_cached_clip(path).regions.shape for path in files} == {(75, 48, 72)}
+
+
+def test_an_evaluation_killed_anywhere_goes_on(command, clips, tiny_model_dir, tmp_path):
+    pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
+    measure = ("evaluate", "--model", tiny_model_dir, "--data", clips, "--split", "test", "--metrics", "stoi")
+    measure += ("--no-report", "--device", "cpu", "--batch-size", 1, "--workers", 1)
+    command(*measure, "-o", tmp_path / "whole")
+    spoken = []
+    for kill in (
+        ("lip2wav_hf.evaluation.run.append_row", 2, "before"),
+        ("lip2wav_hf.evaluation.results.write_json", 1, "before"),
+    ):
+        command(*measure, "-o", tmp_path / "killed", kill=kill)
+        spoken.append((tmp_path / "killed" / "clips.csv").read_text().count("\n") - 1)
+    assert spoken == [1, 2]
+    command(*measure, "-o", tmp_path / "killed")
+    whole, found = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "killed"))
+    assert found["overall"] == whole["overall"] and found["clips"] == whole["clips"] == 2
+    assert not list((tmp_path / "killed").rglob(".*"))
+
+
+def test_a_gallery_killed_anywhere_is_the_old_one_or_the_new_one(command, talking_video, tiny_model_dir, tmp_path):
+    site = tmp_path / "place" / "site"
+    build = ("gallery", talking_video, "--model", tiny_model_dir, "-o", site, "--overwrite", "--device", "cpu")
+    command(*build, "--metrics", "none")
+    before = contents(site)
+    command(*build, "--metrics", "none", kill=("lip2wav_hf.comparison.gallery.replace_folder", 1, "before"))
+    assert contents(site) == before
+    command(*build, "--metrics", "none", kill=("lip2wav_hf.comparison.gallery.replace_folder", 1, "after"))
+    assert contents(site).keys() == before.keys()
+    command(*build, "--metrics", "none")
+    assert contents(site).keys() == before.keys() and [path.name for path in site.parent.iterdir()] == ["site"]
+
+
+def test_an_adaptation_killed_anywhere_ends_like_an_uninterrupted_one(command, talking_video, tmp_path):
+    recordings, start = tmp_path / "recordings", tmp_path / "start"
+    recordings.mkdir()
+    for name in "abc":
+        shutil.copy(talking_video, recordings / f"{name}.mp4")
+    with (recordings / "metadata.csv").open("w", newline="") as file:
+        rows = [("file_name", "transcription"), *((f"{name}.mp4", "bin blue at f two now") for name in "abc")]
+        csv.writer(file).writerows(rows)
+    Lip2WavModel(Lip2WavConfig(**TINY_CONFIG | {"num_mel_bins": 20})).save_pretrained(start)
+    Lip2WavFeatureExtractor().save_pretrained(start)
+    adapt = "import sys; from lip2wav_hf import adapt; adapt(*sys.argv[1:3], model=sys.argv[3], steps=2)"
+    command(recordings, tmp_path / "whole", start, code=adapt)
+    for kill in (
+        ("lip2wav_hf.training.checkpoints.replace_folder", 1, "after"),
+        ("lip2wav_hf.adaptation.running.replace_folder", 1, "before"),
+    ):
+        command(recordings, tmp_path / "place" / "killed", start, code=adapt, kill=kill)
+        assert not (tmp_path / "place" / "killed" / "config.json").exists()
+    command(recordings, tmp_path / "place" / "killed", start, code=adapt)
+    whole, found = (Path(tmp_path, name, "model.safetensors").read_bytes() for name in ("whole", "place/killed"))
+    assert whole == found and [path.name for path in (tmp_path / "place").iterdir()] == ["killed"]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -167,47 +165,6 @@ def test_prepare_reads_archives(corpus, tmp_path, capfd):
     assert "5 clips: 5 usable" in output and "no videos of s3" in output
     cached = read_cached_clip(next((tmp_path / "cache").rglob("s2/swiz9s.safetensors")))
     assert cached.regions.shape == (75, 48, 72) and set(cached.frame_words.tolist()) == {-1, 0, 1, 2, 3, 4, 5}
-
-
-@pytest.mark.slow
-def test_a_killed_prepare_does_only_the_rest(corpus, tmp_path, talking_video, capfd):
-    names = [f"bbaf{digit}{adverb}" for digit in "12345" for adverb in "anps"]
-    for name in names:
-        shutil.copy(talking_video, corpus / "video" / "s1" / f"{name}.mp4")
-        write_alignment(corpus / "alignments" / "s1" / f"{name}.align", name)
-    (corpus / "splits.json").write_text(json.dumps({"train": {"s1": names}}))
-    cache = tmp_path / "cache"
-    command = [
-        sys.executable,
-        "-m",
-        "lip2wav_hf.commands.main",
-        "prepare",
-        str(corpus),
-        "--cache",
-        str(cache),
-        "--workers",
-        "1",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while len(list(cache.rglob("[!.]*.safetensors"))) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    done = {path: path.stat().st_mtime_ns for path in cache.rglob("[!.]*.safetensors")}
-    assert 2 <= len(done) < len(names)
-    broken = max(done)
-    broken.write_bytes(broken.read_bytes()[:1000])  # as after a power failure
-    del done[broken]
-    stale = broken.with_suffix(".1.tmp")
-    stale.touch()
-    os.utime(stale, (0, 0))
-    assert run("prepare", corpus, "--cache", cache, "--workers", 1, "--json") == 0
-    facts = json.loads(capfd.readouterr().out)
-    assert (facts["cached"], facts["prepared"], facts["usable"]) == (len(done), len(names) - len(done), len(names))
-    assert {path: path.stat().st_mtime_ns for path in done} == done
-    assert not stale.exists() and len(list(cache.rglob("[!.]*.safetensors"))) == len(names)
 
 
 def test_ctrl_c_ends_prepare_with_one_line(corpus, tmp_path, capfd):
