@@ -1,3 +1,5 @@
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -63,7 +65,19 @@ def test_no_picture(content):
         look(content)
 
 
-def test_a_huge_picture_is_refused():
-    content = cv2.imencode(".png", np.zeros((1500, 1500), np.uint8))[1].tobytes()
-    with pytest.raises(StudioError, match="no picture of a camera"):
+def test_a_huge_picture_is_refused_before_it_is_decoded():
+    """A few hundred bytes whose header promises 256 million pixels would become 770 MB."""
+    resource = pytest.importorskip("resource", reason="memory is measured on Unix")
+    content = bytearray(cv2.imencode(".jpg", np.zeros((64, 64), np.uint8))[1].tobytes())
+    place = content.find(b"\xff\xc0") + 5
+    content[place : place + 4] = struct.pack(">HH", 16000, 16000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(StudioError, match="no picture of a camera.* 16000 x 16000 pixels is too large"):
+        look(bytes(content))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_only_what_browsers_make_is_decoded():
+    content = cv2.imencode(".png", np.zeros((64, 64), np.uint8))[1].tobytes()
+    with pytest.raises(StudioError, match="no picture of a camera.* must be a JPEG"):
         look(content)

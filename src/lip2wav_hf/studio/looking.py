@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ..face_tracking import Detection, FaceFinder
+from ..live.pictures import PictureError, read_picture
 from .recordings import StudioError
 
 
@@ -45,15 +46,15 @@ def look(picture: bytes) -> View:
     Look at a picture of the camera.
 
     Args:
-        picture (`bytes`): JPEG or PNG.
+        picture (`bytes`): JPEG, as browsers write it.
 
     Raises:
-        StudioError: if it is no picture, or a very large one.
+        StudioError: if it is no such picture, or a very large one, which is not decoded.
     """
-    pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) if picture else None
-    if pixels is None or pixels.shape[0] * pixels.shape[1] > MOST_PIXELS:
-        raise StudioError("This is no picture of a camera that can be read.")
-    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    try:
+        pixels = read_picture(picture, MOST_PIXELS)
+    except PictureError as error:
+        raise StudioError(f"This is no picture of a camera that can be read: {error}") from error
     with _finder_lock:
         faces = FaceFinder().detect(pixels)
     if not faces:
