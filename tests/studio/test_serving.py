@@ -63,6 +63,21 @@ def test_other_pages_may_change_nothing(headers):
     assert client.post("/x", headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize("host", ["[", "[::1", "a]b", "\u2100.example"])
+def test_what_is_no_address_is_refused(host):
+    client, _ = client_of("127.0.0.1")
+    assert client.get("/", headers={"host": host.encode("latin-1", "replace")}).status_code == 403
+    assert client.post("/x", headers={"origin": f"http://{host}".encode("latin-1", "replace")}).status_code == 403
+
+
+def test_malformed_cookies_of_other_pages_do_no_harm():
+    """A browser sends those of every server of the machine, whatever its port."""
+    client, key = client_of("0.0.0.0", "http://192.168.0.7:7861")
+    headers = {"cookie": f'a(b)=c; x"=; lip2wav_key={key}; ="'}
+    assert client.get("/", headers=headers).text == "in"
+    assert client.get("/", headers={"cookie": "a(b)=c"}).status_code == 401
+
+
 def test_elsewhere_the_address_has_a_key():
     client, key = client_of("0.0.0.0", "http://192.168.0.7:7861")
     assert len(key) > 20 and client_of("0.0.0.0")[1] != key

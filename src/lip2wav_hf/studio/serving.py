@@ -5,7 +5,6 @@ Import nothing of Gradio before [`prepare`]: Gradio reads its environment when i
 
 from __future__ import annotations
 
-import http.cookies
 import ipaddress
 import os
 import secrets
@@ -102,14 +101,17 @@ class Guard:
         if self.hosts and host_name(host) not in self.hosts:
             return 403, f"This server does not answer to the name {host[:80]!r}. Open the address that it printed."
         origin = headers.get("origin")
-        foreign = origin is not None and urllib.parse.urlsplit(origin).netloc.lower() != host.lower()
+        foreign = origin is not None and _split(origin).netloc.lower() != host.lower()
         if scope["type"] == "websocket" or scope["method"] in CHANGING:
             if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 return 403, "Only the page of this server itself may ask for that."
         if self.key is None or scope["path"] in OPEN_PATHS or self._holds_key(scope):
             return None
-        cookie = http.cookies.SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        if cookie is not None and secrets.compare_digest(cookie.value.encode(), self.key.encode()):
+        from starlette.requests import HTTPConnection  # noqa: PLC0415  of the extra `demo`
+
+        # Browsers send cookies of all servers of a machine, whatever their port: some of other pages are malformed.
+        cookie = HTTPConnection(scope).cookies.get(COOKIE)
+        if cookie is not None and secrets.compare_digest(cookie.encode(), self.key.encode()):
             return None
         return 401, "Open the whole address that the server printed, with its key."
 
@@ -172,7 +174,15 @@ async def _respond(send: Send, status: int, text: str, headers: dict[str, str] |
 
 def host_name(host: str) -> str:
     """The name in a `Host` header, without the port and the brackets of an IPv6 address, in lower case."""
-    return (urllib.parse.urlsplit(f"//{host}").hostname or "") if host else ""
+    return (_split(f"//{host}").hostname or "") if host else ""
+
+
+def _split(address: str) -> urllib.parse.SplitResult:
+    """The parts of an address that a browser names; empty ones for what is no address."""
+    try:
+        return urllib.parse.urlsplit(address)
+    except ValueError:
+        return urllib.parse.urlsplit("")
 
 
 def is_loopback(host: str) -> bool:
