@@ -1,6 +1,7 @@
 """Tests of `lip2wav_hf.audio`: sound read, written and put under pictures, on little videos made here."""
 
 import os
+import wave
 
 import av
 import numpy as np
@@ -67,13 +68,34 @@ def test_no_sound(clip):
 
 
 def test_equal_channels_keep_their_level(tmp_path):
-    path, wave = tmp_path / "stereo.wav", (8000 * np.sin(np.arange(RATE) * 0.05)).astype(np.int16)
+    path, samples = tmp_path / "stereo.wav", (8000 * np.sin(np.arange(RATE) * 0.05)).astype(np.int16)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=RATE, layout="stereo")
-        frame = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], "s16", "stereo")
+        frame = av.AudioFrame.from_ndarray(np.repeat(samples, 2)[None], "s16", "stereo")
         frame.sample_rate = RATE
         container.mux(stream.encode(frame))
-    assert np.abs(read_audio(path) - wave / 32768).max() < 1e-4
+    assert np.abs(read_audio(path) - samples / 32768).max() < 1e-4
+
+
+@pytest.mark.parametrize("channels", [3, 9, 16, 60])
+def test_sound_of_many_channels_is_their_mean(tmp_path, channels):
+    """As of 16 microphones of a sphere, or of a damaged header."""
+    samples = (8000 * np.sin(np.arange(RATE) * 0.05)).astype(np.int16)[:, None] * (np.arange(channels) % 3 != 1)
+    with wave.open(str(tmp_path / "many.wav"), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+    assert np.abs(read_audio(tmp_path / "many.wav") - samples.mean(axis=1) / 32768).max() < 1e-4
+
+
+def test_a_sampling_rate_that_no_sound_has_is_named(tmp_path):
+    write_audio(tmp_path / "a.wav", np.zeros(RATE), RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[24:28] = (1_284_560_676).to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(VideoError, match=r"a\.wav: its sound cannot be converted"):
+        read_audio(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])

@@ -159,7 +159,10 @@ def _read_sound(
             seek_before(container, begin)
         until = None if end is None else begin - start + end + _TAIL
         frames = _until(decode(container, stream, source.name), until)
-        audio_start, blocks = _resampled_blocks(frames, sampling_rate)
+        try:
+            audio_start, blocks = _resampled_blocks(frames, sampling_rate)
+        except av.FFmpegError as error:  # a rate, for example, that no sound has
+            raise VideoError(f"{source.name}: its sound cannot be converted ({error}). It is damaged.") from error
     if video_start is None and not start:
         audio_start = None  # nothing says where the sound belongs
     return begin, audio_start, blocks
@@ -190,7 +193,8 @@ def _resampled_blocks(frames: Iterable[av.AudioFrame], sampling_rate: int) -> tu
         if layout != (frame.format.name, frame.layout.name, frame.sample_rate):  # may change in the middle of a stream
             blocks += [] if layout is None else _blocks(resampler, None)
             layout = (frame.format.name, frame.layout.name, frame.sample_rate)
-            resampler = av.AudioResampler("fltp", frame.layout.name, sampling_rate)
+            # Not planar: PyAV reads beyond the memory of more than eight planes.
+            resampler = av.AudioResampler("flt", frame.layout.name, sampling_rate)
         frame.pts = None
         blocks += _blocks(resampler, frame)
     return start, blocks + _blocks(resampler, None)
@@ -199,7 +203,8 @@ def _resampled_blocks(frames: Iterable[av.AudioFrame], sampling_rate: int) -> tu
 def _blocks(resampler: av.AudioResampler | None, frame: av.AudioFrame | None) -> list[np.ndarray]:
     if resampler is None:
         return []
-    return [block.to_ndarray().mean(axis=0, dtype=np.float32) for block in resampler.resample(frame)]
+    blocks = [(block.to_ndarray(), block.layout.nb_channels) for block in resampler.resample(frame)]
+    return [samples.reshape(-1, channels).mean(axis=1, dtype=np.float32) for samples, channels in blocks]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
