@@ -329,6 +329,27 @@ def test_lists_of_files(clip, tmp_path, server):
             VideoReader(video)
 
 
+def test_of_a_dash_manifest_it_is_said_what_to_do(clip, tmp_path):
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "a.mpd"), "w", format="dash") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    if _reads_dash():
+        assert numbers(VideoReader(tmp_path / "a.mpd")) == EXPECTED
+    else:
+        with pytest.raises(VideoError, match="DASH manifest. Make one file of it"):
+            VideoReader(tmp_path / "a.mpd")
+
+
+def _reads_dash():
+    try:
+        return bool(av.ContainerFormat("dash", "r"))
+    except ValueError:
+        return False
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 

@@ -305,10 +305,10 @@ class Source:
             container = open_container(self.target, format=self.format, options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
             cause = getattr(self.target, "fault", None) or getattr(error, "strerror", None) or error
-            raise VideoError(
-                f"{self.name}: it is not a video that can be read ({cause}). "
-                "Check that it plays in a video player, or convert it to .mp4."
-            ) from error
+            advice = "Check that it plays in a video player, or convert it to .mp4."
+            if self.format == "dash":  # no wheel of PyAV reads them
+                advice = "It is a DASH manifest. Make one file of it: ffmpeg -i MANIFEST -c copy video.mp4"
+            raise VideoError(f"{self.name}: it is not a video that can be read ({cause}). {advice}") from error
         if _PICTURE_FORMATS.fullmatch(container.format.name):
             container.close()
             raise VideoError(f"{self.name}: it is a still picture or a text, not a video. Pass a video file.")
