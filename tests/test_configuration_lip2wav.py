@@ -56,6 +56,7 @@ def test_every_field_is_refused_or_makes_a_network(name):
         ({"hidden_size": 65_536}, "make a network of about .* weights; 1,000,000,000 are the most"),
         ({"num_layers": 400, "intermediate_size": 4096}, "make a network of about"),
         ({"sampling_rate": 750_000, "hop_length": 1, "n_fft": 2, "hidden_size": 2048}, "make a network of about"),
+        ({"n_fft": 1}, "`n_fft` must be a whole number from 2 to 65536, not 1"),
         ({"dropout": float("nan")}, "`dropout` must be a number from 0 to 1, not nan"),
         ({"visual_channels": [8] * 65}, "`visual_channels` has 65 entries; 64 are the most"),
         ({"dtype": "float7"}, "float7"),
@@ -76,9 +77,9 @@ def test_a_file_without_settings_is_named(tmp_path, content):
         folder = tmp_path / file
         shutil.copytree(tmp_path / "model", folder)
         (folder / file).write_bytes(content)
-        with pytest.raises((ValueError, OSError), match=file):  # of a missing file speaks transformers
+        with pytest.raises(ValueError, match=file):
             load.from_pretrained(folder)
-        with pytest.raises((ValueError, OSError), match=file):
+        with pytest.raises(ValueError, match=file):
             Speaker.from_folder(folder, "cpu")
     with pytest.raises(ValueError, match=r"config\.json"):
         Generator.from_folder(tmp_path / "config.json")

@@ -269,6 +269,7 @@ def test_boxes_may_reach_beyond_the_picture(extractor):
         ((10, 10, 10, 20), "x0 < x1"),
         ((30, 10, 10, 20), "x0 < x1"),
         ((1, 2, np.nan, 4), "NaN"),
+        (np.nan, "NaN"),
         ((1, 2, "x", 4), "numbers"),
         ((500, 0, 600, 50), "outside the 120 x 90 pixels"),
         (np.tile(BOX, (4, 1)), "given for 4 frames, but .* more than that"),

@@ -12,6 +12,9 @@ def test_a_file_that_is_missing_is_not_one_that_cannot_be_read(tmp_path):
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(Lip2WavError, match=r"results\.json: it cannot be read as JSON \(Expecting property name"):
         read_json(tmp_path / "results.json")
+    (tmp_path / "results.json").write_text("[" * 100_000)
+    with pytest.raises(Lip2WavError, match=r"it cannot be read as JSON \(it is nested too deeply\)"):
+        read_json(tmp_path / "results.json")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -31,6 +31,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {  # least and largest value; of whole
     "sampling_rate": (1, 768_000),
     "frame_rate": (0.1, 1000),
     "num_mel_bins": (1, 1024),
+    "n_fft": (2, 65_536),
     "mel_floor": (1e-30, 1000),
     "mel_std": (1e-6, 1e6),
     "initializer_range": (0, 10),

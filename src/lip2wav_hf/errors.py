@@ -117,14 +117,19 @@ def silent_stderr() -> Generator[None, None, None]:
 
 
 @contextlib.contextmanager
-def readable_settings(what: str) -> Generator[None]:
-    """While settings are read from a JSON file: what is no JSON object raises [`Lip2WavError`], which names `what`."""
+def readable_settings(what: str, folder: Any = None) -> Generator[None]:
+    """
+    While settings are read from a JSON file, of a folder if it is one: what is no JSON object raises
+    [`Lip2WavError`], which names `what`.
+    """
     try:
         yield
     except (TypeError, AttributeError, LookupError, RecursionError, UnicodeError) as error:
         raise Lip2WavError(f"{what} holds no settings ({one_line(error)}). Get the file again.") from error
     except OSError as error:  # transformers says so of damaged files and of missing ones
-        if not isinstance(error.__context__, (TypeError, AttributeError, UnicodeError, json.JSONDecodeError)):
+        is_there = folder is not None and os.path.isfile(os.path.join(folder, what))
+        damage = (TypeError, AttributeError, UnicodeError, json.JSONDecodeError)
+        if not is_there and not isinstance(error.__context__, damage):
             raise
         raise Lip2WavError(f"{what} cannot be read as JSON ({one_line(error)}). Get the file again.") from error
 
@@ -205,7 +210,7 @@ def finite_numbers(values: Any, what: str, name: str) -> np.ndarray:
     if array.dtype.kind not in "iuf":
         raise ValueError(f"`{what}` for {name} must be an array of numbers, not of {array.dtype}")
     if not np.isfinite(array).all():
-        frame = int(np.argwhere(~np.isfinite(array))[0][0])
+        frame = int(np.argwhere(~np.isfinite(np.atleast_1d(array)))[0][0])
         raise ValueError(f"`{what}` for {name} hold NaN or infinity (first at frame {frame}): interpolate them first")
     return array
 

@@ -198,7 +198,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         """Load the settings, see `FeatureExtractionMixin.from_pretrained`; as remote code, the face networks too."""
         location: dict[str, Any] = {"cache_dir": cache_dir, "force_download": force_download}
         location |= {"local_files_only": local_files_only, "token": token, "revision": revision}
-        with readable_settings("preprocessor_config.json"):
+        with readable_settings("preprocessor_config.json", pretrained_model_name_or_path):
             loaded = super().from_pretrained(pretrained_model_name_or_path, **location, **kwargs)
         extractor = loaded[0] if isinstance(loaded, tuple) else loaded  # with `return_unused_kwargs`
         with contextlib.suppress(OSError):  # not needed with `landmarks` or boxes; tracking says what is missing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import shutil
 import uuid
@@ -56,6 +57,15 @@ def write_json(path: str | os.PathLike, content: Any, indent: int | None = 2, **
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, **options) + "\n")
 
 
+def json_ready(value: Any) -> Any:
+    """The same value with NaN as null, which JSON can hold."""
+    if isinstance(value, dict):
+        return {key: json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def decode_text(content: bytes) -> str:
     """
     Text that is UTF-8, or UTF-16 with its mark, as some spreadsheets and editors of Windows write it.
@@ -77,6 +87,14 @@ def read_text(path: str | os.PathLike) -> str:
     return decode_text(Path(path).read_bytes())
 
 
+def parse_json(text: str | bytes) -> Any:
+    """As `json.loads`; but what is nested too deeply is a `ValueError` like everything else that is no JSON."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_json(path: str | os.PathLike, error: type[Lip2WavError] = FileError) -> Any:
     """
     The content of a JSON file.
@@ -89,7 +107,7 @@ def read_json(path: str | os.PathLike, error: type[Lip2WavError] = FileError) ->
         Lip2WavError: of the given class, if the file is missing or is not JSON.
     """
     try:
-        return json.loads(read_text(path))
+        return parse_json(read_text(path))
     except FileNotFoundError as problem:
         raise error(f"{path}: there is no such file.") from problem
     except (OSError, ValueError) as problem:
@@ -217,6 +235,8 @@ __all__ = [
     "PlainReader",
     "binary_file",
     "follow_umask",
+    "json_ready",
+    "parse_json",
     "read_block",
     "read_fields",
     "read_json",

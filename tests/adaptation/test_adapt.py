@@ -84,6 +84,15 @@ def test_the_card_names_nobody_and_says_what_was_done(adapted, recordings):
     assert named == []
 
 
+@pytest.mark.parametrize(
+    "content", ['{"steps": 1}', '{"before": 3, "after": null}', '{"before": null, "after": {"x": 1}}']
+)
+def test_a_damaged_record_is_named(tmp_path, content):
+    (tmp_path / RECORD).write_text(content)
+    with pytest.raises(AdaptationError, match=r"adaptation\.json: this is not the record of an adaptation"):
+        read_record(tmp_path)
+
+
 def test_the_same_again_is_done_already(adapted, recordings, starting_model):
     result, _ = adapted
     reports = []

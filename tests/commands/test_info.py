@@ -8,6 +8,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from commands.command_line import damaged, error_line
+from lip2wav_hf.commands.info import describe_model
+from lip2wav_hf.commands.messages import CommandError
 from lip2wav_hf.models import baseline_models
 
 
@@ -92,7 +94,8 @@ assert not found, found
 
 
 @pytest.mark.parametrize(
-    "missing, shown", [("vocabulary", "51 words"), ("frame_rate", "25 frames/s"), ("decoder_type", "istft")]
+    "missing, shown",
+    [("vocabulary", "51 words"), ("frame_rate", "25 frames/s"), ("decoder_type", "istft")],
 )
 def test_what_the_configuration_leaves_out_has_its_default(run, tmp_path, tiny_model_dir, missing, shown):
     folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "model"))
@@ -109,6 +112,15 @@ def test_a_configuration_that_cannot_be_is_refused(run, tmp_path, tiny_model_dir
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **wrong}))
     assert "config.json" in error_line(run("info", folder))
+
+
+@pytest.mark.parametrize("model_type", [[], "bert", None])
+def test_a_type_that_is_none_of_these_is_refused(tmp_path, tiny_model_dir, model_type):
+    folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": model_type}))
+    with pytest.raises(CommandError, match=r"config\.json: the model_type .* is none of lip2wav, "):
+        describe_model(folder)
 
 
 def test_the_list_says_which_system_each_model_is(run, tmp_path, tiny_model_dir):

@@ -66,7 +66,7 @@ def test_what_was_trained_before_counts_too(tmp_path, tiny_model_dir):
     first = write_run(tmp_path / "first", tiny_model_dir)
     config = json.loads((first / "config.json").read_text())
     (first / "config.json").write_text(json.dumps({**config, "model_type": "lip2audspec_autoencoder"}))
-    options = {"autoencoder": str(first), "speech_encoder": "nosuch", "pretrained": None}
+    options = {"autoencoder": str(first), "speech_encoder": "nosuch", "pretrained": [1]}
     later = write_run(tmp_path / "later", tiny_model_dir, options=options)
     assert training_of(str(later)).compute == (
         "0.25 core-hours on 1 x a core, beside 0.25 core-hours for the autoencoder and what is not stated for the"
@@ -100,7 +100,15 @@ def test_the_curve_of_a_model_to_compare_with_needs_no_record():
 
 def test_lines_that_a_killed_run_has_left_are_passed_over(tmp_path, tiny_model_dir):
     best = write_run(tmp_path / "run", tiny_model_dir, points=None)
-    lines = [json.dumps(FALLING[1]), '{"step": 300, "validation/loss": NaN}', "[1]", "null", json.dumps(FALLING[0])]
+    lines = [
+        json.dumps(FALLING[1]),
+        "[" * 100_000,
+        '{"step": 1' + "0" * 400 + "}",
+        '{"step": 300, "validation/loss": NaN}',
+        "[1]",
+        "null",
+        json.dumps(FALLING[0]),
+    ]
     (best.parent / "validation.jsonl").write_text("\n".join([*lines, '{"step": 4']))
     assert [point["step"] for point in read_curve(best).points] == [100, 200, 300]
 

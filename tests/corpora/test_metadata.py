@@ -40,12 +40,14 @@ def test_what_spreadsheets_write_is_read(tmp_path, content):
         (b"name;text\na.mp4;yes\n", "file_name among them"),
         (b"", "it is empty"),
         (b"file_name\n" + b"a" * 200_000 + b"\n", "it is no table"),
+        (b"[" * 100_000, "line 1: it is not JSON"),
     ],
 )
 def test_what_would_be_lost_is_refused(tmp_path, content, message):
-    (tmp_path / "metadata.csv").write_bytes(content)
+    file = tmp_path / ("metadata.jsonl" if content.startswith(b"[") else "metadata.csv")
+    file.write_bytes(content)
     with pytest.raises(VideoFolderError, match=message):
-        list(read_rows(tmp_path / "metadata.csv"))
+        list(read_rows(file))
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

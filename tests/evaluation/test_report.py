@@ -19,11 +19,12 @@ from lip2wav_hf.evaluation.clips import ClipRow
 from lip2wav_hf.evaluation.marking import marked_words
 from lip2wav_hf.evaluation.published import PUBLISHED
 from lip2wav_hf.evaluation.report import cell, markdown_report, markdown_table, notes
-from lip2wav_hf.evaluation.results import build_results, json_ready
+from lip2wav_hf.evaluation.results import build_results
 from lip2wav_hf.evaluation.run import Failure
 from lip2wav_hf.evaluation.summary import terminal_summary
 from lip2wav_hf.evaluation.systems import Measured
 from lip2wav_hf.evaluation.web_report import html_report, pick_clips
+from lip2wav_hf.files import json_ready
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.metrics.words import word_errors
 

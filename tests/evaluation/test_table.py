@@ -53,7 +53,7 @@ def test_a_row_that_was_cut_off_is_left_out(tmp_path):
     assert read_clips(path) == [ROW]
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", "speaker,name,stoi\ns1,x,much\n", ""])
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "speaker,name,stoi\ns1,x,much\n", "speaker,name\ns1,\n", ""])
 def test_another_table_is_refused(tmp_path, text):
     (tmp_path / "clips.csv").write_text(text, encoding="utf-8")
     with pytest.raises(EvaluationError, match="not a table of clips"):

@@ -1,6 +1,7 @@
 """The addresses of the page, asked as the page asks them, with a training that learns nothing."""
 
 import io
+import math
 import shutil
 import time
 import zipfile
@@ -242,7 +243,9 @@ def test_phrases_are_proposed(client):
     [
         ("consent", b"{", "no JSON"),
         ("consent", b"[]", "no JSON object"),
+        ("consent", b"[" * 100_000, "no JSON"),
         ("consent", b'{"name": 7}', "name: it must be text"),
+        ("consent", b'{"name": "\\ud800", "purpose": "x", "agreed": true}', "name: it must be text"),
         ("propose", b'{"kind": "songs"}', "no phrases of the kind 'songs'"),
         ("propose", b'{"kind": "grid", "count": "9", "seed": 0}', "count: it must be a whole number"),
         ("choose", b'{"kind": "own", "text": "", "takes": 1}', "there is no phrase yet"),
@@ -254,6 +257,15 @@ def test_phrases_are_proposed(client):
 )
 def test_requests_that_are_refused(client, path, content, message):
     assert message in error_of(client.post(f"/studio/{path}", content=content))
+
+
+def test_numbers_that_json_cannot_hold_are_null(client, studio):
+    """Those of a training that diverges, for example."""
+    studio.learning._note(
+        {"stage": "training", "fraction": 0.5, "step": 3, "message": "", "loss": math.nan, "held_out_error": math.inf}
+    )
+    assert client.get("/studio/state").json()["training"]["loss"] is None
+    assert client.get("/studio/training").json()["history"] == [[3, None]]
 
 
 def test_live_checks(client, talking_video):

@@ -119,9 +119,10 @@ def test_a_damaged_record_is_named(tmp_path):
     (tmp_path / RECORD_FILE).write_text("{")
     with pytest.raises(TrainingError, match="training.json: it cannot be read as JSON"):
         read_record(tmp_path)
-    (tmp_path / RECORD_FILE).write_text('{"step": 1}')
-    with pytest.raises(TrainingError, match="not the record of a training"):
-        read_record(tmp_path)
+    for content in ('{"step": 1}', '{"step": 1, "number": 1, "processes": 1, "options": [1]}'):
+        (tmp_path / RECORD_FILE).write_text(content)
+        with pytest.raises(TrainingError, match="not the record of a training"):
+            read_record(tmp_path)
     (tmp_path / RECORD_FILE).write_text("[]")
     with pytest.raises(TrainingError, match="it holds no fields, but a list"):
         read_record(tmp_path)

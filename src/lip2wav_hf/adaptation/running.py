@@ -209,11 +209,17 @@ def read_record(folder: str | os.PathLike) -> Adaptation:
     """
     record = dict(read_fields(Path(folder, RECORD), AdaptationError))
     record.pop("fingerprint", None)
-    for name in ("before", "after"):
-        record[name] = None if record[name] is None else Scores(**record[name])
-    for name in ("held_out", "new_words", "phrases", "notes"):
-        record[name] = tuple(record[name])
-    return Adaptation(model=Path(folder), checks=(), **record)
+    try:
+        for name in ("before", "after"):
+            record[name] = None if record[name] is None else Scores(**record[name])
+        for name in ("held_out", "new_words", "phrases", "notes"):
+            record[name] = tuple(record[name])
+        return Adaptation(model=Path(folder), checks=(), **record)
+    except (KeyError, TypeError) as error:
+        raise AdaptationError(
+            f"{Path(folder, RECORD)}: this is not the record of an adaptation ({one_line(error)}). Adapt again, with"
+            " --restart."
+        ) from error
 
 
 def _tidy(job: Job) -> None:

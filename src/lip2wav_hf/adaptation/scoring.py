@@ -14,9 +14,10 @@ from ..corpora.clips import Clip
 from ..decoding import Word
 from ..errors import MissingExtraError, install_extra
 from ..evaluation.clips import DECIMALS, ClipRow
-from ..evaluation.results import build_results, json_ready
+from ..evaluation.results import build_results
 from ..evaluation.systems import Measured, model_sha256
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..files import json_ready
 from ..grammar import GrammarError
 from ..metrics.pairs import SAMPLING_RATE, SoundPair
 from ..metrics.registry import EXTRA, METRICS, check_packages

@@ -322,9 +322,11 @@ def _read_config(path: Path) -> dict[str, Any]:
         CommandError: if the file is not that of a configuration.
     """
     found = read_fields(path, CommandError)
-    model_type = found.get("model_type", "lip2wav") if isinstance(found, dict) else "lip2wav"
+    model_type = found.setdefault("model_type", "lip2wav")
+    if not isinstance(model_type, str) or model_type not in BY_TYPE:
+        raise CommandError(f"{path}: the model_type {model_type!r} is none of {', '.join(BY_TYPE)}.")
     shown = SHOWN | SHOWN_OF_TYPE.get(model_type, {})
-    if isinstance(found, dict) and all(_is(found.get(name), kind) for name, kind in shown.items()):
+    if all(_is(found.get(name), kind) for name, kind in shown.items()):
         return found
     try:
         return BY_TYPE[model_type].config_class(**found).to_dict()

@@ -20,8 +20,7 @@ from ..evaluation.evaluate import evaluate_folders, evaluate_model
 from ..evaluation.folders import AUDIO_SUFFIXES
 from ..evaluation.published import HEADINGS, NOTE, PUBLISHED
 from ..evaluation.report import differences, is_grid, notes
-from ..evaluation.results import json_ready
-from ..files import read_fields
+from ..files import json_ready, read_fields
 from ..metrics.pairs import SAMPLING_RATE
 from ..metrics.registry import METRICS, OF_ORIGINAL, SUMMARY, TABLE_METRICS
 from ..models import SPEAKING, ModelError, find_model

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from ..errors import counted
 from ..evaluation.report_plots import BLUE, GRAY, ORANGE, data_uri
 from ..evaluation.systems import FOLDERS_OF_A_RUN
-from ..files import read_fields
+from ..files import parse_json, read_fields
 from ..hub.facts import stated_facts
 from ..models import ModelError, find_model, system_name
 from ..training.output_dir import VALIDATIONS
@@ -154,7 +153,7 @@ def _spent_before(folder: Path) -> list[str]:
     record, found = read_record(folder), []
     for option, name in BEGUN_FROM.items() if record is not None else ():
         start = record.options.get(option) if record is not None else None
-        if not start:
+        if not start or not isinstance(start, str):
             continue
         found.append(f"{_spent_on(start, option) or 'what is not stated'} for {name}")
     return found
@@ -205,7 +204,7 @@ def _points(path: Path) -> list[dict[str, float]]:
     found = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            values = json.loads(line)
+            values = parse_json(line)
         except ValueError:
             continue
         if not isinstance(values, dict):
@@ -217,7 +216,7 @@ def _points(path: Path) -> list[dict[str, float]]:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def curve_table(curve: Curve) -> tuple[list[str], list[list[str]]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..audio import read_audio
 from ..errors import one_line
+from ..files import parse_json
 from ..machine import worker_processes
 from .alignment import DOUBTFUL, Alignment, AlignmentError, WordAligner
 from .clips import Clip
@@ -147,7 +148,7 @@ class AlignmentFolder:
     def _read_records(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for line in (self.path / RECORDS).read_text(encoding="utf-8").splitlines():
             try:
-                record = json.loads(line)
+                record = parse_json(line)
                 yield record["clip"], record
             except (ValueError, KeyError, TypeError):
                 continue  # cut off when a run was killed: the clip counts as written by somebody else

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..files import read_text
+from ..files import parse_json, read_text
 from .columns import VideoFolderError, plain_names
 
 
@@ -62,7 +61,7 @@ def _json_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise VideoFolderError(f"{file}, line {number}: it is not JSON ({error}).") from error
         if not isinstance(row, dict):

@@ -19,7 +19,7 @@ from ..corpora.clips import Clip as CorpusClip
 from ..corpora.clips import Selection
 from ..corpora.registry import Corpus, open_corpus, write_made_splits
 from ..errors import require_packages
-from ..files import replacing
+from ..files import json_ready, replacing
 from ..metrics.registry import EXTRA, METRICS, check_names, check_packages
 from .baselines import baseline_kinds, run_baselines
 from .clips import Clip, spoken_file
@@ -33,7 +33,7 @@ from .options import (
     folders_command,
     model_command,
 )
-from .results import build_results, json_ready, publish
+from .results import build_results, publish
 from .run import Share
 from .systems import normalizer_of, run_model
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..files import read_fields, write_json, write_text
+from ..files import json_ready, read_fields, write_json, write_text
 from ..machine import machine, versions
 from ..metrics.judge import GRID_JUDGE
 from ..metrics.words import is_grid_sentence
@@ -135,13 +134,4 @@ def _sounds(system: Measured, clips: Sequence[Clip], compared: Sequence[Measured
     return sounds
 
 
-def json_ready(value: Any) -> Any:
-    """The same value with NaN as null, which JSON can hold."""
-    if isinstance(value, dict):
-        return {key: json_ready(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_ready(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-__all__ = ["build_results", "json_ready", "publish"]
+__all__ = ["build_results", "publish"]

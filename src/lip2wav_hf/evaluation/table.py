@@ -56,7 +56,7 @@ def read_clips(path: str | os.PathLike) -> list[ClipRow]:
         if not {"speaker", "name"} <= set(reader.fieldnames or ()):
             raise ValueError("it has no columns speaker and name")
         return [_row(cells) for cells in reader]
-    except (ValueError, csv.Error) as error:
+    except (ValueError, TypeError, csv.Error) as error:  # TypeError: a row without a name
         raise EvaluationError(f"{path}: not a table of clips ({error}).") from None
 
 

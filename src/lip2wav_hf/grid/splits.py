@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..corpora.clips import Splits
 from ..corpora.made_splits import shuffled
-from ..files import read_text
+from ..files import parse_json, read_text
 from .corpus import SPEAKERS, VIDEO_ARCHIVES, VIDEO_FOLDERS, GridError, GridFolder
 
 
@@ -251,8 +251,8 @@ def _read_splits_file(path: Path) -> Splits:
             " for a whole copy of GRID."
         )
     try:
-        splits = json.loads(read_text(path))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        splits = parse_json(read_text(path))
+    except ValueError as error:
         raise GridError(f"{path}: not valid JSON ({error}).") from None
     shape = isinstance(splits, dict) and all(
         isinstance(chosen, dict) and all(isinstance(names, list) for names in chosen.values())

@@ -204,7 +204,7 @@ def last_status(content: Any) -> Status:
     try:
         status = Status(**content)
         status.history = [(int(step), float(error)) for step, error in status.history]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return Status()
     return Status() if status.active else status
 

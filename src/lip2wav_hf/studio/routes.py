@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..errors import Lip2WavError
+from ..files import json_ready, parse_json
 from .looking import look
 from .recordings import StudioError, storage_error
 from .studio import LARGEST_TAKE, Studio
@@ -89,6 +89,10 @@ def _reporting(endpoint: Endpoint) -> Endpoint:
     return wrapper
 
 
+def _success(content: dict[str, Any]) -> JSONResponse:
+    return JSONResponse(json_ready(content), headers=PRIVATE)
+
+
 def _failure(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": message}, status, headers=PRIVATE)
 
@@ -96,7 +100,7 @@ def _failure(status: int, message: str) -> JSONResponse:
 def _answer(function: Callable[[], dict[str, Any]]) -> Endpoint:
     @_reporting
     async def endpoint(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(function), headers=PRIVATE)
+        return _success(await run_in_threadpool(function))
 
     return endpoint
 
@@ -104,7 +108,7 @@ def _answer(function: Callable[[], dict[str, Any]]) -> Endpoint:
 def _named(function: Callable[[str], dict[str, Any]]) -> Endpoint:
     @_reporting
     async def endpoint(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(function, request.path_params["name"]), headers=PRIVATE)
+        return _success(await run_in_threadpool(function, request.path_params["name"]))
 
     return endpoint
 
@@ -113,14 +117,14 @@ def _json(function: Callable[[dict[str, Any]], dict[str, Any]]) -> Endpoint:
     @_reporting
     async def endpoint(request: Request) -> Response:
         try:
-            content = json.loads(await _body(request, LARGEST_JSON))
+            content = parse_json(await _body(request, LARGEST_JSON))
         except ValueError as error:
             if isinstance(error, Lip2WavError):
                 raise
             raise StudioError("The request is no JSON.") from error
         if not isinstance(content, dict):
             raise StudioError("The request is no JSON object.")
-        return JSONResponse(await run_in_threadpool(function, content), headers=PRIVATE)
+        return _success(await run_in_threadpool(function, content))
 
     return endpoint
 
@@ -128,7 +132,7 @@ def _json(function: Callable[[dict[str, Any]], dict[str, Any]]) -> Endpoint:
 @_reporting
 async def _look(request: Request) -> Response:
     picture = await _body(request, LARGEST_PICTURE)
-    return JSONResponse(asdict(await run_in_threadpool(look, picture)), headers=PRIVATE)
+    return _success(asdict(await run_in_threadpool(look, picture)))
 
 
 def _receive(studio: Studio) -> Endpoint:
@@ -136,7 +140,7 @@ def _receive(studio: Studio) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         file = await _store(request, studio)
         phrase, silent = request.query_params.get("phrase", ""), request.query_params.get("silent") == "true"
-        return JSONResponse(await run_in_threadpool(studio.receive, file, phrase, silent), headers=PRIVATE)
+        return _success(await run_in_threadpool(studio.receive, file, phrase, silent))
 
     return endpoint
 
@@ -145,7 +149,7 @@ def _speak(studio: Studio) -> Endpoint:
     @_reporting
     async def endpoint(request: Request) -> Response:
         file = await _store(request, studio)
-        return JSONResponse(await run_in_threadpool(studio.speak, file), headers=PRIVATE)
+        return _success(await run_in_threadpool(studio.speak, file))
 
     return endpoint
 

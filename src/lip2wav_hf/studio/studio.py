@@ -335,7 +335,7 @@ def text_of(request: dict[str, Any], name: str) -> str:
         StudioError: if it is not.
     """
     value = request.get(name)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
         raise StudioError(f"{name}: it must be text.")
     return value
 

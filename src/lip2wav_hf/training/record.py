@@ -41,6 +41,11 @@ class Record:
     feature_extractor: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        fields = (self.options, self.clips, self.feature_extractor, self.facts)
+        if type(self.step) is not int or not all(isinstance(each, dict) for each in fields):
+            raise TypeError("step is a whole number; options, clips, feature_extractor and facts are objects")
+
 
 def write_record(folder: str | os.PathLike, record: Record) -> None:
     """Write the record of a folder."""
