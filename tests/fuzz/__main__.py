@@ -51,6 +51,8 @@ def work(first: int, only: str | None, once: bool) -> None:
 
     logging.disable(logging.CRITICAL)
     socket.socket.connect = _refuse  # ty: ignore[invalid-assignment]
+    from fuzz.pages import pages
+    from fuzz.records import records
     from fuzz.targets import Targets
 
     sys.stdout.reconfigure(line_buffering=True)  # ty: ignore[unresolved-attribute]
@@ -58,8 +60,9 @@ def work(first: int, only: str | None, once: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="lip2wav-fuzz-") as folder:
         os.chdir(folder)
         tempfile.tempdir = folder
-        targets = Targets(Path(folder), sample).all
-        names = [only] if only else sorted(targets) + ["video"] * 6
+        base = Targets(Path(folder), sample)
+        targets = base.all | records(base) | pages(base)
+        names = [only] if only else sorted(targets) + ["video"] * 6 + ["live", "studio"] * 2
         for number in range(first, first + (1 if once else WORK)):
             rng = random.Random(number)
             name = rng.choice(names)
@@ -104,7 +107,8 @@ class Watch:
     def _one_process(self) -> None:
         command = [sys.executable, "-m", "fuzz", "--work", "--first", str(self.next)]
         command += ["--only", self.only] if self.only else []
-        process = subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        errors = tempfile.TemporaryFile("w+")
+        process = subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, stderr=errors, text=True)
         self.current, self.begun, self.spent, first = {}, time.monotonic(), 0.0, self.next
         reader = threading.Thread(target=self._read, args=(process,))
         reader.start()
@@ -126,6 +130,9 @@ class Watch:
         reader.join()
         if why is None and process.returncode:
             why = f"ended with {process.returncode}"
+            if not self.current:
+                errors.seek(0)
+                raise SystemExit(f"the fuzzer does not begin: {errors.read()[-2000:]}")
         if why and why != "end" and self.current:
             self._note(self.current | {"fault": f"{why}: {self.current['target']}, {self.current['seed']}"})
         self.next = max(self.next, first + 1) if self.current or why is None else self.next + 1
