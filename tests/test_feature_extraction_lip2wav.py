@@ -398,6 +398,7 @@ def test_blank_frames_and_cuts_are_left_open():
         (lambda points: points[:0], r"shape \(frames, 468, 2\)"),
         (lambda points: points.astype(str), "numbers"),
         (lambda points: np.where(np.arange(5)[:, None, None] == 3, np.nan, points), "NaN .*frame 3"),
+        (lambda points: points * (np.arange(5)[:, None, None] != 3), "all one point in a frame"),
     ],
 )
 def test_bad_landmarks(extractor, change, message):

@@ -665,6 +665,8 @@ def check_landmarks(landmarks: Any, name: str) -> np.ndarray:
             f"`landmarks` for {name} must have the shape (frames, {NUM_LANDMARKS}, 2), not {landmarks.shape}: x and y "
             "of the FaceMesh points in pixels"
         )
+    if not np.ptp(landmarks, axis=1).any(axis=1).all():
+        raise ValueError(f"`landmarks` for {name} are all one point in a frame: pass the FaceMesh points in pixels")
     return landmarks.astype(np.float32)
 
 
@@ -672,6 +674,8 @@ def is_jump(before: np.ndarray, after: np.ndarray, frames: int = 1) -> bool:
     """Whether landmarks `frames` frames apart are too different for one face's movement."""
     first_scale, first_center, _ = align_face(before)
     second_scale, second_center, _ = align_face(after)
+    if not first_scale or not second_scale:
+        return True
     allowance = min(frames, 3)
     moved = abs(second_center - first_center) / abs(first_scale)
     grown = abs(math.log(abs(second_scale) / abs(first_scale)))

@@ -15,6 +15,7 @@ import numpy as np
 from starlette.applications import Starlette
 
 from lip2wav_hf import Lip2WavStreamer
+from lip2wav_hf.files import json_ready
 from lip2wav_hf.live import socket as live
 from lip2wav_hf.studio import routes as studio_pages
 from lip2wav_hf.studio.recordings import Recordings
@@ -323,7 +324,7 @@ def _read_recordings(base: Targets, path: Path, rng: random.Random) -> None:
     recordings = Recordings(folder)
     try:
         studio = Studio(recordings)
-        void(json.dumps(studio.state(), allow_nan=False))
+        void(json.dumps(json_ready(studio.state()), allow_nan=False))
         studio.close()
     finally:
         recordings.close()
