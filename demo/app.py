@@ -14,6 +14,7 @@ import tempfile
 import time
 
 from lip2wav_hf.errors import require_packages
+from lip2wav_hf.machine import without_collections
 from lip2wav_hf.studio.serving import free_port, guards_beside_gradio, is_loopback, launch, prepare
 
 
@@ -76,12 +77,13 @@ def serve(options: argparse.Namespace, folder: str) -> None:
         require_packages("demo", "Speaking live (--no-live does without)", "websockets")
     port = free_port(options.host, options.port)
     prepare(folder)  # before Gradio is imported
-    from answers import Limits, metric_functions
-    from checkpoints import load_checkpoints
-    from page import CSS, HEAD, Page, comparison_routes
-    from transformers.utils import logging
+    with without_collections():
+        from answers import Limits, metric_functions
+        from checkpoints import load_checkpoints
+        from page import CSS, HEAD, Page, comparison_routes
+        from transformers.utils import logging
 
-    from lip2wav_hf.live.socket import HEAD as LIVE_HEAD
+        from lip2wav_hf.live.socket import HEAD as LIVE_HEAD
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # the page shows doubts; names of people's files do not belong in a log

@@ -1,5 +1,6 @@
-"""The machine: what nvidia-smi says of a GPU's power, and workers whose main process is killed."""
+"""The machine: the power of a GPU, workers whose main process is killed, and when garbage is searched for."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lip2wav_hf.machine import gpu_power_limit
+from lip2wav_hf.machine import RARELY, gpu_power_limit, without_collections, worker_processes
 
 
 @pytest.mark.parametrize(("answer", "watts"), [("echo 700.00", 700.0), ("echo '[N/A]'", None), ("exit 6", None)])
@@ -36,3 +37,22 @@ def test_workers_end_when_their_main_process_is_killed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL and int(done.stdout) > 1, done.stderr
+
+
+def test_garbage_is_searched_for_again_after_imports():
+    assert gc.isenabled()
+    with pytest.raises(ImportError), without_collections():
+        with without_collections():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
+
+
+def test_workers_search_rarely():
+    with worker_processes(2) as map_:
+        assert list(map_(_threshold, range(1))) == [RARELY]
+
+
+def _threshold(_: int) -> int:
+    return gc.get_threshold()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.metadata
 import multiprocessing
 import os
@@ -17,6 +18,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+
+RARELY = 50_000  # objects between searches for garbage in a worker: it imports many that last, and leaves little
 
 
 def machine() -> dict[str, Any]:
@@ -71,6 +75,22 @@ def gpu_power_limit(index: int = 0) -> float | None:
         return None
 
 
+@contextlib.contextmanager
+def without_collections() -> Generator[None]:
+    """
+    No search for garbage among what is made here, now or later. Imports make many objects, and all of them last: to
+    search them again and again takes a fifth of the time in which torch and transformers are imported.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+
 def process_pool(number: int) -> ProcessPoolExecutor:
     """
     A pool of worker processes that compute on one thread each, leave Ctrl-C to this process, and end when it ends,
@@ -113,6 +133,7 @@ def worker_processes(number: int, chunksize: int = 1) -> Generator[Callable[...,
 def _start_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends its workers
+    gc.set_threshold(RARELY)
     # For libraries still to come.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ[variable] = "1"
@@ -196,5 +217,6 @@ __all__ = [
     "process_pool",
     "take_lock",
     "versions",
+    "without_collections",
     "worker_processes",
 ]

@@ -1,6 +1,7 @@
 """What the tests of adaptations share: recordings of a synthetic face, and a small model to start from."""
 
 import csv
+import shutil
 
 import pytest
 import torch
@@ -28,6 +29,15 @@ def recordings(tmp_path_factory):
     for name in SENTENCES:
         write_clip(folder / f"{name}.mp4", name)
     write_metadata(folder, [(f"{name}.mp4", " ".join(sentence_words(name))) for name in SENTENCES])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def one_recording(recordings, tmp_path_factory):
+    """A folder of the first of them alone, for what does not depend on how many there are."""
+    folder = tmp_path_factory.mktemp("one")
+    shutil.copy(recordings / f"{SENTENCES[0]}.mp4", folder)
+    write_metadata(folder, [(f"{SENTENCES[0]}.mp4", " ".join(sentence_words(SENTENCES[0])))])
     return folder
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from safetensors.torch import save_file
 
 from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
@@ -199,14 +200,14 @@ def test_the_best_step_is_chosen_only_by_enough_recordings(
 
 
 @pytest.mark.parametrize(
-    ("phrases", "anchored"), [("none", True), (SAID, False), ([*SAID, "set red in v zero please"], True)]
+    ("phrases", "anchored"), [("none", True), (SAID[:1], False), ([SAID[0], "set red in v zero please"], True)]
 )
 def test_lips_are_anchored_where_words_could_be_forgotten(
-    recordings, starting_model, tmp_path, monkeypatch, phrases, anchored
+    one_recording, starting_model, tmp_path, monkeypatch, phrases, anchored
 ):
     anchors = []
     monkeypatch.setattr(learning, "Anchor", lambda *given: anchors.append(given) or Anchor(*given))
-    adapt(recordings, tmp_path / "out", model=starting_model, steps=1, phrases=phrases, final_pass=0)
+    adapt(one_recording, tmp_path / "out", model=starting_model, steps=1, phrases=phrases, final_pass=0)
     assert bool(anchors) == anchored
 
 
@@ -296,23 +297,25 @@ def test_more_recordings_than_there_is_time_to_look_at(recordings, starting_mode
     assert any("Left out: 3 of 5 recordings" in note for note in result.notes)
 
 
-def test_a_full_disk_is_one_line_and_the_same_again_goes_on(recordings, starting_model, tmp_path):
-    """No file may be larger than the limit, as on a full disk: neither a cached recording, nor the weights."""
-    code = (
-        "import resource, torch; from lip2wav_hf import adapt\n"
-        "from safetensors.torch import save_file; from lip2wav_hf.adaptation.running import NOT_WRITTEN\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        f"try: adapt({str(recordings)!r}, {str(tmp_path / 'out')!r}, model={str(starting_model)!r}, steps=1)\n"
-        "except ValueError as error: print(error)\n"
-        "for save in (save_file, torch.save):\n"
-        f"    try: save({{'large': torch.zeros(100_000)}}, {str(tmp_path / 'weights')!r})\n"
-        "    except Exception as error: print(bool(NOT_WRITTEN.search(str(error))))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    refused, *written = found.splitlines()
-    assert "something could not be written" in refused and "File too large" in refused
-    assert written == ["True", "True"]
-    assert adapt(recordings, tmp_path / "out", model=starting_model, steps=1).steps == 1
+@pytest.fixture
+def full_disk():
+    """A function that keeps files from getting larger than a limit, as a full disk does, until the end."""
+    resource = pytest.importorskip("resource", reason="the system has no limits for processes")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most or soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_line_and_the_same_again_goes_on(one_recording, starting_model, tmp_path, full_disk):
+    """Neither a cached recording can be written, nor the weights."""
+    full_disk(100_000)
+    with pytest.raises(AdaptationError, match="something could not be written.*File too large"):
+        adapt(one_recording, tmp_path / "out", model=starting_model, steps=1)
+    for save in (save_file, torch.save):
+        with pytest.raises(Exception, match=running.NOT_WRITTEN):
+            save({"large": torch.zeros(100_000)}, str(tmp_path / "weights"))
+    full_disk(None)
+    assert adapt(one_recording, tmp_path / "out", model=starting_model, steps=1).steps == 1
 
 
 def test_a_disk_without_enough_space_is_refused_at_once(recordings, starting_model, tmp_path, monkeypatch):
@@ -324,16 +327,16 @@ def test_a_disk_without_enough_space_is_refused_at_once(recordings, starting_mod
     assert not (tmp_path / "out").exists()
 
 
-def test_two_do_not_work_in_one_folder(recordings, starting_model, tmp_path):
+def test_two_do_not_work_in_one_folder(one_recording, starting_model, tmp_path):
     output, refused = tmp_path / "out", []
 
     def intrude(progress):
         if progress.stage == "training" and not refused:
             with pytest.raises(AdaptationError, match="another adaptation is working there") as error:
-                adapt(recordings, output, model=starting_model, steps=1, resume=False)
+                adapt(one_recording, output, model=starting_model, steps=1, resume=False)
             refused.append(error)
 
-    assert adapt(recordings, output, model=starting_model, steps=1, progress=intrude).steps == 1
+    assert adapt(one_recording, output, model=starting_model, steps=1, progress=intrude).steps == 1
     assert refused
 
 
@@ -347,11 +350,11 @@ def test_what_is_missing_is_said_before_anything_heavy_is_imported(tmp_path):
     assert found.splitlines() == ["absent: no such folder. Give the folder that holds the recordings.", "[]"]
 
 
-def test_the_model_may_lie_among_the_recordings(recordings, starting_model, tmp_path):
-    folder = shutil.copytree(recordings, tmp_path / "mine")
+def test_the_model_may_lie_among_the_recordings(one_recording, starting_model, tmp_path):
+    folder = shutil.copytree(one_recording, tmp_path / "mine")
     options = {"model": starting_model, "steps": 1}
     first = adapt(folder, folder / "my-voice", **options)
-    assert len(first.checks) == len(SENTENCES)
+    assert len(first.checks) == 1
     assert adapt(folder, folder / "my-voice", **options) == dataclasses.replace(first, checks=())
 
 

@@ -20,6 +20,7 @@ from lip2wav_hf.studio.recordings import Recordings
 
 PHRASE = "bin blue at f two now"
 TAKE = 3200  # milliseconds: the face says the phrase over and over, every three seconds
+SHORT_TAKE = 1500  # milliseconds, where it does not matter what is said
 
 # Of a good take; but the pretended camera and microphone begin their loops apart, by some frames.
 FINDINGS = re.compile(r"A good take of \d+\.\d s\.|Its sound seems to be \d+ ms (early|late)\. .*")
@@ -84,7 +85,7 @@ def wait_for(page, phase):
 def record(page, key="Space"):
     page.keyboard.press(key)
     wait_for(page, "record")
-    page.wait_for_timeout(TAKE)
+    page.wait_for_timeout(SHORT_TAKE)
     page.keyboard.press(key)
     wait_for(page, "review")
 
@@ -119,15 +120,18 @@ def test_the_whole_way(open_studio, studio_address, folder, screenshot, tmp_path
     assert [clip.text for clip in clips] == [PHRASE] * 3 and {clip.speaker for clip in clips} == {"Ada"}
     assert all(np.ptp(read_audio(str(clip.video))) > 0.1 for clip in clips)
     page.click("#to-train")
-    page.fill("#minutes", "0.5")
+    page.fill("#minutes", "5")
     page.click("#train")
     page.locator("#stop").wait_for()
     screenshot(page, "_4_training")
     assert "running already" in page.request.post(f"{studio_address}studio/train", data={"minutes": 1}).text()
     page.close()  # the training goes on without it
     page = open_studio()
+    page.locator("#train-status", has_text="step").wait_for(timeout=300_000)
+    page.click("#stop")
     page.locator("#to-speak").wait_for(timeout=300_000)
     assert "The voice is ready" in page.locator("#result").inner_text()
+    assert "It was stopped" in page.locator("#result").inner_text()
     screenshot(page, "_4_done")
     page.click("#to-speak")
     wait_for(page, "live")
@@ -263,7 +267,7 @@ def test_phone(open_studio, screenshot):
     assert button["y"] + button["height"] < 844 and button["height"] >= 44, "the button is in sight, and can be hit"
     page.locator("#record").tap()
     wait_for(page, "record")
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(SHORT_TAKE)
     page.locator("#record").tap()
     wait_for(page, "review")
     fits("_review")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import gc
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import one_line
+from ..machine import without_collections
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting, waiting
 from .options import BeamOption, GrammarOption, ModelOption, OverwriteOption, chosen_grammar
@@ -164,7 +164,7 @@ def speak(
     folder = find_model(model, SPEAKING)
     read_pipes(jobs)
     with contextlib.ExitStack() as stack:
-        with waiting(f"loading {model}", quiet), _without_collections():
+        with waiting(f"loading {model}", quiet), without_collections():
             messages = stack.enter_context(only_our_messages())
             speaker = load_speaker(folder, device, dtype.value)
         _check_words(speaker, jobs, beam)
@@ -185,17 +185,6 @@ def _check_words(speaker: Speaker, jobs: Sequence[Job], beam: int | None) -> Non
     path = next((path for job in jobs for path in job.files if path.suffix.lower() in SUBTITLE_SUFFIXES), None)
     if path is not None:
         raise CommandError(f"{path}: this model reads no words, so it gives no subtitles. Choose another -o.")
-
-
-@contextlib.contextmanager
-def _without_collections() -> Generator[None]:
-    """No search for garbage among what is made here, now or later: imports make many objects, and all of them last."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def ask_to_overwrite(jobs: Sequence[Job], overwrite: bool = False) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import require_packages
+from ..machine import without_collections
 from .serving import Guard, free_port, guard_options, launch, prepare
 
 
@@ -62,11 +63,12 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
     folder = tempfile.mkdtemp(prefix="lip2wav-studio-page-")
     prepare(folder)  # before Gradio is imported
     try:
-        import gradio as gr  # noqa: PLC0415
-        from starlette.middleware import Middleware  # noqa: PLC0415
+        with without_collections():
+            import gradio as gr  # noqa: PLC0415
+            from starlette.middleware import Middleware  # noqa: PLC0415
 
-        from ..live.socket import LiveServer  # noqa: PLC0415  brings torch
-        from .routes import studio_routes  # noqa: PLC0415
+            from ..live.socket import LiveServer  # noqa: PLC0415  brings torch
+            from .routes import studio_routes  # noqa: PLC0415
 
         logging.getLogger("lip2wav_hf").setLevel(logging.ERROR)  # doubts are shown on the page
         with gr.Blocks(title="Your own voice", analytics_enabled=False) as page:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import require_packages
+from ..machine import without_collections
 from ..training.arguments import TrainingArguments, TrainingError
 from ..training.checks import check_start
 from ..training.options import SECTIONS, TrainingParser, parse_arguments
@@ -43,9 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(sections: TrainingArguments) -> None:
     require_packages("train", "training", "accelerate", "jiwer", "torchaudio")
     check_start(sections)  # before anything heavy is imported
-    from ..training.build import build_state
-    from ..training.loop import train
-    from ..training.reporting import own_messages_only, report_end, report_stop
+    with without_collections():
+        from ..training.build import build_state
+        from ..training.loop import train
+        from ..training.reporting import own_messages_only, report_end, report_stop
 
     optimization = sections.optimization
     if optimization.push_to_hub:
