@@ -162,6 +162,8 @@ def test_the_studio_speaks_live_too(new_page, studio_address, screenshot):
     start(page)
     screenshot(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    words, note = page.locator(".live-words").bounding_box(), page.locator(".live-note").bounding_box()
+    assert note["y"] - words["y"] - words["height"] > 5, "the note touches the words"
     page.locator("#step-speak").click()  # the camera is lent to the other step
     page.locator("#mouth").wait_for()
     page.locator("#step-live").click()

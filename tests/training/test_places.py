@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from conftest import REPOSITORY
 from lip2wav_hf.train.__main__ import parse_arguments
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.places import check_places
@@ -51,6 +52,19 @@ def test_all_that_is_missing_is_named_at_once_and_before_torch_is_loaded(tmp_pat
 )
 def test_what_is_there_or_may_be_on_the_hub_passes(tmp_path, options):
     check_places(parse_arguments(["--data_dir", str(tmp_path), *options]))
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_where_the_corpus_of_a_recipe_is_missing_it_says_how_to_get_one(tmp_path, monkeypatch, path):
+    """And does not look for it on the Hub, as for a name that a person gave."""
+    monkeypatch.chdir(tmp_path)
+    recipe = parse_arguments([str(path)])
+    with pytest.raises(
+        TrainingError, match="which the recipe names: no such folder. Give yours, --data_dir; or (re|do)"
+    ):
+        check_places(recipe)
+    (tmp_path / "mine.yaml").write_text("data_dir: [me/voices]\n")
+    check_places(parse_arguments([str(tmp_path / "mine.yaml")]))  # a recipe of one's own may name a dataset
 
 
 def test_a_checkpoint_is_no_model_to_start_from(tmp_path):

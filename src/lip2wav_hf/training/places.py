@@ -90,6 +90,13 @@ SYNC_NETWORK = Part(
 )
 
 
+HOW_TO_GET = {
+    "data/synthetic": "render it: python -m lip2wav_hf.synthetic corpus data/synthetic --speakers synthetic1",
+    "data/grid": "download it: lip2wav download grid data/grid --unpack",
+}
+"""What makes the folders that the recipes of this package name."""
+
+
 def check_places(run: TrainingArguments) -> None:
     """
     Check that what the options name on this machine is there. What may be on the Hub is not asked for.
@@ -105,7 +112,10 @@ def check_places(run: TrainingArguments) -> None:
 def _problems(run: TrainingArguments) -> Iterator[Exception]:
     options = run.options()
     for folder in run.data.data_dir:
-        if not Path(folder).is_dir() and not is_dataset_name(folder):
+        if not Path(folder).is_dir() and "data_dir" in run.recipe and folder in HOW_TO_GET:
+            get = HOW_TO_GET[folder]
+            yield TrainingError(f"{folder}, which the recipe names: no such folder. Give yours, --data_dir; or {get}.")
+        elif not Path(folder).is_dir() and not is_dataset_name(folder):
             yield TrainingError(f"--data_dir {folder}: no such folder. Give the folder that holds the corpus.")
     if run.data.alignments is not None and not Path(run.data.alignments).is_dir():
         yield TrainingError(f"--alignments {run.data.alignments}: no such folder. `lip2wav align` makes one.")
