@@ -1,6 +1,7 @@
 """Files of which a part cannot be decoded, and files with several videos: what is read of them."""
 
 import random
+import re
 from fractions import Fraction
 
 import av
@@ -82,6 +83,16 @@ def test_a_beginning_without_key_picture_is_left_out(tmp_path):
     cut = next(packet.pos for packet in packets[20:]) // 188 * 188
     got = numbers(VideoReader(content[cut:]))
     assert got == [number % 26 for number in range(100, 300)]
+
+
+def test_a_second_recording_in_another_form_is_told_of(tmp_path, caplog):
+    """The decoder takes it without a word, and gives no pictures."""
+    for name, codec in (("a.ts", "mpeg2video"), ("b.ts", "libx264")):
+        write_video(tmp_path / name, 30, codec=codec)
+    (tmp_path / "ab.ts").write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    assert numbers(VideoReader(tmp_path / "a.ts")) == list(range(26)) + list(range(4)) and not caplog.records
+    assert len(numbers(VideoReader(tmp_path / "ab.ts"))) == 30
+    assert re.search(r"ab\.ts: its last \d\d pictures are in another form", caplog.text)
 
 
 def two_videos(path, first, second, marks=(None, None)):

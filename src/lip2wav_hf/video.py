@@ -36,6 +36,7 @@ _REORDERING = 1  # second: timestamps that go back by more are a new beginning
 _AHEAD = 8  # pictures that are looked at to tell a new beginning from pictures out of order
 _RECENT = 64  # times that are kept for that
 _UNREADABLE = 100  # faults of reading in a row after which the rest is given up
+_MOST_SILENT = 8  # packets in a row that a decoder may take without giving a picture: it takes fields one by one
 _LONGEST_GAP = 1  # second without a picture after which a warning says so
 _SEEKABLE = re.compile(r"mov,mp4|matroska")  # their seeking leads to a key picture before the time that is asked for
 _LEAD = 1  # second before the beginning of a part at which decoding begins
@@ -154,7 +155,7 @@ class Damage:
 
 def decode(container: InputContainer, stream: Stream, name: str, damage: Damage | None = None) -> Iterator[Any]:
     """Every frame of the stream that can be decoded; a warning tells of the damage, unless `damage` takes note."""
-    noted, packets, in_a_row = damage or Damage(), container.demux(stream), 0
+    noted, packets, in_a_row, read, silent = damage or Damage(), container.demux(stream), 0, 0, 0
     while in_a_row < _UNREADABLE:
         try:
             packet = next(packets, None)
@@ -174,7 +175,10 @@ def decode(container: InputContainer, stream: Stream, name: str, damage: Damage 
         except av.FFmpegError as error:
             noted.add(error, packet)
             continue
+        read, silent = read + 1, 0 if frames and packet.size else silent + (1 if packet.size else -2 * len(frames))
         yield from frames
+    if stream.type == "video" and silent > max(_MOST_SILENT, read // 5):  # such as H.264 behind MPEG-2
+        logger.warning("%s: its last %d pictures are in another form than those before, and not read.", name, silent)
     noted.is_given_up = in_a_row == _UNREADABLE
     if damage is None and noted.packets:
         logger.warning("%s: %s", name, _describe(noted))
