@@ -89,12 +89,13 @@ def test_sound_of_many_channels_is_their_mean(tmp_path, channels):
     assert np.abs(read_audio(tmp_path / "many.wav") - samples.mean(axis=1) / 32768).max() < 1e-4
 
 
-def test_a_sampling_rate_that_no_sound_has_is_named(tmp_path):
+@pytest.mark.parametrize("rate", [1, 1_214_611_518, 1_284_560_676])
+def test_a_sampling_rate_that_no_sound_has_is_named(tmp_path, rate):
     write_audio(tmp_path / "a.wav", np.zeros(RATE), RATE)
     content = bytearray((tmp_path / "a.wav").read_bytes())
-    content[24:28] = (1_284_560_676).to_bytes(4, "little")
+    content[24:28] = rate.to_bytes(4, "little")
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(VideoError, match=r"a\.wav: its sound cannot be converted"):
+    with pytest.raises(VideoError, match=rf"a\.wav: its sound cannot be converted: {rate} Hz"):
         read_audio(tmp_path / "a.wav")
 
 

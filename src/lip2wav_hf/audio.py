@@ -45,6 +45,7 @@ from .video import (
 _CODECS = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac"), ".m4a": ("mp4", "aac")}
 _AAC_RATE = 48000
 _AAC_BITS = 96_000  # per second: more than speech needs
+_RATES = (100, 1_000_000)  # Hz that sound may have
 _TAIL = Fraction(1, 10)  # seconds of sound that are read beyond the end of a part, for the resampling
 _FASTEST = 1000  # frames per second that an encoder is told
 _LEAST_GAP = Fraction(1, 5)  # second without sound that is no rounding of a clock
@@ -160,8 +161,8 @@ def _read_sound(
         until = None if end is None else begin - start + end + _TAIL
         frames = _until(decode(container, stream, source.name), until)
         try:
-            audio_start, blocks = _resampled_blocks(frames, sampling_rate)
-        except av.FFmpegError as error:  # a rate, for example, that no sound has
+            audio_start, blocks = _resampled_blocks(_with_possible_rates(frames, source.name), sampling_rate)
+        except av.FFmpegError as error:
             raise VideoError(f"{source.name}: its sound cannot be converted ({error}). It is damaged.") from error
     if video_start is None and not start:
         audio_start = None  # nothing says where the sound belongs
@@ -173,6 +174,14 @@ def _until(frames: Iterable[av.AudioFrame], until: Fraction | None) -> Iterator[
         time = start_time(frame)
         if until is not None and time is not None and time > until:
             return
+        yield frame
+
+
+def _with_possible_rates(frames: Iterable[av.AudioFrame], name: str) -> Iterator[av.AudioFrame]:
+    """The frames; to convert a rate that no sound has takes gigabytes."""
+    for frame in frames:
+        if not _RATES[0] <= frame.sample_rate <= _RATES[1]:
+            raise VideoError(f"{name}: its sound cannot be converted: {frame.sample_rate} Hz is no sampling rate.")
         yield frame
 
 

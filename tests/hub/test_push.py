@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -426,10 +427,11 @@ def test_json_for_scripts(folder, capsys):
 # The real client, against a Hub
 
 SESSION = """
-import json, shutil, sys
+import json, os, shutil, signal, sys
 from pathlib import Path
 from huggingface_hub import DatasetCard, HfApi, ModelCard, SpaceCard, hf_hub_download
 from transformers import pipeline
+from huggingface_hub.utils import close_session
 import lip2wav_hf
 from lip2wav_hf import Lip2WavCritic, Lip2WavModel
 from lip2wav_hf.hub.card_texts import render_dataset_card, render_organization_card
@@ -460,6 +462,16 @@ try:
     api.create_tag(voice, tag="v1")
     shutil.copytree(folder, work / "best")
     shutil.rmtree(work / "best" / "critic")
+    if not (child := os.fork()):  # killed when its files have gone, before the commit
+        try:
+            close_session()
+            send_files = HfApi.preupload_lfs_files
+            HfApi.preupload_lfs_files = lambda *a, **k: (send_files(*a, **k), os.kill(os.getpid(), signal.SIGKILL))
+            push(work / "best", voice, message="Never to be seen")
+        finally:
+            os._exit(1)
+    seen["killed"] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    seen["after_the_kill"] = [commit.title for commit in api.list_repo_commits(voice)]
     seen["deleted"] = push(work / "best", voice, message="Leave the critic out").deleted
     seen["critic_at_v1"] = type(Lip2WavCritic.from_pretrained(voice, subfolder="critic", revision="v1")).__name__
     try:
@@ -550,6 +562,7 @@ def test_a_session_on_the_hub(hub_environment, measured_model, tmp_path):
     assert seen["files"] == seen["planned"] and "critic/model.safetensors" in seen["files"]
     assert seen["private"] is True
     assert seen["commits"] == [f"Upload voice with lip2wav_hf {lip2wav_hf.__version__}", "initial commit"]
+    assert (seen["killed"], seen["after_the_kill"]) == (-signal.SIGKILL, seen["commits"])
     assert seen["same_weights"] and seen["metrics"] >= 8 and seen["example"]
     assert {"critic/config.json", "critic/model.safetensors"} <= set(seen["deleted"])
     assert "modeling_critic.py" not in seen["deleted"]  # the speech encoder's code, too
