@@ -45,6 +45,7 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # tests import more
     gc.enable()
 
 

@@ -161,10 +161,11 @@ def _draw_confusion(
     axes.set_title(slot, fontsize=9)
     axes.set_xlabel("recognised", fontsize=8)
     axes.set_ylabel("spoken", fontsize=8)
-    axes.set_xticks(np.arange(len(heard_words) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(words) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="#e5e7eb", linewidth=0.5)
-    axes.tick_params(which="both", length=0)
+    lines = {"colors": "#e5e7eb", "linewidth": 0.5, "zorder": 1}
+    axes.vlines(np.arange(len(heard_words) + 1) - 0.5, -0.5, len(words) - 0.5, **lines)
+    axes.hlines(np.arange(len(words) + 1) - 0.5, -0.5, len(heard_words) - 0.5, **lines)
+    axes.margins(0)
+    axes.tick_params(length=0)
 
 
 def draw_calibration(rows: Sequence[ClipRow], calibration: dict[str, Any]) -> Figure:
