@@ -11,7 +11,7 @@ silenced; and another clip of the same speaker is scored against it. A metric is
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -177,13 +177,16 @@ def samples(clips: list[tuple[Clip, np.ndarray]], degradation: str) -> list[Samp
 
 
 def measure(
-    clips: list[tuple[Clip, np.ndarray]], metrics: dict[str, Callable[[Sample], dict]] = METRICS
+    clips: list[tuple[Clip, np.ndarray]],
+    metrics: dict[str, Callable[[Sample], dict]] = METRICS,
+    without: Collection[tuple[str, str]] = (),
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Mean scores of clips.
 
     Args:
         clips (`list[tuple[Clip, np.ndarray]]`): see `load_clips`.
         metrics (`dict`, *optional*): as `METRICS`.
+        without (collection of pairs, *optional*): a metric and a degradation that it does not score.
 
     Returns:
         `tuple[dict, dict]`: `{score: {degradation: mean}}`, and how many seconds of computing one sample took
@@ -196,6 +199,8 @@ def measure(
     for degradation in DEGRADATIONS:
         batch = samples(clips, degradation)
         for metric, score in metrics.items():
+            if (metric, degradation) in without:
+                continue
             start = time.process_time()
             scored = [score(sample) for sample in batch]
             seconds[metric] += (time.process_time() - start) / len(batch) / len(DEGRADATIONS)

@@ -64,14 +64,12 @@ def measure_shifts(clips: list[Clip], shifts: Sequence[int] = SHIFTS) -> dict[st
     def sync(number: int, waveform: np.ndarray) -> dict[str, Any]:
         return av_sync_clip(waveform, SAMPLING_RATE, mouth_crops=regions[number], index=number)
 
-    errors = np.array(
-        [
-            [sync(number, put_off(waveform, shift))["offset"] - shift for shift in shifts]
-            for number, waveform in enumerate(waveforms)
-        ]
-    )
-    found = np.abs(errors) <= 1
+    def offset(number: int, shift: int) -> float:
+        return (sync(number, put_off(waveforms[number], shift)) if shift else own[number])["offset"]
+
     own = [sync(number, waveform) for number, waveform in enumerate(waveforms)]
+    errors = np.array([[offset(number, shift) - shift for shift in shifts] for number in range(len(clips))])
+    found = np.abs(errors) <= 1
     wrong = [sync(number, waveforms[_another(clips, number)])["confidence"] for number in range(len(clips))]
     speakers = sorted({clip.speaker for clip in clips})
     return {
