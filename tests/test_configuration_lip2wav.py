@@ -56,6 +56,7 @@ def test_every_field_is_refused_or_makes_a_network(name):
         ({"hidden_size": 65_536}, "make a network of about .* weights; 1,000,000,000 are the most"),
         ({"num_layers": 400, "intermediate_size": 4096}, "make a network of about"),
         ({"sampling_rate": 750_000, "hop_length": 1, "n_fft": 2, "hidden_size": 2048}, "make a network of about"),
+        ({"beam_width": 65_536}, "`beam_width` must be a whole number from 1 to 1000, not 65536"),
         ({"n_fft": 1}, "`n_fft` must be a whole number from 2 to 65536, not 1"),
         ({"dropout": float("nan")}, "`dropout` must be a number from 0 to 1, not nan"),
         ({"visual_channels": [8] * 65}, "`visual_channels` has 65 entries; 64 are the most"),

@@ -13,15 +13,48 @@ from pathlib import Path
 
 import pytest
 
-from commands.command_line import lip2wav
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
 from lip2wav_hf.sources import Source
 from lip2wav_hf.training.cache import read_cached_clip
 from lip2wav_hf.video import VideoError, VideoReader
-from little_grid import run, write_alignment, write_corpus
+from little_grid import write_alignment, write_corpus
 from little_videos import numbers, write_video
 from warm_processes import TRAINING, WarmProcesses, killing
+
+
+COMMANDS = (
+    *("lip2wav_hf.commands.main", "lip2wav_hf.evaluation.evaluate", "lip2wav_hf.comparison.gallery", "pystoi"),
+    *("lip2wav_hf.adaptation.running", "lip2wav_hf.pipeline_video_to_speech", "transformers.pipelines"),
+)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with WarmProcesses((*COMMANDS, *TRAINING)) as warm:
+        yield warm
+
+
+@pytest.fixture
+def lip2wav(processes, tmp_path):
+    """The command as a process of its own, which may have to kill itself."""
+
+    def lip2wav(*arguments, kill=None, code="lip2wav_hf.commands.main"):
+        return processes.run(tmp_path / "log", code, arguments, before=killing(kill))
+
+    return lip2wav
+
+
+@pytest.fixture
+def command(lip2wav):
+    """What the command prints on stdout; it must end well, or have killed itself as it was told."""
+
+    def command(*arguments, kill=None, **options):
+        done = lip2wav(*arguments, kill=kill, **options)
+        assert done.returncode == (0 if kill is None else -signal.SIGKILL), f"{kill}: {done.stderr[-3000:]}"
+        return done.stdout
+
+    return command
 
 
 @pytest.fixture
@@ -49,17 +82,6 @@ class SmallDisk:
         return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*") if path.is_file())
 
 
-@pytest.fixture
-def lip2wav_here(capfd):
-    """The command in this process: what the call of a new one gives."""
-
-    def lip2wav_here(*arguments):
-        capfd.readouterr()
-        return subprocess.CompletedProcess(arguments, run(*arguments), *capfd.readouterr())
-
-    return lip2wav_here
-
-
 def one_line(result, *words):
     """The error of a command that could not write: one line that names the fault."""
     assert result.returncode == 2, result.stderr
@@ -73,28 +95,25 @@ def one_line(result, *words):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_speak_to_a_full_disk(disk, talking_video, tiny_model_dir, lip2wav_here):
+def test_speak_to_a_full_disk(lip2wav, disk, talking_video, tiny_model_dir):
     for suffix in (".wav", ".flac", ".mp4"):
         disk.resize(40)
         command = ("speak", talking_video, "-o", disk.path / f"a{suffix}", "-y", "--model", tiny_model_dir)
-        one_line((lip2wav if suffix == ".wav" else lip2wav_here)(*command), "No space left on device")
+        one_line(lip2wav(*command), "No space left on device")
         assert disk.files() == []
         disk.resize(4000)
-        assert lip2wav_here(*command).returncode == 0 and disk.files() == [f"a{suffix}"]
+        assert lip2wav(*command).returncode == 0 and disk.files() == [f"a{suffix}"]
         (disk.path / f"a{suffix}").unlink()
 
 
-def test_an_output_that_is_there_stays_when_the_new_one_does_not_fit(
-    disk, talking_video, tiny_model_dir, lip2wav_here
-):
+def test_an_output_that_is_there_stays_when_the_new_one_does_not_fit(lip2wav, disk, talking_video, tiny_model_dir):
     (disk.path / "a.wav").write_bytes(b"old")
     disk.resize(40)
-    command = ("speak", talking_video, "-o", disk.path / "a.wav", "-y", "--model", tiny_model_dir)
-    one_line(lip2wav_here(*command), "No space")
+    one_line(lip2wav("speak", talking_video, "-o", disk.path / "a.wav", "-y", "--model", tiny_model_dir), "No space")
     assert (disk.path / "a.wav").read_bytes() == b"old" and disk.files() == ["a.wav"]
 
 
-def test_a_cache_on_a_full_disk_keeps_what_is_finished(disk, talking_video, tmp_path, lip2wav_here):
+def test_a_cache_on_a_full_disk_keeps_what_is_finished(lip2wav, disk, talking_video, tmp_path):
     corpus = write_corpus(tmp_path / "grid", talking_video)
     command = ("prepare", corpus, "--cache", disk.path / "cache", "--workers", 1, "--json")
     disk.resize(900)  # two clips of 350 KB
@@ -102,7 +121,7 @@ def test_a_cache_on_a_full_disk_keeps_what_is_finished(disk, talking_video, tmp_
     done = {path: path.stat().st_mtime_ns for path in disk.path.rglob("[!.]*.safetensors")}
     assert 1 <= len(done) < 5 and not list(disk.path.rglob(".*.safetensors"))
     disk.resize(8000)
-    facts = json.loads(lip2wav_here(*command).stdout)
+    facts = json.loads(lip2wav(*command).stdout)
     assert (facts["cached"], facts["prepared"]) == (len(done), 5 - len(done))
     assert all(path.stat().st_mtime_ns == time for path, time in done.items())
 
@@ -143,30 +162,6 @@ def _fifo(folder, content):
 # ---------------------------------------------------------------------------------------------------------------------
 # kills, and two at once
 # ---------------------------------------------------------------------------------------------------------------------
-
-
-COMMANDS = (
-    *("lip2wav_hf.commands.main", "lip2wav_hf.evaluation.evaluate", "lip2wav_hf.comparison.gallery", "pystoi"),
-    *("lip2wav_hf.adaptation.running", "lip2wav_hf.pipeline_video_to_speech", "transformers.pipelines"),
-)
-
-
-@pytest.fixture(scope="module")
-def processes():
-    with WarmProcesses((*COMMANDS, *TRAINING)) as warm:
-        yield warm
-
-
-@pytest.fixture
-def command(processes, tmp_path):
-    """`lip2wav` as a process of its own, which may have to kill itself; what it prints on stdout."""
-
-    def command(*arguments, kill=None, code="lip2wav_hf.commands.main"):
-        done = processes.run(tmp_path / "log", code, arguments, before=killing(kill))
-        assert done.returncode == (0 if kill is None else -signal.SIGKILL), f"{kill}: {done.stderr[-3000:]}"
-        return done.stdout
-
-    return command
 
 
 @pytest.fixture(scope="module")

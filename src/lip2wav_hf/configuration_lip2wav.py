@@ -32,6 +32,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {  # least and largest value; of whole
     "frame_rate": (0.1, 1000),
     "num_mel_bins": (1, 1024),
     "n_fft": (2, 65_536),
+    "beam_width": (1, 1000),
     "mel_floor": (1e-30, 1000),
     "mel_std": (1e-6, 1e6),
     "initializer_range": (0, 10),
