@@ -1,10 +1,7 @@
 """The command as a whole: what it costs to start, its list of commands, completion, usage errors."""
 
 import functools
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import typer
@@ -12,6 +9,7 @@ import typer
 import lip2wav_hf
 from commands.command_line import error_line, lip2wav
 from lip2wav_hf.commands.main import COMMANDS, app
+from warm_processes import WarmProcesses
 
 
 HEAVY = ["torch", "transformers", "numpy", "huggingface_hub", "av", "cv2", "matplotlib", "accelerate", "datasets"]
@@ -28,12 +26,18 @@ assert not found, found
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def processes(tmp_path_factory):
+    """What starts processes that have imported nothing but typer."""
+    with WarmProcesses(("typer",)) as processes:
+        start.run = functools.partial(processes.run, tmp_path_factory.mktemp("logs") / "log")
+        yield
+    help_of.cache_clear()
+
+
 def start(*arguments, **environment):
     """Standard output and error of the command, in a process that fails if it imports something heavy."""
-    code = LISTING.format(arguments=list(arguments), heavy=HEAVY)
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, timeout=300
-    )
+    result = start.run(LISTING.format(arguments=list(arguments), heavy=HEAVY), environment=environment)
     assert result.returncode == 0, result.stderr
     return result.stdout, result.stderr
 
