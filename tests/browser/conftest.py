@@ -27,7 +27,6 @@ SCREENSHOTS = REPOSITORY / "out" / "browser"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
-    "--disable-software-rasterizer",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
