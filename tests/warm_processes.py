@@ -29,7 +29,7 @@ TRAINING = ("lip2wav_hf.training.loop", "lip2wav_hf.training.build", "datasets",
 # What an evaluation by all metrics imports, and its report.
 MEASURING = (
     *("lip2wav_hf.evaluation.evaluate", "lip2wav_hf.evaluation.web_report", "lip2wav_hf.metrics.pesq.pesq", "pesq"),
-    *("pystoi", "pocketsphinx", "speechmos.dnsmos", "resemblyzer", "librosa.core.constantq", "librosa.filters"),
+    *("pystoi", "pocketsphinx", "speechmos.dnsmos", "librosa.core.constantq", "librosa.filters"),
     *("librosa.feature.spectral", "librosa.sequence", "scipy.io", "scipy.ndimage", "scipy.signal"),
     *("matplotlib.backends.backend_agg", "lip2wav_hf.metrics.recognizers"),
 )
