@@ -205,12 +205,13 @@ def guard_options(host: str) -> dict[str, Any]:
 
 def prepare(folder: str) -> None:
     """
-    Set what Gradio and the Hub's library read when they are imported.
+    Set what Gradio, the Hub's library and torch read when they are imported.
 
     Args:
-        folder (`str`): where Gradio keeps files.
+        folder (`str`): where Gradio keeps files, and torch what it compiles: it makes a folder for that in any case.
     """
     os.environ["GRADIO_TEMP_DIR"] = folder
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(folder, "torchinductor"))
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
