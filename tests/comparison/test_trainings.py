@@ -78,7 +78,7 @@ def test_a_network_inside_of_a_model_took_a_part_of_its_hours(tmp_path, tiny_mod
     """The bundled model brings its speech encoder along, and states the hours of both."""
     later = write_run(tmp_path / "later", tiny_model_dir, options={"speech_encoder": "grid-s1"})
     compute = training_of(str(later)).compute
-    assert compute.endswith(", beside a part of the 9.3 core-hours of grid-s1 for the speech encoder")
+    assert compute.endswith(", beside a part of the 11.2 core-hours of grid-s1 for the speech encoder")
 
 
 def test_the_curve_goes_with_the_model(tmp_path, tiny_model_dir):
