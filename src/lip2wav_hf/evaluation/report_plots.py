@@ -161,7 +161,7 @@ def _draw_confusion(
     axes.set_title(slot, fontsize=9)
     axes.set_xlabel("recognised", fontsize=8)
     axes.set_ylabel("spoken", fontsize=8)
-    lines = {"colors": "#e5e7eb", "linewidth": 0.5, "zorder": 1}
+    lines: dict[str, Any] = {"colors": "#e5e7eb", "linewidth": 0.5, "zorder": 1}
     axes.vlines(np.arange(len(heard_words) + 1) - 0.5, -0.5, len(words) - 0.5, **lines)
     axes.hlines(np.arange(len(words) + 1) - 0.5, -0.5, len(heard_words) - 0.5, **lines)
     axes.margins(0)
