@@ -63,9 +63,9 @@ def test_the_main_results_fit_a_screen(run):
     results = lines[next(i for i, line in enumerate(lines) if line.startswith("results")) :]
     assert len(results) <= 11 and len(lines) <= 24
     assert max(map(len, results)) <= 80
-    assert any("Judge WER" in line and "9.0 %" in line for line in results)
+    assert any("Judge WER" in line and "8.3 %" in line for line in results)
     assert "--all" in results[-1]
-    assert "51 words" in out and "0.0900" not in out
+    assert "51 words" in out and "0.0833" not in out
     status, everything, _ = run("info", "--all")
     assert len(everything.splitlines()) > 40
     assert "MCD, compat" in everything and "MCD, compat" not in out
