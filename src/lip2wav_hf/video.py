@@ -175,7 +175,11 @@ def decode(container: InputContainer, stream: Stream, name: str, damage: Damage 
         except av.FFmpegError as error:
             noted.add(error, packet)
             continue
-        read, silent = read + 1, 0 if frames and packet.size else silent + (1 if packet.size else -2 * len(frames))
+        read += 1
+        if not packet.size:  # the end: what the decoder has held back
+            silent -= 2 * len(frames)
+        else:
+            silent = 0 if frames else silent + 1
         yield from frames
     if stream.type == "video" and silent > max(_MOST_SILENT, read // 5):  # such as H.264 behind MPEG-2
         logger.warning("%s: its last %d pictures are in another form than those before, and not read.", name, silent)
