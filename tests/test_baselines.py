@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,19 @@ from lip2wav_hf.models import BASELINES, SPEAKING, baseline_models
 
 
 SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"
+
+
+def test_an_installed_package_finds_those_of_the_working_folder(tmp_path):
+    installed = tmp_path / "lib" / "site"
+    installed.mkdir(parents=True)
+    (installed / "lip2wav_hf").symlink_to(Path(lip2wav_hf.__file__).parent)
+    code = "from lip2wav_hf.models import baseline_models, find_model, SPEAKING as s\n"
+    code += "print(*(find_model(each.name, s) for each in baseline_models(s)))"
+    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
+    for place, found in [(BASELINES.parent, 2), (tmp_path, 0)]:
+        command = [sys.executable, "-c", code]
+        result = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=True)
+        assert result.stdout.split() == [f"baselines/{each.name}" for each in baseline_models(SPEAKING)][:found]
 
 
 def test_all_folders_are_models_that_speak():

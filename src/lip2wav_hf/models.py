@@ -18,8 +18,12 @@ from .files import read_fields, read_json
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 """Folder of the bundled models."""
 
-BASELINES = Path(__file__).parents[2] / "baselines"
-"""Folder of the models to compare with, in a copy of the repository: they are not installed with the package."""
+_OF_THE_SOURCES = Path(__file__).parents[2] / "baselines"
+BASELINES = _OF_THE_SOURCES if _OF_THE_SOURCES.is_dir() else Path("baselines")
+"""
+Folder of the models to compare with, which are not installed with the package: that of the copy of the repository it
+runs from, or the one in the working folder.
+"""
 
 DEFAULT_MODEL = "grid-s1"
 
@@ -192,7 +196,7 @@ def bundled_models(model_type: ModelType = "lip2wav") -> list[str]:
 
 
 def baseline_models(model_type: ModelType = None) -> list[Path]:
-    """Folders of the models to compare with, of a type, of several, or of all; none where the package is installed."""
+    """Folders of the models to compare with, of a type, of several, or of all; see [`BASELINES`]."""
     return [
         path.parent
         for path in sorted(BASELINES.glob("*/config.json"))
