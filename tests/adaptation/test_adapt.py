@@ -264,6 +264,27 @@ def test_what_is_listed_but_not_there_is_reported(recordings, starting_model, tm
     assert len(result.checks) == len(SENTENCES)
 
 
+def test_takes_that_nobody_listed_are_named(recordings, starting_model, tmp_path):
+    folder, reports = shutil.copytree(recordings, tmp_path / "mixed"), []
+    takes = [f"take-{number}.mp4" for number in range(7)]
+    for name in takes:
+        shutil.copy(folder / f"{SENTENCES[1]}.mp4", folder / name)
+    (folder / "._take-0.mp4").write_bytes(b"of a Mac")
+    with (folder / "metadata.csv").open("a") as file:
+        file.write(f"{SENTENCES[0]}.mp4,bin blue at f two now\n")
+    result = adapt(folder, tmp_path / "out", model=starting_model, steps=1, progress=reports.append)
+    unused = {check.file for check in result.checks if not check.usable}
+    assert unused == set(takes)
+    assert result.clips + len(result.held_out) == len(SENTENCES)
+    [note] = [note for note in result.notes if "metadata" in note]
+    assert note.startswith("7 videos not used, since the metadata do not name them: take-0.mp4, take-1.mp4,")
+    assert "take-4.mp4 and 2 more. Write a row for each" in note
+    said = [report.message for report in reports if "take-" in report.message]
+    assert len(said) == 5 and said[0].startswith("take-0.mp4: There is a video, but the metadata do not name it")
+    assert any(report.message == "… and 2 more: unlisted_video" for report in reports)
+    assert any("The metadata name it again, and say the same" in report.message for report in reports)
+
+
 def test_nothing_usable_is_refused_with_the_reason(recordings, starting_model, tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()

@@ -53,6 +53,7 @@ def test_higher_formants_are_found():
 def test_a_voice_is_read_from_a_file_or_a_folder(tmp_path):
     write_audio(tmp_path / "a.wav", vowel(120), RATE)
     write_audio(tmp_path / "b.flac", vowel(120), RATE)
+    (tmp_path / "._a.wav").write_bytes(b"of a Mac")
     assert read_voice(voice_files(tmp_path)).pitch == pytest.approx(120, rel=0.03)
     with pytest.raises(AdaptationError, match=r"2\.\d s of speech in 1 file; 3 s are needed"):
         read_voice(voice_files(tmp_path / "a.wav"))

@@ -89,7 +89,32 @@ def test_export_is_a_dataset_that_load_clips_reads(corpus, tmp_path, capfd, form
     assert not cut.is_part and sum(1 for _ in VideoReader(cut.source)) == 40
 
 
+def with_more(corpus, folder):
+    """A copy of the corpus, with two takes that nobody listed, and what a Mac leaves beside one."""
+    folder = shutil.copytree(corpus, folder)
+    for name in ("take-1.mp4", "take-2.mp4"):
+        shutil.copy(folder / "brief.mp4", folder / name)
+    (folder / "._take-1.mp4").write_bytes(b"of a Mac")
+    return folder
+
+
+UNLISTED = "2 unlisted_video (left out): there is a video, but the metadata do not name it: take-1.mp4, take-2.mp4"
+GONE = "1 missing_video (left out): listed, but there is no video file: gone.mp4"
+
+
+def test_prepare_and_export_name_what_nobody_listed(corpus, tmp_path, capfd):
+    corpus = with_more(corpus, tmp_path / "greek")
+    for command in (("prepare", corpus, "--cache", tmp_path / "cache"), ("export", corpus, tmp_path / "out")):
+        assert run(*command, "--workers", 1) == 0
+        output = capfd.readouterr().out
+        assert "19 clips: " in output and UNLISTED in output and GONE in output
+    assert run("prepare", corpus, "--cache", tmp_path / "cache", "--split", "test", "--workers", 1) == 0
+    output = capfd.readouterr().out
+    assert UNLISTED in output and GONE not in output  # which would have been in another split, perhaps
+
+
 def test_train_collects_the_words_and_evaluate_measures_them(corpus, tmp_path, capfd):
+    corpus = with_more(corpus, tmp_path / "greek")
     config = tmp_path / "tiny.json"
     config.write_text(json.dumps(TINY_CONFIG | {"model_type": "lip2wav", "num_mel_bins": 20}))
     good = json.dumps({"train": {"άννα": [f"clips-{n}" for n in range(3)] + ["clips-3@0.60"], "cleo": ["clips-2"]},
@@ -101,7 +126,9 @@ def test_train_collects_the_words_and_evaluate_measures_them(corpus, tmp_path, c
               "--splits_file", splits]  # fmt: skip
     output = tmp_path / "run"
     assert run("train", "--config", config, *shared, "--output_dir", output, "--decoder_window_frames", 32) == 0
-    assert "vocabulary: 8 words of the training clips." in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "vocabulary: 8 words of the training clips." in said
+    assert said.count(UNLISTED) == said.count(GONE) == 1
     model = output / "final"
     assert list(Lip2WavConfig.from_pretrained(model).vocabulary) == WORDS
     last = json.loads((output / "validation.jsonl").read_text().splitlines()[-1])
@@ -110,6 +137,8 @@ def test_train_collects_the_words_and_evaluate_measures_them(corpus, tmp_path, c
     measured = tmp_path / "measured"
     options = ["--model", model, "--data", corpus, "--splits-file", splits, "--workers", 1, "-o", measured]
     assert run("evaluate", *options, "--metrics", "stoi", "--no-report") == 0
+    said = "".join(capfd.readouterr())
+    assert said.count(UNLISTED) == said.count(GONE) == 1
     results = json.loads((measured / "results.json").read_text())
     assert results["clips"] == 2 and "text_wer" in results["overall"]
     assert "judge" not in results and "chance_wer" not in results and not results["grid_sentences"]

@@ -252,6 +252,7 @@ def test_a_folder_stands_for_its_videos(run, tmp_path, talking_video):
     for name in ("b.mp4", "a.MP4"):
         shutil.copy(talking_video, folder / name)
     (folder / "notes.txt").write_text("no video")
+    (folder / "._a.MP4").write_bytes(b"of a Mac")
     status, out, _ = run("speak", folder, "-o", tmp_path / "out", "--json")
     assert status == 0
     assert [Path(json.loads(line)["file"]).name for line in out.splitlines()] == ["a.MP4", "b.mp4"]

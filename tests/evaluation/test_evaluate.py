@@ -361,6 +361,7 @@ def test_files_without_a_partner_are_said(tmp_path, speech, capfd):
     """An original without a generated file, a generated file without an original: never silently out of a mean."""
     reference = write_folder(tmp_path / "ref", {"a": speech[NAMES[0]], "b": speech[NAMES[1]]})
     generated = write_folder(tmp_path / "gen", {"b": speech[NAMES[1]], "c": speech[NAMES[2]]})
+    (generated / "._b.wav").write_bytes(b"of a Mac")
     with pytest.raises(EvaluationError, match=r"no original for 1 of 2 generated files: c; .*--skip-missing"):
         evaluate_folders(generated, reference, tmp_path / "out", metrics=["stoi"])
     options = {"metrics": ["stoi"], "skip_missing": True, "progress": True, "report": True}

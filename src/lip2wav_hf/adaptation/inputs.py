@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..corpora.clips import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Clip, CorpusError
+from ..corpora.clips import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Clip, CorpusError, visible_files
 from ..corpora.registry import is_dataset_name
 from ..files import read_fields
 from ..models import DEFAULT_MODEL, find_model
@@ -102,7 +102,7 @@ def voice_files(place: str | os.PathLike) -> list[Path]:
     files = [path]
     if path.is_dir():
         suffixes = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
-        files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
+        files = [file for file in visible_files(path) if file.suffix.lower() in suffixes]
     if not path.exists() or not files:
         raise AdaptationError(f"voice {place}: no sound file. Name a .wav or .flac file, or a folder of such.")
     return files

@@ -16,7 +16,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 from ..configuration_lip2wav import Lip2WavConfig
-from ..corpora.clips import Clip
+from ..corpora.clips import Clip, visible_files
+from ..corpora.defects import NO_CLIP, Defect
 from ..corpora.languages import folder_languages
 from ..corpora.load import load_clips
 from ..corpora.registry import open_corpus
@@ -146,23 +147,26 @@ def _all_clips(
     recordings: str | os.PathLike | Iterable[Clip], starting: Path
 ) -> tuple[list[Clip], list[RecordingCheck]]:
     """All recordings, of whatever split, their words as the starting model writes words; and what is wrong with those
-    that are listed, but cannot be found or read."""
+    that cannot be found or read, or that nothing says anything of."""
     checks: list[RecordingCheck] = []
     if not isinstance(recordings, (str, os.PathLike)):
         clips = list(recordings)
-    elif Path(recordings).is_dir() and not any(Path(recordings).rglob("*.parquet")):
+    elif Path(recordings).is_dir() and not any(visible_files(Path(recordings), "**/*.parquet")):
         corpus = open_corpus(recordings, Lip2WavConfig.from_pretrained(starting).normalizer)
         splits, report = corpus.find_clips()
         clips = [clip for own in splits.values() for clip in own]
-        for defect in report.defects:
-            if not defect.used:
-                problem = Problem(defect.kind, f"{report.kinds[defect.kind].capitalize()}", f"({defect.detail}).")
-                checks.append(RecordingCheck(defect.clip, (problem,)))
+        checks = [_check_of(defect, report.kinds[defect.kind]) for defect in report.defects if not defect.used]
     else:
         clips = [clip for own in load_clips(recordings).values() for clip in own]
     if not clips:
         raise AdaptationError(f"{recordings}: there is no recording in it.")
     return clips, checks
+
+
+def _check_of(defect: Defect, meaning: str) -> RecordingCheck:
+    """What was found while the folder was listed, as of a recording; of what is none, it is a warning."""
+    problem = Problem(defect.kind, meaning[0].upper() + meaning[1:], f"({defect.detail}).", defect.kind not in NO_CLIP)
+    return RecordingCheck(defect.clip, (problem,))
 
 
 def _fingerprint(job: Job, clips: Sequence[Clip]) -> str:
@@ -291,8 +295,7 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
         spent, count = job.clock.spent / job.clock.minutes, len(recordings.clips)
         return (count >= FEW and spent > CHECKING_SHARE) or (count >= FEWEST and spent > MOST_CHECKING)
 
-    for check in job.checks:  # what is listed, but not there
-        job.say("checking", 0.0, f"{check.file}: {check.problems[0]}")
+    _tell_listing(job)
     looked_at = examine_clips(in_turns(clips), extractor, note, enough)
     if looked_at < len(clips):
         job.notes.append(
@@ -303,6 +306,26 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
         reasons = "; ".join(f"{check.file}: {check.problems[0]}" for check in job.checks[:3])
         raise AdaptationError(f"none of the {len(clips)} recordings can be used. {reasons}")
     return recordings
+
+
+def _tell_listing(job: Job) -> None:
+    """Report what is wrong with what the folder holds: a few of each kind by name, all by number."""
+    kinds: dict[str, list[RecordingCheck]] = {}
+    for check in job.checks:
+        kinds.setdefault(check.problems[0].kind, []).append(check)
+    for kind, checks in kinds.items():
+        for check in checks[:MOST_NAMED]:
+            job.say("checking", 0.0, f"{check.file}: {check.problems[0]}")
+        if len(checks) > MOST_NAMED:
+            job.say("checking", 0.0, f"… and {len(checks) - MOST_NAMED} more: {kind}")
+    unlisted = [check.file for check in kinds.get("unlisted_video", ())]
+    if unlisted:
+        more = f" and {len(unlisted) - MOST_NAMED} more" if len(unlisted) > MOST_NAMED else ""
+        job.notes.append(
+            f"{counted(len(unlisted), 'video')} not used, since the metadata do not name"
+            f" {'it' if len(unlisted) == 1 else 'them'}: {', '.join(unlisted[:MOST_NAMED])}{more}. Write a row for"
+            " each, and run the same again."
+        )
 
 
 def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None, start: Lip2WavModel) -> None:

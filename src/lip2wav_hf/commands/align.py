@@ -15,7 +15,7 @@ from ..errors import counted
 from ..machine import available_cores
 from ..models import DEFAULT_MODEL
 from . import corpus_options as shared
-from .messages import CommandError, only_our_messages, reporting
+from .messages import CommandError, only_our_messages, print_error, reporting
 
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ def align(
 
 
 def _clips(data: Path, selection: Selection, splits: list[str] | None) -> list[Clip]:
-    found, _ = shared.corpus_in(data, selection).find_clips(selection)
+    found, report = shared.corpus_in(data, selection).find_clips(selection)
+    for line in report.lines():
+        print_error(f"warning: {data}: {line}")
     unknown = [name for name in splits or () if name not in found]
     if unknown:
         raise CorpusError(f"{data}: no split {', '.join(unknown)}; there are {', '.join(found)}.")

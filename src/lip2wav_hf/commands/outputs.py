@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..corpora.clips import VIDEO_SUFFIXES
+from ..corpora.clips import VIDEO_SUFFIXES, visible_files
 from ..files import replacing, write_text
 from .messages import CommandError
 
@@ -129,7 +129,7 @@ def find_videos(named: Sequence[str]) -> list[str]:
         if not os.path.isdir(name):
             videos.append(name)
             continue
-        inside = sorted(path for path in Path(name).iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+        inside = [path for path in visible_files(Path(name), "*") if path.suffix.lower() in VIDEO_SUFFIXES]
         if not inside:
             raise CommandError(f"{name}: there is no video in this folder ({', '.join(VIDEO_SUFFIXES)}).")
         videos += map(str, inside)

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -200,13 +200,16 @@ def prepare_corpus(
 def _find_clips(
     corpus: Corpus, selection: Selection, splits: tuple[str, ...] | None
 ) -> tuple[dict[str, list[Clip]], CorpusReport]:
+    from ..corpora.defects import OF_NO_SPLIT
+
     found, report = corpus.find_clips(selection)
     if splits:
         unknown = [name for name in splits if name not in found]
         if unknown:
             raise CorpusError(f"{corpus.path}: no split {', '.join(unknown)}; there are {', '.join(found)}.")
         found = {name: clips for name, clips in found.items() if name in splits}
-        report = type(report)(missing_speakers=report.missing_speakers, notes=report.notes)
+        defects = [defect for defect in report.defects if defect.kind in OF_NO_SPLIT]
+        report = replace(type(report).of_listing(defects, report.notes), missing_speakers=report.missing_speakers)
     return found, report
 
 
@@ -232,8 +235,6 @@ def _check_all(
     corpus: Corpus, clips: list[Clip], files: dict[str, Path], report: CorpusReport, checks: CheckOptions
 ) -> tuple[list[Clip], int]:
     """Usable clips, and how many of them are cached. Those in the cache are known to decode: less is to be checked."""
-    from dataclasses import replace
-
     from ..training.cache import ClipCacheError, read_cached_clip
 
     needed = corpus.minimum_frames if checks.minimum_frames is None else checks.minimum_frames

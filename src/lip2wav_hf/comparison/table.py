@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..audio import audio_rate
+from ..corpora.clips import visible_files
 from ..errors import counted
 from ..evaluation.baselines import baseline_kind, baseline_kinds
 from ..evaluation.evaluate import evaluate_folders, evaluate_model
@@ -282,7 +283,7 @@ def _rate_of(model: Any) -> int | None:
 def _sampling_rate(folder: Path) -> int | None:
     """Of the sound files of a folder, in Hz; `None` where there are none, or several rates."""
     place = folder / "wav" if (folder / "wav").is_dir() else folder
-    rates = {audio_rate(path) for path in place.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES}
+    rates = {audio_rate(path) for path in visible_files(place) if path.suffix.lower() in AUDIO_SUFFIXES}
     return rates.pop() if len(rates) == 1 else None
 
 

@@ -6,6 +6,7 @@ import functools
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,6 +26,20 @@ TimedWord = tuple[float, float, str]
 
 Splits = dict[str, dict[str, list[str]]]
 """Split -> speaker -> names of clips."""
+
+
+def visible_files(folder: Path, pattern: str = "**/*") -> Iterator[Path]:
+    """
+    The files of a folder, in order. Hidden ones are none of a corpus: on disks of other systems, a Mac writes a
+    `._take.mp4` beside each `take.mp4`.
+
+    Args:
+        folder (`Path`): the folder.
+        pattern (`str`, *optional*): of their names in it; those in all folders inside of it too, by default.
+    """
+    for path in sorted(folder.glob(pattern)):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file():
+            yield path
 
 
 class CorpusError(Lip2WavError):
@@ -255,4 +270,5 @@ __all__ = [
     "WordTimes",
     "ZippedFile",
     "open_archive",
+    "visible_files",
 ]

@@ -35,14 +35,30 @@ KINDS = {
     "no_sound": "the video has no sound track",
     "no_face": "no face is found in the video",
     "unprepared": "no mouth crops or sound could be made of it",
+    "unlisted_video": "there is a video, but the metadata do not name it",
+    "contradicting_rows": "the metadata name it more than once, and say different things",
+    "repeated_row": "the metadata name it again, and say the same",
+    "other_format": "a video of a kind that is not looked for",
+    "lone_transcript": "a transcript without a video beside it",
+    "unused_times": "word times of no clip",
 }
 """What can be wrong with a clip of any corpus, and what it means."""
 
 HARMLESS = ("no_alignment",)
 """Defects with which a clip is used all the same."""
 
-NO_CLIP = ("other_name",)
-"""Defects of files that are no clips."""
+NO_CLIP = ("other_name", "repeated_row", "lone_transcript", "unused_times")
+"""Defects of files, or rows of a table, that are no clips."""
+
+OF_NO_SPLIT = (
+    "unlisted_video",
+    "contradicting_rows",
+    "repeated_row",
+    "other_format",
+    "lone_transcript",
+    "unused_times",
+)
+"""Defects of what could have been a clip of any split."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,12 @@ class CorpusReport:
         counter = Counter(defect.kind for defect in self.defects)
         return {kind: counter[kind] for kind in self.kinds if counter[kind]}
 
+    @classmethod
+    def of_listing(cls, defects: list[Defect], notes: Iterable[str] = ()) -> Self:
+        """A report on what was found wrong while a corpus was listed, before any clip was looked at."""
+        checked = len({defect.clip for defect in defects if defect.kind not in NO_CLIP})
+        return cls(checked, defects, notes=list(notes))
+
     def merge(self, other: CorpusReport) -> None:
         """Add what another report found."""
         self.checked += other.checked
@@ -108,15 +130,21 @@ class CorpusReport:
     def summary(self, examples: int = 3) -> str:
         """A few readable lines; `examples` clips of each kind are named."""
         lines = [f"{counted(self.checked, 'clip')}: {self.usable} usable, {self.left_out} left out."]
+        lines += (f"  {line}" for line in self.lines(examples))
+        if self.missing_speakers:
+            lines.append(f"  no videos of {', '.join(self.missing_speakers)}: the splits are smaller than published.")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+    def lines(self, examples: int = 3) -> list[str]:
+        """A line for each kind of defect, with `examples` clips."""
+        lines = []
         for kind, count in self.counts().items():
             found = [defect for defect in self.defects if defect.kind == kind]
             names = ", ".join(defect.clip for defect in found[:examples])
             more = f" and {count - examples} more" if count > examples else ""
             verdict = "used" if kind in HARMLESS else "left out"
-            lines.append(f"  {count} {kind} ({verdict}): {self.kinds[kind]}: {names}{more}")
-        if self.missing_speakers:
-            lines.append(f"  no videos of {', '.join(self.missing_speakers)}: the splits are smaller than published.")
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+            lines.append(f"{count} {kind} ({verdict}): {self.kinds[kind]}: {names}{more}")
+        return lines
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the report as JSON."""
@@ -281,6 +309,8 @@ __all__ = [
     "HARMLESS",
     "KINDS",
     "MINIMUM_FRAMES",
+    "NO_CLIP",
+    "OF_NO_SPLIT",
     "CheckOptions",
     "CorpusReport",
     "Defect",

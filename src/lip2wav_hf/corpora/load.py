@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .clips import Clip, Selection
+from .clips import Clip, Selection, visible_files
 from .registry import open_corpus
 from .tables import clips_of_table, load_tables
+
+
+logger = logging.getLogger(__name__)
 
 
 @overload
@@ -83,7 +87,8 @@ def load_clips(
 
     Returns:
         `list[Clip]`; `dict[str, list[Clip]]`, by split, if no split is named; or, with `streaming`, an iterator of
-        clips, which know their split. [`Clip.source`] is what the feature extractor and `read_audio` take.
+        clips, which know their split. [`Clip.source`] is what the feature extractor and `read_audio` take. What lies
+        in a folder but becomes no clip, such as a video that its `metadata.csv` does not name, is logged as a warning.
 
     Raises:
         CorpusError: if there is no such folder, dataset, split or speaker, no column of videos, or no clip in it.
@@ -92,7 +97,7 @@ def load_clips(
     path = Path(source)
     if not path.is_dir() and isinstance(source, str) and source.count("/") <= 1 and not source.startswith((".", "~")):
         tables = load_tables(source, split, streaming, options)
-    elif path.is_dir() and any(path.rglob("*.parquet")):
+    elif path.is_dir() and any(visible_files(path, "**/*.parquet")):
         tables = load_tables(str(path), split, streaming, options)
     else:
         return _of_folder(path, split, Selection("custom", splits_file, tuple(speakers or ()) or None), streaming)
@@ -110,6 +115,8 @@ def _of_folder(
     names = [split] if split is not None else [name for name, own in splits.items() if any(own.values())]
     if not names:
         corpus.find_clips(selection)  # says why there is none
+    for remark in dict.fromkeys(remark for name in names for remark in corpus.remarks(name, selection)):
+        logger.warning("%s: %s", path, remark)
     if streaming:
         return (clip for name in names for clip in corpus.load_split(name, selection, zipped=True))
     clips = {name: corpus.load_split(name, selection, zipped=True) for name in names}

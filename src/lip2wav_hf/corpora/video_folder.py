@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import counted
 from ..files import read_json
 from ..grammar import TextNormalizer
-from .clips import VIDEO_SUFFIXES, Clip, Selection, Splits, TimedWord
+from .clips import VIDEO_SUFFIXES, Clip, Selection, Splits, TimedWord, visible_files
 from .columns import (
     METADATA,
     SPEAKER_COLUMNS,
@@ -30,8 +30,20 @@ from .columns import (
 from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips
 from .made_splits import MadeSplits, make_splits
 from .metadata import ListedFiles, read_rows
-from .transcripts import READERS, TranscriptError, read_transcript
+from .transcripts import TranscriptError, read_transcript
+from .unused import (
+    lone_transcripts,
+    other_videos,
+    transcript_beside,
+    unlisted_videos,
+    unused_times,
+    videos_in,
+    without_repetitions,
+)
 from .word_times import FOLDER, with_word_times
+
+
+EXAMPLES = 3  # clips that a sentence names
 
 
 @dataclass(frozen=True)
@@ -85,11 +97,11 @@ class VideoFolder:
         """Why an existing folder is none of videos with transcripts, one sentence; `None` if it is."""
         if metadata_files(folder):
             return None
-        videos = list(_videos(folder))
+        videos = list(videos_in(folder))
         if not videos:
             return f"there is no video in it ({', '.join(VIDEO_SUFFIXES)})."
-        if not any(_transcript_beside(video) for video in videos):
-            deeper = next((path for path in sorted(folder.rglob("*")) if path.name.lower() in METADATA), None)
+        if not any(transcript_beside(video) for video in videos):
+            deeper = next((path for path in visible_files(folder) if path.name.lower() in METADATA), None)
             if deeper is not None:
                 return f"{deeper} is too deep inside of it. Give the folder {deeper.parent}."
             return (
@@ -100,20 +112,33 @@ class VideoFolder:
 
     @property
     def clips(self) -> list[Clip]:
-        """All clips in order of their files, read once; what is listed but cannot be read goes to `defects`.
+        """All clips in order of their files, read once; what is listed but cannot be read, and what becomes no clip,
+        goes to `defects`.
 
         Raises:
-            VideoFolderError: if the metadata cannot be used, or list a clip twice.
+            VideoFolderError: if the metadata cannot be used.
         """
         if self._clips is None:
-            metadata = metadata_files(self.path)
-            rows = list(
+            metadata, times = metadata_files(self.path), self.path / FOLDER
+            found = list(
                 (row for file in metadata for row in self._of_metadata(file)) if metadata else self._of_files()
             )
-            self._clips = self._named(rows)
-            if (self.path / FOLDER).is_dir():
-                self._clips = with_word_times(self._clips, self.path / FOLDER)
+            rows, repeated = without_repetitions(found, self._says)
+            self.defects += repeated
+            clips = self._named(rows)
+            if metadata:
+                self.defects += unlisted_videos(self.path, {row.video for row in found}, metadata)
+            else:
+                self.defects += [*other_videos(self.path), *lone_transcripts(self.path, times)]
+            if times.is_dir():
+                self.defects += unused_times(self.path, times, clips)
+                clips = with_word_times(clips, times)
+            self._clips = clips
         return self._clips
+
+    def _says(self, row: _Row) -> tuple[tuple[str, ...] | None, str | None]:
+        """What a row says of its recording: the words, and whose they are."""
+        return None if row.text is None else self.normalizer(row.text).words, row.speaker
 
     def _named(self, rows: list[_Row]) -> list[Clip]:
         """The clips of rows, with names as long as it takes to tell them apart."""
@@ -124,17 +149,11 @@ class VideoFolder:
                 self._clip(row, detail) if counts[clip.key] > 1 else clip
                 for row, clip in zip(rows, clips, strict=True)
             ]
-        counts = Counter(clip.key for clip in clips)
-        twice = [(clip.key, row.place) for row, clip in zip(rows, clips, strict=True) if counts[clip.key] > 1]
-        if twice:
-            key = twice[0][0]
-            places = " and ".join(place for own, place in twice if own == key)
-            more = len({own for own, _ in twice}) - 1
-            raise VideoFolderError(
-                f"{self.path}: the same clip is there twice: {key} ({places})"
-                + (f", and {more} more. " if more else ". ")
-                + "Keep one of them, or name a part of the video (start, end) for each."
-            )
+        seen: Counter[str] = Counter()
+        for place, clip in enumerate(clips):  # of files whose names differ in signs that no name of a clip has
+            seen[clip.key] += 1
+            if seen[clip.key] > 1:
+                clips[place] = replace(clip, name=f"{clip.name}-{seen[clip.key]}")
         return clips
 
     def _of_metadata(self, file: Path) -> Iterator[_Row]:
@@ -170,12 +189,12 @@ class VideoFolder:
             )
 
     def _of_files(self) -> Iterator[_Row]:
-        for video in _videos(self.path):
+        for video in videos_in(self.path):
             inside = video.relative_to(self.path)
             split = next(
                 (SPLIT_NAMES[part.lower()] for part in inside.parts[:-1] if part.lower() in SPLIT_NAMES), None
             )
-            source = _transcript_beside(video)
+            source = transcript_beside(video)
             if source is None:
                 self.defects.append(Defect(str(inside), "no_transcript", f"{video}: there is no transcript beside it"))
                 continue
@@ -226,8 +245,31 @@ class VideoFolder:
         return selection.scheme
 
     def remarks(self, split: str, selection: Selection = Selection()) -> list[str]:
-        """Nothing: no split of such a folder is published."""
-        return []
+        """What lies in the folder but becomes no clip of any split, a line for each kind; and which clips are in none
+        of the folder's splits."""
+        clips = self.clips  # finds the defects
+        return [*CorpusReport.of_listing(self.defects).lines(), *self._in_no_split(clips, selection)]
+
+    def _in_no_split(self, clips: list[Clip], selection: Selection) -> list[str]:
+        """A sentence on clips that a `splits.json` of the folder does not name, as after more was recorded. What a
+        splits file names that somebody gives is that person's choice."""
+        own = self.path / "splits.json"
+        if selection.splits_file is not None or not own.is_file():
+            return []
+        named = read_splits_file(own)
+        keys = {f"{speaker}/{name}" for own in named.values() for speaker, names in own.items() for name in names}
+        others = [
+            clip.key
+            for clip in clips
+            if clip.key not in keys and (not selection.speakers or clip.speaker in selection.speakers)
+        ]
+        if not others:
+            return []
+        more = f" and {len(others) - EXAMPLES} more" if len(others) > EXAMPLES else ""
+        return [
+            f"{counted(len(others), 'clip')} in no split of {own.name}, and so not used:"
+            f" {', '.join(others[:EXAMPLES])}{more}."
+        ]
 
     def made_splits(self, selection: Selection = Selection()) -> MadeSplits | None:
         """The splits of [`make_splits`], where neither a file, nor the metadata or the folders' names give any. They
@@ -294,7 +336,7 @@ class VideoFolder:
                     absent[key] = Defect(key, "missing_video", f"{self.path}: the split {split!r} lists {key}")
         defects = [*self.defects, *absent.values()]
         notes = self._notes(selection) if any(found.values()) else []
-        report = CorpusReport(len({defect.clip for defect in defects}), defects, notes=notes)
+        report = CorpusReport.of_listing(defects, notes)
         if not any(found.values()):
             raise VideoFolderError(f"{self.path}: no clip can be used. {report.summary()}")
         return found, report
@@ -303,9 +345,10 @@ class VideoFolder:
         made = self.made_splits(selection)
         if made is not None:
             return [made.describe()]
+        if selection.splits_file is not None or (self.path / "splits.json").is_file():
+            return self._in_no_split(self.clips, selection)
         unsplit = sum(clip.split is None for clip in self.clips)
-        given = selection.splits_file is None and not (self.path / "splits.json").is_file()
-        if not unsplit or not given:
+        if not unsplit:
             return []
         return [f"{counted(unsplit, 'clip')} without a split {'is' if unsplit == 1 else 'are'} in train."]
 
@@ -348,21 +391,6 @@ def _version(clip: Clip) -> str:
     status = Path(str(clip.video)).stat()
     facts = (status.st_size, status.st_mtime_ns, clip.start, clip.end, clip.words, clip.times)
     return hashlib.sha256(f"{Path(str(clip.video)).resolve()}|{facts!r}".encode()).hexdigest()[:12]
-
-
-def _videos(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not hidden:
-            yield path
-
-
-def _transcript_beside(video: Path) -> Path | None:
-    for suffix in READERS:
-        for written in {suffix, suffix.upper(), ".TextGrid" if suffix == ".textgrid" else suffix}:
-            if (file := video.with_suffix(written)).is_file():
-                return file
-    return None
 
 
 __all__ = ["VideoFolder", "VideoFolderError"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..corpora.clips import VIDEO_SUFFIXES
+from ..corpora.clips import VIDEO_SUFFIXES, visible_files
 from ..grid.corpus import GridError, sentence_words
 from .clips import NO_SPEAKER, Clip, ClipRow
 from .judging import Words
@@ -67,7 +67,7 @@ def sound_files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     if not folder.is_dir():
         raise EvaluationError(f"{folder}: no such folder.")
     files: dict[str, Path] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes):
+    for path in (path for path in visible_files(folder) if path.suffix.lower() in suffixes):
         key = path.relative_to(folder).with_suffix("").as_posix()
         if key in files:
             raise EvaluationError(f"{folder}: holds both {files[key].name} and {path.name} as {key}; keep one.")

@@ -24,6 +24,7 @@ from ..corpora.clips import (
     TimedWord,
     ZippedFile,
     open_archive,
+    visible_files,
 )
 from ..corpora.columns import metadata_files
 from ..errors import counted
@@ -271,7 +272,7 @@ class GridFolder:
                     if is_sentence(file.stem):
                         return None
                     stray = stray or file
-        if any(self.root.glob("*.zip")) or any(self.root.glob("video/*.zip")):
+        if any(visible_files(self.root, "*.zip")) or any(visible_files(self.root, "video/*.zip")):
             return None
         if stray is not None:
             return f"{stray} and the like: {NOT_A_SENTENCE}."

@@ -231,9 +231,10 @@ def _write_made_splits(corpora: list[Corpus], data: DataArguments, folder: Path)
         note = write_made_splits(corpus, selection, folder / name)
         if note:
             logger.info("%s: %s", corpus.path, note)
-        for split in (data.train_split, data.validation_split):
-            for remark in corpus.remarks(split, replace(selection, speakers=tuple(data.speakers or ()) or None)):
-                logger.warning("%s: %s", corpus.path, remark)
+        of_speakers = replace(selection, speakers=tuple(data.speakers or ()) or None)
+        splits = (data.train_split, data.validation_split)
+        for remark in dict.fromkeys(remark for split in splits for remark in corpus.remarks(split, of_speakers)):
+            logger.warning("%s: %s", corpus.path, remark)
 
 
 def warn_of_absent_speakers(run: TrainingArguments, corpora: list[Corpus], speakers: set[str]) -> None:
