@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 import urllib.parse
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from browser.conftest import FLAGS, PATIENCE, REPOSITORY, _write_camera
 from lip2wav_hf import DEFAULT_CHECKPOINT
+from lip2wav_hf.live import running
 
 
 SAMPLE = REPOSITORY / "src" / "lip2wav_hf" / "assets" / "sample.mp4"
@@ -150,6 +152,40 @@ def test_latency_and_gaps(open_live, capsys):
         )
     assert 0 < np.median(arrival) < 1500 and np.median(heard) < 2000 and np.percentile(pauses, 90) < 2000
     assert sum(sound["peak"] > 0.02 for sound in sounds) > len(sounds) / 4
+
+
+PLAY = """
+([source, loud]) => {
+  const posted = [], heard = [], rate = 16000, piece = 2560, block = 128;
+  let Player;
+  class Processor { port = {postMessage: (message) => posted.push(message)} }
+  new Function("AudioWorkletProcessor", "registerProcessor", "sampleRate", "currentTime", source)(
+    Processor, (name, type) => { Player = type; }, rate, 0);
+  const player = new Player();
+  for (let played = 0, number = 0; played < 30 * piece; played += block) {
+    const late = {4: 200, 14: 300}[number] ?? 0;  // samples: 12 and 19 ms
+    while (number < 30 && played >= number * piece + late)
+      player.port.onmessage({data: {samples: new Float32Array(piece).fill(loud[number++]), time: 0}});
+    const out = new Float32Array(block);
+    player.process([], [[out]]);
+    heard.push(...out);
+  }
+  return {gaps: posted.filter(({gap}) => gap).length, held: posted.filter(({held}) => held).length,
+    loud: heard.filter((sample) => sample > 0.4).length};
+}
+"""
+
+
+def test_more_waits_from_the_next_quiet_place_on(browser):
+    """In the page's player, a piece nearly comes too late, and a later one does unless there was a pause before."""
+    source = (Path(running.__file__).parent / "static" / "player.js").read_text("utf-8")
+    page = browser.new_page()
+    speech, pause = ([0.5] * 30, [0.5] * 8 + [0.001] * 2 + [0.5] * 20)
+    without, found = (page.evaluate(PLAY, [source, loud]) for loud in (speech, pause))
+    page.close()
+    assert without["gaps"] == 1 and without["held"] == 0
+    assert found["gaps"] == 0 and 2 <= found["held"] <= 4  # blocks of 8 ms
+    assert found["loud"] >= 27 * 2560  # nothing is lost; what has been put off comes a little later
 
 
 def spread(values):

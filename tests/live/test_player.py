@@ -52,6 +52,19 @@ def test_a_gap_is_counted_once_sound_goes_on_and_more_waits_from_then_on():
     assert queue.latencies.percentile(100) == pytest.approx(0.2, abs=0.011)
 
 
+def test_where_it_came_near_a_gap_more_waits_from_the_next_quiet_place_on():
+    """Chunks come when the last one has just been played; behind a quiet place, 15 ms late is no gap."""
+    queue, quiet = PlayQueue(RATE), np.full(2560, 0.002, np.float32)
+    chunks = [(0.16 * number, quiet if number in (12, 13) else tone(0.16), None) for number in range(30)]
+    chunks[20] = (0.16 * 20 + 0.015, *chunks[20][1:])
+    sound, levels = played(queue, chunks, 4.8)
+    assert queue.gaps == 0 and queue.target > player.LEAST_TARGET
+    assert 0.02 <= min(levels[240:310]) and max(levels[350:440]) < 0.16 + 0.05
+    held = sound[round(1.92 * RATE) : round(2.3 * RATE)]  # the pause is longer, and nothing is lost behind it
+    assert (held == 0).sum() == pytest.approx(player.LEAST_TARGET * RATE, abs=2 * BLOCK)
+    assert np.abs(sound[round(2.3 * RATE) :]).max() > 0.9
+
+
 def test_after_a_delay_the_latency_comes_down_again():
     """A chunk is 0.3 s late, and all after it are in time: what waits is left out within three seconds."""
     queue = PlayQueue(RATE)

@@ -21,7 +21,9 @@ from ..errors import Lip2WavError, missing_extra, one_line
 FADE_SECONDS = 0.005  # over which sound is joined where a piece of it was left out
 LONGEST_QUEUE = 2.0  # seconds; what a device does not take is given up
 LEAST_TARGET, MOST_TARGET, STEP = 0.02, 0.1, 0.01  # seconds of sound that are kept waiting, against jitter
-CALM_SECONDS = 30.0  # without a gap, after which less is kept waiting
+NEAR_SECONDS = 0.005  # left: nearly a gap
+CALM_SECONDS = 30.0  # without either, after which less is kept waiting
+QUIET = 0.01  # of full scale: where a longer pause is not heard
 DEVICE_SECONDS = 0.03  # that a device is asked to keep; less runs dry on a busy machine
 INSTEAD = "Write the sound with -o FILE, or into a pipe with -o -"
 
@@ -70,8 +72,8 @@ class Output(Protocol):
 class PlayQueue:
     """
     The sound that waits to be played. It is begun when a little is there; where it runs dry there is silence, and more
-    is kept waiting from then on. What waits needlessly long, after a delay or because the clocks of camera and device
-    differ, is left out.
+    is kept waiting from then on. Where it came near that, more waits from the next quiet place on. What waits
+    needlessly long, after a delay or because the clocks of camera and device differ, is left out.
 
     Args:
         sampling_rate (`int`): in Hz.
@@ -93,6 +95,7 @@ class PlayQueue:
         self._level = 0  # samples that wait
         self._is_playing, self._dry = False, 0  # samples of silence since it ran dry
         self._least, self._taken, self._calm = math.inf, 0, 0  # level in this second, samples of it; since a gap
+        self._missing = 0  # samples that should wait too
 
     @property
     def seconds(self) -> float:
@@ -121,6 +124,10 @@ class PlayQueue:
                 return sound
             if self._dry:
                 self._note_gap()
+            if self._missing > 0 and self._is_quiet(samples):
+                self._missing -= samples
+                self._least, self._taken = math.inf, 0
+                return sound
             self._is_playing, done = True, 0
             while done < samples and self._blocks:
                 block, taken = self._blocks.popleft()
@@ -141,7 +148,17 @@ class PlayQueue:
         seconds, self._dry = self._dry / self.sampling_rate, 0
         self.gaps, self.gap_seconds = self.gaps + 1, self.gap_seconds + seconds
         self.longest_gap = max(self.longest_gap, seconds)
-        self.target, self._calm = min(self.target + STEP, MOST_TARGET), 0
+        self.target, self._calm, self._missing = min(self.target + STEP, MOST_TARGET), 0, 0
+
+    def _is_quiet(self, samples: int) -> bool:
+        """Whether nothing is to be heard in the next samples, which are all there."""
+        for block, _ in self._blocks:
+            if np.abs(block[:samples]).max(initial=0.0) > QUIET:
+                return False
+            samples -= len(block)
+            if samples <= 0:
+                return True
+        return False
 
     def _trim(self, samples: int) -> None:
         """Once a second, leave out what the level never fell below, but for the target."""
@@ -150,6 +167,9 @@ class PlayQueue:
         self._calm += samples
         if self._taken < self.sampling_rate:
             return
+        if self._least < NEAR_SECONDS * self.sampling_rate and self._missing <= 0:
+            self.target, self._calm = min(self.target + STEP / 2, MOST_TARGET), 0
+            self._missing = int(self.target * self.sampling_rate - self._least)
         excess = int(self._least - self.target * self.sampling_rate)
         self._least, self._taken = math.inf, 0
         if self._calm > CALM_SECONDS * self.sampling_rate:

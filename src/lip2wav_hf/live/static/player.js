@@ -1,9 +1,10 @@
-// Plays speech that comes piece by piece: waits a little before the first, so that late pieces leave no gap, and gives
-// back what the waiting has grown to.
+// Plays speech that comes piece by piece: waits a little before the first, so that late pieces leave no gap, waits more
+// in quiet places where it came near one, and gives back what the waiting has grown to.
 
 const TARGET = [0.02, 0.06]; // seconds that are kept waiting: at first, and at most after gaps
-const STEP = 0.01; // by which a gap raises it
-const CALM = 10; // seconds without a gap that lower it by half a step
+const STEP = 0.01; // by which a gap raises it; a near one raises it by half of that
+const NEAR = 0.005; // seconds left: nearly a gap
+const CALM = 30; // seconds without either that lower it by half a step
 const ROOM = 8; // seconds that fit in
 const QUIET = 0.01; // of full scale: what may be cut out unheard
 const PATIENCE = 3; // seconds to look for a quiet place; then the cut is faded
@@ -21,7 +22,7 @@ class Player extends AudioWorkletProcessor {
     this.ended = false;
     this.last = 0;
     this.resetWindow();
-    this.excess = 0;
+    this.excess = this.missing = 0; // samples that wait needlessly, or that should wait
     this.searched = 0;
     this.calm = 0;
     this.port.onmessage = ({ data }) => (data.samples ? this.take(data) : this.end());
@@ -64,6 +65,7 @@ class Player extends AudioWorkletProcessor {
       this.dry(out);
       return true;
     }
+    if (this.hold(waiting, out)) return true;
     this.trim(waiting);
     this.play(out);
     return true;
@@ -89,6 +91,11 @@ class Player extends AudioWorkletProcessor {
       this.target = Math.max(TARGET[0], this.target - STEP / 2);
     }
     if (this.seen < sampleRate) return;
+    if (this.low < NEAR * sampleRate && this.missing <= 0) {
+      this.target = Math.min(TARGET[1], this.target + STEP / 2);
+      this.missing = Math.round(this.target * sampleRate) - this.low;
+      this.calm = 0;
+    }
     this.excess = Math.max(0, this.low - Math.round(this.target * sampleRate));
     if (this.excess < 2 * BLOCK) this.excess = this.searched = 0;
     this.resetWindow();
@@ -98,22 +105,33 @@ class Player extends AudioWorkletProcessor {
   dry(out) {
     for (let i = 0; i < out.length; i++) out[i] = this.last *= 0.9;
     this.playing = false;
-    this.calm = this.excess = this.searched = 0;
+    this.calm = this.excess = this.missing = this.searched = 0;
     this.resetWindow();
     if (!this.ended) this.target = Math.min(TARGET[1], this.target + STEP);
     this.port.postMessage(this.ended ? { drained: true } : { gap: true });
+  }
+
+  loud(from, number) {
+    for (let i = 0; i < number; i++) if (Math.abs(this.at(from + i)) > QUIET) return true;
+    return false;
+  }
+
+  // Where it is quiet, a longer pause is not heard: what comes next waits until enough does.
+  hold(waiting, out) {
+    if (this.missing <= 0 || waiting < out.length || this.loud(this.read, out.length)) return false;
+    this.missing -= out.length;
+    this.resetWindow();
+    for (let i = 0; i < out.length; i++) out[i] = this.last *= 0.9;
+    this.port.postMessage({ held: out.length });
+    return true;
   }
 
   // What the queue never fell below, less the target, is only delay.
   trim(waiting) {
     if (!this.excess || waiting < this.excess + 2 * BLOCK) return;
     this.searched += BLOCK;
-    const loud = (from, number) => {
-      for (let i = 0; i < number; i++) if (Math.abs(this.at(from + i)) > QUIET) return true;
-      return false;
-    };
     let quiet = 0;
-    while (quiet < this.excess && !loud(this.read + quiet, BLOCK)) quiet += BLOCK;
+    while (quiet < this.excess && !this.loud(this.read + quiet, BLOCK)) quiet += BLOCK;
     const cut = Math.min(quiet || (this.searched > PATIENCE * sampleRate ? this.excess : 0), this.excess);
     if (!cut) return;
     for (let i = 0; i < BLOCK; i++) {
