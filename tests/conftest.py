@@ -1,5 +1,6 @@
 """What all tests share: no network, tiny models, a synthetic face, the built pages, real data where there are any."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from warm_processes import server_of_all
 
 
 # What is imported and collected lasts until the end: to search it for garbage again and again is a tenth of the time.
@@ -35,6 +38,14 @@ TINY_CONFIG = {
     "num_mel_bins": 8,
     "num_decoder_layers": 1,
 }
+
+
+def pytest_configure(config):
+    """One server of processes for all; the processes that pytest-xdist starts, and their tests, find it."""
+    if not hasattr(config, "workerinput"):
+        servers = contextlib.ExitStack()
+        servers.enter_context(server_of_all())
+        config.add_cleanup(servers.close)
 
 
 def pytest_collection_modifyitems(items):

@@ -21,7 +21,7 @@ IMPORTED_BY_BOTH = (
 
 @pytest.fixture(scope="module")
 def processes():
-    with WarmProcesses(IMPORTED_BY_BOTH) as processes:
+    with WarmProcesses(IMPORTED_BY_BOTH, fresh=True) as processes:
         yield processes
 
 

@@ -4,6 +4,10 @@ Processes that start at once: a server imports what they need, and forks each of
 A new interpreter takes five seconds of processor time before it trains or evaluates anything; a fork takes none. Each
 is a process of its own all the same: it has its own arguments, environment and output, can be killed, and runs next to
 others. What is tested about imports or launchers starts a new interpreter.
+
+One server does for all tests, those of other pytest processes included: `conftest.py` starts it, and it imports what
+is asked for when it is asked for. Where it matters what else was imported, or with what environment, tests have a
+server of their own.
 """
 
 import atexit
@@ -13,12 +17,17 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +35,17 @@ from typing import NoReturn
 HERE = Path(__file__).resolve().parent
 # What a training imports, late imports of its libraries included.
 TRAINING = ("lip2wav_hf.training.loop", "lip2wav_hf.training.build", "datasets", "torch._dynamo")
+# What a page of Gradio imports, but for Gradio itself, which reads the environment as it is imported.
+SERVING = (
+    *(
+        "lip2wav_hf.commands.main",
+        "lip2wav_hf.pipeline_video_to_speech",
+        "transformers.pipelines",
+        "fastapi",
+        "uvicorn",
+    ),
+    *("pandas", "httpx", "websockets", "PIL.Image", "matplotlib.figure", "lip2wav_hf.live.streamer"),
+)
 # What an evaluation by all metrics imports, and its report.
 MEASURING = (
     *("lip2wav_hf.evaluation.evaluate", "lip2wav_hf.evaluation.web_report", "lip2wav_hf.metrics.pesq.pesq", "pesq"),
@@ -35,30 +55,81 @@ MEASURING = (
 )
 
 
-class WarmProcesses:
-    """A server that has imported some modules, in an environment, and forks processes; for use in `with`."""
+# Where the server of all tests listens.
+ADDRESS = "LIP2WAV_TESTS_WARM_PROCESSES"
 
-    def __init__(self, modules: tuple[str, ...], environment: dict[str, str] | None = None):
-        variables = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | (environment or {})
-        command = [sys.executable, "-c", "import sys, warm_processes; warm_processes.serve(sys.argv[1:])", *modules]
-        variables["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, [variables.get("PYTHONPATH")])])
-        self.server = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, text=True, start_new_session=True
-        )
+
+def start_server(function: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """A new interpreter that calls a function of this file and ends with its stdin."""
+    code = f"import sys, warm_processes; warm_processes.{function}(*sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment_of_server() | (environment or {}),
+        text=True,
+        start_new_session=True,
+    )
+
+
+def environment_of_server() -> dict[str, str]:
+    """The environment of this process, without a GPU, with the modules of tests, and one thread a process."""
+    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path}
+
+
+@contextmanager
+def server_of_all() -> Iterator[None]:
+    """The server that tests of this process and of those that it starts share."""
+    with tempfile.TemporaryDirectory() as folder:
+        address = os.path.join(folder, "address")
+        server = start_server("serve_all", address)
+        assert server.stdout.readline(), "the server of processes does not start"
+        os.environ[ADDRESS] = address
+        yield
+        del os.environ[ADDRESS]
+        server.stdin.close()
+        server.wait(60)
+        server.stdout.close()
+
+
+class WarmProcesses:
+    """
+    A server that has imported some modules and forks processes; for use in `with`.
+
+    By default it is a fork of the server of all tests, which may have imported more. It is an interpreter of its own
+    with `fresh`, and where it has a special environment, which libraries may read as they are imported.
+    """
+
+    def __init__(self, modules: tuple[str, ...], environment: dict[str, str] | None = None, fresh: bool = False):
+        self.server, self.connection = None, None
+        if fresh or environment is not None:
+            self.server = start_server("serve", *modules, environment=environment)
+            self.requests, self.answers = self.server.stdin, self.server.stdout
+        else:
+            self.connection = socket.socket(socket.AF_UNIX)
+            self.connection.connect(os.environ[ADDRESS])
+            self.requests, self.answers = self.connection.makefile("w"), self.connection.makefile("r")
+            self.requests.write(json.dumps({"modules": modules, "environment": environment_of_server()}) + "\n")
+            self.requests.flush()
 
     def __enter__(self) -> "WarmProcesses":
         return self
 
     def __exit__(self, *_) -> None:
-        self.server.stdin.close()
-        self.server.wait(60)
-        self.server.stdout.close()
+        self.requests.close()
+        if self.connection:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.connection.close()
+        else:
+            self.server.wait(60)
+        self.answers.close()
 
     def ask(self, **request) -> int:
-        self.server.stdin.write(json.dumps(request) + "\n")
-        self.server.stdin.flush()
-        answer = self.server.stdout.readline()
-        assert answer, "the server of processes has ended"
+        self.requests.write(json.dumps(request) + "\n")
+        self.requests.flush()
+        answer = self.answers.readline()
+        assert answer.removeprefix("-").strip().isdigit(), answer or "the server of processes has ended"
         return int(answer)
 
     def start(self, log: Path, code: str, arguments=(), environment=None, cwd=None, before: str = "") -> int:
@@ -76,6 +147,21 @@ class WarmProcesses:
         """Start a process and wait; what it printed stays in `log` (stdout) and beside it (stderr)."""
         status = self.wait(self.start(log, code, arguments, **options))
         return subprocess.CompletedProcess([code, *arguments], status, log.read_text(), errors_of(log).read_text())
+
+    @contextmanager
+    def serving(self, log: Path, code: str, arguments=(), patience: float = 300, **options) -> Iterator[str]:
+        """A process that serves something until it is asked to end; the first line that it prints."""
+        process = self.start(log, code, arguments, **options)
+        try:
+            end = time.monotonic() + patience
+            while "\n" not in (said := log.read_text() if log.exists() else ""):
+                assert time.monotonic() < end, f"nothing was printed: {errors_of(log).read_text()}"
+                time.sleep(0.05)
+            yield said.splitlines()[0]
+        finally:
+            os.kill(process, signal.SIGTERM)
+            status = self.wait(process)
+        assert status == 0, errors_of(log).read_text()
 
     def run_group(self, log: Path, number: int, code: str, arguments=(), environment=None, **options):
         """Processes of one distributed group, as torchrun would start them; a result of each."""
@@ -125,16 +211,64 @@ def errors_of(log: Path) -> Path:
     return log.with_name(f"{log.name}.err")
 
 
-def serve(modules: list[str]) -> None:
-    """What the server does: a request a line on stdin, a number a line on stdout."""
+def serve(*modules: str) -> None:
+    """What a server of its own does: a request a line on stdin, a number a line on stdout."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    _import(modules)
+    _answer(sys.stdin, answers)
+
+
+def serve_all(address: str) -> None:
+    """What the server of all tests does: for each connection, it imports what is asked for and forks a server."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        print("listening", file=answers, flush=True)
+        while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
+            connection, _ = listener.accept()
+            _serve_connection(connection)
+            while _a_child_has_ended():
+                pass
+
+
+def _a_child_has_ended() -> bool:
+    try:
+        return os.waitpid(-1, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return False
+
+
+def _serve_connection(connection: socket.socket) -> None:
+    """Import in this process what the first line says, and let a fork answer the others."""
+    with connection, connection.makefile("r") as requests, connection.makefile("w") as answers:
+        wanted = json.loads(requests.readline())
+        try:
+            _import(wanted["modules"])
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}".replace("\n", " "), file=answers, flush=True)
+            return
+        if not os.fork():
+            os.setsid()
+            os.environ.clear()
+            os.environ.update(wanted["environment"])
+            _answer(requests, answers)
+            os._exit(0)
+
+
+def _import(modules) -> None:
     gc.disable()
     for module in modules:
         __import__(module)
     gc.freeze()  # a search for garbage would copy the memory that processes share
     gc.enable()
-    for line in sys.stdin:
+
+
+def _answer(requests, answers) -> None:
+    """Fork a process or wait for one, as each line asks, until there are no more."""
+    for line in requests:
         request = json.loads(line)
         if "wait" in request:
             number = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
@@ -161,6 +295,7 @@ def _work(code: str, before: str, arguments: list[str], environment: dict[str, s
         os.dup2(source, target)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(environment)
+    tempfile.tempdir = None  # an import may have asked for it, in another environment
     os.chdir(cwd)
     sys.argv[1:] = arguments
     try:

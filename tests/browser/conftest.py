@@ -5,10 +5,9 @@ Where there is no Chromium or no playwright, all tests here are skipped, with th
 `out/browser`.
 """
 
+import contextlib
 import os
 import shutil
-import subprocess
-import sys
 import urllib.parse
 from fractions import Fraction
 from pathlib import Path
@@ -20,9 +19,16 @@ import pytest
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 from lip2wav_hf.video import VideoReader
+from warm_processes import SERVING, WarmProcesses
 
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# What `python demo/app.py` runs.
+DEMO = f"""
+import runpy, sys
+sys.path.insert(0, {str(REPOSITORY / "demo")!r})
+runpy.run_path({str(REPOSITORY / "demo" / "app.py")!r}, run_name="__main__")
+"""
 SCREENSHOTS = REPOSITORY / "out" / "browser"
 FLAGS = [
     "--no-sandbox",
@@ -50,22 +56,32 @@ def chromium_path() -> str:
 
 
 @pytest.fixture(scope="session")
-def address(chromium_path, tmp_path_factory) -> str:
+def serving():
+    """A function that serves a page in a process which need not import everything; for use in `with`: the address."""
+    pytest.importorskip("gradio", reason="the pages need gradio: make install")
+
+    @contextlib.contextmanager
+    def serving(folder, code, arguments):
+        environment = {"TMPDIR": str(folder), "HF_HUB_OFFLINE": "1"}
+        said = processes.serving(
+            folder.with_name(f"{folder.name}.log"), code, arguments, environment=environment, cwd=folder
+        )
+        with said as line:
+            yield line.split()[0]
+
+    with WarmProcesses(SERVING) as processes:
+        yield serving
+
+
+@pytest.fixture(scope="session")
+def address(chromium_path, serving, tmp_path_factory) -> str:
     """Address of the page, with the bundled checkpoint and a second one, a copy of it."""
-    pytest.importorskip("gradio", reason="the demo page needs gradio: make install")
     folder = tmp_path_factory.mktemp("served")
     twin = folder / "twin"
     shutil.copytree(DEFAULT_CHECKPOINT, twin)
-    command = [sys.executable, str(REPOSITORY / "demo" / "app.py"), "--port", "0", "--checkpoint", str(twin)]
-    command += ["--max-seconds", str(MAX_SECONDS), "--max-megabytes", str(MAX_MEGABYTES)]
-    process = subprocess.Popen(
-        command, cwd=folder, env={**os.environ, "TMPDIR": str(folder)}, stdout=subprocess.PIPE, text=True
-    )
-    line = process.stdout.readline()
-    assert line, "python demo/app.py ended without saying where it listens"
-    yield line.split()[0]
-    process.terminate()
-    process.wait(timeout=30)
+    options = ["--port", "0", "--checkpoint", twin, "--max-seconds", MAX_SECONDS, "--max-megabytes", MAX_MEGABYTES]
+    with serving(folder, DEMO, options) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,13 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import urllib.parse
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from browser.conftest import FLAGS, PATIENCE, REPOSITORY, _write_camera
+from browser.conftest import DEMO, FLAGS, PATIENCE, REPOSITORY, _write_camera
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.live import running
 
@@ -31,36 +29,22 @@ document.addEventListener("live-frame", ({detail}) => live.frames.push(detail));
 
 
 @pytest.fixture(scope="module")
-def live_address(chromium_path, tmp_path_factory):
-    """Address of the demo page, as a user starts it."""
-    pytest.importorskip("gradio", reason="the demo page needs gradio: make install")
-    folder = tmp_path_factory.mktemp("served")
-    command = [sys.executable, str(REPOSITORY / "demo" / "app.py"), "--port", "0", "--concurrency", "1"]
-    environment = {**os.environ, "TMPDIR": str(folder), "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
-    line = process.stdout.readline()
-    assert line, "python demo/app.py ended without saying where it listens"
-    yield line.split()[0]
-    process.terminate()
-    process.wait(timeout=120)
+def live_address(chromium_path, serving, tmp_path_factory):
+    """Address of the demo page."""
+    with serving(tmp_path_factory.mktemp("served"), DEMO, ["--port", "0", "--concurrency", "1"]) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
-def studio_address(chromium_path, tmp_path_factory):
+def studio_address(chromium_path, serving, tmp_path_factory):
     """Address of a studio in which a voice has been trained, on whole videos only."""
-    pytest.importorskip("gradio", reason="the studio needs gradio: make install")
-    folder = tmp_path_factory.mktemp("studio") / "recordings"
-    command = [sys.executable, "-m", "lip2wav_hf.commands.main", "studio", "--folder", str(folder), "--port", "0"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TMPDIR": str(folder.parent)}
-    process = subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.PIPE, text=True)
-    line = process.stdout.readline()
-    assert line, "lip2wav studio ended without saying where it listens"
-    voice = shutil.copytree(DEFAULT_CHECKPOINT, folder / "voice")
-    config = json.loads((voice / "config.json").read_text("utf-8")) | {"live_look_ahead": None}
-    (voice / "config.json").write_text(json.dumps(config), "utf-8")
-    yield line.split()[0]
-    process.terminate()
-    process.wait(timeout=120)
+    working = tmp_path_factory.mktemp("studio")
+    folder = working / "recordings"
+    with serving(working, "lip2wav_hf.commands.main", ["studio", "--folder", folder, "--port", "0"]) as address:
+        voice = shutil.copytree(DEFAULT_CHECKPOINT, folder / "voice")
+        config = json.loads((voice / "config.json").read_text("utf-8")) | {"live_look_ahead": None}
+        (voice / "config.json").write_text(json.dumps(config), "utf-8")
+        yield address
 
 
 @pytest.fixture(scope="module")

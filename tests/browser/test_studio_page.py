@@ -2,10 +2,7 @@
 
 import csv
 import io
-import os
 import re
-import subprocess
-import sys
 import urllib.parse
 import zipfile
 
@@ -32,17 +29,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def studio_address(chromium_path, folder):
-    """Address of `lip2wav studio`, as a user starts it."""
-    pytest.importorskip("gradio", reason="the studio needs gradio: make install")
-    command = [sys.executable, "-m", "lip2wav_hf.commands.main", "studio", "--folder", str(folder), "--port", "0"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TMPDIR": str(folder.parent)}
-    process = subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.PIPE, text=True)
-    line = process.stdout.readline()
-    assert line, "lip2wav studio ended without saying where it listens"
-    yield line.split()[0]
-    process.terminate()
-    assert process.wait(timeout=90) == 0
+def studio_address(chromium_path, serving, folder):
+    """Address of `lip2wav studio`."""
+    with serving(folder.parent, "lip2wav_hf.commands.main", ["studio", "--folder", folder, "--port", "0"]) as address:
+        yield address
     assert not list(folder.parent.glob("lip2wav-*")), "the studio leaves files behind"
     Recordings(folder).close()  # nobody holds it any more
 

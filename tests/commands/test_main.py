@@ -29,7 +29,7 @@ assert not found, found
 @pytest.fixture(scope="module", autouse=True)
 def processes(tmp_path_factory):
     """What starts processes that have imported nothing but typer."""
-    with WarmProcesses(("typer",)) as processes:
+    with WarmProcesses(("typer",), fresh=True) as processes:
         start.run = functools.partial(processes.run, tmp_path_factory.mktemp("logs") / "log")
         yield
     help_of.cache_clear()
