@@ -398,6 +398,12 @@ def test_a_face_that_hardly_moves_needs_fewer_landmarks(talking):
     assert corner_error(every, found) < LITTLE
 
 
+def test_a_look_at_the_whole_picture_leaves_landmarks_apart(talking):
+    """Every 25 frames the tracker looks for other faces, on one of the frames that get landmarks anyway."""
+    still = np.stack([talking[0]] * len(talking))
+    assert follow(still)[2] <= len(still) / 3 + 3
+
+
 def test_a_face_that_moves_has_landmarks_on_every_frame(talking):
     """It rests for a second, then moves by 3 pixels of the region in each frame, then jumps to another place."""
     offsets = [*[0] * 25, *range(0, 60, 3), *[60] * 4, *[0] * 11]

@@ -143,10 +143,8 @@ class _Network:
         try:
             from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  may be missing
         except ImportError as error:
-            raise FaceTrackingError(
-                "face tracking needs the LiteRT runtime, which is not installed: run `pip install ai-edge-litert`, or "
-                "give `landmarks` or `mouth_boxes` yourself"
-            ) from error
+            cause = "face tracking needs the LiteRT runtime, which is not installed: run `pip install ai-edge-litert`"
+            raise FaceTrackingError(f"{cause}, or give `landmarks` or `mouth_boxes` yourself") from error
         if not path.is_file():
             raise FaceTrackingError(
                 f"the face network {path} is missing: install lip2wav-hf again, or load the model from a folder or a "
@@ -514,13 +512,16 @@ class FaceTracker:
 
     def _at_rest(self, frame: np.ndarray, frames: int) -> np.ndarray | None:
         """Landmarks of a frame that is so many frames after the last, if the face has hardly moved; `None` if not."""
-        last = self._last
-        if last is None or self._checked + frames >= self.settings.detection_interval:
+        if (last := self._last) is None:
             return None
         landmarks = self._mesh(frame, region_of_landmarks(last))
         if landmarks is None or _movement(last, landmarks) > self.settings.most_movement:
             return None
+        known = self._checked, self._unseen
         self._checked += frames
+        if self._checked >= self.settings.detection_interval and self._check(frame, landmarks) is not landmarks:
+            self._checked, self._unseen = known  # frame by frame, the same is found out again
+            return None
         self._last = landmarks
         self.frames, self._found = self.frames + frames, self._found + frames
         return landmarks

@@ -9,6 +9,7 @@ the *crop* of 40 x 64 pixels; training caches the regions and moves the crop abo
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 import os
@@ -541,53 +542,47 @@ class RegionCutter:
 
     def _smoothed(self, position: int) -> Alignment | None:
         """The alignment of a kept frame, from those around it; `None` in a long gap."""
-        found = [index for index, alignment in enumerate(self._alignments) if alignment is not None]
-        before = max((index for index in found if index <= position), default=None)
-        after = min((index for index in found if index >= position), default=None)
-        if before is None:
-            return None
-        segment = self._segments[before]
-        if before != position:
-            gap = (len(self._alignments) if after is None else after) - before - 1
-            if gap > self.max_gap or (after is not None and self._segments[after] != segment):
+        alignments, segments = list(self._alignments), list(self._segments)
+        found = [index for index, alignment in enumerate(alignments) if alignment is not None]
+        before = after = position
+        if alignments[position] is None:
+            before = max((index for index in found if index < position), default=-1)
+            after = min((index for index in found if index > position), default=len(alignments))
+            if before < 0 or after - before - 1 > self.max_gap:
                 return None
-            if after is None:  # the video ends without a face: hold the last place
+            if after == len(alignments):  # the video ends without a face: hold the last place
                 position = before
-        chosen = [index for index in found if self._segments[index] == segment]
-        values = np.array([self._alignments[index] for index in chosen])
-        time = np.array(chosen, dtype=np.float64) - position
-        return (
-            _local_line(time, values[:, 0], SCALE_SMOOTHING),
-            _local_line(time, values[:, 1], CENTER_SMOOTHING),
-            _local_mean(time, values[:, 2], MOUTH_SMOOTHING),
-        )
+            elif segments[after] != segments[before]:
+                return None
+        chosen = [index for index in found if segments[index] == segments[before]]
+        scale, center, mouth = np.array([alignments[index] for index in chosen]).T
+        of_scale, of_center, of_mouth = _smoothing_weights(tuple(index - position for index in chosen))
+        return complex(of_scale @ scale), complex(of_center @ center), complex(of_mouth @ mouth)
 
 
-def _weights(time: np.ndarray, deviation: float) -> np.ndarray:
-    """Of a Gaussian around time 0; the largest is 1."""
+@functools.lru_cache(maxsize=2 * SMOOTHING_RADIUS)
+def _smoothing_weights(times: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of alignments at these times, in frames after the one that is smoothed: for scale, centre and mouth."""
+    time = np.array(times, dtype=np.float64)
+    return _local_line(time, SCALE_SMOOTHING), _local_line(time, CENTER_SMOOTHING), _local_mean(time, MOUTH_SMOOTHING)
+
+
+def _local_mean(time: np.ndarray, deviation: float) -> np.ndarray:
+    """Weights of a Gaussian mean around time 0."""
     exponent = -0.5 * (time / deviation) ** 2
-    return np.exp(exponent - exponent.max())
+    weights = np.exp(exponent - exponent.max())
+    return weights / weights.sum()
 
 
-def _local_mean(time: np.ndarray, values: np.ndarray, deviation: float) -> complex:
-    """Gaussian-weighted mean of values around time 0."""
-    weights = _weights(time, deviation)
-    return complex(weights @ values / weights.sum())
-
-
-def _local_line(time: np.ndarray, values: np.ndarray, deviation: float) -> complex:
+def _local_line(time: np.ndarray, deviation: float) -> np.ndarray:
     """
-    Value at time 0 of the line that fits the values around it best, with Gaussian weights: no lag in steady movement.
+    What values have to be multiplied by to get the value at time 0 of the line that fits them best, with Gaussian
+    weights: no lag in steady movement.
     """
-    weights = _weights(time, deviation)
-    weights /= weights.sum()
+    weights = _local_mean(time, deviation)
     middle = weights @ time
     spread = weights @ (time - middle) ** 2
-    mean = weights @ values
-    if spread < 1e-3:
-        return complex(mean)
-    slope = weights @ ((time - middle) * values) / spread
-    return complex(mean - slope * middle)
+    return weights if spread < 1e-3 else weights * (1 - middle * (time - middle) / spread)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ _LEAD = 1  # second before the beginning of a part at which decoding begins
 # Threads that share a small picture wait for one another longer than they work; PyAV before 17 has no choice.
 _ONE_THREAD: dict[str, Any] = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 _GROUP, _GROUP_BYTES = 16, 16_000_000  # pictures that are fetched together, at most
-_DISCONTINUITY = 60  # seconds: a longer jump of the timestamps is a fault of the file, not a long picture
+_DISCONTINUITY = Fraction(60)  # seconds: a longer jump of the timestamps is a fault of the file, not a long picture
 
 VideoInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray
 """A path, URL, the content of a video file, a binary file object, or uint8 pictures."""
@@ -233,7 +233,7 @@ class _Clock:
 
     def plausible(self, damaged: int) -> Fraction:
         """The seconds that may lie between two frames: more where what lay there is damaged."""
-        return max(Fraction(_DISCONTINUITY), 2 * damaged * self.period)
+        return max(_DISCONTINUITY, 2 * damaged * self.period) if damaged else _DISCONTINUITY
 
     def _begins_anew(self, time: Fraction, following: list[Fraction], longest_gap: Fraction) -> bool:
         """
@@ -417,9 +417,11 @@ def _share(before: Fraction, after: Fraction, time: Fraction, rate: Fraction, to
     A picture that is held is half a period old on average, which makes the sound late by as much. Pictures that come
     at the rate itself, or twice as fast and more, are not mixed; nor are those so far apart that they stand still.
     """
-    gap, age = after - before, time - before
+    if (age := time - before) <= tolerance:
+        return 0.0
+    gap = after - before
     is_own_rate = abs(gap * rate - 1) <= Fraction(1, 50)
-    if age <= tolerance or is_own_rate or not Fraction(21, 40) < gap * rate <= 4:
+    if is_own_rate or not Fraction(21, 40) < gap * rate <= 4:
         return 0.0
     share = float(age / gap)
     return 0.0 if share < 0.1 else 1.0 if share > 0.9 else share
