@@ -431,6 +431,27 @@ def test_it_can_be_stopped_while_it_is_loading(tmp_path, number, status, said):
     assert not list(tmp_path.iterdir())
 
 
+def test_no_import_swallows_the_end_while_it_is_loading(tmp_path):
+    """As gradio's do, which tries packages with a bare `except:`."""
+    (tmp_path / "gradio.py").write_text(
+        "import os\ntry:\n    os.kill(os.getpid(), 15); [None for _ in range(9)]\nexcept:\n    pass\n"
+    )
+    (tmp_path / "files").mkdir()
+    done = subprocess.run(
+        [sys.executable, str(DEMO / "app.py"), "--port", "0", "--no-live"],
+        env={
+            **os.environ,
+            "TMPDIR": str(tmp_path / "files"),
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list((tmp_path / "files").iterdir())
+
+
 def test_no_file_is_left_when_it_ends(served):
     process, url, folder = served
     assert list(folder.glob("lip2wav-demo-*"))

@@ -56,3 +56,47 @@ def test_workers_search_rarely():
 
 def _threshold(_: int) -> int:
     return gc.get_threshold()[0]
+
+
+LOADING = """
+import os, signal, sys
+from lip2wav_hf.machine import ending_by
+
+def load():
+    import swallowing
+    print("went on")
+
+def caught():
+    try:
+        load()
+    except KeyboardInterrupt:
+        print("caught")
+    print("saved")
+
+signal.signal(signal.SIGTERM, ending_by(KeyboardInterrupt))
+try:
+    {function}()
+except KeyboardInterrupt:
+    print("ended", sys.gettrace())
+"""
+
+SWALLOWED = {
+    "bare": "try:\n    {signal}\nexcept:\n    pass\nprint('imported')",
+    "deeper": "def other():\n    try:\n        {signal}\n    except:\n        pass\nother()\nprint('imported')",
+    "replaced": "try:\n    {signal}\nexcept BaseException as error:\n    raise ImportError('x') from error",
+    "ignored": "class Thing:\n    def __del__(self):\n        {signal}\nThing()\nprint('imported')",
+    "passed on": "{signal}",
+}
+
+
+@pytest.mark.parametrize("how", SWALLOWED)
+@pytest.mark.parametrize(("function", "said"), [("load", ["ended None"]), ("caught", ["caught", "saved"])])
+def test_an_import_cannot_swallow_the_end(tmp_path, how, function, said):
+    """As packages do that try what they can import, with a bare `except:`. What our own code catches stays caught."""
+    lines = SWALLOWED[how].format(signal="import os; os.kill(os.getpid(), 15); [None for _ in range(9)]")
+    (tmp_path / "swallowing.py").write_text(lines)
+    code = LOADING.format(function=function)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    printed = [line for line in done.stdout.splitlines() if line != "imported"]
+    assert (printed, done.returncode) == (said, 0), done.stderr
+    assert "Traceback" not in done.stderr or how == "ignored"

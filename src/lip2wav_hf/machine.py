@@ -17,7 +17,8 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 
 RARELY = 50_000  # objects between searches for garbage in a worker: it imports many that last, and leaves little
@@ -151,6 +152,52 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def ending_by(error: Callable[[], BaseException]) -> Callable[[int, FrameType | None], NoReturn]:
+    """
+    A signal handler that raises an error which nobody else's code swallows: many packages wrap what they import in a
+    bare `except:`, and a program that is told to end while it loads would go on. An error that is lost in what our
+    code has called is raised again as soon as that returns; what our code catches itself is not.
+
+    Args:
+        error (`Callable`): makes the error, such as `KeyboardInterrupt`.
+    """
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raised = error()
+        caller = frame
+        while caller is not None and not _is_ours(caller):
+            caller = caller.f_back
+        if caller is not None and caller is not frame:
+            _raise_when_back(caller, raised)
+        raise raised
+
+    return end
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name == "__main__" or name.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _raise_when_back(frame: FrameType, error: BaseException) -> None:
+    """Raise an error in a frame that waits for others, unless it comes to it from them: debuggers stop at the line
+    after a call in the same way."""
+    before = sys.gettrace(), frame.f_trace
+
+    def arrived(own: FrameType, event: str, argument: Any) -> None:
+        sys.settrace(before[0])
+        own.f_trace = before[1]
+        if event != "exception" or argument[1] is not error:
+            raise error
+
+    frame.f_trace = arrived
+    sys.settrace(_untraced)  # without it, no frame is traced
+
+
+def _untraced(frame: FrameType, event: str, argument: Any) -> None:
+    """Of frames that begin in the meantime, none is."""
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that the numbers depend on, if installed."""
     found = {}
@@ -211,6 +258,7 @@ def take_lock(path: str | os.PathLike) -> int:
 
 __all__ = [
     "available_cores",
+    "ending_by",
     "gpu_power_limit",
     "machine",
     "missing_packages",

@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,52 @@ def test_sigterm_ends_a_command_and_its_processes():
     while left := [child for child in children if Path(f"/proc/{child}").exists()]:
         assert time.monotonic() < end, left
         time.sleep(0.05)
+
+
+SWALLOWING = """
+import os, sys
+
+class Finder:
+    \"""A package that is told to end while it is imported, and swallows it.\"""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["SWALLOWING"]:
+            sys.meta_path.remove(self)
+            try:
+                os.kill(os.getpid(), 15)
+                [None for _ in range(9)]
+            except:
+                print("swallowed", flush=True)
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "status"),
+    [
+        ("torch", ["speak", "{video}", "-o", "{folder}/a.wav"], 143),
+        ("torch", ["live", "{video}", "-o", "{folder}/a.wav"], 143),
+        ("torch", ["adapt", "{folder}/in", "-o", "{folder}/out"], 143),
+        ("accelerate", ["train", "tiny", "--data_dir", "{folder}/in", "--output_dir", "{folder}/out"], 130),
+        ("gradio", ["studio", "--port", "0", "--folder", "{folder}/out"], 0),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_no_import_swallows_sigterm(tmp_path, talking_video, package, arguments, status):
+    (tmp_path / "in").mkdir()
+    for name in "abcdefghijkl":
+        shutil.copy(talking_video, tmp_path / "in" / f"{name}.mp4")
+        (tmp_path / "in" / f"{name}.txt").write_text(f"sentence {name}")
+    arguments = [argument.format(video=talking_video, folder=tmp_path) for argument in arguments]
+    (tmp_path / "swallowing.py").write_text(SWALLOWING)
+    code = "import sys, swallowing\nfrom lip2wav_hf.commands.main import main\nmain(sys.argv[1:])"
+    environment = {**os.environ, "SWALLOWING": package}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert "swallowed" in done.stdout and done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.safetensors")) and not (tmp_path / "a.wav").exists()
 
 
 def test_sigterm_is_as_before_when_a_command_has_ended():

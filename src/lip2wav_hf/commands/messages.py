@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import typer
 
 from ..errors import Lip2WavError, one_line
+from ..machine import ending_by
 
 
 BAD_INPUT = 2
@@ -72,16 +73,12 @@ def reporting(function: Function | None = None, *, interrupted: str = "") -> Any
 
 @contextlib.contextmanager
 def _terminations() -> Generator[None]:
-    """SIGTERM raises [`Terminated`], unless somebody else handles it."""
-
-    def terminate(*_: object) -> None:
-        raise Terminated
-
+    """SIGTERM raises [`Terminated`], also while a package is imported, unless somebody else handles it."""
     in_charge = threading.current_thread() is threading.main_thread()
     if not in_charge or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGTERM, ending_by(Terminated))
     try:
         yield
     finally:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from ..machine import ending_by
 from ..models import find_model
 from .messages import CommandError, reporting
 from .options import complete_model
@@ -56,6 +57,7 @@ def studio_command(
     for option, file in (("--certificate", certificate), ("--key", key)):
         if file is not None and not file.is_file():
             raise CommandError(f"{option} {file}: there is no such file.")
+    signal.signal(signal.SIGTERM, ending_by(lambda: SystemExit(0)))
     from ..errors import require_packages
 
     require_packages("demo", "The studio", "gradio", "websockets")
@@ -65,7 +67,6 @@ def studio_command(
     from ..studio.recordings import Recordings
     from ..studio.studio import Studio
 
-    signal.signal(signal.SIGTERM, _interrupt)
     recordings = Recordings(folder)
     studio = Studio(recordings, model, minutes)
     address = Address(host, port, certificate, key)
@@ -80,10 +81,6 @@ def studio_command(
 def _announce(url: str) -> None:
     typer.echo(f"{url}  Open this address in a browser. Ctrl-C ends the studio.")
     sys.stdout.flush()
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise SystemExit(0)
 
 
 __all__ = ["studio_command"]
