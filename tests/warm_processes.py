@@ -59,14 +59,22 @@ MEASURING = (
 ADDRESS = "LIP2WAV_TESTS_WARM_PROCESSES"
 
 
-def start_server(function: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+# Isolated, an interpreter has no path to this file.
+LOAD = f"""
+import importlib.util, sys
+found = importlib.util.spec_from_file_location("warm_processes", {__file__!r})
+sys.modules["warm_processes"] = warm_processes = importlib.util.module_from_spec(found)
+found.loader.exec_module(warm_processes)
+"""
+
+
+def start_server(function: str, *arguments: str, command=(), environment: dict[str, str]) -> subprocess.Popen[str]:
     """A new interpreter that calls a function of this file and ends with its stdin."""
-    code = f"import sys, warm_processes; warm_processes.{function}(*sys.argv[1:])"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        [*(command or [sys.executable]), "-c", f"{LOAD}warm_processes.{function}(*sys.argv[1:])", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment_of_server() | (environment or {}),
+        env=environment,
         text=True,
         start_new_session=True,
     )
@@ -83,7 +91,7 @@ def server_of_all() -> Iterator[None]:
     """The server that tests of this process and of those that it starts share."""
     with tempfile.TemporaryDirectory() as folder:
         address = os.path.join(folder, "address")
-        server = start_server("serve_all", address)
+        server = start_server("serve_all", address, environment=environment_of_server())
         assert server.stdout.readline(), "the server of processes does not start"
         os.environ[ADDRESS] = address
         yield
@@ -98,13 +106,23 @@ class WarmProcesses:
     A server that has imported some modules and forks processes; for use in `with`.
 
     By default it is a fork of the server of all tests, which may have imported more. It is an interpreter of its own
-    with `fresh`, and where it has a special environment, which libraries may read as they are imported.
+    with `fresh`; where it has a special environment, which libraries may read as they are imported; and where it is
+    the interpreter `python` of a virtual environment, isolated, which has no other environment variables.
     """
 
-    def __init__(self, modules: tuple[str, ...], environment: dict[str, str] | None = None, fresh: bool = False):
+    def __init__(
+        self,
+        modules: tuple[str, ...],
+        environment: dict[str, str] | None = None,
+        fresh: bool = False,
+        python: Path | None = None,
+    ):
         self.server, self.connection = None, None
-        if fresh or environment is not None:
-            self.server = start_server("serve", *modules, environment=environment)
+        if python:
+            self.server = start_server("serve", *modules, command=[python, "-I"], environment=environment)
+        elif fresh or environment:
+            self.server = start_server("serve", *modules, environment=environment_of_server() | (environment or {}))
+        if self.server:
             self.requests, self.answers = self.server.stdin, self.server.stdout
         else:
             self.connection = socket.socket(socket.AF_UNIX)

@@ -1,11 +1,11 @@
 """Loading from a repository: without this package, without trust, pinned, interrupted, tampered with."""
 
+import functools
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import venv
 from importlib.metadata import distribution
 from pathlib import Path
@@ -29,6 +29,7 @@ from lip2wav_hf.modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel, WeightsError
 from lip2wav_hf.models import BASELINES
 from little_lip2audspec import TINY as TINY_LIP2AUDSPEC
+from warm_processes import WarmProcesses
 
 
 SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"
@@ -97,17 +98,43 @@ def hub(published):
         yield server
 
 
-def run(python: Path | str, code: str, home: Path, hub: HubStub | None = None, token=None) -> dict:
-    """Run code that prints JSON in its last line; a Hub, or none at all."""
-    keep = ("PATH", "HOME", "TMPDIR", "LANG", "OMP_NUM_THREADS", "LD_LIBRARY_PATH")
-    environment = {name: os.environ[name] for name in keep if name in os.environ}
-    home.mkdir(exist_ok=True)
-    environment |= hub.environment(home, token) if hub else {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "OMP_NUM_THREADS", "LD_LIBRARY_PATH")
+
+
+@pytest.fixture(scope="session")
+def with_the_package(hub, tmp_path_factory):
+    """Runs code, with a Hub and this package, in a process that has imported the package."""
+    environment = hub.environment(tmp_path_factory.mktemp("with") / "home")
+    modules = ("lip2wav_hf.pipeline_video_to_speech", "transformers.pipelines")
+    with WarmProcesses(modules, environment) as processes:
+        yield functools.partial(run_warm, processes)
+
+
+@pytest.fixture(scope="session")
+def without_the_package(bare_python, hub, tmp_path_factory):
+    """Runs code, with a Hub and without this package, in a process that has imported transformers."""
+    environment = hub.environment(tmp_path_factory.mktemp("without") / "home")
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    modules = ("transformers.pipelines", "av", "cv2", "ai_edge_litert.interpreter")
+    with WarmProcesses(modules, kept | environment, python=bare_python) as processes:
+        yield functools.partial(run_warm, processes)
+
+
+def run_warm(processes: WarmProcesses, code: str, home: Path) -> dict:
+    """Run code that prints JSON in its last line."""
+    result = processes.run(home / "log.txt", code, cwd=home)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def run(python: Path | str, code: str, home: Path) -> dict:
+    """Run code that prints JSON in its last line, in a new interpreter, without any Hub."""
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     result = subprocess.run(
         [python, "-I", "-c", code],
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
         cwd=home,
         timeout=300,
         stdin=subprocess.DEVNULL,
@@ -159,7 +186,7 @@ def test_a_folder_speaks_without_the_package(bare_python, published, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_hub_speaks_without_the_package(bare_python, hub, tmp_path):
+def test_the_hub_speaks_without_the_package(without_the_package, hub, tmp_path):
     """A pinned revision; the download of the weights breaks off once and goes on where it was."""
     repository = hub.repositories["model", REPOSITORY]
     first, second = repository.history()[1].oid, repository.history()[0].oid
@@ -167,7 +194,7 @@ def test_the_hub_speaks_without_the_package(bare_python, hub, tmp_path):
     hub.drop_once("model.safetensors", after=int(0.9 * len(repository.at(first).files["model.safetensors"])))
     before = len(hub.requests)
     code = SPEAK.format(model=REPOSITORY, video=str(SAMPLE), revision=first)
-    spoken = run(bare_python, code, tmp_path, hub)
+    spoken = without_the_package(code, tmp_path)
     assert spoken["text"] == SAMPLE_TEXT
     assert spoken["penalty"] == 1.0
     assert first in spoken["module"] and second not in spoken["module"]
@@ -181,7 +208,8 @@ def test_the_hub_speaks_without_the_package(bare_python, hub, tmp_path):
     assert not any(f"/resolve/{second}/" in path for _, path, _ in hub.requests[before:])
 
 
-def test_the_installed_package_needs_no_trust(hub, tmp_path):
+def test_the_installed_package_needs_no_trust(with_the_package, hub, tmp_path):
+    before = len(hub.requests)
     code = f"""
 import json
 import lip2wav_hf
@@ -198,9 +226,11 @@ print(json.dumps({{
     "penalty": speak.model.config.word_change_penalty,
 }}))
 """
-    loaded = run(sys.executable, code, tmp_path, hub)
+    loaded = with_the_package(code, tmp_path)
     assert loaded == {"modules": ["lip2wav_hf"], "text": SAMPLE_TEXT, "penalty": 2.5}
-    code_asked = [path for _, path, _ in hub.requests if path.endswith(".py") and "resolve/main" in path]
+    paths = [path for _, path, _ in hub.requests[before:]]
+    assert any(path.startswith(f"/{REPOSITORY}/resolve/") for path in paths)
+    code_asked = [path for path in paths if path.endswith(".py")]
     assert code_asked == []
 
 
@@ -208,8 +238,8 @@ LIP2AUDSPEC = "alice/lip2audspec"
 
 
 @pytest.fixture(scope="session")
-def lip2audspec_hub(tmp_path_factory):
-    """A Hub with a tiny Lip2AudSpec, as `lip2wav push` uploads it."""
+def lip2audspec_on_the_hub(hub, tmp_path_factory):
+    """A tiny Lip2AudSpec, as `lip2wav push` uploads it."""
     source, folder = tmp_path_factory.mktemp("source") / "tiny", tmp_path_factory.mktemp("published") / "lip2audspec"
     torch.manual_seed(0)
     Lip2AudSpecModel(Lip2AudSpecConfig(**TINY_LIP2AUDSPEC)).save_pretrained(source)
@@ -224,13 +254,12 @@ def lip2audspec_hub(tmp_path_factory):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-    with HubStub() as server:
-        server.add(LIP2AUDSPEC, folder)
-        yield server
+    hub.add(LIP2AUDSPEC, folder)
 
 
 @pytest.mark.slow
-def test_a_lip2audspec_speaks_without_the_package(bare_python, lip2audspec_hub, tmp_path):
+@pytest.mark.usefixtures("lip2audspec_on_the_hub")
+def test_a_lip2audspec_speaks_without_the_package(with_the_package, without_the_package, tmp_path):
     """From the Hub, and again from what the pipeline saves; with the package, without trust, it sounds the same."""
     code = f"""
 from transformers import AutoModel, pipeline
@@ -245,7 +274,7 @@ print(json.dumps({{
     "same": bool((speech["audio"] == again["audio"]).all()), "module": type(alone).__module__,
 }}))
 """
-    spoken = run(bare_python, ONLY_THE_RUNTIME + code, tmp_path, lip2audspec_hub)
+    spoken = without_the_package(ONLY_THE_RUNTIME + code, tmp_path)
     assert spoken["text"] == "" and spoken["samples"] == 24000 and spoken["same"] and spoken["mean"] > 0
     assert spoken["module"].startswith("transformers_modules.")
     assert (tmp_path / "saved" / "cochlea" / "filters.safetensors").is_file()
@@ -256,7 +285,7 @@ speak = pipeline("video-to-speech", model="{LIP2AUDSPEC}")
 speech = speak({str(SAMPLE)!r})
 print(json.dumps({{"mean": float(abs(speech["audio"]).mean()), "module": type(speak.model).__module__}}))
 """
-    installed = run(sys.executable, code, tmp_path, lip2audspec_hub)
+    installed = with_the_package(code, tmp_path)
     assert installed["mean"] == pytest.approx(spoken["mean"], rel=1e-3)
     assert installed["module"] == "lip2wav_hf.lip2audspec.modeling_lip2audspec"
 
@@ -355,7 +384,7 @@ def test_training_may_start_from_weights_that_do_not_fit(folder):
         Lip2WavModel.from_pretrained(folder, use_safetensors=False)
 
 
-def test_a_pickle_on_the_hub_is_neither_loaded_nor_converted(folder, hub, tmp_path):
+def test_a_pickle_on_the_hub_is_neither_loaded_nor_converted(folder, with_the_package, hub, tmp_path):
     """Nobody is asked to convert it, and it is not even downloaded."""
     pickled_weights(folder)
     hub.add("alice/pickled", folder)
@@ -368,7 +397,7 @@ try:
 except (OSError, ValueError) as error:
     print(json.dumps({"error": str(error)}))
 """
-    error = run(sys.executable, code, tmp_path / "home", hub)["error"]
+    error = with_the_package(code, tmp_path)["error"]
     assert "safetensors" in error
     paths = [(method, path) for method, path, _ in hub.requests[before:]]
     assert not any(path.endswith(".bin") and method == "GET" for method, path in paths)
