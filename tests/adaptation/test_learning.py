@@ -67,6 +67,31 @@ def test_time_is_left_for_the_steps_that_follow(time):
     assert follow(time, 1, lambda step: 5.0 if step > 20 else 1.0, following=0.5)[0] < steps
 
 
+def test_it_says_early_that_hardly_any_steps_fit(time):
+    """A first step that is slow alone says nothing, unless it has used up what there was."""
+
+    def warned(minutes, seconds_per_step):
+        said = []
+        state = SimpleNamespace(
+            progress=SimpleNamespace(step=0), arguments=SimpleNamespace(max_steps=100), stop_requested=False
+        )
+        clock = Clock(minutes, start=time.monotonic())
+        follower = Follower(clock, False, lambda *report: None, following=0.5, warn=lambda *found: said.append(found))
+        for step in range(8):
+            time.now += seconds_per_step(step)
+            state.progress.step += 1
+            follower.after_step(state, {"ctc": 1.0})
+            if said:
+                return state.progress.step, *said[0][1:]
+        return None
+
+    assert warned(1, lambda step: 1.0) is None
+    assert warned(1, lambda step: 9.0 if step == 0 else 1.0) is None
+    assert warned(1, lambda step: 5.0) == (2, 8, 100)
+    assert warned(1, lambda step: 50.0) == (1, 1, 100)
+    assert warned(20, lambda step: 50.0) == (2, 16, 100)
+
+
 def test_one_slow_step_does_not_shorten_the_plan_for_good(time):
     steps, reason, planned = follow(time, 4, lambda step: 30.0 if step == 4 else 1.0)
     assert (steps, reason) == (100, "finished")

@@ -4,12 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from lip2wav_hf import adapt
 from lip2wav_hf.adaptation import running, scoring
 from lip2wav_hf.adaptation.inputs import read_inputs
 from lip2wav_hf.adaptation.job import Job
 from lip2wav_hf.adaptation.learning import Clock
 from lip2wav_hf.adaptation.records import Options
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.training import loop
 from lip2wav_hf.training.clips import PreparedClips
 
 
@@ -100,3 +102,45 @@ def test_recordings_are_looked_at_for_a_part_of_the_minutes_only(slow, recording
     found = running._check(job, *_clips(recordings, folder))
     assert len(found.clips) == 3 and job.clock.spent <= MINUTES
     assert job.notes[-1].startswith("Left out: 2 of 5 recordings")
+
+
+@pytest.mark.parametrize(
+    ("per_step", "steps", "final_steps"),
+    [(0.001, 12, 6), (0.06, 9, 4), (0.25, 3, 0), (0.7, 1, 0), (4.0, 1, 0)],
+)
+def test_the_minutes_are_kept_to_within_a_step(
+    recordings, starting_model, tmp_path, monkeypatch, caplog, per_step, steps, final_steps
+):
+    """However long a step takes; and where hardly any fit, it says so after the first ones, and what to do."""
+    clock, minutes, said = SlowClock(1.0), 1.0, []
+
+    def taking(function, share):
+        def slowly(*arguments):
+            clock.now += share * per_step
+            return function(*arguments)
+
+        return slowly
+
+    monkeypatch.setattr(running, "Clock", lambda minutes, began: clock)
+    monkeypatch.setattr(loop, "train_step", taking(loop.train_step, 1.0))
+    monkeypatch.setattr(loop, "validate", taking(loop.validate, 0.4))
+    monkeypatch.setattr(scoring, "_speak", taking(scoring._speak, 0.1))
+    monkeypatch.setattr(scoring, "available_metrics", lambda: ([], "not asked for"))
+
+    def note(progress):
+        if caplog.records and not said:
+            said.append(progress.step)
+
+    result = adapt(recordings, tmp_path / "out", model=starting_model, minutes=minutes, steps=12, progress=note)
+    assert result.minutes <= minutes + per_step * 1.2 and result.after is not None
+    assert abs(result.steps - steps) <= 1 and result.final_steps <= final_steps, result
+    assert result.stopped == ("finished" if steps == 12 else "time")
+    warnings = [note for note in result.notes if note.startswith("A step takes")]
+    assert [record.getMessage() for record in caplog.records] == warnings
+    assert len(warnings) == (steps < 12)
+    if warnings:
+        assert said[0] <= 2  # the first two steps show how long one takes
+        assert (
+            f"A step takes {60 * per_step:.0f} seconds here" in warnings[0] and " of 12 can be made in" in warnings[0]
+        )
+        assert "Give it more, up to " in warnings[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,8 @@ def adapt(
         model (`str` or `os.PathLike`, *optional*): the starting model: a folder, a bundled model or a Hub repository;
             the bundled default if none is given.
         minutes (`float`, *optional*, defaults to 10.0): wall clock of the whole call, at most; with a quarter of a
-            minute or so of tolerance.
+            minute or so of tolerance, or one step where that takes longer. Where hardly any steps fit, a warning says
+            so after the first ones, and a note in the result.
         voice (`str` or `os.PathLike`, *optional*): a sound file, or a folder of such, of the voice that the model is
             to have: where the recordings have no sound, or the wrong voice. Pitch, formants and long-term spectrum are
             taken from it, no more; see [`convert`].
@@ -75,12 +77,13 @@ def adapt(
         ModelError: if there is no such model.
         MissingExtraError: if the packages of the extra `train` are not installed.
     """
+    began = time.monotonic()
     options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume, language)
     require_packages("train", "an adaptation", "accelerate", "jiwer")
     inputs = read_inputs(recordings, output_dir, options)
     from .running import run  # noqa: PLC0415  brings the trainer, for which a typing error need not wait
 
-    return run(inputs, progress, stop)
+    return run(inputs, progress, stop, began)
 
 
 __all__ = ["adapt"]

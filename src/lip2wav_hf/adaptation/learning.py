@@ -49,6 +49,8 @@ PATIENCE = 3  # validations without a better one, then it ends
 FEWEST_TO_CHOOSE = 5  # recordings held back; fewer cannot tell one step from another, and only measure the last one
 FALLEN = 0.6  # share of the steps after which the learning rate is low
 UNTIMED_STEPS = 2  # which take longer than the others
+VALIDATING = 0.5  # of a step's time, for as many clips
+FEW_STEPS = 20  # with less, a model hardly changes
 TIMED_STEPS = 5  # after so many more, and again after each five, it is planned how many there is time for
 LOSSES = LossArguments(perceptual=2.0, heard_words=0.5, envelope=2.5, spoken_envelope=1.0)
 NEW_WORDS_CTC, NEW_WORDS_FRAMES = 0.2, 0.3  # weights where there are words to be learnt from nothing
@@ -115,6 +117,9 @@ class Follower:
         report (`Callable`): takes steps done and in all, the loss, and the error on those held back.
         stop (`Callable`, *optional*): whether somebody wants it to end.
         following (`float`): for each step of this training, how many of another one need time after it.
+        closing (`float`): how many steps the validation after the last one takes as long as.
+        warn (`Callable`, *optional*): takes the seconds that a step takes, how many there is time for, and how many
+            there are to be, where hardly any fit into the minutes; called once, as early as that is known.
         anchor ([`Anchor`], *optional*): pulls after each step.
     """
 
@@ -123,12 +128,15 @@ class Follower:
     report: Callable[[int, int, float | None, float | None], None]
     stop: Callable[[], bool] | None = None
     following: float = 0.0
+    closing: float = 0.0
+    warn: Callable[[float, int, int], None] | None = None
     reason: str = "finished"
     ended: bool = False
     best: float = math.inf
     error: float | None = None
     since_best: int = 0
     times: list[float] = field(default_factory=list)
+    began: float = 0.0
     limit: int = 0
     anchor: Anchor | None = None
 
@@ -136,15 +144,16 @@ class Follower:
         """Also plans how many steps there is time for."""
         if self.anchor is not None:
             self.anchor.pull()
-        self.times.append(time.monotonic())
+        self.times.append(60 * self.clock.spent)
         self._fit_to_time(state)
+        self._warn_early(state)
         step, steps = state.progress.step, state.arguments.max_steps
         self.report(step, steps, sum(losses.values()), self.error)
         if step >= steps:
             return
         if self.stop is not None and self.stop():
             self._end(state, "asked")
-        elif self.clock.left <= self.following * step * self._seconds_per_step:
+        elif self.clock.left <= (1 + self.following * step) * self._seconds_per_step:  # one more would be too late
             self._end(state, "time")
 
     @property
@@ -160,9 +169,22 @@ class Follower:
         if done <= UNTIMED_STEPS or (done - UNTIMED_STEPS) % TIMED_STEPS:
             return
         step, seconds = state.progress.step, max(self._seconds_per_step, 1e-6)
-        possible = max(int((step + self.clock.left / seconds) / (1 + self.following)), step)
+        possible = max(int((step + self.clock.left / seconds - self.closing) / (1 + self.following)), step)
         arguments.max_steps = min(possible, self.limit)
         self.reason = "time" if possible < self.limit else "finished"
+
+    def _warn_early(self, state: State) -> None:
+        """Where hardly any steps fit, say so now, not when the minutes are over. The first step takes longer than
+        others, so it counts only where no second one like it would fit."""
+        done, asked = len(self.times), self.limit or state.arguments.max_steps
+        if self.warn is None or done > UNTIMED_STEPS:
+            return
+        seconds = self.times[-1] - (self.times[-2] if done > 1 else self.began)
+        more = max(self.clock.left, 0.0) / max(seconds, 1e-6)
+        possible = state.progress.step + int(more / (1 + self.following))
+        if possible < min(FEW_STEPS, asked) and (done == UNTIMED_STEPS or more < 1):
+            self.warn(seconds, possible, asked)
+            self.warn = None
 
     def after_validation(self, state: State, results: dict[str, float]) -> None:
         """Ends the training when the recordings held back have not got better for some time."""
@@ -250,6 +272,9 @@ def learn(task: Task, follower: Follower) -> Learnt:
     """
     state = _build(task)
     state.observer = follower
+    follower.began = 60 * follower.clock.spent
+    batches = -(-max(len(task.held_out.clips), 1) // state.arguments.batch_size)
+    follower.closing = VALIDATING * batches
     if task.anchored:
         follower.anchor = Anchor(task.model, ANCHOR_SHARE)
     train(state)

@@ -6,6 +6,8 @@ recordings, and where they have no sound another one learns a voice.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 import math
 import shutil
 from dataclasses import replace
@@ -23,6 +25,8 @@ from .scoring import speak_clips
 from .starting import freeze_lips, freeze_speech, keep_unsaid, load_starting_model
 from .voice import Voice, convert
 
+
+logger = logging.getLogger(__name__)
 
 FIRST_PASS = "first_pass.json"  # in the folder of work: what the first pass has led to, once it is over
 FEWEST_FINAL_STEPS = 5  # of a final pass that there is too little time for: with less, it is left out
@@ -83,7 +87,9 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
     if learnt.reason == "asked":
         return replace(first, reason="asked"), 0
     before = math.inf if first.error is None else first.error
-    if learnt.error is None or not math.isfinite(learnt.error) or learnt.error > before:
+    if learnt.error is None:
+        return _kept(job, again.folder, first, "in these minutes it could not be seen whether it does good")
+    if not math.isfinite(learnt.error) or learnt.error > before:
         return _kept(job, again.folder, first, "it made the recordings held back no better")
     held_back = counted(len(task.held_out.clips), "recording")
     job.notes.append(
@@ -172,7 +178,21 @@ def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> 
         job.say("training", fraction, text, step=before + step, loss=loss, held_out_error=error)
 
     measures = task.chooses and bool(task.held_out.clips)
-    return Follower(job.clock, measures, report, job.stop, following)
+    warn = functools.partial(_warn_of_time, job) if task.folder == job.work / "run" else None
+    return Follower(job.clock, measures, report, job.stop, following, warn=warn)
+
+
+def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:
+    """Say that hardly any steps fit into the minutes, and how many minutes would do."""
+    minutes = job.clock.minutes
+    needed = math.ceil(job.clock.spent + seconds * wanted * (1 + job.options.final_pass) / 60)
+    note = (
+        f"A step takes {seconds:.0f} seconds here, so that {counted(possible, 'step')} of {wanted} can be made in"
+        f" {minutes:g} minute{'' if minutes == 1 else 's'}: the model will hardly change. Give it more, up to"
+        f" {needed}, or let nothing else work on this machine."
+    )
+    job.notes.append(note)
+    logger.warning(note)
 
 
 __all__ = ["final_pass", "first_pass", "forget_passes", "give_voice"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -90,18 +91,22 @@ class Recordings:
             self.offsets.append(check.sync_offset)
         return None
 
-    def align(self, encoder: Lip2WavSpeechEncoder) -> int:
+    def align(self, encoder: Lip2WavSpeechEncoder, enough: Callable[[], bool] = lambda: False) -> int:
         """Find when the words are said, in recordings that have sound and no times, where the speech encoder knows
-        the words and is sure of them; returns in how many. Those in which it hears other words are `doubtful`."""
+        the words and is sure of them; returns in how many. Those in which it hears other words are `doubtful`.
+        `enough` is asked before each recording whether the others are to be left as they are."""
         aligner = WordAligner(encoder)
         clips = [clip for clip in self.clips if clip.key not in self.silent]
-        heard = {clip.key: aligner.evidence(self.waveform(clip), clip.words or ()) for clip in clips}
+        heard = {}
+        for clip in itertools.takewhile(lambda _: not enough(), clips):
+            heard[clip.key] = aligner.evidence(self.waveform(clip), clip.words or ())
         doubtful = doubtful_transcripts({key: value for key, value in heard.items() if value is not None})
         self.doubtful = [clip for clip in clips if clip.key in doubtful]
-        return self._find_times(clips, lambda clip: aligner.align(self.waveform(clip), clip.words or ()))
+        timed = itertools.takewhile(lambda _: not enough(), clips)
+        return self._find_times(timed, lambda clip: aligner.align(self.waveform(clip), clip.words or ()))
 
     @torch.inference_mode()
-    def align_lips(self, model: Lip2WavModel) -> int:
+    def align_lips(self, model: Lip2WavModel, enough: Callable[[], bool] = lambda: False) -> int:
         """
         The same in recordings without sound, by what a model that knows the words reads from the lips. Of their words
         it need not be sure of all, as lips that look alike say different ones: those that it reads hold the others in
@@ -123,11 +128,12 @@ class Recordings:
             return 0
         model.eval()
         clips = [clip for clip in self.clips if clip.key in self.silent]
+        clips = itertools.takewhile(lambda _: not enough(), clips)
         return self._find_times(clips, align, lambda alignment: float(np.mean(alignment.scores)) < DOUBTFUL)
 
     def _find_times(
         self,
-        clips: Sequence[Clip],
+        clips: Iterable[Clip],
         align: Callable[[Clip], Alignment],
         doubts: Callable[[Alignment], bool] = lambda alignment: alignment.doubtful,
     ) -> int:

@@ -53,6 +53,7 @@ LOCK = "lock"  # file in the folder of work
 SAVING_SECONDS = 8.0
 CHECKING_SHARE = 0.4  # of the minutes, after which no more recordings are looked at, so that there is time to learn
 MOST_CHECKING = 0.6  # of the minutes: on a slow machine, fewer recordings than are good have to do
+MOST_PREPARING = 0.7  # of the minutes, after which no more times of words are looked for
 MEASURING_SHARE = 0.15  # of the minutes, for the measurement before the training; the one after it takes as long
 OVERTIME = 1.05  # of the minutes, which a measurement after the training may take where it was slower than that before
 MOST_NAMED = 5  # recordings in a note
@@ -60,11 +61,14 @@ FEW, FEWEST = 10, 3  # recordings: with less, results are poor, or nothing can b
 
 
 def run(
-    inputs: Inputs, progress: Callable[[AdaptationProgress], None] | None, stop: Callable[[], bool] | None
+    inputs: Inputs,
+    progress: Callable[[AdaptationProgress], None] | None,
+    stop: Callable[[], bool] | None,
+    began: float,
 ) -> Adaptation:
-    """See [`adapt`]."""
+    """See [`adapt`]; `began` is when it was called, on `time.monotonic`, before this module was imported."""
     options = inputs.options
-    job = Job(inputs, Clock(options.minutes), progress or _ignore, stop or _never)
+    job = Job(inputs, Clock(options.minutes, began), progress or _ignore, stop or _never)
     clips, job.checks = _all_clips(inputs.recordings, job.starting)
     normalizer = Lip2WavConfig.from_pretrained(job.starting).normalizer
     find_phrases([clip for clip in clips if clip.words], inputs.phrases, normalizer)  # what it refuses, it refuses now
@@ -330,7 +334,12 @@ def _tell_listing(job: Job) -> None:
 
 def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None, start: Lip2WavModel) -> None:
     """Find the times of words where they can be found, and change the voice where that was asked for."""
-    found = (recordings.align(encoder) if encoder is not None else 0) + recordings.align_lips(start)
+
+    def enough() -> bool:
+        return job.clock.spent > MOST_PREPARING * job.clock.minutes
+
+    found = recordings.align(encoder, enough) if encoder is not None else 0
+    found += recordings.align_lips(start, enough)
     if found:
         job.say("preparing", 0.3, f"found when the words are said in {counted(found, 'recording')}")
     doubtful = [f'"{_said(clip)}" ({Path(str(clip.video)).name})' for clip in recordings.doubtful]
