@@ -113,6 +113,7 @@ def test_a_repository_has_all_it_needs(folder):
     } <= code
     assert upload.left_out == [".adaptation/", "checkpoint-10/", "optimizer.bin"]
     assert sum(upload.sizes().values()) > 2_000_000
+    assert len(repr(upload)) < 1000  # who prints it in Python sees no bytes of files
 
 
 def test_characters_and_an_n_gram_go_too(folder):

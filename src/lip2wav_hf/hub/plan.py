@@ -75,7 +75,7 @@ class Upload:
     """
 
     repo_type: str
-    files: Files
+    files: Files = field(repr=False)  # some with their content
     left_out: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     repo_id: str = ""
