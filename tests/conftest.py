@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from warm_processes import server_of_all
 
@@ -105,13 +107,44 @@ def grid_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def talking_video(tmp_path_factory) -> Path:
+def made_once(tmp_path_factory):
+    """
+    A function that gives a folder of its own: a copy of one that `make(folder)` fills once for all processes that
+    pytest-xdist starts. For what takes seconds to make.
+    """
+
+    def made_once(name, make):
+        base = tmp_path_factory.getbasetemp()
+        folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"once-{name}"
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                part = folder.with_name(f"{folder.name}-part")
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir()
+                make(part)
+                part.rename(folder)
+        return Path(shutil.copytree(folder, tmp_path_factory.mktemp(name) / name))
+
+    return made_once
+
+
+@pytest.fixture(scope="session")
+def talking_video(made_once) -> Path:
     """A synthetic face that says "bin blue at f two now": 3 s, H.264 and AAC."""
     from lip2wav_hf.synthetic.corpus import write_clip
 
-    path = tmp_path_factory.mktemp("video") / "bbaf2n.mp4"
-    write_clip(path, "bbaf2n")
-    return path
+    return made_once("video", lambda folder: write_clip(folder / "bbaf2n.mp4", "bbaf2n")) / "bbaf2n.mp4"
+
+
+@pytest.fixture(scope="session")
+def four_clips(made_once):
+    """A function that gives a folder of its own with a synthetic speaker's four clips, in the shape of GRID."""
+    from lip2wav_hf.synthetic.corpus import write_corpus
+
+    def make(folder):
+        write_corpus(folder, speakers=["synthetic1"], sentences_per_speaker=4, seed=3)
+
+    return lambda: made_once("four", make)
 
 
 @pytest.fixture(scope="session")
@@ -131,19 +164,20 @@ def tiny_model_dir(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
+def site(made_once) -> Path:
     """The pages, built strictly: a link or an anchor that leads nowhere is an error (not with --quiet, though)."""
     pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
     pytest.importorskip("material", reason="the extra `docs` is not installed")
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    result = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        env={"NO_MKDOCS_2_WARNING": "1", "PATH": ""},
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return folder
+
+    def build(folder):
+        result = subprocess.run(
+            [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            env={"NO_MKDOCS_2_WARNING": "1", "PATH": ""},
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return made_once("site", build)

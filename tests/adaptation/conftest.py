@@ -23,13 +23,15 @@ def write_metadata(folder, rows):
 
 
 @pytest.fixture(scope="session")
-def recordings(tmp_path_factory):
+def recordings(made_once):
     """A folder of five recordings of a synthetic face, with a transcript of each."""
-    folder = tmp_path_factory.mktemp("recordings")
-    for name in SENTENCES:
-        write_clip(folder / f"{name}.mp4", name)
-    write_metadata(folder, [(f"{name}.mp4", " ".join(sentence_words(name))) for name in SENTENCES])
-    return folder
+
+    def record(folder):
+        for name in SENTENCES:
+            write_clip(folder / f"{name}.mp4", name)
+        write_metadata(folder, [(f"{name}.mp4", " ".join(sentence_words(name))) for name in SENTENCES])
+
+    return made_once("recordings", record)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import pytest
 from commands.command_line import damaged, error_line, errors, lip2wav
 from conftest import REPOSITORY
 from lip2wav_hf.commands.speak import MOST_FAILURES, count_videos
+from warm_processes import WarmProcesses, errors_of
 
 
 def is_h264_with_sound(path):
@@ -378,18 +379,22 @@ def test_a_run_that_is_stopped_leaves_no_file(tmp_path, talking_video, tiny_mode
                 target.mux(again)
     out = tmp_path / "out"
     outputs = ("-o", out / "a.wav", "-o", out / "a.mp4", "-o", out / "a.srt")
-    command = ("-m", "lip2wav_hf.commands.main", "speak", long, *outputs, "--model", tiny_model_dir, "--device", "cpu")
-    process = subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 240
-    while not any(path.stat().st_size > 300_000 for path in out.glob(".*.wav")):  # ten seconds of sound are written
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT if kind == "interrupt" else signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == (130 if kind == "interrupt" else -signal.SIGKILL)
+    arguments = ("speak", long, *outputs, "--model", tiny_model_dir, "--device", "cpu")
+    log = tmp_path / "log"
+    with WarmProcesses(("lip2wav_hf.commands.main", "lip2wav_hf.speaking")) as processes:
+        process = processes.start(log, "from lip2wav_hf.commands.main import main; main()", arguments)
+        deadline = time.monotonic() + 240
+        while not any(
+            path.stat().st_size > 300_000 for path in out.glob(".*.wav")
+        ):  # ten seconds of sound are written
+            assert time.monotonic() < deadline, errors_of(log).read_text()
+            time.sleep(0.05)
+        os.kill(process, signal.SIGINT if kind == "interrupt" else signal.SIGKILL)
+        status = processes.wait(process)
+    assert status == (130 if kind == "interrupt" else -signal.SIGKILL)
     assert not [name for name in os.listdir(out) if not name.startswith(".")]
     if kind == "interrupt":
-        assert err == "error: interrupted.\n" and os.listdir(out) == []
+        assert errors_of(log).read_text() == "error: interrupted.\n" and os.listdir(out) == []
 
 
 # --------------------------------------------------------------------------------------------------------------------

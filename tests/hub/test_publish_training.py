@@ -12,16 +12,15 @@ from conftest import TINY_CONFIG
 from hub_stub import HubStub
 from lip2wav_hf.hub.publish_training import check_publishing
 from lip2wav_hf.hub.push import HubError
-from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.train.__main__ import parse_arguments
 from warm_processes import MEASURING, TRAINING, WarmProcesses
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
+def recipe(four_clips, tmp_path_factory):
     """Two steps of a tiny generator with a critic, on four synthetic clips."""
     folder = tmp_path_factory.mktemp("publishing")
-    write_corpus(folder / "corpus", speakers=["synthetic1"], sentences_per_speaker=4, seed=3)
+    four_clips().rename(folder / "corpus")
     (folder / "model.json").write_text(json.dumps(TINY_CONFIG | {"model_type": "lip2wav"}))
     path = folder / "recipe.yaml"
     path.write_text(

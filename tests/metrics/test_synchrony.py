@@ -20,7 +20,6 @@ from lip2wav_hf.grid.splits import BUNDLED_SPLIT
 from lip2wav_hf.metrics import synchrony
 from lip2wav_hf.metrics.synchrony import find_sound_offset
 from lip2wav_hf.modeling_syncnet import Lip2WavSyncNet
-from lip2wav_hf.synthetic.corpus import write_corpus
 from lip2wav_hf.train.__main__ import parse_arguments
 from lip2wav_hf.training import arguments, build, sound_offsets
 from lip2wav_hf.training.sound_offsets import find_sound_offsets
@@ -46,10 +45,8 @@ def real_clips(grid_dir) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder, speakers=["synthetic1"], sentences_per_speaker=4, seed=3)
-    return folder
+def corpus(four_clips):
+    return four_clips()
 
 
 @pytest.mark.parametrize("delay", [-0.060, -0.013, 0.010, 0.033, 0.050])

@@ -17,11 +17,11 @@ from .runs import TINY_CRITIC, TINY_MODEL
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory):
+def corpus(made_once):
     """A GRID-shaped folder of synthetic talking faces."""
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder, speakers=["synthetic1"], sentences_per_speaker=6, seed=3)
-    return folder
+    return made_once(
+        "corpus", lambda folder: write_corpus(folder, speakers=["synthetic1"], sentences_per_speaker=6, seed=3)
+    )
 
 
 @pytest.fixture(scope="session")
