@@ -1,6 +1,7 @@
 """How long the pipeline takes to load and to speak, and what memory a long video needs.
 
-    python benchmarks/pipeline_speed.py [VIDEO] [--minutes 10] [--repeats 20] [--dtype bfloat16] [--heights 720,1080]
+    python benchmarks/pipeline_speed.py [VIDEO] [--minutes 10] [--repeats 20] [--dtype bfloat16]
+        [--landmark-interval 3] [--heights 720,1080] [--rate 30]
 
 Prints a Markdown table: time from `import` to a loaded pipeline; time and real-time factor of VIDEO (the bundled
 sample by default) once loaded, and its processor time beside that of decoding the file alone (with PyAV, to RGB) and
@@ -23,7 +24,7 @@ from fractions import Fraction
 from pathlib import Path
 
 
-def measure_short(video: str, repeats: int, dtype: str) -> dict:
+def measure_short(video: str, repeats: int, dtype: str, landmark_interval: int) -> dict:
     """Seconds to load, and for each repetition on one video; processor time of the whole and of its steps."""
     start = time.perf_counter()
     from transformers import pipeline
@@ -32,6 +33,7 @@ def measure_short(video: str, repeats: int, dtype: str) -> dict:
 
     speak = pipeline("video-to-speech", dtype=dtype)
     loaded = time.perf_counter() - start
+    speak.feature_extractor.landmark_interval = landmark_interval or speak.feature_extractor.landmark_interval
     video = video or str(Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4")
     first = time.perf_counter()
     speech = speak(video)
@@ -78,27 +80,28 @@ def generate(speak, crops) -> None:
         speak.postprocess(speak._forward({"pixel_values_videos": pixels, "frame_mask": mask, "clip": clip}))
 
 
-def write_enlarged(video: str, height: int, path: Path) -> None:
-    """A video with pictures of that height, in H.264."""
+def write_enlarged(video: str, height: int, rate: int, path: Path) -> None:
+    """A video with pictures of that height, so many in a second, in H.264."""
     import av
 
     with av.open(video) as source, av.open(str(path), "w") as target:
         shape = source.streams.video[0]
-        stream = target.add_stream("libx264", rate=25)
+        stream = target.add_stream("libx264", rate=rate)
         stream.width, stream.height = round(shape.width * height / shape.height / 2) * 2, height
         stream.pix_fmt, stream.bit_rate = "yuv420p", 200 * height * height // 100
         for number, frame in enumerate(source.decode(video=0)):
             larger = frame.reformat(stream.width, stream.height, "yuv420p")
-            larger.pts, larger.time_base = number, Fraction(1, 25)
+            larger.pts, larger.time_base = number, Fraction(1, rate)
             larger.pict_type = av.video.frame.PictureType.NONE
             target.mux(stream.encode(larger))
         target.mux(stream.encode(None))
 
 
-def measure_command(video: str, folder: str) -> dict:
+def measure_command(video: str, folder: str, dtype: str) -> dict:
     """Processor time, duration and memory in bytes of `lip2wav speak`: at most, and its growth in the second half."""
     source = str(Path(__file__).resolve().parents[1] / "src")
     command = [sys.executable, "-m", "lip2wav_hf.commands.main", "speak", video, "-o", f"{folder}/speech.wav"]
+    command += [] if dtype == "auto" else ["--dtype", dtype]
     environment = os.environ | {"PYTHONPATH": source, "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen([*command, "--json", "--device", "cpu"], env=environment, stdout=output)
@@ -186,40 +189,43 @@ def main():
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the long video; 0 for none")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--dtype", default="auto", help="what the generator calculates in, such as bfloat16")
+    parser.add_argument("--landmark-interval", type=int, default=0, help="of the feature extractor")
+    parser.add_argument("--rate", type=int, default=25, help="pictures per second of the enlarged videos")
     parser.add_argument("--heights", default="", help="enlarge the video to these heights too, such as 720,1080")
     parser.add_argument("--measure", choices=("short", "long", "command"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         if options.measure == "command":
             with tempfile.TemporaryDirectory() as folder:
-                measured = measure_command(options.video, folder)
+                measured = measure_command(options.video, folder, options.dtype)
         elif options.measure == "long":
             measured = measure_long(options.video, options.minutes)
         else:
-            measured = measure_short(options.video, options.repeats, options.dtype)
+            measured = measure_short(options.video, options.repeats, options.dtype, options.landmark_interval)
         print(json.dumps(measured))
         return
     settings = ("--measure", "short", "--repeats", str(options.repeats), "--dtype", options.dtype)
+    settings += ("--landmark-interval", str(options.landmark_interval))
     short = in_fresh_process(options.video, *settings)
     print(f"{platform.platform()}, Python {platform.python_version()}\n\n| what | measured |\n|---|---|")
     print_short(short, options.repeats)
     with tempfile.TemporaryDirectory() as folder:
         for height in filter(None, options.heights.split(",")):
             path = Path(folder) / f"{height}.mp4"
-            write_enlarged(short["video"], int(height), path)
+            write_enlarged(short["video"], int(height), options.rate, path)
             larger = in_fresh_process(str(path), *settings)
             duration, used = larger["duration"], larger["processor"]
             print(f"| {height} lines: processor time | {used['whole']:.3f} s, of decoding {used['decoding']:.3f} s |")
             print(f"| video per second of it | {duration / used['whole']:.1f} s |")
         if options.minutes:
-            print_long(short["video"], options.minutes, Path(folder) / "long.mpg")
+            print_long(short["video"], options.minutes, options.dtype, Path(folder) / "long.mpg")
 
 
-def print_long(video: str, minutes: float, path: Path) -> None:
+def print_long(video: str, minutes: float, dtype: str, path: Path) -> None:
     """The rows on a long video, which is written to `path`."""
     write_repeated(video, minutes, path)
     start = time.perf_counter()
-    command = in_fresh_process(str(path), "--measure", "command")
+    command = in_fresh_process(str(path), "--measure", "command", "--dtype", dtype)
     seconds = time.perf_counter() - start
     minutes = command["duration"] / 60
     print(f"| `lip2wav speak`, {minutes:.1f} minutes of video: peak memory | {command['peak'] / 1e6:.0f} MB |")
