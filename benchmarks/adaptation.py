@@ -109,7 +109,7 @@ def work(arguments: argparse.Namespace, run: Run, clips: Sequence[Clip], data: s
     if run.clips:
         options = {"model": model, "minutes": arguments.minutes, "seed": arguments.seed}
         options |= {"steps": arguments.steps} if arguments.steps else {}
-        options |= {"final_pass": arguments.final_pass}
+        options |= {"final_pass": arguments.final_pass, "live": arguments.live}
         result = adapt(learnt, folder / "model", **options)
         model, facts = folder / "model", {"minutes": result.minutes, "steps": result.steps + result.final_steps}
     found = facts | {"test_clips": len(others)} | measure(arguments, run, model, others, data, folder)
@@ -171,6 +171,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--steps", type=int, help="of each training, at most; as lip2wav adapt by default")
     parser.add_argument("--final-pass", type=float, default=FINAL_PASS, help="as lip2wav adapt; 0 for none")
+    parser.add_argument("--live", action="store_true", help="as lip2wav adapt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--no-grammar", dest="grammar", action="store_false", help="read any words, not GRID sentences"

@@ -58,6 +58,7 @@ def measured(arguments: argparse.Namespace, split: str, frames: str) -> dict[str
         split,
         output_dir=arguments.output / frames / split,
         split_scheme=arguments.split_scheme,
+        splits_file=arguments.splits_file,
         metrics=("grid_wer", "pesq", "stoi"),
         limit=arguments.limit,
         report=False,
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="what speaks: a folder or a bundled model")
     parser.add_argument("--split", nargs="+", default=["validation"], help="splits, one after the other")
     parser.add_argument("--split-scheme", default="custom")
+    parser.add_argument("--splits-file", type=Path, help="of the custom split scheme; DATA/splits.json by default")
     parser.add_argument("--look-ahead", nargs="+", default=["0", "2", "3", "4", "8", "all"], help="video frames")
     parser.add_argument("--limit", type=int, help="clips of each split; all by default")
     parser.add_argument("--output", type=Path, default=Path("out/look_ahead"))

@@ -387,6 +387,12 @@ def test_a_model_that_reads_no_words_is_no_beginning(recordings, starting_model,
         adapt(recordings, tmp_path / "out", model=start)
 
 
+def test_a_model_that_does_not_speak_live_cannot_keep_it(recordings, starting_model, tmp_path):
+    with pytest.raises(AdaptationError, match="not trained to speak live.*Leave that out, or begin with"):
+        adapt(recordings, tmp_path / "out", model=starting_model, live=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_language_is_that_of_the_recordings_or_of_the_starting_model(tmp_path, starting_model):
     start = shutil.copytree(starting_model, tmp_path / "start")
     folder = tmp_path / "recordings"

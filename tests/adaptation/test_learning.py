@@ -1,5 +1,7 @@
 """When a training ends: it gets no better, time is up, or somebody asks."""
 
+import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from conftest import TINY_CONFIG
-from lip2wav_hf import Lip2WavConfig, Lip2WavModel
+from lip2wav_hf import Lip2WavConfig, Lip2WavModel, adapt
 from lip2wav_hf.adaptation import learning
 from lip2wav_hf.adaptation.learning import FALLEN, PATIENCE, Anchor, Clock, Follower
 
@@ -126,6 +128,27 @@ def test_a_precision_that_the_process_has_already_is_kept():
         assert learning._precision() == "no"
     finally:
         AcceleratorState._reset_state(True)
+
+
+@pytest.mark.parametrize(("live", "expected"), [(3, ["0", "2", "3", "4", "8", "all"]), (None, None)])
+def test_who_wants_to_speak_live_learns_with_changing_look_ahead(recordings, starting_model, tmp_path, live, expected):
+    """Whole clips alone unlearn some of it; the field of the configuration says what it was trained for last."""
+    start = shutil.copytree(starting_model, tmp_path / "start")
+    config = json.loads((start / "config.json").read_text()) | {"live_look_ahead": 3}
+    (start / "config.json").write_text(json.dumps(config))
+    asked, encode = [], Lip2WavModel.encode
+
+    def noted(self, *arguments, look_ahead=None, **more):
+        if self.training:
+            asked.append(look_ahead)
+        return encode(self, *arguments, look_ahead=look_ahead, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Lip2WavModel, "encode", noted)
+        result = adapt(recordings, tmp_path / "out", model=start, steps=8, final_pass=0, live=live is not None)
+    assert Lip2WavConfig.from_pretrained(result.model).live_look_ahead == live
+    assert len(asked) == 8 and (len(set(asked)) > 1) == (live is not None)
+    assert set(map(str, asked)) <= {*(expected or ()), "None"}
 
 
 def test_an_anchor_pulls_what_reads_the_lips_back():

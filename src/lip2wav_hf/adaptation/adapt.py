@@ -31,6 +31,7 @@ def adapt(
     stop: Callable[[], bool] | None = None,
     resume: bool = True,
     language: str | None = None,
+    live: bool = False,
 ) -> Adaptation:
     """
     Make a model of one's own: a model that reads and speaks one person, from a few recordings of that person.
@@ -66,6 +67,9 @@ def adapt(
 
         language (`str`, *optional*): of what is said, for the card: its code, such as `"de"`. By default that which
             the README.md of the recordings names, else that of the starting model, if it knows all their words.
+        live (`bool`, *optional*, defaults to `False`): keep what the starting model can do live: each batch is seen
+            with another look-ahead, and the new model has its `live_look_ahead`. Otherwise it learns from whole clips
+            alone, and has none.
 
     Returns:
         [`Adaptation`].
@@ -78,7 +82,7 @@ def adapt(
         MissingExtraError: if the packages of the extra `train` are not installed.
     """
     began = time.monotonic()
-    options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume, language)
+    options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume, language, live)
     require_packages("train", "an adaptation", "accelerate", "jiwer")
     inputs = read_inputs(recordings, output_dir, options)
     from .running import run  # noqa: PLC0415  brings the trainer, for which a typing error need not wait

@@ -61,7 +61,13 @@ def read_inputs(
             )
     output, name = Path(output_dir).expanduser(), os.fspath(options.model or DEFAULT_MODEL)
     starting = find_model(name)
-    if read_fields(starting / "config.json", AdaptationError).get("text_recognition") is False:
+    config = read_fields(starting / "config.json", AdaptationError)
+    if options.live and config.get("live_look_ahead") is None:
+        raise AdaptationError(
+            f"model {name}: it was not trained to speak live, which `live` (--live) keeps. Leave that out, or begin"
+            f" with a model that was, such as {DEFAULT_MODEL}."
+        )
+    if config.get("text_recognition") is False:
         raise AdaptationError(
             f"model {name}: it reads no words, which an adaptation teaches. Begin with one that does, such as"
             f" {DEFAULT_MODEL}."

@@ -53,6 +53,7 @@ VALIDATING = 0.5  # of a step's time, for as many clips
 FEW_STEPS = 20  # with less, a model hardly changes
 TIMED_STEPS = 5  # after so many more, and again after each five, it is planned how many there is time for
 LOSSES = LossArguments(perceptual=2.0, heard_words=0.5, envelope=2.5, spoken_envelope=1.0)
+LOOK_AHEADS = ["0", "2", "3", "4", "8", "all"]  # of a model that speaks live too, as configs/grid_live.yaml has them
 NEW_WORDS_CTC, NEW_WORDS_FRAMES = 0.2, 0.3  # weights where there are words to be learnt from nothing
 VARIATION = AugmentationArguments(aspect=0.15, shear=0.1, lighting=0.3, gamma=0.4, join_probability=0.8)
 
@@ -319,6 +320,8 @@ def _build(task: Task) -> State:
 
 def _arguments(task: Task) -> TrainingArguments:
     losses, encoder = LOSSES, task.speech_encoder
+    if task.model.config.live_look_ahead is not None:
+        losses = replace(losses, look_ahead=LOOK_AHEADS)
     if task.new_words:
         losses = replace(losses, ctc=NEW_WORDS_CTC, words=NEW_WORDS_FRAMES)
     if encoder is not None:

@@ -30,7 +30,7 @@ class Options:
     The arguments of [`adapt`] but for what goes in and out; they are explained there.
 
     Attributes:
-        model, minutes, voice, phrases, seed, steps, final_pass, resume, language: as there.
+        model, minutes, voice, phrases, seed, steps, final_pass, resume, language, live: as there.
     """
 
     model: str | os.PathLike | None = None
@@ -42,6 +42,7 @@ class Options:
     final_pass: float = FINAL_PASS
     resume: bool = True
     language: str | None = None
+    live: bool = False
 
     def __post_init__(self) -> None:
         if self.language is not None:

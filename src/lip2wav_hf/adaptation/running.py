@@ -176,7 +176,7 @@ def _check_of(defect: Defect, meaning: str) -> RecordingCheck:
 def _fingerprint(job: Job, clips: Sequence[Clip]) -> str:
     """Changes with what the result depends on, but for the minutes."""
     options = job.options
-    asked_for = (job.inputs.phrases, options.seed, options.steps, options.final_pass)
+    asked_for = (job.inputs.phrases, options.seed, options.steps, options.final_pass, options.live)
     digest = hashlib.sha256(repr(asked_for).encode())
     if job.voice is not None:
         digest.update(repr(job.voice.pitch).encode() + job.voice.spectrum.tobytes())
@@ -253,6 +253,8 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     asked = [word for phrase in phrases for word in phrase.split()]
     new_words = tuple(start.config.units.unknown([*said, *asked]))
     model = grow(start, new_words, grammar_of(phrases, usable, start.config.grammar), job.options.seed)
+    if not job.options.live:
+        model.config.live_look_ahead = None  # what it learns from is seen as a whole
     keep_transcripts(model, usable, None)
     forms = written_forms(phrases, job.inputs.phrases, usable, start.config.normalizer)
     model.config.written_sentences = (model.config.written_sentences or {}) | forms or None
