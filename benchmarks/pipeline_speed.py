@@ -97,11 +97,12 @@ def write_enlarged(video: str, height: int, rate: int, path: Path) -> None:
         target.mux(stream.encode(None))
 
 
-def measure_command(video: str, folder: str, dtype: str) -> dict:
+def measure_command(video: str, folder: str, dtype: str, landmark_interval: int) -> dict:
     """Processor time, duration and memory in bytes of `lip2wav speak`: at most, and its growth in the second half."""
     source = str(Path(__file__).resolve().parents[1] / "src")
     command = [sys.executable, "-m", "lip2wav_hf.commands.main", "speak", video, "-o", f"{folder}/speech.wav"]
     command += [] if dtype == "auto" else ["--dtype", dtype]
+    command += ["--landmark-interval", str(landmark_interval)] if landmark_interval else []
     environment = os.environ | {"PYTHONPATH": source, "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen([*command, "--json", "--device", "cpu"], env=environment, stdout=output)
@@ -197,7 +198,7 @@ def main():
     if options.measure:
         if options.measure == "command":
             with tempfile.TemporaryDirectory() as folder:
-                measured = measure_command(options.video, folder, options.dtype)
+                measured = measure_command(options.video, folder, options.dtype, options.landmark_interval)
         elif options.measure == "long":
             measured = measure_long(options.video, options.minutes)
         else:
@@ -218,14 +219,14 @@ def main():
             print(f"| {height} lines: processor time | {used['whole']:.3f} s, of decoding {used['decoding']:.3f} s |")
             print(f"| video per second of it | {duration / used['whole']:.1f} s |")
         if options.minutes:
-            print_long(short["video"], options.minutes, options.dtype, Path(folder) / "long.mpg")
+            print_long(short["video"], options.minutes, settings[4:], Path(folder) / "long.mpg")
 
 
-def print_long(video: str, minutes: float, dtype: str, path: Path) -> None:
+def print_long(video: str, minutes: float, settings: tuple[str, ...], path: Path) -> None:
     """The rows on a long video, which is written to `path`."""
     write_repeated(video, minutes, path)
     start = time.perf_counter()
-    command = in_fresh_process(str(path), "--measure", "command", "--dtype", dtype)
+    command = in_fresh_process(str(path), "--measure", "command", *settings)
     seconds = time.perf_counter() - start
     minutes = command["duration"] / 60
     print(f"| `lip2wav speak`, {minutes:.1f} minutes of video: peak memory | {command['peak'] / 1e6:.0f} MB |")

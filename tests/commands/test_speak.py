@@ -140,6 +140,19 @@ def test_bfloat16(run, tmp_path, talking_video):
         assert sound.getnframes() == 48000
 
 
+def test_landmarks_on_some_frames_only(run, tmp_path, talking_video):
+    said = {}
+    for interval in (1, 3):
+        arguments = ("-o", tmp_path / f"{interval}.wav", "--landmark-interval", interval, "--json")
+        status, output, _ = run("speak", talking_video, *arguments)
+        assert status == 0
+        said[interval] = json.loads(output)
+    assert run("speak", talking_video, "-o", tmp_path / "default.wav", "--quiet")[0] == 0
+    assert said[3]["text"] == said[1]["text"] and said[3]["face_coverage"] == 1.0
+    every, some, default = ((tmp_path / f"{name}.wav").read_bytes() for name in (1, 3, "default"))
+    assert every == default != some and len(some) == len(every)
+
+
 def test_no_face_leaves_nothing_behind(run, tmp_path):
     path = tmp_path / "grey.mp4"
     with av.open(str(path), "w") as container:
@@ -161,6 +174,7 @@ def test_no_face_leaves_nothing_behind(run, tmp_path):
         (["x.mp4"], "x.mp4", "no such file"),
         (["x.mp4", "-o", "a.wav", "--plto", "a.png"], "--plto", "--plot"),
         (["x.mp4", "-o", "a.wav", "--dtype", "int8"], "int8", "bfloat16"),
+        (["x.mp4", "-o", "a.wav", "--landmark-interval", "0"], "--landmark-interval", "equal to 1"),
         (["x.mp4", "-o", "a.mp3"], "a.mp3", ".flac"),
         (["x.mp4", "-o", "a.wav", "--plot", "a.bmp"], "a.bmp", ".png"),
         (["x.mp4", "y.mp4", "-o", "a.wav"], "a.wav", "folder"),

@@ -90,6 +90,15 @@ def speak(
     dtype: Annotated[
         Dtype, typer.Option(help="Type of the model's numbers; auto takes the type that it was saved with.")
     ] = Dtype.AUTO,
+    landmark_interval: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Place landmarks on one of so many frames while the face hardly moves, such as 3: faster. By default"
+            " as the model's settings say, on every frame.",
+            show_default=False,
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos that go through the generator together.")] = 1,
     grammar: GrammarOption = None,
     beam: BeamOption = None,
@@ -169,6 +178,8 @@ def speak(
             speaker = load_speaker(folder, device, dtype.value)
         _check_words(speaker, jobs, beam)
         speaker.beam = beam
+        extractor = speaker.feature_extractor
+        extractor.landmark_interval = landmark_interval or extractor.landmark_interval
         if grammar is not None:
             speaker.grammar = speaker.grammar_decoder(chosen_grammar(grammar))
         status = _speak_all(speaker, jobs, batch_size, messages, json_lines, quiet)
