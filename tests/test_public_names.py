@@ -12,16 +12,13 @@ from lip2wav_hf.models import NETWORKS
 from warm_processes import WarmProcesses
 
 
-# What transformers and this package import of others: most of the time of both, and no part of what is tested.
-IMPORTED_BY_BOTH = (
-    *("torch", "torch._dynamo", "torch.distributed.tensor", "torch.distributed.checkpoint.hf_storage"),
-    *("torchaudio", "scipy.optimize", "huggingface_hub.hf_api", "av", "cv2", "jinja2"),
-)
+# What transformers and this package import of others: no part of what is tested.
+IMPORTED_BY_BOTH = ("torch.distributed.checkpoint.hf_storage", "huggingface_hub.hf_api")
 
 
 @pytest.fixture(scope="module")
 def processes():
-    with WarmProcesses(IMPORTED_BY_BOTH, fresh=True) as processes:
+    with WarmProcesses(IMPORTED_BY_BOTH, bare=True) as processes:
         yield processes
 
 

@@ -6,11 +6,12 @@ is a process of its own all the same: it has its own arguments, environment and 
 others. What is tested about imports or launchers starts a new interpreter.
 
 One server does for all tests, those of other pytest processes included: `conftest.py` starts it, and it imports what
-is asked for when it is asked for. Where it matters what else was imported, or with what environment, tests have a
-server of their own.
+is asked for when it is asked for. Where it matters what else was imported, or with what environment, tests have a fork
+of it that has only imported other people's libraries, or a server of their own.
 """
 
 import atexit
+import contextlib
 import gc
 import itertools
 import json
@@ -27,12 +28,15 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 
 HERE = Path(__file__).resolve().parent
+# Most of the time that transformers and this package take to be imported. None of it reads variables of Hugging Face.
+LIBRARIES = (
+    *("torch", "torch._dynamo", "torch.distributed.tensor", "torchaudio", "scipy.optimize", "av", "cv2", "jinja2"),
+)
 # What a training imports, late imports of its libraries included.
 TRAINING = ("lip2wav_hf.training.loop", "lip2wav_hf.training.build", "datasets", "torch._dynamo")
 # What a page of Gradio imports, but for Gradio itself, which reads the environment as it is imported.
@@ -86,7 +90,7 @@ def environment_of_server() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path}
 
 
-@contextmanager
+@contextlib.contextmanager
 def server_of_all() -> Iterator[None]:
     """The server that tests of this process and of those that it starts share."""
     with tempfile.TemporaryDirectory() as folder:
@@ -105,30 +109,33 @@ class WarmProcesses:
     """
     A server that has imported some modules and forks processes; for use in `with`.
 
-    By default it is a fork of the server of all tests, which may have imported more. It is an interpreter of its own
-    with `fresh`; where it has a special environment, which libraries may read as they are imported; and where it is
-    the interpreter `python` of a virtual environment, isolated, which has no other environment variables.
+    By default it is a fork of the server of all tests, which may have imported more. With `bare`, and where it has a
+    special environment, which libraries may read as they are imported, nothing but `LIBRARIES` was imported before. It
+    is a new interpreter with `fresh`, and where it is the interpreter `python` of a virtual environment, isolated,
+    which has no other environment variables.
     """
 
     def __init__(
         self,
         modules: tuple[str, ...],
         environment: dict[str, str] | None = None,
+        bare: bool = False,
         fresh: bool = False,
         python: Path | None = None,
     ):
         self.server, self.connection = None, None
         if python:
             self.server = start_server("serve", *modules, command=[python, "-I"], environment=environment)
-        elif fresh or environment:
-            self.server = start_server("serve", *modules, environment=environment_of_server() | (environment or {}))
+        elif fresh:
+            self.server = start_server("serve", *modules, environment=environment_of_server())
         if self.server:
             self.requests, self.answers = self.server.stdin, self.server.stdout
         else:
+            bare, variables = bare or environment is not None, environment_of_server() | (environment or {})
             self.connection = socket.socket(socket.AF_UNIX)
-            self.connection.connect(os.environ[ADDRESS])
+            self.connection.connect(f"{os.environ[ADDRESS]}-{'bare' if bare else 'all'}")
             self.requests, self.answers = self.connection.makefile("w"), self.connection.makefile("r")
-            self.requests.write(json.dumps({"modules": modules, "environment": environment_of_server()}) + "\n")
+            self.requests.write(json.dumps({"modules": modules, "environment": variables}) + "\n")
             self.requests.flush()
 
     def __enter__(self) -> "WarmProcesses":
@@ -166,7 +173,7 @@ class WarmProcesses:
         status = self.wait(self.start(log, code, arguments, **options))
         return subprocess.CompletedProcess([code, *arguments], status, log.read_text(), errors_of(log).read_text())
 
-    @contextmanager
+    @contextlib.contextmanager
     def serving(self, log: Path, code: str, arguments=(), patience: float = 300, **options) -> Iterator[str]:
         """A process that serves something until it is asked to end; the first line that it prints."""
         process = self.start(log, code, arguments, **options)
@@ -238,18 +245,40 @@ def serve(*modules: str) -> None:
 
 
 def serve_all(address: str) -> None:
-    """What the server of all tests does: for each connection, it imports what is asked for and forks a server."""
-    answers = os.fdopen(os.dup(1), "w")
+    """
+    What the server of all tests does: for each connection, it forks a server. There are two ways to connect: to this
+    process, which has imported libraries, and to a fork of it, which imports what anybody asks for.
+    """
+    ready = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
+    bare, common = (socket.socket(socket.AF_UNIX) for _ in range(2))
+    for listener, name in ((bare, "bare"), (common, "all")):
+        listener.bind(f"{address}-{name}")
         listener.listen()
-        print("listening", file=answers, flush=True)
-        while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
-            connection, _ = listener.accept()
-            _serve_connection(connection)
-            while _a_child_has_ended():
-                pass
+    print("listening", file=ready, flush=True)
+    found = select.select([sys.stdin, bare, common], [], [])[0]
+    for library in () if sys.stdin in found else LIBRARIES:
+        with contextlib.suppress(ImportError):  # of an extra
+            _import([library])
+    if not os.fork():
+        bare.close()
+        _end_after(_serve_connections, common, keeps=True)
+    common.close()
+    _serve_connections(bare, keeps=False)
+
+
+def _serve_connections(listener: socket.socket, keeps: bool) -> None:
+    """Until stdin ends; `keeps`: what is imported for one connection is there for the next ones."""
+    while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("r") as requests, connection.makefile("w") as answers:
+            wanted = json.loads(requests.readline())
+            if not keeps or _tries_to_import(wanted["modules"], answers):
+                if not os.fork():
+                    listener.close()
+                    _end_after(_serve_connection, wanted, requests, answers)
+        while _a_child_has_ended():
+            pass
 
 
 def _a_child_has_ended() -> bool:
@@ -259,21 +288,33 @@ def _a_child_has_ended() -> bool:
         return False
 
 
-def _serve_connection(connection: socket.socket) -> None:
-    """Import in this process what the first line says, and let a fork answer the others."""
-    with connection, connection.makefile("r") as requests, connection.makefile("w") as answers:
-        wanted = json.loads(requests.readline())
-        try:
-            _import(wanted["modules"])
-        except Exception as error:
-            print(f"{type(error).__name__}: {error}".replace("\n", " "), file=answers, flush=True)
-            return
-        if not os.fork():
-            os.setsid()
-            os.environ.clear()
-            os.environ.update(wanted["environment"])
-            _answer(requests, answers)
-            os._exit(0)
+def _serve_connection(wanted: dict, requests, answers) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+    if _tries_to_import(wanted["modules"], answers):
+        _answer(requests, answers)
+
+
+def _tries_to_import(modules, answers) -> bool:
+    try:
+        _import(modules)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}".replace("\n", " "), file=answers, flush=True)
+        return False
+    return True
+
+
+def _end_after(function, *arguments, **options) -> NoReturn:
+    """What a fork does that is not to go on with what its parent does."""
+    status = 1
+    try:
+        function(*arguments, **options)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
 
 
 def _import(modules) -> None:
