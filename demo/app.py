@@ -73,6 +73,7 @@ def _switch(text: str) -> bool | None:
 
 def serve(options: argparse.Namespace, folder: str) -> None:
     """Load the checkpoints, open the page, and stay until interrupted. Files live in `folder` alone."""
+    require_packages("demo", "The demo", "gradio")
     if options.live:
         require_packages("demo", "Speaking live (--no-live does without)", "websockets")
     port = free_port(options.host, options.port)

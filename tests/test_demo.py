@@ -401,6 +401,16 @@ def test_files_that_were_not_uploaded_are_not_served(served):
             urllib.request.urlopen(f"{served[1]}gradio_api/file={path}")
 
 
+def test_without_gradio_it_says_how_to_install_it(tmp_path):
+    """Not how to install the next package that is missing too."""
+    code = (
+        "import runpy, sys; sys.modules['gradio'] = sys.modules['websockets'] = None; sys.argv = ['app.py']\n"
+        f"runpy.run_path({str(DEMO / 'app.py')!r}, run_name='__main__')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2 and "needs the package gradio" in result.stderr, result.stderr
+
+
 def test_a_taken_port_is_an_error_of_one_line():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

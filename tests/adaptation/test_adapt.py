@@ -111,9 +111,12 @@ def test_the_same_seed_gives_the_same_model(adapted, recordings, starting_model,
 
 
 def test_who_asks_to_stop_gets_the_model_so_far_and_can_go_on(recordings, starting_model, tmp_path):
-    output, taken = tmp_path / "stopped", []
-    first = adapt(recordings, output, model=starting_model, steps=4, stop=lambda: taken.append(1) or len(taken) == 1)
+    output, taken, said = tmp_path / "stopped", [], []
+    options = {"stop": lambda: taken.append(1) or len(taken) == 1, "progress": lambda p: said.append(p.message)}
+    first = adapt(recordings, output, model=starting_model, steps=4, **options)
     assert (first.stopped, first.steps) == ("asked", 1)
+    assert said[-1] == f"{output} is written; it was stopped: the same call goes on"
+    assert any("new word" in message for message in said) == bool(first.new_words)
     Speaker.from_folder(output)
     assert (output / WORK / "run" / "checkpoint-1").is_dir()
     assert not (output / WORK / "cache").exists()

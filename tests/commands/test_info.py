@@ -8,8 +8,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from commands.command_line import damaged, error_line
+from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.commands.info import describe_model
 from lip2wav_hf.commands.messages import CommandError
+from lip2wav_hf.metrics.registry import SUMMARY
 from lip2wav_hf.models import baseline_models
 
 
@@ -64,6 +66,9 @@ def test_the_main_results_fit_a_screen(run):
     assert len(results) <= 11 and len(lines) <= 24
     assert max(map(len, results)) <= 80
     assert any("Judge WER" in line and "8.3 %" in line for line in results)
+    measured = json.loads(Path(DEFAULT_CHECKPOINT, "results", "unseen_validation.json").read_text("utf-8"))["overall"]
+    rate = SUMMARY["judge_wer"].show(measured["judge_wer"]["value"])  # rounded once, as in the card's table
+    assert any("Judge WER" in line and line.endswith(f" {rate} %") for line in results)
     assert "--all" in results[-1]
     assert "51 words" in out and "0.0833" not in out
     status, everything, _ = run("info", "--all")

@@ -71,7 +71,7 @@ def test_card_tells_the_results(folder, tmp_path):
     assert "| Judge WER, % | 25.0 (20.0 – 30.0) | 25.0 (20.0 – 30.0) |" in text
     card = ModelCard.load(folder / "README.md")
     told = {(entry.dataset_split, entry.metric_type): entry.metric_value for entry in card.data.eval_results}
-    assert told[("validation", "stoi")] == 0.5123 and told[("unseen_validation", "stoi")] == 0.4 and len(told) == 4
+    assert told[("validation", "stoi")] == 0.51234 and told[("unseen_validation", "stoi")] == 0.4 and len(told) == 4
     assert card.data.license == "apache-2.0" and card.data.tags == ["lip-reading"]
     assert json.loads((folder / "results" / "validation.json").read_text(encoding="utf-8")) == results()
     assert update_card(folder) == text == update_card(folder, check=True)  # the folder has all that is needed

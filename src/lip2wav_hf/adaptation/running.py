@@ -248,10 +248,11 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     phrases = find_phrases(usable, job.inputs.phrases, start.config.normalizer)
     held_out = hold_back(usable, start.config.units, job.options.seed)
     held_keys = {clip.key for clip in held_out}
-    job.say("preparing", 0.0, "making room for new words")
     said = dict.fromkeys(word for clip in usable for word in clip.words or ())
     asked = [word for phrase in phrases for word in phrase.split()]
     new_words = tuple(start.config.units.unknown([*said, *asked]))
+    if new_words:
+        job.say("preparing", 0.0, f"making room for {counted(len(new_words), 'new word')}")
     model = grow(start, new_words, grammar_of(phrases, usable, start.config.grammar), job.options.seed)
     if not job.options.live:
         model.config.live_look_ahead = None  # what it learns from is seen as a whole
@@ -480,7 +481,8 @@ def _save(
     silent, language = len(task.training.silent), _language(job, new_words)
     write_card(folder, Facts(job.output.resolve().name, job.inputs.name, result, seconds, silent, language), after)
     _put_in_place(job, folder, learnt.reason)
-    job.say("saving", 1.0, f"{job.output} is written")
+    asked = "; it was stopped: the same call goes on" if result.stopped == "asked" else ""
+    job.say("saving", 1.0, f"{job.output} is written{asked}")
     return result
 
 

@@ -30,7 +30,7 @@ from .facts import CardError, card_name, known_facts
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 HEADING = "## Results"
-DIGITS = 4  # of a value in the metadata
+DIGITS = 6  # of a value in the metadata: tables round it once
 MOST_SPEAKERS_NAMED = 8
 FURTHER = "trained_further"
 """Key in `results.json` where the model was trained on after it was measured: `steps`, and `model_sha256` of now."""
