@@ -14,7 +14,7 @@ import tempfile
 import time
 
 from lip2wav_hf.errors import require_packages
-from lip2wav_hf.machine import ending_by, without_collections
+from lip2wav_hf.machine import ending_by, leave, without_collections
 from lip2wav_hf.studio.serving import free_port, guards_beside_gradio, is_loopback, launch, prepare
 
 
@@ -121,10 +121,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # while it is loading; later Gradio takes it as the end
         print("error: interrupted.", file=sys.stderr)
         return 130
+    except SystemExit:  # SIGTERM
+        return 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

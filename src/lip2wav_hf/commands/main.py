@@ -7,22 +7,20 @@ file imports at its top only what its help needs: neither torch nor transformers
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import importlib
 import importlib.metadata
 import io
 import os
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from ..errors import install_extra
+from ..machine import leave
 from .help import HelpfulCommand, name_values
 from .messages import BAD_INPUT, INTERRUPTED, print_error, report_error
 
@@ -194,7 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
         said = message().rstrip(".")
         status = report_error(f"{said}{'' if said.endswith('?') else '.'} See `{command} --help`.")
     if arguments is None and "torch" in sys.modules:
-        _leave(status)
+        leave(status)
     sys.exit(status)
 
 
@@ -207,21 +205,6 @@ def _open_missing_streams() -> None:
             except OSError:
                 os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: no file that is opened later does
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
-
-
-def _leave(status: int) -> NoReturn:
-    """
-    End the process at once, after what is registered for its end.
-
-    Else Python would take half a second to free every object of torch, and the destructors of cuBLAS would read 110 MB
-    of its file.
-    """
-    threading._shutdown()  # ty: ignore[missing-attribute]  # waits for other threads, as the interpreter does
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
 
 
 __all__ = ["BAD_INPUT", "COMMANDS", "Command", "app", "main"]
