@@ -15,7 +15,8 @@ import lip2wav_hf
 from lip2wav_hf import pipeline
 from lip2wav_hf.commands.info import describe_model
 from lip2wav_hf.evaluation.systems import weights_sha256
-from lip2wav_hf.models import BASELINES, SPEAKING, baseline_models
+from lip2wav_hf.files import BASELINES
+from lip2wav_hf.models import SPEAKING, baseline_models
 
 
 SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 import transformers
 
-from lip2wav_hf import VideoToSpeechPipeline, models, pipeline
+from lip2wav_hf import (
+    Lip2WavConfig,
+    Lip2WavCritic,
+    Lip2WavFeatureExtractor,
+    Lip2WavModel,
+    Lip2WavSyncNet,
+    VideoToSpeechPipeline,
+    files,
+    pipeline,
+)
+from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.models import CHECKPOINTS, NETWORKS, ModelError, bundled_models, find_model, load_network, locate_model
 
 
@@ -31,7 +41,7 @@ def test_a_model_to_compare_with_by_its_name(saved, monkeypatch, tmp_path):
     folder = saved("baselines/other-grid-s1")
     with pytest.raises(ModelError, match="no such folder"):
         find_model("other-grid-s1")
-    monkeypatch.setattr(models, "BASELINES", tmp_path / "baselines")
+    monkeypatch.setattr(files, "BASELINES", tmp_path / "baselines")
     assert find_model("other-grid-s1") == folder and bundled_models()[0] == "grid-s1"
     with pytest.raises(ModelError, match="other-grid-s1") as error:
         find_model("another-grid-s1")
@@ -151,7 +161,7 @@ def test_a_model_without_the_part_that_is_needed(saved):
 def test_a_pipeline_by_the_name_of_a_model(monkeypatch, saved, tmp_path):
     """Our names, folders, and whatever transformers takes; transformers' own pipeline stays as it is."""
     folder = saved("baselines/other-grid-s1")
-    monkeypatch.setattr(models, "BASELINES", tmp_path / "baselines")
+    monkeypatch.setattr(files, "BASELINES", tmp_path / "baselines")
     for speak in (
         pipeline("video-to-speech"),
         pipeline("video-to-speech", model="grid-s1"),
@@ -175,3 +185,29 @@ def test_a_pipeline_of_something_else_is_transformers_own():
     for arguments in (("text-classification", "grid-s1"), ("video-to-speech", "somebody/voice")):
         with pytest.raises(OSError, match="couldn't connect"):
             pipeline(*arguments, revision="v1")
+
+
+def test_from_pretrained_takes_the_names_of_bundled_models(monkeypatch, saved, tmp_path):
+    """In every class of the package; what lies in the working folder comes first, as for the pipeline."""
+    place = str(CHECKPOINTS / "grid-s1")
+    assert Lip2WavModel.from_pretrained("grid-s1").name_or_path == place
+    assert Lip2WavCritic.from_pretrained("grid-s1", subfolder="critic").config.model_type == "lip2wav_critic"
+    assert Lip2WavSyncNet.from_pretrained("grid-sync").name_or_path == str(CHECKPOINTS / "grid-sync")
+    assert Lip2WavConfig.from_pretrained("grid-s1").hidden_size == 256
+    assert Lip2WavFeatureExtractor.from_pretrained("grid-s1").frame_rate == 25
+    other = saved("baselines/other-grid-s1")
+    monkeypatch.setattr(files, "BASELINES", tmp_path / "baselines")
+    assert Lip2WavModel.from_pretrained("other-grid-s1").name_or_path == str(other)
+    saved("grid-s1")
+    assert Lip2WavModel.from_pretrained("grid-s1").config.hidden_size == 16
+
+
+@pytest.mark.parametrize("kind", [Lip2WavModel, Lip2WavConfig, Lip2WavFeatureExtractor])
+@pytest.mark.parametrize("name", ["grid-s2", "runs/mine/best", "./grid-s1"])
+def test_from_pretrained_asks_the_hub_for_no_name_that_it_cannot_have(kind, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        OSError, match=f"model {name}: there is no such folder.*owner/name, or one of grid-s1,"
+    ) as error:
+        kind.from_pretrained(name)
+    assert isinstance(error.value, Lip2WavError)

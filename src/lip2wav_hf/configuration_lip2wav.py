@@ -6,6 +6,7 @@ in `configs/vougioukas2019.json`, sound at 50 kHz.
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +15,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
 from .errors import Lip2WavError, one_line, readable_settings
+from .files import model_place
 from .grammar import BLANK, UNIT_KINDS, VOCABULARY, WORD_DELIMITER, Grammar, TextNormalizer, TextUnits
 
 
@@ -98,16 +100,19 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
             ) from error
 
     @classmethod
-    def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """
-        The fields of a config.json, see `PreTrainedConfig.get_config_dict`.
+        The fields of a config.json, see `PreTrainedConfig.get_config_dict`; also of a bundled model, by its name.
 
         Raises:
             ValueError: if it holds no fields.
             OSError: if there is none.
         """
+        place = model_place(pretrained_model_name_or_path)
         with readable_settings("config.json"):
-            return super().get_config_dict(*args, **kwargs)
+            return super().get_config_dict(place, **kwargs)
 
     @property
     def estimated_weights(self) -> int:

@@ -39,6 +39,7 @@ from .face_tracking import (
     is_jump,
     models_available,
 )
+from .files import model_place
 from .sources import VideoPart, each_video
 from .video import VideoInput, VideoReader, in_groups
 
@@ -196,14 +197,16 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         revision: str = "main",
         **kwargs: Any,
     ) -> Self:
-        """Load the settings, see `FeatureExtractionMixin.from_pretrained`; as remote code, the face networks too."""
+        """Load the settings, see `FeatureExtractionMixin.from_pretrained`, also of a bundled model, by its name; as
+        remote code, the face networks too."""
+        place = model_place(pretrained_model_name_or_path)
         location: dict[str, Any] = {"cache_dir": cache_dir, "force_download": force_download}
         location |= {"local_files_only": local_files_only, "token": token, "revision": revision}
-        with readable_settings("preprocessor_config.json", pretrained_model_name_or_path):
-            loaded = super().from_pretrained(pretrained_model_name_or_path, **location, **kwargs)
+        with readable_settings("preprocessor_config.json", place):
+            loaded = super().from_pretrained(place, **location, **kwargs)
         extractor = loaded[0] if isinstance(loaded, tuple) else loaded  # with `return_unused_kwargs`
         with contextlib.suppress(OSError):  # not needed with `landmarks` or boxes; tracking says what is missing
-            extractor.find_face_networks(pretrained_model_name_or_path, **location)
+            extractor.find_face_networks(place, **location)
         return loaded
 
     def find_face_networks(self, name_or_path: str | os.PathLike[str], **kwargs: Any) -> None:

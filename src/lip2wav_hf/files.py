@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, JSON, and file objects of every origin."""
+"""Files that appear whole or not at all, JSON, file objects of every origin, and where the named models lie."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Generator
@@ -18,9 +19,59 @@ from .errors import Lip2WavError, VideoError, one_line
 
 logger = logging.getLogger(__name__)
 
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+"""Folder of the bundled models; as remote code of the Hub, there is none."""
+
+_OF_THE_SOURCES = Path(__file__).parents[2] / "baselines"
+BASELINES = _OF_THE_SOURCES if _OF_THE_SOURCES.is_dir() else Path("baselines")
+"""
+Folder of the models to compare with, which are not installed with the package: that of the copy of the repository it
+runs from, or the one in the working folder.
+"""
+
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # owner/name
+
 
 class FileError(Lip2WavError):
     """A file that cannot be read as what it should be."""
+
+
+class MissingModelError(Lip2WavError, FileNotFoundError):
+    """The name of a model that is neither a folder, nor a bundled model, nor `owner/name` on the Hub."""
+
+
+def named_folder(name: str) -> Path | None:
+    """The folder of a bundled model, or of one to compare with, by its name; `None` for any other name or path."""
+    for folder in (CHECKPOINTS, BASELINES):
+        if re.fullmatch(r"[\w-]+", name) and (folder / name / "config.json").is_file():
+            return folder / name
+    return None
+
+
+def model_place(name: Any) -> Any:
+    """
+    What transformers' `from_pretrained` is to be given for a model: the folder of a model that is named, if nothing
+    lies under that name; else the path or the repository as it is.
+
+    Args:
+        name (`str`, `os.PathLike` or `None`): as `from_pretrained` takes it.
+
+    Raises:
+        MissingModelError: for a name that can be none of them. As remote code, which has no bundled models, any name
+            is left to transformers.
+    """
+    if not isinstance(name, str) or REPOSITORY.fullmatch(name) or os.path.exists(name):
+        return name
+    found = named_folder(name)
+    if found is None and CHECKPOINTS.is_dir():
+        names = sorted(
+            path.parent.name for folder in (CHECKPOINTS, BASELINES) for path in folder.glob("*/config.json")
+        )
+        raise MissingModelError(
+            f"model {name}: there is no such folder (working folder: {os.getcwd()}), and no bundled model has it."
+            f" Give a folder, a repository of the Hub as owner/name, or one of {', '.join(names)}."
+        )
+    return name if found is None else str(found)
 
 
 @contextlib.contextmanager
@@ -231,11 +282,17 @@ def read_block(file: Any, size: int, name: str) -> bytes:
 
 
 __all__ = [
+    "BASELINES",
+    "CHECKPOINTS",
     "FileError",
+    "MissingModelError",
+    "REPOSITORY",
     "PlainReader",
     "binary_file",
     "follow_umask",
     "json_ready",
+    "model_place",
+    "named_folder",
     "parse_json",
     "read_block",
     "read_fields",

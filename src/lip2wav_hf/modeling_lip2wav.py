@@ -19,7 +19,7 @@ from transformers.utils.hub import cached_file
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig
 from .decoding import NGRAM_FILE, NGram, TextDecoder, Word, decode_words
 from .errors import WeightsError, check_fit, check_speaks
-from .files import follow_umask, write_json, write_text
+from .files import follow_umask, model_place, write_json, write_text
 from .generator import ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator
 from .grammar import TOKENIZER_FILES
 from .visual_encoder import ClipNorm
@@ -71,7 +71,8 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         key and shape by shape.
 
         Args:
-            pretrained_model_name_or_path (`str` or `os.PathLike`): folder or name of a Hub repository.
+            pretrained_model_name_or_path (`str` or `os.PathLike`):
+                Folder, name of a Hub repository, or where the package is installed that of a bundled model.
             ignore_mismatched_sizes (`bool`, *optional*, defaults to `False`):
                 Initialise at random what is missing or has another shape, to continue training from it.
             output_loading_info (`bool`, *optional*, defaults to `False`):
@@ -84,10 +85,11 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         """
         if use_safetensors is False:
             raise WeightsError("`use_safetensors=False`: weights of this model are never loaded from a pickle.")
+        place = model_place(pretrained_model_name_or_path)
         try:
             with without_bars():
                 loaded: Any = super().from_pretrained(
-                    pretrained_model_name_or_path,
+                    place,
                     *model_args,
                     ignore_mismatched_sizes=True,
                     output_loading_info=True,
@@ -220,11 +222,12 @@ class Lip2WavModel(SpeechGenerator, Lip2WavPreTrainedModel):
         cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any
     ) -> Any:
         """Load everything, the n-gram included; see [`Lip2WavPreTrainedModel.from_pretrained`]."""
-        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        place = model_place(pretrained_model_name_or_path)
+        loaded = super().from_pretrained(place, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        if pretrained_model_name_or_path is not None and model.config.ngram_order:
+        if place is not None and model.config.ngram_order:
             chosen = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
-            path = cached_file(pretrained_model_name_or_path, NGRAM_FILE, **chosen)
+            path = cached_file(place, NGRAM_FILE, **chosen)
             model.ngram = NGram.from_arpa(path or NGRAM_FILE)
         return loaded
 

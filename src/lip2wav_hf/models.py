@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from . import files
 from .errors import Lip2WavError, readable_settings
-from .files import read_fields, read_json
+from .files import CHECKPOINTS, REPOSITORY, named_folder, read_fields, read_json
 
-
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-"""Folder of the bundled models."""
-
-_OF_THE_SOURCES = Path(__file__).parents[2] / "baselines"
-BASELINES = _OF_THE_SOURCES if _OF_THE_SOURCES.is_dir() else Path("baselines")
-"""
-Folder of the models to compare with, which are not installed with the package: that of the copy of the repository it
-runs from, or the one in the working folder.
-"""
 
 DEFAULT_MODEL = "grid-s1"
 
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # owner/name
 DOWNLOADED = ("config.json", "preprocessor_config.json", "model*.safetensors*", "ngram.arpa", "README.md")
 
 
@@ -196,10 +185,10 @@ def bundled_models(model_type: ModelType = "lip2wav") -> list[str]:
 
 
 def baseline_models(model_type: ModelType = None) -> list[Path]:
-    """Folders of the models to compare with, of a type, of several, or of all; see [`BASELINES`]."""
+    """Folders of the models to compare with, of a type, of several, or of all; see [`~files.BASELINES`]."""
     return [
         path.parent
-        for path in sorted(BASELINES.glob("*/config.json"))
+        for path in sorted(files.BASELINES.glob("*/config.json"))
         if _is_of(model_type, read_fields(path, ModelError).get("model_type"))
     ]
 
@@ -233,9 +222,9 @@ def locate_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") ->
         if is_checkpoint(path):
             raise ModelError(f"model {name}: {_of_a_checkpoint(path)}")
         return path
-    for folder in (CHECKPOINTS, BASELINES):
-        if re.fullmatch(r"[\w-]+", name) and (folder / name / "config.json").is_file():
-            return folder / name
+    named = named_folder(name)
+    if named is not None:
+        return named
     if REPOSITORY.fullmatch(name):
         return name
     raise ModelError(f"model {name}: there is no such folder. {_choices(model_type)}")
@@ -410,7 +399,6 @@ def _download(repository: str, model_type: ModelType) -> Path:
 
 
 __all__ = [
-    "BASELINES",
     "BY_TYPE",
     "CHECKPOINTS",
     "DEFAULT_MODEL",

@@ -21,13 +21,13 @@ from hub_stub import HubStub
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig, Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
 from lip2wav_hf.evaluation.systems import model_sha256
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.files import BASELINES
 from lip2wav_hf.hub.model_card import write_model_card
 from lip2wav_hf.hub.plan import plan_model
 from lip2wav_hf.lip2audspec.configuration_lip2audspec import Lip2AudSpecConfig
 from lip2wav_hf.lip2audspec.modeling_lip2audspec import Lip2AudSpecModel
 from lip2wav_hf.modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel, WeightsError
-from lip2wav_hf.models import BASELINES
 from little_lip2audspec import TINY as TINY_LIP2AUDSPEC
 from warm_processes import WarmProcesses
 

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
+from ..files import model_place
 from ..modeling_lip2wav import HUB_OPTIONS, Lip2WavPreTrainedModel
 from .auditory import COCHLEA, NUM_CHANNELS, AuditoryError
 from .configuration_lip2audspec import Lip2AudSpecAutoencoderConfig, Lip2AudSpecSoundConfig
@@ -91,12 +92,13 @@ class Lip2AudSpecPreTrainedModel(Lip2WavPreTrainedModel):
         cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any
     ) -> Any:
         """Load everything, the cochlear filters included; see [`Lip2WavPreTrainedModel.from_pretrained`]."""
-        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        if pretrained_model_name_or_path is not None:
+        place = model_place(pretrained_model_name_or_path)
+        loaded = super().from_pretrained(place, *args, **kwargs)
+        if place is not None:
             chosen = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs and name != "subfolder"}
             model = loaded[0] if isinstance(loaded, tuple) else loaded
             # By the configuration: of code in a folder, it may have another copy of the module than this file.
-            model.config.auditory.find_filters(pretrained_model_name_or_path, **chosen)
+            model.config.auditory.find_filters(place, **chosen)
         return loaded
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
