@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import traceback
 
 import av
 import numpy as np
@@ -125,6 +128,21 @@ def test_who_asks_to_stop_gets_the_model_so_far_and_can_go_on(recordings, starti
     assert (second.stopped, second.steps, second.final_steps) == ("finished", 4, 2)
     assert [step for step in steps if step] == [2, 3, 4, 5, 6]
     assert not (output / WORK).exists()
+
+
+def test_ctrl_c_before_anything_is_learnt_says_what_the_same_call_does(one_recording, starting_model, tmp_path):
+    """Not a page of tracebacks of whatever package was being imported."""
+
+    def interrupt(report):
+        if report.message.startswith("loading") or report.stage == "checking":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    message = "my-voice: the adaptation was interrupted. The same call begins again"
+    with pytest.raises(KeyboardInterrupt, match=message) as stop:
+        adapt(one_recording, tmp_path / "my-voice", model=starting_model, steps=1, progress=interrupt)
+    frames = [frame.name for frame in traceback.extract_tb(stop.value.__traceback__)]
+    assert frames == ["test_ctrl_c_before_anything_is_learnt_says_what_the_same_call_does", "adapt", "run"]
+    assert stop.value.__cause__ is None and not (tmp_path / "my-voice").exists()
 
 
 def test_what_a_killed_run_has_left_is_not_taken_for_the_best(recordings, starting_model, tmp_path):

@@ -84,6 +84,12 @@ def run(
             write_json(job.work / "plan.json", fingerprint)
             with quiet_transformers(), _reporting_full_disk(job):
                 return _adapt(job, clips, fingerprint)
+        except KeyboardInterrupt as interruption:
+            # Not from the depths of whatever package was just being imported: where it was is of no use to anybody.
+            goes_on = any(job.work.glob("run/checkpoint-*"))
+            then = "goes on where it was" if goes_on else "begins again, for nothing had been learnt yet"
+            interruption.args = (f"{job.output}: the adaptation was interrupted. The same call {then}.",)
+            raise interruption.with_traceback(None) from None
         finally:
             shutil.rmtree(job.work / "cache", ignore_errors=True)  # pictures of a face
             _tidy(job)
