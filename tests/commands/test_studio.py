@@ -27,7 +27,8 @@ def served(tmp_path_factory):
         stdout=subprocess.PIPE,
         text=True,
     )
-    line = process.stdout.readline()
+    line, where = process.stdout.readline(), process.stdout.readline()
+    assert where == f"Recordings are kept in {folder / 'recordings'}.\n"
     yield process, line.split()[0] if line else "", folder
     process.kill()
     process.wait()
@@ -62,12 +63,15 @@ def test_no_temporary_file_is_left_when_it_ends(served):
     assert (folder / "recordings").is_dir() and not list(folder.glob("lip2wav-*"))
 
 
-def test_a_taken_port(run, tmp_path):
+@pytest.mark.parametrize("folder", [["--folder", "r"], ["r"], ["r", "--folder", "r"]])
+def test_a_taken_port_and_the_folder_in_every_form(run, tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        arguments = ("--folder", tmp_path / "r", "--port", str(taken.getsockname()[1]))
+        arguments = (*folder, "--port", str(taken.getsockname()[1]))
         assert "Choose another with --port" in error_line(run("studio", *map(str, arguments)))
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,7 @@ def test_a_taken_port(run, tmp_path):
         (["--certificate", "cert.pem"], "--certificate and --key belong together"),
         (["--certificate", "cert.pem", "--key", "key.pem"], "--certificate cert.pem: there is no such file"),
         (["--from", "no-such-model"], "no-such-model"),
+        (["anna", "--folder", "bert"], "two folders are named, anna and bert"),
         (["--minutes", "0"], "--minutes"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 from pathlib import Path
@@ -15,11 +16,23 @@ from .messages import CommandError, reporting
 from .options import complete_model
 
 
+RECORDINGS = Path("recordings")
+
+
 @reporting
 def studio_command(
     folder: Annotated[
-        Path, typer.Option("--folder", "-f", help="Where the recordings, the consent and the trained voice are.")
-    ] = Path("recordings"),
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Where the recordings, the consent and the trained voice are, made if it is new; ./recordings by"
+            " default.",
+            show_default=False,
+        ),
+    ] = None,
+    same_folder: Annotated[
+        Path | None, typer.Option("--folder", "-f", metavar="FOLDER", help="As FOLDER.", show_default=False)
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; this machine alone by default.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 7861,
     model: Annotated[
@@ -47,11 +60,13 @@ def studio_command(
     \b
     Examples:
       lip2wav studio
-      lip2wav studio --folder anna --port 8000
+      lip2wav studio anna --port 8000
       lip2wav studio --host 0.0.0.0 --certificate cert.pem --key key.pem
 
     To train, it needs the extra `train` too.
     """
+    if folder is not None and same_folder not in (None, folder):
+        raise CommandError(f"two folders are named, {folder} and {same_folder}. Name one.")
     if (certificate is None) != (key is None):
         raise CommandError("--certificate and --key belong together: give both.")
     for option, file in (("--certificate", certificate), ("--key", key)):
@@ -67,19 +82,20 @@ def studio_command(
     from ..studio.recordings import Recordings
     from ..studio.studio import Studio
 
-    recordings = Recordings(folder)
+    recordings = Recordings(folder or same_folder or RECORDINGS)
     studio = Studio(recordings, model, minutes)
     address = Address(host, port, certificate, key)
     try:
-        serve(studio, address, _announce)
+        serve(studio, address, functools.partial(_announce, recordings.path))
     finally:
         if studio.learning.status().active:
             print("The training saves its best model …", file=sys.stderr, flush=True)
         studio.close()
 
 
-def _announce(url: str) -> None:
+def _announce(folder: Path, url: str) -> None:
     typer.echo(f"{url}  Open this address in a browser. Ctrl-C ends the studio.")
+    typer.echo(f"Recordings are kept in {folder}.")
     sys.stdout.flush()
 
 
