@@ -19,12 +19,14 @@ from typer.testing import CliRunner
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 from lip2wav_hf.commands.main import app
 from lip2wav_hf.evaluation import evaluate as evaluation
-from lip2wav_hf.evaluation import run
+from lip2wav_hf.evaluation import options, run
 from lip2wav_hf.evaluation.evaluate import EvaluationError
+from lip2wav_hf.evaluation.options import EvaluationOptions
 from lip2wav_hf.evaluation.report import markdown_report, markdown_table
 from lip2wav_hf.evaluation.statistics import summarize
 from lip2wav_hf.evaluation.table import read_clips
 from lip2wav_hf.grid.corpus import GridError, sentence_words
+from lip2wav_hf.machine import process_pool
 from lip2wav_hf.synthetic.voice import synthesize_speech
 from lip2wav_hf.video import VideoError
 from warm_processes import WarmProcesses
@@ -444,6 +446,38 @@ def test_one_clip_starts_no_other_process(tmp_path, speech, monkeypatch):
     monkeypatch.setattr(run, "process_pool", lambda number: pytest.fail(f"{number} processes for one clip"))
     folder = write_folder(tmp_path / "a", {NAMES[0]: speech[NAMES[0]]})
     assert evaluate_folders(folder, folder, metrics=["stoi"], workers=8)["clips"] == 1
+
+
+def test_few_clips_start_no_other_process_of_themselves(tmp_path, speech, monkeypatch):
+    """It would import for longer than it saves; whoever names a number gets it."""
+    started = []
+    monkeypatch.setattr(run, "process_pool", lambda number: started.append(number) or process_pool(number))
+    monkeypatch.setattr(options, "available_cores", lambda: 6)
+    folder = write_folder(tmp_path / "a", {name: speech[name] for name in NAMES[:2]})
+    done = CliRunner().invoke(app, few_clips(folder, tmp_path / "out"))
+    assert done.exit_code == 0 and not started, done.output
+    done = CliRunner().invoke(app, [*few_clips(folder, tmp_path / "two"), "--workers", "2"])
+    assert done.exit_code == 0 and started == [2], done.output
+    default = EvaluationOptions(tmp_path, workers=None)
+    assert [default.processes(sounds) for sounds in (0, 1, 7, 8, 100)] == [1, 1, 1, 6, 6]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert default.processes(100) == 2
+
+
+def few_clips(folder, output):
+    words = [
+        "evaluate",
+        "--generated",
+        folder,
+        "--reference",
+        folder,
+        "--metrics",
+        "stoi",
+        "--no-report",
+        "-o",
+        output,
+    ]
+    return [str(word) for word in words]
 
 
 @pytest.mark.slow

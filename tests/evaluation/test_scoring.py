@@ -1,5 +1,7 @@
 """Scores of single clips: reading sound, finding and undoing shifts, columns."""
 
+import sys
+
 import av
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
 from lip2wav_hf.audio import mux_audio, write_audio
 from lip2wav_hf.corpora.registry import load_split
+from lip2wav_hf.evaluation import scoring
 from lip2wav_hf.evaluation.scoring import (
     clip_columns,
     find_shift,
@@ -114,8 +117,6 @@ def test_a_metric_is_loaded_once_and_by_one_look(monkeypatch):
     """DNSMOS takes a fifth of a second each time that it looks at nine seconds of sound."""
     from onnxruntime import InferenceSession
 
-    from lip2wav_hf.evaluation import scoring
-
     looks, run = [], InferenceSession.run
     monkeypatch.setattr(InferenceSession, "run", lambda *given: looks.append(given) or run(*given))
     monkeypatch.setattr(scoring, "_loaded", set())
@@ -123,6 +124,18 @@ def test_a_metric_is_loaded_once_and_by_one_look(monkeypatch):
     assert len(looks) == 2 * 2  # by two networks, at what stands for the generated and for the original sound
     load_metrics(("dnsmos",))
     assert len(looks) == 4
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_whoever_waits_sees_what_is_being_loaded(monkeypatch, capfd, waiting):
+    """On a terminal: which metric it has come to, and who judges the words."""
+    monkeypatch.setattr(scoring, "_loaded", set())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    load_metrics(("stoi", "grid_wer"), with_video=True, progress=waiting)
+    said = capfd.readouterr().err
+    for what in ("loading stoi", "loading grid_wer, pocketsphinx with the GRID grammar", "loading the sync network"):
+        assert (what in said) == waiting
+    assert ("3/3" in said) == waiting
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s24le", "pcm_f32le", "pcm_alaw", "pcm_mulaw"])

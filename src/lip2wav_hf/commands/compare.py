@@ -8,15 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ..machine import available_cores
 from ..metrics.registry import METRICS
 from .corpus_options import (
     DATA_HELP,
     Scheme,
     SchemeOption,
+    ScoringWorkersOption,
     SpeakersOption,
     SplitsFileOption,
-    WorkersOption,
     split_names,
 )
 from .messages import BAD_INPUT, CommandError, print_error, reporting
@@ -54,7 +53,7 @@ def compare(
     ] = False,
     device: Annotated[str | None, typer.Option(help="Where the models run, such as cpu or cuda:0.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips that go through a model together.")] = 8,
-    workers: WorkersOption = None,
+    workers: ScoringWorkersOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start from the beginning even if the folder holds results.")
     ] = False,
@@ -83,7 +82,7 @@ def compare(
         )
     options: dict[str, Any] = {"splits_file": splits_file, "split_scheme": scheme.value, "limit": limit}
     options |= {"device": device, "batch_size": batch_size, "speakers": split_names(speakers), "compat": compat}
-    options |= {"workers": workers or available_cores(), "overwrite": overwrite}
+    options |= {"workers": workers, "overwrite": overwrite}
     if metrics:
         options["metrics"] = [name for names in metrics for name in names.replace(",", " ").split()]
     comparison = compare_systems(systems, data, split, output, samples=samples, **options)

@@ -82,6 +82,14 @@ WorkersOption = Annotated[
     int | None,
     typer.Option(min=1, help="Processes; by default, one per available core.", show_default=False),
 ]
+ScoringWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes that compute metrics; by default one per core, or one alone where the clips are few.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the summary.")]
 
 
@@ -138,6 +146,7 @@ __all__ = [
     "SchemeOption",
     "SpeakersOption",
     "SplitsFileOption",
+    "ScoringWorkersOption",
     "WorkersOption",
     "corpus_in",
     "lost_workers",

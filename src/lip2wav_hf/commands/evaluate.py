@@ -9,9 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ..machine import available_cores
 from ..metrics.registry import METRICS
-from .corpus_options import DATA_HELP, Scheme, SchemeOption, SpeakersOption, SplitsFileOption, split_names
+from .corpus_options import (
+    DATA_HELP,
+    Scheme,
+    SchemeOption,
+    ScoringWorkersOption,
+    SpeakersOption,
+    SplitsFileOption,
+    split_names,
+)
 from .messages import BAD_INPUT, CommandError, print_error, reporting
 from .options import BeamOption, GrammarOption
 
@@ -97,10 +104,7 @@ def evaluate(
     grammar: GrammarOption = None,
     beam: BeamOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips that go through the model together.")] = 8,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that compute metrics; one per core by default.", show_default=False),
-    ] = None,
+    workers: ScoringWorkersOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start from the beginning even if the folder holds results.")
     ] = False,
@@ -133,7 +137,7 @@ def evaluate(
         "judge": judge,
         "judge_grammar": judge_grammar,
         "judge_language": judge_language,
-        "workers": workers or _default_workers(),
+        "workers": workers,
         "overwrite": overwrite,
         "report": report,
     }
@@ -176,12 +180,6 @@ def _print_results(results: dict[str, Any], report: Path, verbose: bool, as_json
         print_error(f"error: {failure['error']}")
     if results["failures"]:
         raise typer.Exit(BAD_INPUT)
-
-
-def _default_workers() -> int:
-    """One per core, shared by the processes of a launcher."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
-    return max(1, available_cores() // max(processes, 1))
 
 
 __all__ = ["evaluate"]

@@ -8,15 +8,19 @@ from typing import Annotated
 import typer
 
 from ..errors import counted
-from ..machine import available_cores
 from ..metrics.registry import METRICS
-from .corpus_options import DATA_HELP, Scheme, SchemeOption, SpeakersOption, SplitsFileOption, split_names
+from .corpus_options import (
+    DATA_HELP,
+    Scheme,
+    SchemeOption,
+    ScoringWorkersOption,
+    SpeakersOption,
+    SplitsFileOption,
+    split_names,
+)
 from .messages import BAD_INPUT, CommandError, print_error, reporting
 from .options import SystemsOption
 from .outputs import find_videos
-
-
-FEW = 4  # clips, for which another process would take longer to start than it saves
 
 
 @reporting
@@ -63,10 +67,7 @@ def gallery(
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where the models run, such as cpu or cuda:0.")] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that compute metrics; one per core by default.", show_default=False),
-    ] = None,
+    workers: ScoringWorkersOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace a gallery that is there.")] = False,
 ) -> None:
     """
@@ -107,7 +108,6 @@ def gallery(
             shown = corpus_shown(selection, counts, systems[0].model, work)
         else:
             shown = videos_shown(files, work)
-        workers = workers or (1 if len(shown.clips) < FEW else available_cores())
         built = build_gallery(shown, systems, output, work, metrics=names, device=device, workers=workers, title=title)
     others = "".join(f"; {clips} of them on {name}" for name, clips in built.pages.items() if name != built.page.name)
     print(f"{built.page}: {counted(built.clips, 'clip')}, the largest {built.largest / 1e6:.2f} MB{others}")

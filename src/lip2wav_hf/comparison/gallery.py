@@ -126,7 +126,7 @@ def build_gallery(
     *,
     metrics: Sequence[str] | None = None,
     device: str | int | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
     title: str | None = None,
     progress: bool = True,
 ) -> Gallery:
@@ -142,7 +142,8 @@ def build_gallery(
         metrics (sequence of `str`, *optional*): keys of `METRICS`; by default all that say something of a single
             clip, as far as their packages are installed; none if empty.
         device (`str` or `int`, *optional*): where the models run.
-        workers (`int`, *optional*, defaults to 1): processes that score.
+        workers (`int`, *optional*, defaults to 1): processes that score; with `None` one per core, but one alone for
+            few clips.
         title (`str`, *optional*): of the page.
         progress (`bool`, *optional*, defaults to `True`): say on stderr what is being done.
 

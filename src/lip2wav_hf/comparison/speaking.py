@@ -105,7 +105,7 @@ def speak_clips(
         options = dataclasses.replace(options, workers=1)
         return [_speak(system, number, clips, options, _NoScorer(options)) for number, system in enumerate(systems)]
     with Scorer(options, words) as scorer:
-        scorer.load(list(clips))
+        scorer.load(list(clips), len(systems))
         return [_speak(system, number, clips, options, scorer) for number, system in enumerate(systems)]
 
 

@@ -192,7 +192,7 @@ def compare_systems(
     speakers: Sequence[str] | None = None,
     metrics: Sequence[str] | None = None,
     compat: bool = False,
-    workers: int = 1,
+    workers: int | None = 1,
     overwrite: bool = False,
     **options: Any,
 ) -> Comparison:

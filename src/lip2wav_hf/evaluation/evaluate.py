@@ -63,7 +63,7 @@ def evaluate_model(
     beam: int | None = None,
     batch_size: int = 8,
     limit: int | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
     overwrite: bool = False,
     report: bool = True,
     progress: bool = True,
@@ -106,7 +106,8 @@ def evaluate_model(
         beam (`int`, *optional*): width of the beam search for any words, see `VideoToSpeechPipeline`.
         batch_size (`int`, *optional*, defaults to 8): clips that go through the pipeline together.
         limit (`int`, *optional*): only the first N clips.
-        workers (`int`, *optional*, defaults to 1): processes that score while the pipeline runs.
+        workers (`int`, *optional*, defaults to 1): processes that score while the pipeline runs; with `None` one per
+            core, but one alone for few clips.
         overwrite (`bool`, *optional*, defaults to `False`): start again where `output_dir` holds an evaluation.
         report (`bool`, *optional*, defaults to `True`): write `report.html`, which takes some seconds.
         progress (`bool`, *optional*, defaults to `True`): say on stderr what is being done, with a progress bar.
@@ -253,7 +254,7 @@ def evaluate_folders(
     judge_grammar: str | os.PathLike | None = None,
     judge_language: str | None = None,
     skip_missing: bool = False,
-    workers: int = 1,
+    workers: int | None = 1,
     overwrite: bool = False,
     report: bool = True,
     progress: bool = True,
@@ -280,7 +281,8 @@ def evaluate_folders(
         judge_language (`str`, *optional*): of words that its dictionary lacks, such as `"de"`; by their script by
             default.
         skip_missing (`bool`, *optional*, defaults to `False`): leave out generated files without an original.
-        workers (`int`, *optional*, defaults to 1): processes that score.
+        workers (`int`, *optional*, defaults to 1): processes that score; with `None` one per core, but one alone for
+            few clips.
         overwrite (`bool`, *optional*, defaults to `False`): start again where `output_dir` holds an evaluation.
         report (`bool`, *optional*, defaults to `True`): write `report.html`, which takes some seconds.
         progress (`bool`, *optional*, defaults to `True`): say on stderr what is being done, with a progress bar.

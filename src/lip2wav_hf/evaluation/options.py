@@ -13,8 +13,12 @@ from typing import Any
 from ..corpora.clips import Selection
 from ..corpora.registry import is_dataset_name
 from ..errors import Lip2WavError
+from ..machine import available_cores
 from ..metrics.registry import METRICS
 from ..models import DEFAULT_MODEL
+
+
+FEW_SOUNDS = 8  # of which each is scored in 1.4 s; another process takes 11 s to import what the metrics need
 
 
 class EvaluationError(Lip2WavError):
@@ -106,7 +110,7 @@ class EvaluationOptions:
         grammar (`str`, *optional*): file of the sentences that a model may say, or `"none"` for any; the model's own
             by default.
         batch_size (`int`): clips that go through a pipeline together.
-        workers (`int`): processes that score.
+        workers (`int`, *optional*): processes that score; if `None`, see [`processes`].
         overwrite (`bool`): start again where `output_dir` holds an evaluation.
         report (`bool`): write `report.html`.
         progress (`bool`): say on stderr what is being done, with a progress bar.
@@ -123,7 +127,7 @@ class EvaluationOptions:
     grammar: str | None = None
     beam: int | None = None
     batch_size: int = 8
-    workers: int = 1
+    workers: int | None = 1
     overwrite: bool = False
     report: bool = True
     progress: bool = True
@@ -131,8 +135,20 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers"):
-            if getattr(self, name) < 1:
-                raise EvaluationError(f"{name} is {getattr(self, name)}: it must be at least 1.")
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise EvaluationError(f"{name} is {number}: it must be at least 1.")
+
+    def processes(self, sounds: int) -> int:
+        """
+        How many processes score some sounds: `workers`, or if it is `None` one per core, which the processes of a
+        launcher share, and one alone for less than 8 sounds; never more than sounds.
+        """
+        number = self.workers
+        if number is None:
+            launched = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
+            number = 1 if sounds < FEW_SOUNDS else available_cores() // max(launched, 1)
+        return max(1, min(number, sounds))
 
     def say(self, text: str) -> None:
         """Write a line to stderr, if progress is to be shown."""

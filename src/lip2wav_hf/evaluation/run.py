@@ -81,23 +81,26 @@ class Scorer:
         if self.executor:
             self.executor.shutdown(cancel_futures=True)
 
-    def load(self, clips: list[Clip]) -> None:
+    def load(self, clips: list[Clip], systems: int = 1) -> None:
         """
-        Load what the metrics need, with a message: it takes some seconds. No more processes than clips do it.
+        Load what the metrics need, and say what is being loaded: it takes some seconds.
 
         Args:
             clips (`list[Clip]`): all that will be submitted.
+            systems (`int`, *optional*, defaults to 1): how many sounds there will be of each.
         """
         self.options.say(f"loading the metrics: {', '.join(self.options.metrics)} …")
         with_video = any(clip.original.suffix.lower() in VIDEO_SUFFIXES for clip in clips)
-        number = min(self.options.workers, len(clips))
-        if number <= 1:
-            load_metrics(self.options.metrics, with_video, self.words.judge)
+        what = (self.options.metrics, with_video, self.words.judge)
+        number = self.options.processes(len(clips) * systems)
+        if number == 1:
+            load_metrics(*what, progress=self.options.progress)
             return
         self.executor = process_pool(number)
+        # One of them says which metric it has come to: all have the same to do.
         loading = [
-            self.executor.submit(load_metrics, self.options.metrics, with_video, self.words.judge)
-            for _ in range(number)
+            self.executor.submit(load_metrics, *what, progress=self.options.progress and not index)
+            for index in range(number)
         ]
         wait(loading)
         for future in loading:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..corpora.clips import VIDEO_SUFFIXES
+from ..corpora.progress import progress_bar
 from ..metrics.judge import GRID_JUDGE, Judge
 from ..metrics.pairs import SAMPLING_RATE, Hears, SoundPair, align
 from ..metrics.registry import ALIGNED, METRICS
@@ -66,7 +67,9 @@ def clip_columns(metrics: Iterable[str], compat: bool = False) -> list[str]:
     return list(dict.fromkeys(columns)) + list(LAST_COLUMNS)
 
 
-def load_metrics(metrics: Iterable[str], with_video: bool = False, judge: Judge | None = None) -> None:
+def load_metrics(
+    metrics: Iterable[str], with_video: bool = False, judge: Judge | None = None, progress: bool = False
+) -> None:
     """
     Load the packages and networks of metrics in this process, so that the first clip takes no longer than the others.
     What is loaded stays: a second call does nothing.
@@ -75,6 +78,7 @@ def load_metrics(metrics: Iterable[str], with_video: bool = False, judge: Judge 
         metrics (iterable of `str`): keys of `METRICS`.
         with_video (`bool`, *optional*, defaults to `False`): whether the originals are videos.
         judge ([`Judge`], *optional*): who hears the words; the judge of GRID by default.
+        progress (`bool`, *optional*, defaults to `False`): say on stderr which is being loaded.
 
     Raises:
         MissingExtraError: if a package is not installed.
@@ -82,15 +86,22 @@ def load_metrics(metrics: Iterable[str], with_video: bool = False, judge: Judge 
     judge = judge or GRID_JUDGE
     noise = np.random.default_rng(0).normal(0, 0.05, int(LOADING_SECONDS * SAMPLING_RATE))
     pair = SoundPair(noise, noise, LOADING_SENTENCE, judge=partial(_recognizer, judge), phrases=1)
-    for name in metrics:
-        score = METRICS[name].score_function()
-        if "video" not in METRICS[name].needs and (name, judge) not in _loaded:
-            score(pair)
-            _loaded.add((name, judge))
-    if with_video:
-        from ..metrics.synchrony import load_sync_network  # brings torch and transformers
+    chosen = [METRICS[name] for name in metrics]
+    with progress_bar(desc="loading", total=len(chosen) + with_video, unit="metric", show=progress) as bar:
+        for metric in chosen:
+            heard = f", {judge.describe()}" if "judge" in metric.needs else ""
+            bar.set_description(f"loading {metric.name}{heard}")
+            score = metric.score_function()
+            if "video" not in metric.needs and (metric.name, judge) not in _loaded:
+                score(pair)
+                _loaded.add((metric.name, judge))
+            bar.update()
+        if with_video:
+            from ..metrics.synchrony import load_sync_network  # brings torch and transformers
 
-        load_sync_network()
+            bar.set_description("loading the sync network")
+            load_sync_network()
+            bar.update()
 
 
 def _recognizer(judge: Judge) -> Hears:

@@ -181,9 +181,11 @@ def run_model(
     device = options.device
     if device is None and share.state is not None:
         device = str(share.state.device)
-    pipe, load_seconds = load_pipeline(model, device, options)
     name = model_name(model)
     shown = options.labels.get(os.fspath(model), name) if isinstance(model, (str, os.PathLike)) else name
+    if share.is_main and not callable(model):
+        options.say(f"loading the model {shown} …")
+    pipe, load_seconds = load_pipeline(model, device, options)
     settings = {
         "title": f"{shown} on {selection.data}, split {selection.split}",
         "model": name,
