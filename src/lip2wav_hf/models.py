@@ -230,31 +230,49 @@ def locate_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") ->
     raise ModelError(f"model {name}: there is no such folder. {_choices(model_type)}")
 
 
-def load_network(model: str | os.PathLike, model_type: str) -> Any:
+def find_network(model: str | os.PathLike, model_type: str) -> tuple[Path | str, str]:
     """
-    A network with its weights in float32, of a folder, repository or bundled model, where it lies at the top or in the
-    folder of its kind.
+    Where a network lies: in a folder, repository or bundled model, at its top or in the folder of its kind. Of what
+    lies on the disk this is known without importing torch or transformers.
 
     Args:
         model (`str` or `os.PathLike`): the name, see [`locate_model`].
         model_type (`str`): of the network's configuration.
 
+    Returns:
+        `tuple[Path | str, str]`: the folder or repository, and the folder in it; empty for its top.
+
     Raises:
         ModelError: if there is no such model, or it has no such network.
-        OSError, ValueError: if it cannot be loaded.
+        OSError, ValueError: if its configuration cannot be read.
     """
-    import torch
-    from transformers import PreTrainedConfig
-
     network, place, found = BY_TYPE[model_type], locate_model(model, model_type), None
-    if not isinstance(place, Path) or (place / "config.json").is_file():
-        with readable_settings(f"model {model}: config.json"):
+    with readable_settings(f"model {model}: config.json"):
+        if not isinstance(place, Path):
+            from transformers import PreTrainedConfig
+
             found = PreTrainedConfig.get_config_dict(place)[0].get("model_type")
+        elif (place / "config.json").is_file():
+            found = read_fields(place / "config.json", ModelError).get("model_type")
     subfolder = "" if found == network.model_type else network.folder
     if subfolder and isinstance(place, Path) and not (place / subfolder / "config.json").is_file():
         kind = f"it is a model of the type {found!r}" if found else "there is no config.json in it"
         raise ModelError(f"model {model}: {kind}, and no folder {subfolder}/ is in it. {_choices(model_type)}")
-    return network.model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
+    return place, subfolder
+
+
+def load_network(model: str | os.PathLike, model_type: str) -> Any:
+    """
+    A network with its weights in float32, see [`find_network`].
+
+    Raises:
+        ModelError: if there is no such model, or it has no such network.
+        OSError, ValueError: if it cannot be loaded.
+    """
+    place, subfolder = find_network(model, model_type)
+    import torch
+
+    return BY_TYPE[model_type].model_class.from_pretrained(place, subfolder=subfolder, dtype=torch.float32)
 
 
 def pipeline(task: str | None = None, model: Any = None, *arguments: Any, **options: Any) -> Any:
@@ -410,6 +428,7 @@ __all__ = [
     "Network",
     "bundled_models",
     "find_model",
+    "find_network",
     "is_checkpoint",
     "load_network",
     "locate_model",

@@ -55,6 +55,15 @@ def _clips(recordings, starting_model):
     return clips, extractor, running.load_starting_model(starting_model)
 
 
+def test_recordings_named_as_those_of_grid_need_no_splits(tmp_path, starting_model):
+    """All of a person's recordings count, of whatever split."""
+    for name in ("bbaf2n", "lgbm4s"):
+        (tmp_path / "s7").mkdir(exist_ok=True)
+        (tmp_path / "s7" / f"{name}.mpg").touch()
+    clips, checks = running._all_clips(tmp_path, starting_model)
+    assert [clip.key for clip in clips] == ["s7/bbaf2n", "s7/lgbm4s"] and not checks
+
+
 @pytest.mark.parametrize(("per_clip", "measured"), [(0.01, 6), (0.5, 3), (5.0, 1)])
 def test_a_slow_machine_measures_fewer_recordings_and_says_so(slow, per_clip, measured):
     job, task, folder = slow

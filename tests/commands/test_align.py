@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from lip2wav_hf import load_clips
 from lip2wav_hf.configuration_lip2wav import Lip2WavSpeechEncoderConfig
 from lip2wav_hf.corpora.align_clips import RECORDS
 from lip2wav_hf.modeling_critic import Lip2WavSpeechEncoder
+from little_grid import write_corpus
 
 from .command_line import error_line
 
@@ -62,6 +65,31 @@ def test_a_second_run_continues_and_overwrites_nothing(run, corpus, tmp_path):
     assert (folder / "ann/two.TextGrid").read_text() == "mine"
     run("align", corpus, "-o", folder, "--workers", 1, "--overwrite")
     assert "IntervalTier" in (folder / "ann/two.TextGrid").read_text()
+
+
+def test_a_part_of_grid_needs_no_splits(run, talking_video, tmp_path):
+    """Which clip is in which split does not matter here; where a split is named, it does."""
+    corpus = write_corpus(tmp_path / "grid", talking_video)
+    (corpus / "splits.json").unlink()
+    status, out, _ = run("align", corpus, "-o", tmp_path / "times", "--all", "--workers", 1, "--speakers", "s2")
+    assert status == 0 and "2 clips: 2 aligned now" in out and (tmp_path / "times/s2/swiz9s.TextGrid").is_file()
+    assert "no such splits file" in error_line(run("align", corpus, "--check", "--split", "train"))
+    assert "no videos of s9; there are s1, s2" in error_line(run("align", corpus, "--check", "--speakers", "s9"))
+
+
+def test_what_has_times_is_left_alone_and_nothing_is_to_be_used(run, talking_video, tmp_path):
+    corpus = write_corpus(tmp_path / "grid", talking_video)
+    status, out, _ = run("align", corpus, "-o", tmp_path / "times", "--workers", 1)
+    assert status == 0 and "left alone (--all aligns them too): 5 with word times" in out
+    assert out.endswith("nothing was written.\n") and "use:" not in out and not (tmp_path / "times").exists()
+
+
+def test_a_model_without_a_speech_encoder_is_refused_before_anything_heavy_is_imported(tmp_path):
+    code = "import sys\nfrom lip2wav_hf.commands.main import main\ntry:\n    main(sys.argv[1:])"
+    code += "\nexcept SystemExit as stop:\n    print(stop.code, 'torch' in sys.modules)"
+    command = [sys.executable, "-c", code, *"align x -o y -m grid-sync".split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "2 False\n" and "no folder speech_encoder/ is in it" in done.stderr
 
 
 def test_an_encoder_of_other_words_is_refused_with_what_to_do(run, corpus, tmp_path):

@@ -43,6 +43,17 @@ def test_prepare_fills_the_cache_that_training_reads(corpus, tmp_path, capfd):
     assert facts["splits"] == {"train": 3, "unseen_validation": 2}
 
 
+def test_a_part_of_grid_is_prepared_without_splits(corpus, tmp_path, capfd):
+    """What training needs is said; a file of splits that was named, and a split, must be there."""
+    (corpus / "splits.json").unlink()
+    assert run("prepare", corpus, "--cache", tmp_path / "cache", "--workers", 1, "--speaker", "s2") == 0
+    said = capfd.readouterr().out
+    assert "all: 2 clips" in said and "train: no clips" in said and "training needs clips in train" in said
+    for named in (["--split", "train"], ["--splits-file", tmp_path / "mine.json"]):
+        assert run("prepare", corpus, "--cache", tmp_path / "cache", "--workers", 1, *named) == 2
+        assert "no such splits file" in capfd.readouterr().err
+
+
 def test_a_log_is_told_how_far_prepare_is(corpus, tmp_path, capfd, monkeypatch):
     """Where stderr is no terminal, as under nohup or in continuous integration: lines, here after every clip."""
     from lip2wav_hf.corpora import progress

@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from ..configuration_lip2wav import Lip2WavConfig
-from ..corpora.clips import Clip, visible_files
+from ..corpora.clips import Clip, Selection, visible_files
 from ..corpora.defects import NO_CLIP, Defect
 from ..corpora.languages import folder_languages
 from ..corpora.load import load_clips
@@ -163,7 +163,7 @@ def _all_clips(
         clips = list(recordings)
     elif Path(recordings).is_dir() and not any(visible_files(Path(recordings), "**/*.parquet")):
         corpus = open_corpus(recordings, Lip2WavConfig.from_pretrained(starting).normalizer)
-        splits, report = corpus.find_clips()
+        splits, report = corpus.find_clips(Selection(any_split=True))
         clips = [clip for own in splits.values() for clip in own]
         checks = [_check_of(defect, report.kinds[defect.kind]) for defect in report.defects if not defect.used]
     else:

@@ -13,7 +13,7 @@ import typer
 from ..corpora.clips import Clip, CorpusError, Selection
 from ..errors import counted
 from ..machine import available_cores
-from ..models import DEFAULT_MODEL
+from ..models import DEFAULT_MODEL, find_network
 from . import corpus_options as shared
 from .messages import CommandError, only_our_messages, print_error, reporting
 
@@ -76,7 +76,8 @@ def align(
     """
     if check == (output is not None):
         raise CommandError("name a folder for the word times with --output, or compare with known ones with --check.")
-    chosen = _clips(data, Selection(scheme.value, splits_file, shared.split_names(speakers)), split)
+    find_network(model, "lip2wav_speech_encoder")  # says now what is wrong with it, if anything is
+    chosen = _clips(data, Selection(scheme.value, splits_file, shared.split_names(speakers), not split), split)
     processes = workers or available_cores()
     with shared.lost_workers(), only_our_messages():
         if output is None:
@@ -143,9 +144,11 @@ def describe(report: AlignmentReport, clips: int, output: Path, records: Path) -
         lines += [f"  refused: {len(report.refused) - SHOWN} more"] if len(report.refused) > SHOWN else []
         if any("does not know" in reason for reason in report.refused.values()):
             lines.append("  train a speech encoder that knows all words: lip2wav train speech_encoder --data_dir DATA")
-    return "\n".join(
-        [*lines, f"times:  {output}", f"scores: {records}", f"use: lip2wav train --alignments {output} …"]
-    )
+    if report.aligned or report.before or report.kept:
+        lines += [f"times:  {output}", f"scores: {records}", f"use: lip2wav train --alignments {output} …"]
+    else:
+        lines.append("nothing was written.")
+    return "\n".join(lines)
 
 
 def _some(names: list[str]) -> str:

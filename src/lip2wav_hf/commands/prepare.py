@@ -139,7 +139,7 @@ def prepare(
             data,
             cache,
             CacheOptions(tuple(split or ()) or None, feature_extractor, sampling_rate, report),
-            Selection(scheme.value, splits_file, shared.split_names(speakers)),
+            Selection(scheme.value, splits_file, shared.split_names(speakers), any_split=not split),
             CheckOptions(check.value, min_frames, workers or available_cores(), progress=True),
         )
     typer.echo(json.dumps(asdict(done), indent=2) if as_json else done.describe())

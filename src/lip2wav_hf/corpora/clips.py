@@ -249,11 +249,14 @@ class Selection:
         splits_file (`str` or `os.PathLike`, *optional*): of `"custom"`; `splits.json` in the corpus's folder by
             default.
         speakers (`tuple[str, ...]`, *optional*): only these; all by default.
+        any_split (`bool`, *optional*, defaults to `False`): which clip is in which split does not matter: where a
+            corpus has splits only if somebody gives them, and nobody does, all clips are in one, `"all"`.
     """
 
     scheme: str = "custom"
     splits_file: str | os.PathLike | None = None
     speakers: tuple[str, ...] | None = None
+    any_split: bool = False
 
 
 __all__ = [

@@ -184,6 +184,22 @@ def read_splits(
     return _scheme_splits(folder, split_scheme, speakers)
 
 
+def whole_folder(folder: GridFolder, speakers: Sequence[str] | None = None) -> Splits:
+    """All clips of a folder as one split, `"all"`, for what does not depend on splits.
+
+    Raises:
+        GridError: if it has no videos, or none of a speaker.
+    """
+    there = folder.speakers()
+    unknown = [speaker for speaker in speakers or () if speaker not in there]
+    if unknown or not there:
+        raise GridError(
+            f"{folder.path}: no videos of {_listed(unknown) if unknown else 'any speaker'}; there are"
+            f" {_listed(there)}." + folder.stray_note()
+        )
+    return {"all": {speaker: sorted(folder.videos(speaker)) for speaker in speakers or there}}
+
+
 def splits_path(folder: GridFolder, splits_file: str | os.PathLike | None) -> Path:
     return Path(splits_file) if splits_file is not None else folder.path / "splits.json"
 
