@@ -1,15 +1,17 @@
 """The machine: the power of a GPU, workers whose main process is killed, and when garbage is searched for."""
 
 import gc
+import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from lip2wav_hf.machine import RARELY, gpu_power_limit, without_collections, worker_processes
+from lip2wav_hf.machine import RARELY, gpu_power_limit, return_memory, without_collections, worker_processes
 
 
 @pytest.mark.parametrize(("answer", "watts"), [("echo 700.00", 700.0), ("echo '[N/A]'", None), ("exit 6", None)])
@@ -100,3 +102,14 @@ def test_an_import_cannot_swallow_the_end(tmp_path, how, function, said):
     printed = [line for line in done.stdout.splitlines() if line != "imported"]
     assert (printed, done.returncode) == (said, 0), done.stderr
     assert "Traceback" not in done.stderr or how == "ignored"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems say it otherwise")
+def test_memory_between_pieces_in_use_goes_back():
+    pieces, sizes = [bytearray(100_000) for _ in range(2000)], []
+    last = bytearray(100_000)  # behind them: the heap cannot just be made shorter
+    del pieces
+    for action in (lambda: None, return_memory):
+        action()
+        sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize())
+    assert sizes[1] < sizes[0] - 150e6 and len(last) == 100_000

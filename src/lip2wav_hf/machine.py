@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import importlib.metadata
 import multiprocessing
@@ -50,6 +51,16 @@ def machine() -> dict[str, Any]:
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def return_memory() -> None:
+    """
+    Give memory that is no longer used back to the system, where the C library keeps it: glibc does, between pieces
+    that are still used, and batches of ever other lengths leave ever more of it.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # musl has none, and keeps little
+        trim(0)
 
 
 def gpu_power_limit(index: int = 0) -> float | None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,6 +39,23 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(run_arguments, tmp_pa
     expected, found = weights_of(tmp_path / "whole" / "final"), weights_of(tmp_path / "parts" / "final")
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert any(not torch.equal(expected[name], halfway[name]) for name in expected)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems say it otherwise")
+def test_memory_that_batches_leave_goes_back(run_arguments, tmp_path, monkeypatch):
+    step, sizes, kept = loop.train_step, [], []
+
+    def wasteful(state, batch):
+        sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize())
+        pieces = [bytearray(100_000) for _ in range(2000)]
+        kept.append(bytearray(100_000))
+        del pieces
+        return step(state, batch)
+
+    monkeypatch.setattr(loop, "train_step", wasteful)
+    monkeypatch.setattr(loop, "MEMORY_BATCHES", 2)
+    run(run_arguments, tmp_path / "run", "--max_steps", 3)
+    assert sizes[2] < sizes[1] - 100e6, sizes
 
 
 def test_a_validation_that_a_stop_prevented_is_made_up_for(run_arguments, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from typing import Any, cast
 from accelerate import skip_first_batches
 
 from ..corpora.progress import Bar, progress_bar
+from ..machine import return_memory
 from .checkpoints import begin, save_checkpoint, save_model
 from .reporting import report_start, say
 from .schedule import Schedule
@@ -17,6 +18,9 @@ from .step import in_any_process, train_step
 from .stopping import StopRequests, stop_requests
 from .threads import CrowdedThreads
 from .validation import missing_scores, speaks, validate
+
+
+MEMORY_BATCHES = 10  # between two returns of memory: 0.1 s each, where a batch takes one or two
 
 
 @dataclass
@@ -100,6 +104,8 @@ def _train_epoch(run: _Run) -> None:
         progress.waiting_seconds += start - ready
         progress.seconds += time.perf_counter() - ready
         run.threads.note_batch()
+        if progress.batches % MEMORY_BATCHES == 0:
+            return_memory()
         if state.accelerator.sync_gradients:
             progress.step += 1
             run.bar.update()
