@@ -20,7 +20,7 @@ from ..errors import Lip2WavError, missing_extra, one_line
 
 FADE_SECONDS = 0.005  # over which sound is joined where a piece of it was left out
 LONGEST_QUEUE = 2.0  # seconds; what a device does not take is given up
-LEAST_TARGET, MOST_TARGET, STEP = 0.02, 0.1, 0.01  # seconds of sound that are kept waiting, against jitter
+LEAST_TARGET, MOST_TARGET, STEP = 0.03, 0.1, 0.01  # seconds of sound that are kept waiting, against jitter
 NEAR_SECONDS = 0.005  # left: nearly a gap
 CALM_SECONDS = 30.0  # without either, after which less is kept waiting
 QUIET = 0.01  # of full scale: where a longer pause is not heard
