@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,20 @@ TINY_CONFIG = {
 def pytest_configure(config):
     """One server of processes for all; the processes that pytest-xdist starts, and their tests, find it."""
     if not hasattr(config, "workerinput"):
-        servers = contextlib.ExitStack()
-        servers.enter_context(server_of_all())
-        config.add_cleanup(servers.close)
+        resources = contextlib.ExitStack()
+        resources.enter_context(temporary_files())
+        resources.enter_context(server_of_all())
+        config.add_cleanup(resources.close)
+
+
+@contextlib.contextmanager
+def temporary_files():
+    """What libraries and programs leave among temporary files is removed at the end; pytest's own folder is not."""
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    with tempfile.TemporaryDirectory(prefix="lip2wav-tests-", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        yield
+        tempfile.tempdir = str(Path(folder).parent)
 
 
 def pytest_collection_modifyitems(items):
