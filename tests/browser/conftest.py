@@ -30,8 +30,18 @@ sys.path.insert(0, {str(REPOSITORY / "demo")!r})
 runpy.run_path({str(REPOSITORY / "demo" / "app.py")!r}, run_name="__main__")
 """
 SCREENSHOTS = REPOSITORY / "out" / "browser"
+# Chromium prepares, for each page, two more behind its address bar and a process for the next one: a second of
+# processor time, and nobody sees them. The last such flag counts, so that what playwright switches off is named again.
+SWITCHED_OFF = (
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess"),
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades", "LensOverlay"),
+    *("HttpsFirstBalancedModeAutoEnable", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning"),
+    *("AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled"),
+    *("PreconnectToSearch", "Translate"),
+)
+PLAIN_FLAGS = ["--no-sandbox", f"--disable-features={','.join(SWITCHED_OFF)}"]
 FLAGS = [
-    "--no-sandbox",
+    *PLAIN_FLAGS,
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",

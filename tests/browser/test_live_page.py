@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from browser.conftest import DEMO, FLAGS, PATIENCE, REPOSITORY, _write_camera
+from browser.conftest import DEMO, FLAGS, PATIENCE, PLAIN_FLAGS, REPOSITORY, _write_camera
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.live import running
 
@@ -218,7 +218,7 @@ def test_leaving_the_tab_stops_the_camera(open_live):
 
 def test_camera_denied(open_live, live_address, chromium_path, screenshot):
     browser = open_live().context.browser.browser_type.launch(
-        executable_path=chromium_path, args=["--no-sandbox", "--use-fake-device-for-media-stream"]
+        executable_path=chromium_path, args=[*PLAIN_FLAGS, "--use-fake-device-for-media-stream"]
     )
     try:
         page = browser.new_page()

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from browser.conftest import PATIENCE
+from browser.conftest import PATIENCE, PLAIN_FLAGS
 from lip2wav_hf import load_clips
 from lip2wav_hf.audio import read_audio
 from lip2wav_hf.studio.recordings import Recordings
@@ -279,7 +279,7 @@ def test_without_a_camera(open_studio, studio_address, chromium_path, screenshot
     agree(page)
     choose(page)
     page.close()
-    browser = page.context.browser.browser_type.launch(executable_path=chromium_path, args=["--no-sandbox", *flags])
+    browser = page.context.browser.browser_type.launch(executable_path=chromium_path, args=[*PLAIN_FLAGS, *flags])
     try:
         other = browser.new_context(permissions=permissions).new_page()
         other.goto(f"{studio_address}#record")
