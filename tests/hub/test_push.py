@@ -366,6 +366,25 @@ def test_the_demo_can_be_published():
     assert upload.variables == {"LIP2WAV_CHECKPOINTS": "me/voice"}
     faces = "lip2wav_hf/face_models/face_landmark.tflite"
     assert {"app.py", "answers.py", "lip2wav_hf/video.py", faces} <= set(upload.files)
+    rooms = {path.split("/")[1] for path in upload.files if path.startswith("lip2wav_hf/")}
+    assert not {"training", "train", "synthetic", "hub", "adaptation", "commands"} & rooms
+    unused = ("evaluation/evaluate.py", "evaluation/web_report.py", "templates/report.html.jinja", "grid/corpus.py")
+    assert not {f"lip2wav_hf/{name}" for name in unused} & set(upload.files)
+    assert "lip2wav_hf/templates/gallery.html.jinja" in upload.files
+
+
+def test_a_dry_run_of_the_demo_is_short_enough_to_be_read(capsys):
+    """Its own files, and a line for each folder of the package; every file with --json."""
+    with pytest.raises(SystemExit):
+        main(["push", str(REPOSITORY / "demo"), "me/page", "--dry-run"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 30 and any(line.endswith("  app.py") for line in lines)
+    assert any(line.split()[1:] == ["lip2wav_hf/live/", "12", "files", "of", "the", "package"] for line in lines)
+    with pytest.raises(SystemExit):
+        main(["push", str(REPOSITORY / "demo"), "me/page", "--dry-run", "--json"])
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert "lip2wav_hf/live/streamer.py" in files
+    assert lines[-2].endswith(f"bytes in {len(files)} files; --json lists each")
 
 
 def test_a_data_set_is_its_card_alone(tmp_path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import counted
 from ..models import locate_model
 from .messages import CommandError, print_error, reporting
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("model", "space", "dataset")
 DEMO = "demo"  # folder of the page, in a checkout
+PACKAGE = "lip2wav_hf"  # the folder of a Space with what it needs of this package
 
 
 @reporting
@@ -98,9 +100,10 @@ def _find(folder: str) -> Path:
 def _print_upload(upload: Upload, branch: str, private: bool) -> None:
     sizes = upload.sizes()
     typer.echo(f"{upload.repo_id}, {'private ' if private else ''}{upload.repo_type}, branch {branch}:")
-    for path, size in sizes.items():
-        typer.echo(f"  {size:>12,}  {path}")
-    typer.echo(f"  {sum(sizes.values()):>12,}  bytes in {len(sizes)} files")
+    for line in _listing(sizes):
+        typer.echo(line)
+    named = "" if all(path in sizes for path in _folders(sizes)) else "; --json lists each"
+    typer.echo(f"  {sum(sizes.values()):>12,}  bytes in {counted(len(sizes), 'file')}{named}")
     if upload.left_out:
         typer.echo(f"left out: {', '.join(upload.left_out)}")
     for key, value in upload.variables.items():
@@ -110,6 +113,24 @@ def _print_upload(upload: Upload, branch: str, private: bool) -> None:
     if upload.unchanged:
         typer.echo("all of it was there already: no commit was made.")
     typer.echo(upload.commit_url or "dry run: nothing was uploaded.")
+
+
+def _folders(sizes: dict[str, int]) -> dict[str, list[int]]:
+    """The sizes of each file; those of what is taken along of this package by its folders."""
+    folders: dict[str, list[int]] = {}
+    for path, size in sizes.items():
+        first, *rest = path.split("/")
+        place = "/".join([first, *rest[:-1][:1], ""]) if rest and first == PACKAGE else path
+        folders.setdefault(place, []).append(size)
+    return folders
+
+
+def _listing(sizes: dict[str, int]) -> list[str]:
+    """A line for each file, with its bytes, and for each folder of this package."""
+    return [
+        f"  {sum(own):>12,}  {path}" + (f"  {counted(len(own), 'file')} of the package" if path.endswith("/") else "")
+        for path, own in _folders(sizes).items()
+    ]
 
 
 __all__ = ["push_command"]

@@ -10,8 +10,7 @@ from typing import Any
 
 from ..corpora.registry import open_corpus
 from ..errors import counted, require_packages
-from ..evaluation.clips import NO_SPEAKER, Clip
-from ..evaluation.evaluate import scored_clip
+from ..evaluation.clips import NO_SPEAKER, Clip, scored_clip
 from ..evaluation.judging import Words, find_words
 from ..evaluation.options import ClipSelection, JudgeOptions
 from ..evaluation.systems import normalizer_of

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..corpora.clips import Clip as CorpusClip
+from ..files import replacing
 from ..metrics.registry import METRICS
 
 
@@ -73,6 +75,30 @@ def spoken_file(output_dir: Path, key: Key) -> Path:
     """Path of a model's speech for a clip, inside its output folder."""
     speaker, name = key
     return output_dir / "wav" / speaker / f"{name}.wav"
+
+
+def scored_clip(clip: CorpusClip, output_dir: Path) -> Clip:
+    """The clip of a corpus as one to be scored; what is written of it lies in `output_dir`."""
+    spoken = spoken_file(output_dir, (clip.speaker, clip.name))
+    sentence = None if clip.words is None else " ".join(clip.words)
+    return Clip(clip.speaker, clip.name, _original(clip, output_dir), spoken, sentence)
+
+
+def _original(clip: CorpusClip, output_dir: Path) -> Path | VideoPart:
+    """The file of a clip's video, or the part of it; one that lies in an archive is copied to
+    `output_dir/originals`."""
+    path = clip.video
+    if not isinstance(path, Path):
+        path = output_dir / "originals" / clip.speaker / f"{clip.name}{clip.video.suffix}"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_bytes(clip.video.read_bytes())
+    if not clip.is_part:
+        return path
+    from ..video import VideoPart  # brings PyAV
+
+    return VideoPart(path, clip.start, clip.end)
 
 
 @dataclass(frozen=True)
@@ -159,4 +185,4 @@ class ClipRow:
 FIELDS = tuple(entry.name for entry in dataclasses.fields(ClipRow) if entry.name not in ("texts", "numbers"))
 """The columns of `clips.csv` that are no metric's."""
 
-__all__ = ["HEARD", "Clip", "ClipRow", "Key", "clip_label", "spoken_file"]
+__all__ = ["HEARD", "Clip", "ClipRow", "Key", "clip_label", "scored_clip", "spoken_file"]

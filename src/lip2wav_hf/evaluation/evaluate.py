@@ -15,14 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..corpora.clips import Clip as CorpusClip
 from ..corpora.clips import Selection
 from ..corpora.registry import Corpus, open_corpus, write_made_splits
 from ..errors import require_packages
-from ..files import json_ready, replacing
+from ..files import json_ready
 from ..metrics.registry import EXTRA, METRICS, check_names, check_packages
 from .baselines import baseline_kinds, run_baselines
-from .clips import Clip, spoken_file
+from .clips import Clip, scored_clip
 from .folders import pair_folders, run_folder
 from .judging import NOT_NAMED, Words, choose_metrics, find_words
 from .options import (
@@ -39,7 +38,7 @@ from .systems import normalizer_of, run_model
 
 
 if TYPE_CHECKING:
-    from ..video import VideoPart
+    pass
 
 
 def evaluate_model(
@@ -211,30 +210,6 @@ def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions)
     return [scored_clip(clip, output_dir) for clip in found[: selection.limit]], remarks
 
 
-def scored_clip(clip: CorpusClip, output_dir: Path) -> Clip:
-    """The clip of a corpus as one to be scored; what is written of it lies in `output_dir`."""
-    spoken = spoken_file(output_dir, (clip.speaker, clip.name))
-    sentence = None if clip.words is None else " ".join(clip.words)
-    return Clip(clip.speaker, clip.name, _video(clip, output_dir), spoken, sentence)
-
-
-def _video(clip: CorpusClip, output_dir: Path) -> Path | VideoPart:
-    """The file of a clip's video, or the part of it; one that lies in an archive is copied to
-    `output_dir/originals`."""
-    path = clip.video
-    if not isinstance(path, Path):
-        path = output_dir / "originals" / clip.speaker / f"{clip.name}{clip.video.suffix}"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_bytes(clip.video.read_bytes())
-    if not clip.is_part:
-        return path
-    from ..video import VideoPart  # brings PyAV
-
-    return VideoPart(path, clip.start, clip.end)
-
-
 def _check_installed(options: EvaluationOptions) -> None:
     check_packages(options.metrics)
     require_packages(EXTRA, "an evaluation", "jiwer", "scipy")
@@ -349,4 +324,4 @@ def _without_models(kinds: dict[str, str]) -> dict[str, str]:
     return kinds
 
 
-__all__ = ["EvaluationError", "Share", "evaluate_folders", "evaluate_model", "scored_clip"]
+__all__ = ["EvaluationError", "Share", "evaluate_folders", "evaluate_model"]

@@ -17,12 +17,13 @@ from .remote_code import PACKAGE, remote_code_files
 
 OWN_REQUIREMENT = re.compile(r"^\s*lip2wav[_-]hf\s*(\[(?P<extras>[^]]*)\])?", re.IGNORECASE)
 
-# Folders and files that modules read, by the module's place in the package.
+# Folders and files that modules read, as patterns, by the module's place in the package.
 READS = {
     "__init__.py": ("assets",),
     "face_tracking.py": ("face_models",),
-    "comparison/page.py": ("templates",),
-    "evaluation/report.py": ("templates",),
+    "comparison/page.py": ("templates/gallery.*",),
+    "comparison/table_texts.py": ("templates/comparison.*",),
+    "evaluation/web_report.py": ("templates/report.*",),
     "hub/card_texts.py": ("hub_cards",),
     "live/socket.py": ("live/static",),
     "metrics/synchrony.py": ("checkpoints/grid-sync",),
@@ -55,9 +56,8 @@ def package_files(sources: Iterable[Path], checkpoints: Sequence[str] = ()) -> d
     files = set(modules)
     for module in modules:
         for name in READS.get(module.relative_to(PACKAGE).as_posix(), ()):
-            files |= set(
-                _model_files(PACKAGE / name) if name.startswith("checkpoints/") else _all_files(PACKAGE / name)
-            )
+            for place in PACKAGE.glob(name):
+                files |= set(_model_files(place) if name.startswith("checkpoints/") else _all_files(place))
     for name in checkpoints:
         files |= set(_model_files(CHECKPOINTS / name))
     return {f"{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}": path for path in sorted(files)}
@@ -91,6 +91,9 @@ def _needed(extras: Sequence[str]) -> list[str]:
 
 
 def _all_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder; a file alone."""
+    if folder.is_file():
+        return iter([folder])
     return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
