@@ -20,6 +20,9 @@ DEFAULT_MODEL = "grid-s1"
 DOWNLOADED = ("config.json", "preprocessor_config.json", "model*.safetensors*", "ngram.arpa", "README.md")
 
 
+FOLDERS_OF_A_RUN = ("best", "final")
+"""What a training calls its models, whatever they are."""
+
 OPTIMIZER_FILE = "optimizer.bin"
 """Of a checkpoint, as Accelerate names it."""
 
@@ -44,6 +47,7 @@ class Network:
         objective (`str`, *optional*): `module.class` in `training` of the objective that trains it alone.
         config_module (`str`, *optional*): the module that holds its configuration.
         speaks (`bool`, *optional*): whether a pipeline runs it, which makes speech of a video.
+        taken_by (`str`, *optional*): of one that does not, what `lip2wav train` is told to train with it.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Network:
     objective: str | None = None
     config_module: str = "configuration_lip2wav"
     speaks: bool = False
+    taken_by: str = ""
 
     @property
     def is_flat(self) -> bool:
@@ -103,6 +108,7 @@ NETWORKS = (
         "speech_encoder",
         "the speech encoder of the perceptual losses",
         "objectives.SpeechEncoderObjective",
+        taken_by="--speech_encoder",
     ),
     Network(
         "syncnet",
@@ -113,6 +119,7 @@ NETWORKS = (
         "syncnet",
         "the network that measures lip sync",
         "objective_syncnet.SyncNetObjective",
+        taken_by="--synchronize SPEAKERS --sync_network",
     ),
     Network(
         "lip2audspec_autoencoder",
@@ -124,6 +131,7 @@ NETWORKS = (
         "the autoencoder of auditory spectra",
         "objective_lip2audspec.AutoencoderObjective",
         "lip2audspec.configuration_lip2audspec",
+        taken_by="lip2audspec --autoencoder",
     ),
     Network(
         "lip2audspec",
@@ -345,6 +353,12 @@ def find_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") -> P
     return folder
 
 
+def name_of_folder(folder: Path) -> str:
+    """What to call the model in a folder: `"grid_s1"` for `runs/grid_s1/best`."""
+    path = folder.expanduser().resolve()
+    return path.parent.name if path.name in FOLDERS_OF_A_RUN and path.parent.name else path.name
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files of weights in a model's folder."""
     return sorted(folder.glob("model*.safetensors"))
@@ -420,6 +434,7 @@ __all__ = [
     "BY_TYPE",
     "CHECKPOINTS",
     "DEFAULT_MODEL",
+    "FOLDERS_OF_A_RUN",
     "NETWORKS",
     "SPEAKING",
     "SYSTEMS",
@@ -432,6 +447,7 @@ __all__ = [
     "is_checkpoint",
     "load_network",
     "locate_model",
+    "name_of_folder",
     "pipeline",
     "system_name",
     "weight_files",

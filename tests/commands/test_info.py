@@ -52,6 +52,15 @@ def test_info(run, tmp_path, tiny_model_dir):
     assert facts["parameters"] == sum(array.size for array in weights.values() if array.dtype.kind == "f")
 
 
+def test_a_model_is_called_as_its_run(run, tmp_path, tiny_model_dir):
+    """Not best, which all are called; without a card, what writes one is said."""
+    folder = tmp_path / "runs" / "mine" / "best"
+    shutil.copytree(tiny_model_dir, folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    _, out, _ = run("info", folder)
+    assert f"mine ({folder})" in out and "lip2wav evaluate measures, lip2wav card writes one" in out
+
+
 def test_info_of_a_damaged_model(run, tmp_path, tiny_model_dir):
     folder = damaged(Path(shutil.copytree(tiny_model_dir, tmp_path / "model")), "cut weights")
     assert "model.safetensors" in error_line(run("info", folder))

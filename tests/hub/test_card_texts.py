@@ -207,6 +207,13 @@ def test_the_data_set_card_tells_the_defects(tmp_path):
         render_dataset_card(tmp_path / "defects.json")
 
 
+def test_a_card_of_nothing_says_what_to_name(capsys):
+    with pytest.raises(SystemExit):
+        main(["write-card"])
+    error = capsys.readouterr().err
+    assert error.startswith("error: name the folder of a saved model, such as runs/") and "--type dataset" in error
+
+
 @pytest.mark.parametrize("kind", ["dataset", "space", "organization"])
 def test_other_cards_go_to_a_file_or_the_terminal(kind, tmp_path, capsys):
     for target in ([], ["-o", str(tmp_path / "new" / "README.md")]):

@@ -121,6 +121,10 @@ def test_help_and_list_work_without_torch(elsewhere):
         )
         assert result.returncode == 0, result.stderr
         assert expected in result.stdout
+    columns = {
+        line.index(text) for text, line in zip(list_recipes().values(), result.stdout.splitlines(), strict=True)
+    }
+    assert len(columns) == 1  # of all texts, however long the names are
 
 
 def test_where_an_option_comes_from_is_known(elsewhere):

@@ -6,8 +6,10 @@ import shutil
 
 from lip2wav_hf.errors import missing_extra
 from lip2wav_hf.hub.facts import known_facts
+from lip2wav_hf.models import NETWORKS
 from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training import loop, validation
+from lip2wav_hf.training.options import parse_arguments
 
 
 def shown(capsys) -> str:
@@ -32,6 +34,22 @@ def test_a_run_says_what_matters(run_arguments, tmp_path, capsys):
     assert f"--model {output}/final" in end and "lip2wav speak " in end and "lip2wav evaluate " in end
     for noise in ("INFO", "accelerate.checkpointing", "Writing model shards", "Loading weights", "Saving"):
         assert noise not in text
+
+
+def test_a_network_that_does_not_speak_says_what_is_trained_with_it(recipe, corpus, tmp_path, capsys):
+    """In words that the trainer takes; so of every network that is trained for another."""
+    config = tmp_path / "encoder.json"
+    config.write_text(
+        '{"model_type": "lip2wav_speech_encoder", "hidden_size": 8, "num_layers": 1, "num_mel_bins": 20}'
+    )
+    output = tmp_path / "ears"
+    words = ["--network", "speech_encoder", "--config", str(config), "--output_dir", str(output), "--max_steps", "1"]
+    assert main([*recipe, *words]) == 0
+    (line,) = re.findall(r"^use it:     lip2wav train (.*)$", shown(capsys), re.MULTILINE)
+    assert parse_arguments(shlex.split(line)).models.speech_encoder == f"{output}/final"
+    for network in NETWORKS:
+        if network.objective and not network.speaks:
+            assert parse_arguments([*network.taken_by.split(), "somewhere", "--data_dir", str(corpus)])
 
 
 def test_what_to_measure_with_takes_the_clips_of_the_run(run_arguments, corpus, tmp_path, capsys):

@@ -138,8 +138,13 @@ def _write_for_model(folder: Path | None, output: Path | None, init: bool, overw
     from ..hub.facts import start_facts
     from ..hub.model_card import has_results, write_model_card
 
-    if folder is None or not folder.is_dir():
-        raise CommandError(f"{folder or 'FOLDER'}: there is no such folder. Name the folder of a saved model.")
+    if folder is None:
+        raise CommandError(
+            "name the folder of a saved model, such as runs/my-voice/best; or another card with --type dataset, space"
+            " or organization."
+        )
+    if not folder.is_dir():
+        raise CommandError(f"{folder}: there is no such folder. Name the folder of a saved model.")
     if output is not None:
         raise CommandError("--output: a model's card is README.md in the model's folder. Leave the option out.")
     path = start_facts(folder) if init else write_model_card(folder, overwrite)

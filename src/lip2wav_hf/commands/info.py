@@ -23,6 +23,7 @@ from ..models import (
     bundled_models,
     find_model,
     is_checkpoint,
+    name_of_folder,
     system_name,
     weight_files,
 )
@@ -294,7 +295,7 @@ def describe_model(folder: Path) -> ModelFacts:
     results, remark = _card_results(folder)
     reads_words = "vocabulary" in config and config.get("text_recognition", True) is not False
     return ModelFacts(
-        model=folder.name,
+        model=name_of_folder(folder),
         folder=str(folder),
         system=system_name(config),
         architecture=BY_TYPE[config["model_type"]].class_name,
@@ -366,7 +367,7 @@ def _card_results(folder: Path) -> tuple[list[Result], str]:
 
     card_file = folder / "README.md"
     if not card_file.is_file():
-        return [], "(there is no model card)"
+        return [], "(there is no model card: lip2wav evaluate measures, lip2wav card writes one)"
     try:
         found = ModelCard.load(card_file).data.eval_results or []
     except Exception as error:

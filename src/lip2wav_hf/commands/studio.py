@@ -24,7 +24,7 @@ def studio_command(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FOLDER]",
+            metavar="FOLDER",
             help="Where the recordings, the consent and the trained voice are, made if it is new; ./recordings by"
             " default.",
             show_default=False,

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 
 from ..errors import counted
 from ..evaluation.report_plots import BLUE, GRAY, ORANGE, data_uri
-from ..evaluation.systems import FOLDERS_OF_A_RUN
 from ..files import parse_json, read_fields
 from ..hub.facts import stated_facts
-from ..models import ModelError, find_model, system_name
+from ..models import FOLDERS_OF_A_RUN, ModelError, find_model, system_name
 from ..training.output_dir import VALIDATIONS
 from ..training.record import read_record
 

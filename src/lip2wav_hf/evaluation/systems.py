@@ -20,7 +20,7 @@ from ..errors import Lip2WavError, one_line
 from ..files import read_fields
 from ..grammar import TextNormalizer
 from ..metrics.words import word_errors
-from ..models import BY_TYPE, DEFAULT_MODEL, SPEAKING, ModelError, find_model
+from ..models import BY_TYPE, DEFAULT_MODEL, SPEAKING, ModelError, find_model, name_of_folder
 from .clips import DECIMALS, Clip, ClipRow, Key, spoken_file
 from .judging import Words
 from .options import ClipSelection, EvaluationError, EvaluationOptions
@@ -29,7 +29,6 @@ from .scoring import clip_columns
 
 
 PACKAGE = __name__.partition(".")[0]
-FOLDERS_OF_A_RUN = ("best", "final")  # what a training calls its models, whatever they are
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,7 @@ def model_name(model: Any) -> str:
     if not isinstance(model, (str, os.PathLike)):
         return type(model).__name__
     path = Path(model).expanduser()
-    if not path.exists():
-        return os.fspath(model)
-    path = path.resolve()
-    return path.parent.name if path.name in FOLDERS_OF_A_RUN and path.parent.name else path.name
+    return name_of_folder(path) if path.exists() else os.fspath(model)
 
 
 def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptions) -> tuple[Any, float]:

@@ -26,8 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(TrainingParser().format_help(), end="")
         return 0
     if arguments == ["--list"]:
-        for name, text in list_recipes().items():
-            print(f"{name:<16} {text}")
+        recipes = list_recipes()
+        width = max(map(len, recipes))
+        for name, text in recipes.items():
+            print(f"{name:<{width}}  {text}")
         return 0
     watch_launcher()
     try:

@@ -140,10 +140,13 @@ def report_stop(state: State) -> None:
 
 
 def report_end(state: State) -> None:
-    """Say what a finished run has written, and what to do with it."""
+    """Say what a finished run has written, and what to do with it: speak and measure, or train the next network."""
     data, final = state.run.data, Path(state.arguments.output_dir) / "final"
     say(state, f"done: {final}")
-    if not BY_TYPE[state.model.config.model_type].speaks:
+    network = BY_TYPE[state.model.config.model_type]
+    if not network.speaks:
+        folders = " ".join(map(_quoted, data.data_dir))
+        say(state, f"use it:     lip2wav train {network.taken_by} {_quoted(final)} --data_dir {folders}")
         return
     video = state.validation_clips.clips[0].video
     shown = video if isinstance(video, Path) else "VIDEO"  # not of a clip inside an archive
