@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import urllib.parse
 import zipfile
@@ -111,6 +112,7 @@ def test_the_whole_way(open_studio, studio_address, folder, screenshot, tmp_path
     assert all(np.ptp(read_audio(str(clip.video))) > 0.1 for clip in clips)
     page.click("#to-train")
     page.fill("#minutes", "5")
+    page.check("#train-live")
     page.click("#train")
     page.locator("#stop").wait_for()
     screenshot(page, "_4_training")
@@ -141,6 +143,7 @@ def test_the_whole_way(open_studio, studio_address, folder, screenshot, tmp_path
         page.click("#get-model")
     with zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes())) as archive:
         assert "my-voice/model.safetensors" in archive.namelist()
+        assert json.loads(archive.read("my-voice/config.json"))["live_look_ahead"] > 0
     page.click("#delete-everything")
     screenshot(page, "_6_delete")
     page.locator("dialog .danger").click()

@@ -115,11 +115,13 @@ def test_takes_of_an_earlier_list_are_phrases_of_the_training_too(tmp_path, talk
     recordings.choose("own", ["a new one"], 1, False)
     studio = Studio(recordings, learn=learners.quick)
     try:
-        studio.train({"minutes": 1.0})
-        while studio.learning.status().active:
-            time.sleep(0.05)
-        phrases = studio.learning.status().result["phrases"]
-        assert phrases == ["a new one", "phrase 0", "phrase 1", "phrase 2"]
+        for wish in ({}, {"live": True}):
+            studio.train({"minutes": 1.0, **wish})
+            while studio.learning.status().active:
+                time.sleep(0.05)
+            result = studio.learning.status().result
+            assert result["phrases"] == ["a new one", "phrase 0", "phrase 1", "phrase 2"]
+            assert result["live"] is bool(wish)
     finally:
         studio.close()
 
@@ -253,6 +255,7 @@ def test_phrases_are_proposed(client):
         ("train", b'{"minutes": 1e9}', "choose from 0.5 to 120"),
         ("train", b'{"minutes": NaN}', "choose from 0.5 to 120"),
         ("train", b'{"minutes": true}', "minutes: it must be a number"),
+        ("train", b'{"minutes": 1, "live": 1}', "live: it must be true or false"),
     ],
 )
 def test_requests_that_are_refused(client, path, content, message):

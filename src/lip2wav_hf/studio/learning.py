@@ -246,6 +246,7 @@ def adapt_to_recordings(
     model: str | None,
     minutes: float,
     phrases: list[str] | None,
+    live: bool,
     progress: Progress,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
@@ -263,7 +264,8 @@ def adapt_to_recordings(
     def report(now: AdaptationProgress) -> None:
         progress(asdict(now))
 
-    found = adapt(recordings, voice, model=model, minutes=minutes, phrases=phrases, progress=report, stop=stop)
+    options: dict[str, Any] = {"model": model, "minutes": minutes, "phrases": phrases, "live": live}
+    found = adapt(recordings, voice, **options, progress=report, stop=stop)
     return {
         "scores": [list(row) for row in score_rows(found.before, found.after)],
         "missing": found.after.missing if found.after is not None else "",

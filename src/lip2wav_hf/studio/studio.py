@@ -280,10 +280,13 @@ class Studio:
         return {**asdict(status), "active": status.active}
 
     def train(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Begin to train on the takes, for up to `minutes`."""
+        """Begin to train on the takes, for up to `minutes`; with `live`, for live speech too."""
         minutes = number_of(request, "minutes")
         if not MINUTES[0] <= minutes <= MINUTES[1]:
             raise StudioError(f"{minutes:g} minutes: choose from {MINUTES[0]:g} to {MINUTES[1]:g}.")
+        live = request.get("live", False)
+        if not isinstance(live, bool):
+            raise StudioError("live: it must be true or false.")
         takes, settings = self.recordings.takes, self.recordings.settings
         if len(takes) < LEAST_TAKES:
             raise StudioError(f"There are {len(takes)} takes. Record at least {LEAST_TAKES} first; ten are better.")
@@ -294,9 +297,8 @@ class Studio:
         # phrases that were on an earlier list are learnt too, so the model may answer with them.
         said = (take.transcription for take in takes)
         phrases = None if settings.kind == "grid" else list(dict.fromkeys((*settings.phrases, *said)))
-        self.learning.start(
-            self.recordings.path, self.recordings.voice, len(takes), minutes, model=self.model, phrases=phrases
-        )
+        options = {"model": self.model, "phrases": phrases, "live": live}
+        self.learning.start(self.recordings.path, self.recordings.voice, len(takes), minutes, **options)
         return self.state()
 
     def stop(self) -> dict[str, Any]:

@@ -24,10 +24,11 @@ const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seco
 export function trainPanel(app) {
   const area = messageArea("train-message");
   const minutes = h("input", { type: "number", id: "minutes", min: "0.5", max: "120", step: "0.5", value: String(app.state.minutes) });
+  const live = h("input", { type: "checkbox", id: "train-live" });
   const start = button(
     "Train",
     async () => {
-      app.update(await post("train", { minutes: Number(minutes.value) }));
+      app.update(await post("train", { minutes: Number(minutes.value), live: live.checked }));
       draw();
       poll();
     },
@@ -41,7 +42,12 @@ export function trainPanel(app) {
     },
     { class: "b", id: "stop", area },
   );
-  const setup = h("div", { class: "row" }, h("label", { class: "field short" }, "Minutes at most", minutes), start);
+  const setup = h(
+    "div",
+    {},
+    h("label", { class: "tick" }, live, h("span", {}, "For live speech too: it reads better while the lips move, and whole takes a little worse")),
+    h("div", { class: "row" }, h("label", { class: "field short" }, "Minutes at most", minutes), start),
+  );
   const counts = h("p", { id: "counts" });
   const bar = h("progress", { max: 1, value: 0, id: "stage-progress", "aria-label": "Progress of this stage" });
   const stages = h("ol", { class: "stages" }, Object.entries(STAGES).map(([name, label]) => h("li", { "data-stage": name }, label)));
