@@ -29,6 +29,18 @@ def test_a_folder_without_videos(tmp_path):
         find_videos([str(tmp_path)])
 
 
+def test_a_folder_of_folders_stands_for_the_videos_in_them(tmp_path):
+    """As a corpus is, with a folder for each speaker; hidden ones hold takes that nobody has kept."""
+    for name in ("ann/b.mp4", "ann/a.mp4", "bob/deep/c.mkv", ".studio/d.mp4", "ann/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_videos([str(tmp_path)])
+    assert found == [str(tmp_path / name) for name in ("ann/a.mp4", "ann/b.mp4", "bob/deep/c.mkv")]
+    assert [job.outputs[0].name for job in plan_jobs(found, [tmp_path / "out"])] == ["a.wav", "b.wav", "c.wav"]
+    (tmp_path / "e.mp4").touch()
+    assert find_videos([str(tmp_path)]) == [str(tmp_path / "e.mp4")]
+
+
 def test_by_default_names_lie_in_the_current_folder():
     assert [str(job.outputs[0]) for job in plan_jobs(["s1/a.mpg", "s2/a.mpg"])] == ["s1-a.wav", "s2-a.wav"]
 

@@ -119,7 +119,8 @@ def read_pipes(jobs: Sequence[Job]) -> None:
 
 def find_videos(named: Sequence[str]) -> list[str]:
     """
-    The videos that are meant: a folder stands for the video files in it, sorted by name.
+    The videos that are meant: a folder stands for the video files in it, sorted by name; where none lies in it, for
+    those in its folders, as a corpus has one for each speaker.
 
     Raises:
         CommandError: if a folder holds none.
@@ -129,11 +130,15 @@ def find_videos(named: Sequence[str]) -> list[str]:
         if not os.path.isdir(name):
             videos.append(name)
             continue
-        inside = [path for path in visible_files(Path(name), "*") if path.suffix.lower() in VIDEO_SUFFIXES]
+        inside = _videos_in(name, "*") or _videos_in(name, "**/*")
         if not inside:
             raise CommandError(f"{name}: there is no video in this folder ({', '.join(VIDEO_SUFFIXES)}).")
-        videos += map(str, inside)
+        videos += inside
     return videos
+
+
+def _videos_in(folder: str, pattern: str) -> list[str]:
+    return [str(path) for path in visible_files(Path(folder), pattern) if path.suffix.lower() in VIDEO_SUFFIXES]
 
 
 def plan_jobs(videos: Sequence[str], outputs: Sequence[Path] = (), plot: Path | None = None) -> list[Job]:
