@@ -1,8 +1,12 @@
 """`lip2wav gallery`."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import threading
+import time
 
 import pytest
 
@@ -74,3 +78,21 @@ def test_what_cannot_be_done(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert message in error_line(run("gallery", *arguments))
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(run, talking_video, tmp_path, tiny_model_dir):
+    """As it does: what was spoken is kept beside the folder of the page."""
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        shutil.copy(talking_video, tmp_path / name)
+
+    def interrupt():
+        while not list(tmp_path.glob(".site.work/speech-*")):
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    arguments = ["gallery", tmp_path, "-o", tmp_path / "site", "--model", tiny_model_dir, "--metrics", "none"]
+    threading.Thread(target=interrupt, daemon=True).start()
+    status, _, err = run(*arguments)
+    assert (status, err) == (130, "error: interrupted. Run the same command again: it continues where it was.\n")
+    assert (tmp_path / ".site.work").is_dir() and not (tmp_path / "site").exists()
+    assert run(*arguments)[0] == 0 and not (tmp_path / ".site.work").exists()

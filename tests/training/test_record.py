@@ -53,6 +53,20 @@ def test_changes_are_listed(run_arguments, tmp_path):
     assert "max_steps" not in changes(without, now)  # and an option that there was not yet has its default
 
 
+def test_another_path_to_the_same_file_is_no_change(run_arguments, tmp_path, monkeypatch):
+    """As when a recipe is named once by its name, and once by its path."""
+    (tmp_path / "here").mkdir()
+    for name in ("one.json", "two.json"):
+        (tmp_path / "here" / name).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    before = parse(run_arguments, tmp_path, "--config", "here/one.json")
+    record = Record(2, 1, 1, json.loads(json.dumps(before.options())))
+    assert changes(record, parse(run_arguments, tmp_path, "--config", tmp_path / "here" / "one.json")) == {}
+    assert list(changes(record, parse(run_arguments, tmp_path, "--config", "here/two.json"))) == ["config"]
+    (tmp_path / "here" / "one.json").unlink()  # then nobody knows
+    assert list(changes(record, parse(run_arguments, tmp_path, "--config", "./here/one.json"))) == ["config"]
+
+
 def test_a_run_that_goes_on_says_what_has_changed(run_arguments, done, capsys):
     words = [*run_arguments, "--output_dir", str(done), "--validation_clips", "0", "--resume", "latest"]
     assert main([*words, "--max_steps", "3", "--learning_rate", "0.001"]) == 0

@@ -10,6 +10,7 @@ import typer
 from ..errors import counted
 from ..metrics.registry import METRICS
 from .corpus_options import (
+    AGAIN,
     DATA_HELP,
     Scheme,
     SchemeOption,
@@ -23,7 +24,7 @@ from .options import SystemsOption
 from .outputs import find_videos
 
 
-@reporting
+@reporting(interrupted=AGAIN)
 def gallery(
     videos: Annotated[
         list[str] | None,

@@ -74,7 +74,16 @@ def changes(record: Record, run: TrainingArguments) -> dict[str, tuple[Any, Any]
     """What each option was, and is, where it has changed since a record was written."""
     now, defaults = json.loads(json.dumps(run.options())), run.defaults()
     was = {name: record.options.get(name, defaults.get(name)) for name in now if name not in NOT_COMPARED}
-    return {name: (value, now[name]) for name, value in was.items() if value != now[name]}
+    return {name: (value, now[name]) for name, value in was.items() if not _is_same(value, now[name])}
+
+
+def _is_same(was: Any, value: Any) -> bool:
+    """Whether an option has the same value, or names the same file or folder by another path."""
+    if isinstance(was, list) and isinstance(value, list) and len(was) == len(value):
+        return all(map(_is_same, was, value))
+    if was == value or not (isinstance(was, str) and isinstance(value, str)):
+        return was == value
+    return os.path.exists(was) and os.path.exists(value) and os.path.samefile(was, value)
 
 
 def describe_changes(changed: dict[str, tuple[Any, Any]]) -> str:
