@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from warm_processes import server_of_all
+import warm_processes
 
 
 # What is imported and collected lasts until the end: to search it for garbage again and again is a tenth of the time.
@@ -48,8 +49,16 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         resources = contextlib.ExitStack()
         resources.enter_context(temporary_files())
-        resources.enter_context(server_of_all())
+        resources.enter_context(warm_processes.server_of_all())
         config.add_cleanup(resources.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs):
+    """The processes of pytest-xdist are forked from the server too: what all of them import is imported once."""
+    for spec in specs:
+        if spec.popen and not spec.python and hasattr(socket, "send_fds"):
+            spec.python = shlex.join([sys.executable, "-S", warm_processes.__file__])
 
 
 @contextlib.contextmanager

@@ -59,6 +59,10 @@ MEASURING = (
 )
 
 
+# Most of what files of tests import, when they are collected and when they run.
+COLLECTED = ("pytest", *TRAINING, *SERVING, *MEASURING)
+
+
 # Where the server of all tests listens.
 ADDRESS = "LIP2WAV_TESTS_WARM_PROCESSES"
 
@@ -257,9 +261,8 @@ def serve_all(address: str) -> None:
         listener.listen()
     print("listening", file=ready, flush=True)
     found = select.select([sys.stdin, bare, common], [], [])[0]
-    for library in () if sys.stdin in found else LIBRARIES:
-        with contextlib.suppress(ImportError):  # of an extra
-            _import([library])
+    if sys.stdin not in found:
+        _import_what_is_there(LIBRARIES)
     if not os.fork():
         bare.close()
         _end_after(_serve_connections, common, keeps=True)
@@ -273,10 +276,12 @@ def _serve_connections(listener: socket.socket, keeps: bool) -> None:
         connection, _ = listener.accept()
         with connection, connection.makefile("r") as requests, connection.makefile("w") as answers:
             wanted = json.loads(requests.readline())
+            if "worker" in wanted:
+                _import_what_is_there(COLLECTED)
             if not keeps or _tries_to_import(wanted["modules"], answers):
                 if not os.fork():
                     listener.close()
-                    _end_after(_serve_connection, wanted, requests, answers)
+                    _end_after(_serve_connection, wanted, connection, requests, answers)
         while _a_child_has_ended():
             pass
 
@@ -288,12 +293,59 @@ def _a_child_has_ended() -> bool:
         return False
 
 
-def _serve_connection(wanted: dict, requests, answers) -> None:
+def _serve_connection(wanted: dict, connection: socket.socket, requests, answers) -> None:
     os.setsid()
     os.environ.clear()
     os.environ.update(wanted["environment"])
     if _tries_to_import(wanted["modules"], answers):
-        _answer(requests, answers)
+        if "worker" in wanted:
+            _serve_worker(connection, answers, **wanted["worker"])
+        else:
+            _answer(requests, answers)
+
+
+def _serve_worker(connection: socket.socket, answers, code: str, cwd: str) -> None:
+    """Fork the process that [`be_worker`] stands for: it has that one's streams, and ends when that one ends."""
+    print("ready", file=answers, flush=True)
+    streams = socket.recv_fds(connection, 1, 3)[1]
+    os.chdir(cwd)
+    if not (worker := os.fork()):
+        for target, source in enumerate(streams):
+            os.dup2(source, target)
+            os.close(source)
+        connection.close()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        tempfile.tempdir = None
+        sys.argv, sys.stdin, sys.stdout = ["-c"], open(0, closefd=False), open(1, "w", closefd=False)
+        status = 1
+        try:
+            exec(code, {"__name__": "__main__"})
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        _leave(status)
+    for stream in streams:
+        os.close(stream)
+    while not (ended := os.waitpid(worker, os.WNOHANG))[0]:
+        if select.select([connection], [], [], 0.2)[0]:
+            os.kill(worker, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(ended[1]), file=answers, flush=True)
+
+
+def be_worker(code: str) -> int:
+    """
+    What `python warm_processes.py -u -c code` does: a fork of the server of all tests runs this code with the streams
+    of this process, which waits for it. For pytest-xdist, which starts an interpreter for each of its processes.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    wanted = {"modules": (), "environment": dict(os.environ), "worker": {"code": code, "cwd": os.getcwd()}}
+    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("r") as answers:
+        connection.connect(f"{os.environ[ADDRESS]}-all")
+        connection.sendall(json.dumps(wanted).encode() + b"\n")
+        said = answers.readline()
+        assert said == "ready\n", said or "the server of processes has ended"
+        socket.send_fds(connection, [b"."], [0, 1, 2])
+        return int(answers.readline() or 1)
 
 
 def _tries_to_import(modules, answers) -> bool:
@@ -323,6 +375,12 @@ def _import(modules) -> None:
         __import__(module)
     gc.freeze()  # a search for garbage would copy the memory that processes share
     gc.enable()
+
+
+def _import_what_is_there(modules) -> None:
+    for module in modules:
+        with contextlib.suppress(ImportError):  # of an extra
+            _import([module])
 
 
 def _answer(requests, answers) -> None:
@@ -371,3 +429,7 @@ def _work(code: str, before: str, arguments: list[str], environment: dict[str, s
         traceback.print_exc()
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(be_worker(sys.argv[-1]))
