@@ -1,6 +1,7 @@
 """`lip2wav align`: word times where only sentences are known."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,16 @@ def test_an_encoder_of_other_words_is_refused_with_what_to_do(run, corpus, tmp_p
     line = error_line(run("align", corpus, "-o", tmp_path / "times", "--model", tmp_path / "encoder"))
     assert "knows none of the 3 sentences: 8 words, such as at, bin" in line
     assert "lip2wav train speech_encoder --data_dir" in line and not (tmp_path / "times").exists()
+
+
+def test_where_most_clips_are_doubtful_it_is_said_what_that_means(run, corpus, tmp_path):
+    hint = "these are most: the transcripts are of other recordings, or the speech encoder is to learn longer"
+    _, out, _ = run("align", corpus, "-o", tmp_path / "right", "--workers", 1)
+    assert hint not in out
+    table = (corpus / "metadata.csv").read_text()
+    (corpus / "metadata.csv").write_text(re.sub("blue at f two", "white by x nine", table, flags=re.IGNORECASE))
+    _, out, _ = run("align", corpus, "-o", tmp_path / "wrong", "--workers", 1)
+    assert "2 doubtful, listen to them" in out and hint in out
 
 
 def test_what_cannot_be_is_refused(run, corpus, tmp_path):

@@ -138,6 +138,11 @@ def describe(report: AlignmentReport, clips: int, output: Path, records: Path) -
     if report.doubtful:
         listed = _some([f"{key} {score:.2f}" for key, score in report.doubtful.items()])
         lines.append(f"  {len(report.doubtful)} doubtful, listen to them: {listed}")
+    if len(report.doubtful) > len(report.scores) / 2:
+        lines.append(
+            "  these are most: the transcripts are of other recordings, or the speech encoder is to learn longer from"
+            " such ones"
+        )
     if report.refused:
         listed = list(report.refused.items())[:SHOWN]
         lines += [f"  refused: {key}: {reason}" for key, reason in listed]
