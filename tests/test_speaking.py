@@ -25,6 +25,7 @@ from lip2wav_hf.models import find_model
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
 from lip2wav_hf.speaking import Generator, Speaker, usable_device
 from little_videos import write_video
+from warm_processes import WarmProcesses
 
 
 BOX = np.array([8.0, 8.0, 56.0, 40.0])
@@ -273,13 +274,15 @@ def test_a_configuration_from_before_reads_words(tiny_model_dir, tmp_path):
     assert Speaker.from_folder(folder, "cpu").reads_words
 
 
-def test_the_benchmark_of_gpus_says_where_there_is_none():
+def test_the_benchmark_of_gpus_says_where_there_is_none(tmp_path):
     """And measures the processor where that is asked for."""
-    script = REPOSITORY / "benchmarks" / "gpu.py"
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    settings = {"env": environment, "capture_output": True, "text": True, "check": True}
-    none = subprocess.run([sys.executable, script], **settings)
-    assert none.stdout == "" and none.stderr.startswith("no GPU: ") and "--device cpu" in none.stderr
-    options = ("--device", "cpu", "--batches", "1,2", "--repeats", "1")
-    table = subprocess.run([sys.executable, script, *options], **settings).stdout.splitlines()
-    assert [line.split(" | ")[0] for line in table[-2:]] == ["| 1", "| 2"]
+    script = f"import runpy; runpy.run_path({str(REPOSITORY / 'benchmarks' / 'gpu.py')!r}, run_name='__main__')"
+    settings = {"environment": {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}}
+    with WarmProcesses(("lip2wav_hf.speaking",)) as processes:
+        none = processes.run(tmp_path / "none", script, **settings)
+        assert none.returncode == 0 and none.stdout == ""
+        assert none.stderr.startswith("no GPU: ") and "--device cpu" in none.stderr
+        options = ("--device", "cpu", "--batches", "1,2", "--repeats", "1")
+        measured = processes.run(tmp_path / "table", script, options, **settings)
+    assert measured.returncode == 0, measured.stderr
+    assert [line.split(" | ")[0] for line in measured.stdout.splitlines()[-2:]] == ["| 1", "| 2"]

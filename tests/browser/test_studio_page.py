@@ -39,7 +39,7 @@ def studio_address(chromium_path, serving, folder):
 
 
 @pytest.fixture
-def open_studio(new_page, studio_address):
+def open_studio(new_page, browser, studio_address):
     """A function that opens the page as a new user; the folder is empty at first."""
 
     def open_studio(**options):
@@ -48,10 +48,10 @@ def open_studio(new_page, studio_address):
         page.locator("#studio h1").wait_for()
         return page
 
-    page = open_studio()
-    answer = page.request.post(f"{studio_address}studio/delete", data={"confirmed": True, "voice": True})
+    context = browser.new_context()
+    answer = context.request.post(f"{studio_address}studio/delete", data={"confirmed": True, "voice": True})
     assert answer.ok, answer.text()
-    page.close()
+    context.close()
     return open_studio
 
 

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("jinja2", reason="the extra 'evaluate' is not installed")
 pytest.importorskip("jiwer", reason="the extra 'evaluate' is not installed")
 
+from browser.conftest import FLAGS
 from lip2wav_hf.audio import write_audio
 from lip2wav_hf.evaluation.clips import ClipRow
 from lip2wav_hf.evaluation.marking import marked_words
@@ -283,10 +284,8 @@ def test_the_comparison_comes_before_the_numbers(report):
 
 def look_at(address, playwright, chromium) -> tuple[list[str], list[str]]:
     """Open the report on a phone and use it; what it asked for, and what it wrote to the console."""
-    flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    flags += " --disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
     with playwright.sync_playwright() as runner:
-        browser = runner.chromium.launch(executable_path=chromium, args=flags.split())
+        browser = runner.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 390, "height": 800})
         requests, messages = [], []
         page.on("request", lambda request: requests.append(request.url))

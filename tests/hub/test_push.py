@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -42,6 +41,7 @@ from lip2wav_hf.modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.training.language_model import estimate_ngram
 from little_lip2audspec import TINY as TINY_LIP2AUDSPEC
+from warm_processes import WarmProcesses
 
 
 BUNDLED = Path(lip2wav_hf.DEFAULT_CHECKPOINT)
@@ -569,13 +569,9 @@ def test_a_session_on_the_hub(hub_environment, measured_model, tmp_path):
     """Publish, publish again, tag, branch, load, and clean up, as a user does."""
     prefix = "" if "127.0.0.1" in hub_environment["HF_ENDPOINT"] else f"lip2wav-test-{uuid.uuid4().hex[:8]}-"
     (tmp_path / "work").mkdir()
-    result = subprocess.run(
-        [sys.executable, "-c", SESSION, measured_model, tmp_path / "work", prefix, REPOSITORY / "demo"],
-        env=os.environ | hub_environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    with WarmProcesses(("lip2wav_hf.hub.push", "lip2wav_hf.hub.card_texts"), hub_environment) as processes:
+        arguments = [measured_model, tmp_path / "work", prefix, REPOSITORY / "demo"]
+        result = processes.run(tmp_path / "log", SESSION, arguments)
     assert result.returncode == 0, result.stderr
     seen = json.loads(result.stdout.splitlines()[-1])
     owner = seen["owner"]
