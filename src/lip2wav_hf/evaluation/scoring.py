@@ -89,8 +89,8 @@ def load_metrics(
     chosen = [METRICS[name] for name in metrics]
     with progress_bar(desc="loading", total=len(chosen) + with_video, unit="metric", show=progress) as bar:
         for metric in chosen:
-            heard = f", {judge.describe()}" if "judge" in metric.needs else ""
-            bar.set_description(f"loading {metric.name}{heard}")
+            hears = judge.name if judge.kind == "model" else "pocketsphinx"
+            bar.set_description(f"loading {metric.name}" + (f" ({hears})" if "judge" in metric.needs else ""))
             score = metric.score_function()
             if "video" not in metric.needs and (metric.name, judge) not in _loaded:
                 score(pair)
