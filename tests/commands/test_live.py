@@ -196,9 +196,10 @@ def null_sink(tmp_path_factory, portaudio):
     server.wait()
 
 
-def test_a_sound_device_plays_what_is_said(null_sink, talking_video, tiny_model_dir, expected):
+def test_a_sound_device_plays_what_is_said(null_sink, talking_video, tiny_model_dir, expected, tmp_path):
     record = ["parec", "-d", "test.monitor", "--rate=16000", "--channels=1", "--format=s16le", "--latency-msec=10"]
-    recorder = subprocess.Popen(record, env=os.environ | null_sink, stdout=subprocess.PIPE)
+    with (tmp_path / "heard.raw").open("wb") as file:  # a pipe that nobody reads meanwhile is full after two seconds
+        recorder = subprocess.Popen(record, env=os.environ | null_sink, stdout=file)
     try:
         with started(
             talking_video, "-m", tiny_model_dir, environment=null_sink, stderr=subprocess.PIPE, text=True
@@ -207,7 +208,8 @@ def test_a_sound_device_plays_what_is_said(null_sink, talking_video, tiny_model_
         time.sleep(0.5)
     finally:
         recorder.terminate()
-    heard = np.frombuffer(recorder.stdout.read() if recorder.stdout else b"", "<i2").astype(np.float32) / 32767
+        recorder.wait()
+    heard = np.fromfile(tmp_path / "heard.raw", "<i2").astype(np.float32) / 32767
     assert process.returncode == 0 and "gaps in the sound" in errors and "ALSA" not in errors, errors
     spoken = np.flatnonzero(heard)
     heard, length, best = heard[spoken[0] : spoken[-1] + 1], 4000, 0.0
