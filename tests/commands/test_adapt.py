@@ -28,7 +28,7 @@ def takes(tmp_path_factory, talking_video):
 
 def test_it_says_what_is_wrong_what_was_done_and_what_to_do_next(run, takes, tiny_model_dir, tmp_path):
     model = tmp_path / "my-voice"
-    arguments = ["adapt", takes, "-o", model, "--from", tiny_model_dir, "--minutes", "0.1"]
+    arguments = ["adapt", takes, "-o", model, "--from", tiny_model_dir, "--minutes", "0.2"]
     status, out, err = run(*arguments)
     assert status == 0, err
     assert f"{takes / 'broken.mp4'}: It cannot be read" in err
