@@ -48,7 +48,7 @@ audit: $(DEV)  ## look the installed versions up in PyPI's list of known vulnera
 	out/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r out/installed.txt
 
 extras: $(BIN)/python  ## install the package with each extra alone and let it work (in out/extras)
-	$(BIN)/python .ci/extras.py $(EXTRAS_ARGS)
+	$(BIN)/python .ci/extras.py
 
 oldest:  ## install the oldest versions that setup.cfg allows and run the core tests (in out/oldest)
 	PYTHON="$(PYTHON)" .ci/oldest

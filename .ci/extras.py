@@ -1,11 +1,9 @@
 """Install the package with each extra alone, in an environment of its own, and let it do its work.
 
 `make extras`. The base installation is made once; each extra's environment sees it and adds only what the extra asks
-for, so what an extra forgets is missing. With `--uv` the base, which has nearly all of the gigabytes, comes from uv's
-cache by hard links: nothing is downloaded, unpacked or stored twice. Nothing here imports the package.
+for, so what an extra forgets is missing. Nothing here imports the package.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -112,14 +110,6 @@ class Environment:
 
     def install(self, *requirements: str | Path) -> None:
         self.run("python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *requirements)
-
-    def install_with_uv(self, requirement: str | Path) -> None:
-        """Install with the uv of the development environment; unlike pip, it would not see another one's packages."""
-        uv = Path(sys.executable).with_name("uv")
-        command = [uv, "pip", "install", "--quiet", "--python", self.program("python"), requirement]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        if result.returncode:
-            raise Failed(f"{self.folder.name}: uv: status {result.returncode}\n{result.stdout}{result.stderr}")
 
 
 def _quiet() -> dict[str, str]:
@@ -228,17 +218,12 @@ def fetch(command: list[str], expected: bytes) -> None:
             process.terminate()
 
 
-def check(
-    extra: str, action: Callable[[Environment], None], wheel: Path, plain: Environment | None, uv: bool = False
-) -> bool:
+def check(extra: str, action: Callable[[Environment], None], wheel: Path, plain: Environment | None) -> bool:
     """Install an extra, or nothing but the base for `plain=None`, and do what it is for; whether that went well."""
     start = time.perf_counter()
     try:
         environment = Environment.create(extra, plain)
-        if uv:
-            environment.install_with_uv(wheel)
-        else:
-            environment.install(f"{wheel}[{extra}]" if plain else wheel)
+        environment.install(f"{wheel}[{extra}]" if plain else wheel)
         installed = time.perf_counter()
         only(environment, extra)
         action(environment)
@@ -252,9 +237,6 @@ def check(
 
 def main() -> int:
     """Check all; exit status 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--uv", action="store_true", help="install the base with the uv of this environment")
-    options = parser.parse_args()
     if FOLDER.is_dir():  # what another run left
         shutil.rmtree(FOLDER)
     FOLDER.mkdir(parents=True)
@@ -262,7 +244,7 @@ def main() -> int:
     builder = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*builder, "--wheel-dir", str(FOLDER), str(REPOSITORY)], check=True)
     (wheel,) = FOLDER.glob("lip2wav_hf-*.whl")
-    done = [check("base", base, wheel, None, options.uv)]
+    done = [check("base", base, wheel, None)]
     if done[0]:
         plain = Environment(FOLDER / "base")
         with ThreadPoolExecutor(2) as pool:
