@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..corpora.clips import Selection
 from ..corpora.registry import Corpus, open_corpus, write_made_splits
@@ -35,10 +35,6 @@ from .options import (
 from .results import build_results, publish
 from .run import Share
 from .systems import normalizer_of, run_model
-
-
-if TYPE_CHECKING:
-    pass
 
 
 def evaluate_model(
