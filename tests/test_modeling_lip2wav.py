@@ -350,6 +350,26 @@ PLAIN = CONFIGS["istft"] | {"mirror_average": False, "griffin_lim_iterations": 0
 
 
 @pytest.fixture
+def four_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("clips", "threads"), [(1, 2), (2, 4)])
+def test_one_clip_is_spoken_with_half_of_the_threads(four_threads, clips, threads):
+    model, used = build(Lip2WavConfig(**PLAIN)).eval(), set()
+    model.decoder.register_forward_hook(lambda *_: used.add(torch.get_num_threads()))
+    video = torch.zeros(clips, 5, 1, model.config.image_height, model.config.image_width)
+    model.synthesize(video)
+    assert used == {threads} and torch.get_num_threads() == 4
+    with pytest.raises(ValueError):
+        model.synthesize(video[:, :, 0])
+    assert torch.get_num_threads() == 4
+
+
+@pytest.fixture
 def told():
     """A generator whose decoder is told the words, and a clip."""
     model = build(Lip2WavConfig(**PLAIN, word_conditioning=True)).eval()

@@ -47,18 +47,10 @@ RIGHT_LIP_CORNER, LEFT_LIP_CORNER = 61, 291
 STABLE_POINTS = (33, 133, 362, 263, 168, 6, 197, 195, 98, 327)
 MEAN_FACE = np.array(
     [
-        (-0.5000, -0.1418),
-        (-0.1905, -0.1236),
-        (0.1905, -0.1236),
-        (0.5000, -0.1418),
-        (0.0000, -0.1892),
-        (0.0000, -0.0944),
-        (0.0000, -0.0087),
-        (0.0000, 0.0704),
-        (-0.1942, 0.3763),
-        (0.1942, 0.3763),
+        [-0.5, -0.1905, 0.1905, 0.5, 0.0, 0.0, 0.0, 0.0, -0.1942, 0.1942],
+        [-0.1418, -0.1236, -0.1236, -0.1418, -0.1892, -0.0944, -0.0087, 0.0704, 0.3763, 0.3763],
     ]
-)
+).T
 
 
 class FaceTrackingError(Lip2WavError):
@@ -81,10 +73,12 @@ class TrackingSettings:
             While no face is in sight, frames between two thorough searches (small faces, turned pictures). The quick
             search runs for every frame.
         landmark_interval (`int`, *optional*, defaults to 1):
-            Of so many frames, [`FaceTracker.follow`] places landmarks on one while the face hardly moves.
-        most_movement (`float`, *optional*, defaults to 1.5):
-            How far the face may move from one of these frames to the next, in pixels of a mouth region of 72 pixels,
-            if those between them are to be interpolated.
+            [`FaceTracker.follow`] places landmarks on one of so many frames while the face rests or moves evenly.
+        most_deviation (`float`, *optional*, defaults to 0.4):
+            How far those interpolated between may lie elsewhere, as changes of the movement tell, in pixels of a
+            mouth region of 72 pixels.
+        most_movement (`float`, *optional*, defaults to 8):
+            How far the face may move from one of these frames to the next, in the same unit.
     """
 
     detection_threshold: float = 0.5
@@ -92,15 +86,13 @@ class TrackingSettings:
     detection_interval: int = 25
     search_interval: int = 5
     landmark_interval: int = 1
-    most_movement: float = 1.5
+    most_deviation: float = 0.4
+    most_movement: float = 8.0
 
 
 @dataclass
 class FaceRegion:
-    """
-    A rotated square of the picture: centre (x, y) and side in pixels, angle in radians (clockwise, 0 is an upright
-    face).
-    """
+    """A rotated square: centre (x, y) and side in pixels, angle in radians (clockwise, 0 is an upright face)."""
 
     center: complex
     size: float
@@ -115,10 +107,7 @@ class FaceRegion:
 
 @dataclass
 class Detection:
-    """
-    A face that BlazeFace found: box (x0, y0, x1, y1) and six key points (eyes, nose, mouth, ears) in pixels, score 0
-    to 1.
-    """
+    """A face of BlazeFace: box (x0, y0, x1, y1), six key points (eyes, nose, mouth, ears) in pixels, score 0 to 1."""
 
     box: np.ndarray
     points: np.ndarray
@@ -194,10 +183,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _anchors() -> np.ndarray:
-    """
-    The centres of BlazeFace's 896 anchors, in fractions of the input: 2 per cell of the 16 x 16 grid, 6 per cell of
-    the 8 x 8 grid.
-    """
+    """BlazeFace's 896 anchors' centres, in parts of the input: 2 a cell of the 16 x 16 grid, 6 of the 8 x 8 grid."""
     centers = []
     for cells, per_cell in ((16, 2), (8, 6)):
         rows, columns = np.mgrid[:cells, :cells]
@@ -420,18 +406,20 @@ def align_face(landmarks: np.ndarray) -> tuple[complex, complex, complex]:
         `tuple[complex, complex, complex]`: `scale` (pixels per unit of the mean face, its argument is the face's
         rotation), `center` (pixels) and `mouth`, the middle between the lip corners on the mean face.
     """
-    points = landmarks.astype(np.float64) @ (1.0, 1j)
-    stable = points[list(STABLE_POINTS)]
-    center = stable.mean()
-    scale = np.vdot(_mean_face(), stable - center) / np.vdot(_mean_face(), _mean_face())
-    mouth = ((points[RIGHT_LIP_CORNER] + points[LEFT_LIP_CORNER]) / 2 - center) / scale
-    return complex(scale), complex(center), complex(mouth)
+    points = landmarks[_ALIGNED].astype(np.float64).view(np.complex128)[:, 0]
+    (scale, center), lips = (_mean_face_fit() @ points[:-2]).tolist(), points[-2:].mean()
+    return scale, center, complex((lips - center) / scale)
+
+
+_ALIGNED = [*STABLE_POINTS, RIGHT_LIP_CORNER, LEFT_LIP_CORNER]
 
 
 @functools.cache
-def _mean_face() -> np.ndarray:
+def _mean_face_fit() -> np.ndarray:
+    """What the stable points, as complex numbers, are multiplied by to get scale and centre: `(2, points)`."""
     mean_face = MEAN_FACE @ (1.0, 1j)
-    return mean_face - mean_face.mean()
+    mean_face -= mean_face.mean()
+    return np.stack([mean_face.conj() / np.vdot(mean_face, mean_face), np.full(len(mean_face), 1 / len(mean_face))])
 
 
 class FaceTracker:
@@ -463,6 +451,8 @@ class FaceTracker:
         self.frames = self._found = 0
         self._segment = 0
         self._last: np.ndarray | None = None  # landmarks of the newest frame with a face
+        self._pace: np.ndarray | None = None  # what they moved by in a frame, over the last `_paced` frames
+        self._paced = self._step = 1
         self._lost = 0  # frames since then
         self._checked = 0  # frames since the last detection
         self._searched: int | None = None  # frames since the last thorough search
@@ -481,50 +471,70 @@ class FaceTracker:
 
     def follow(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """
-        Frames with their landmarks, as [`update`] finds them; but while the face hardly moves, landmarks are placed on
+        Frames with their landmarks, as [`update`] finds them; but while the face moves evenly, landmarks are placed on
         one of `settings.landmark_interval` frames and interpolated on the others. `segment` is that of the last pair.
         """
         waiting: list[np.ndarray] = []
-        still = False
+        self._step = 1
         for frame in frames:
             cut = self._is_cut(frame)
-            if still and not cut and len(waiting) < self.settings.landmark_interval - 1:
-                waiting.append(frame)
-                continue
-            before, landmarks = self._last, None
-            if waiting and not cut:
-                landmarks = self._at_rest(frame, len(waiting) + 1)
-            if landmarks is not None and before is not None:
-                for number, between in enumerate(waiting, 1):
-                    share = np.float32(number / (len(waiting) + 1))
-                    yield between, before + share * (landmarks - before)
-            else:
-                for between in waiting:
-                    yield between, self._update(between, False)
-                before, landmarks = self._last, self._update(frame, cut)
-            yield frame, landmarks
-            steps = self.settings.landmark_interval / (len(waiting) + 1)
-            still = before is not None and landmarks is not None and not cut
-            still = still and steps * _movement(before, landmarks) <= self.settings.most_movement
-            waiting = []
-        for frame in waiting:
-            yield frame, self._update(frame, False)
+            waiting.append(frame)
+            if cut or len(waiting) >= self._step:
+                yield from self._followed(waiting, cut)
+                waiting = []
+        yield from self._followed(waiting, False)
 
-    def _at_rest(self, frame: np.ndarray, frames: int) -> np.ndarray | None:
-        """Landmarks of a frame that is so many frames after the last, if the face has hardly moved; `None` if not."""
-        if (last := self._last) is None:
-            return None
-        landmarks = self._mesh(frame, region_of_landmarks(last))
-        if landmarks is None or _movement(last, landmarks) > self.settings.most_movement:
-            return None
+    def _followed(self, frames: list[np.ndarray], cut: bool) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Frames with their landmarks; perhaps a cut lies before the last. Says how far to go in the next step."""
+        ahead: list[tuple[int, np.ndarray]] = []  # frames whose landmarks are known already, the next one at the end
+        first, end, strain, number = 0, 0 if cut else len(frames), 0.0, len(frames) - 1
+        while first < end and (last := self._last) is not None and (pace := self._pace) is not None:
+            gap = number + 1 - first
+            before = last + pace * np.float32(gap - 1)  # where the face is expected in the frame before
+            before = before if _movement(last, before) > 1.5 else last  # at rest, its noise would be added
+            if not ahead or ahead[-1][0] != number:
+                landmarks = self._mesh(frames[number], region_of_landmarks(before))
+                if landmarks is None:
+                    break
+                ahead.append((number, landmarks))
+            landmarks = ahead[-1][1]
+            new = self._strain(last, last + pace * np.float32(gap), landmarks, gap)
+            strain = max(strain, new)
+            if new > 1 and gap > 1:
+                number = first + gap // 2 - 1
+                continue
+            if not self._keep(frames[number], last, landmarks, gap):
+                break
+            for between in range(1, gap):
+                share = np.float32(between / gap)
+                yield frames[first + between - 1], last + share * (landmarks - last)
+            yield frames[number], landmarks
+            ahead.pop()
+            first, number = number + 1, ahead[-1][0] if ahead else len(frames) - 1
+        for number in range(first, len(frames)):
+            yield frames[number], self._update(frames[number], cut and number == len(frames) - 1)
+        step = self._step // 2 if strain > 1 else self._step + (self._step if strain < 0.25 else strain < 0.6)
+        self._step = min(1 if self._pace is None else max(step, 2), self.settings.landmark_interval)
+
+    def _strain(self, last: np.ndarray, expected: np.ndarray, landmarks: np.ndarray, frames: int) -> float:
+        """How far frames between the last ones and these may be wrong, in units of what is allowed."""
+        share = frames / (4 * (frames + self._paced))  # of a parabola: how far its middle lies from the chord
+        deviation = share * _movement(expected, landmarks) / self.settings.most_deviation
+        return max(deviation, _movement(last, landmarks) / self.settings.most_movement)
+
+    def _keep(self, frame: np.ndarray, last: np.ndarray, landmarks: np.ndarray, frames: int) -> bool:
+        """Whether these, so many frames after the last, are the followed face's; if so, they are now the last."""
+        if is_jump(last, landmarks, frames):
+            return False
         known = self._checked, self._unseen
         self._checked += frames
         if self._checked >= self.settings.detection_interval and self._check(frame, landmarks) is not landmarks:
             self._checked, self._unseen = known  # frame by frame, the same is found out again
-            return None
+            return False
+        self._pace, self._paced = (landmarks - last) / np.float32(frames), frames
         self._last = landmarks
         self.frames, self._found = self.frames + frames, self._found + frames
-        return landmarks
+        return True
 
     def update(self, frame: np.ndarray) -> np.ndarray | None:
         """
@@ -545,15 +555,18 @@ class FaceTracker:
             self._checked += 1
             if landmarks is not None and self._checked >= self.settings.detection_interval:
                 landmarks = self._check(frame, landmarks)
-        if landmarks is None:
-            landmarks = self._find(frame, self._search_is_due())
+        landmarks = self._find(frame, self._search_is_due()) if landmarks is None else landmarks
         if landmarks is None and self._last is not None and self._lost <= self.settings.detection_interval:
             landmarks = self._mesh(frame, region_of_landmarks(self._last))
+        self._pace, self._paced = None, 1
         if landmarks is None:
             self._lost += 1
         else:
-            if self._last is not None and (cut or is_jump(self._last, landmarks, self._lost + 1)):
-                self._segment += 1
+            if self._last is not None:
+                if cut or is_jump(self._last, landmarks, self._lost + 1):
+                    self._segment += 1
+                elif not self._lost:
+                    self._pace = landmarks - self._last
             self._last, self._lost = landmarks, 0
         self.frames, self._found = self.frames + 1, self._found + (landmarks is not None)
         return landmarks
@@ -593,9 +606,7 @@ class FaceTracker:
         return likeliest
 
     def _confirm(self, frame: np.ndarray, detection: Detection) -> tuple[np.ndarray | None, float, bool]:
-        """
-        Landmarks of a detection, its score by both networks, and whether it is surely a face seen the right way up.
-        """
+        """Landmarks of a detection, its score by both networks, and whether it is surely a face, and upright."""
         if not self._plausible(frame, detection.region):
             return None, 0.0, False
         landmarks, _ = self._finder.place_landmarks(frame, detection.region)
@@ -605,21 +616,16 @@ class FaceTracker:
         landmarks, score = self._finder.place_landmarks(frame, region)  # once more, from the better square
         if score < self.settings.mesh_threshold:
             return None, 0.0, False
-        error = np.linalg.norm(landmarks[NOSE_TIP] - detection.points[2]) / np.max(
-            detection.box[2:] - detection.box[:2]
-        )
+        side = np.max(detection.box[2:] - detection.box[:2])
+        error = np.linalg.norm(landmarks[NOSE_TIP] - detection.points[2]) / side
         score *= detection.score
         return landmarks, score, bool(score >= SURE_SCORE and error < NOSE_TOLERANCE)
 
     def _check(self, frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
-        """
-        Look at the whole frame again: the landmarks of a clearly larger face if there is one, `None` to search again.
-        """
+        """Look at the whole frame again: landmarks of a face that is clearly larger; `None` to search for this one."""
         self._checked = 0
         box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
-        area = float(np.prod(box[2:] - box[:2]))
-        seen = False
-        others = []
+        area, seen, others = float(np.prod(box[2:] - box[:2])), False, []
         for detection in self._finder.detect(frame):
             if _box_overlap(detection.box, box) > 0.2:
                 seen, area = True, detection.area
@@ -636,36 +642,36 @@ class FaceTracker:
             region.size *= 1.4
             seen = bool(self._finder.detect_in_square(_warp(frame, region, DETECTOR_SIZE)))
         self._unseen = 0 if seen else self._unseen + 1
-        if self._unseen >= 2:
-            return None
-        return landmarks
+        return landmarks if self._unseen < 2 else None
 
     def _is_cut(self, frame: np.ndarray) -> bool:
         """Whether the picture differs so much from the one before that it must be another shot."""
         step = max(1, min(frame.shape[:2]) // 36)
         thumbnail = frame[step // 2 :: step, step // 2 :: step, 1].astype(np.int16)
         previous, self._thumbnail = self._thumbnail, thumbnail
-        if previous is None:
-            return False
-        return previous.shape != thumbnail.shape or float(np.abs(thumbnail - previous).mean()) > 24.0
+        if previous is None or previous.shape != thumbnail.shape:
+            return previous is not None
+        return float(cv2.norm(thumbnail, previous, cv2.NORM_L1)) > 24.0 * thumbnail.size
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> tuple[float, complex]:
+    """How far the middle of a face moves, in units of the mean face, and by what it is turned and enlarged."""
+    (scale, center, _), (other_scale, other_center, _) = align_face(before), align_face(after)
+    return (abs(other_center - center) / abs(scale), other_scale / scale) if scale else (math.inf, 0j)
 
 
 def _movement(before: np.ndarray, after: np.ndarray) -> float:
     """How far the mouth region moves with the face, turning and growing included, in pixels of 72."""
-    first_scale, first_center, _ = align_face(before)
-    second_scale, second_center, _ = align_face(after)
-    moved = abs(second_center - first_center) / abs(first_scale)
-    return PIXELS_OF_FACE * moved + 36 * abs(second_scale - first_scale) / abs(first_scale)
+    moved, turned = _change(before, after)
+    return PIXELS_OF_FACE * moved + 36 * abs(turned - 1)
 
 
 def check_landmarks(landmarks: Any, name: str) -> np.ndarray:
     """Landmarks that were given for a video as float32; raises `ValueError` if they are none."""
     landmarks = finite_numbers(landmarks, "landmarks", name)
     if landmarks.ndim != 3 or landmarks.shape[1:] != (NUM_LANDMARKS, 2) or not len(landmarks):
-        raise ValueError(
-            f"`landmarks` for {name} must have the shape (frames, {NUM_LANDMARKS}, 2), not {landmarks.shape}: x and y "
-            "of the FaceMesh points in pixels"
-        )
+        needed = f"must have the shape (frames, {NUM_LANDMARKS}, 2), not {landmarks.shape}"
+        raise ValueError(f"`landmarks` for {name} {needed}: x and y of the FaceMesh points in pixels")
     if not np.ptp(landmarks, axis=1).any(axis=1).all():
         raise ValueError(f"`landmarks` for {name} are all one point in a frame: pass the FaceMesh points in pixels")
     return landmarks.astype(np.float32)
@@ -673,14 +679,8 @@ def check_landmarks(landmarks: Any, name: str) -> np.ndarray:
 
 def is_jump(before: np.ndarray, after: np.ndarray, frames: int = 1) -> bool:
     """Whether landmarks `frames` frames apart are too different for one face's movement."""
-    first_scale, first_center, _ = align_face(before)
-    second_scale, second_center, _ = align_face(after)
-    if not first_scale or not second_scale:
-        return True
-    allowance = min(frames, 3)
-    moved = abs(second_center - first_center) / abs(first_scale)
-    grown = abs(math.log(abs(second_scale) / abs(first_scale)))
-    return moved > 0.35 * allowance or grown > 0.25 * allowance
+    (moved, turned), allowance = _change(before, after), min(frames, 3)
+    return not turned or moved > 0.35 * allowance or abs(math.log(abs(turned))) > 0.25 * allowance
 
 
 __all__ = [

@@ -482,9 +482,7 @@ class RegionCutter:
     """
 
     def __init__(self, height: int, width: int, max_gap: int):
-        self.height = height
-        self.width = width
-        self.max_gap = max_gap
+        self.height, self.width, self.max_gap = height, width, max_gap
         self.radius = max(SMOOTHING_RADIUS, max_gap + 1)
         self._alignments: deque[Alignment | None] = deque()  # of the frames around the next region
         self._segments: deque[int] = deque()
@@ -603,8 +601,7 @@ class _Patch:
         """
         offset = [[0, 0, corner + (self.shrink - 1) / 2] for corner in self.corner]
         matrix = (matrix - offset) / self.shrink  # to pixels of the patch
-        step = max(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1]))
-        samples = int(np.clip(math.ceil(step), 2, 8))
+        samples = min(max(math.ceil(max(_steps(matrix))), 2), 8)
         fine = matrix.copy()
         fine[:, :2] /= samples
         fine[:, 2] += matrix[:, :2] @ np.full(2, (1 - samples) / (2 * samples))
@@ -615,20 +612,25 @@ class _Patch:
         return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
+def _steps(matrix: np.ndarray) -> tuple[float, float]:
+    """How far a pixel to the right and one down go, by a (2, 3) map."""
+    (across, right, _), (down, below, _) = matrix.tolist()
+    return math.hypot(across, down), math.hypot(right, below)
+
+
 def _cut_patch(frame: np.ndarray, matrix: np.ndarray, height: int, width: int, margin: float) -> _Patch:
     """
     The gray part of a frame that a region needs, with a margin (in fractions of the region's size); where the region
     would shrink it much, it is shrunk here by a whole number.
     """
-    xs = np.array([-margin * width, (1 + margin) * width])
-    ys = np.array([-margin * height, (1 + margin) * height])
-    corners = np.array([(x, y, 1.0) for x in xs for y in ys]) @ matrix.T
-    frame_height, frame_width = frame.shape[:2]
-    limits = np.array([frame_width, frame_height])
-    x0, y0 = low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, limits - 1)
-    x1, y1 = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, low + 1, limits)
+    spans, ends = [], (-margin, 1 + margin)
+    for (across, down, origin), most in zip(matrix.tolist(), frame.shape[1::-1], strict=True):
+        places = [origin + across * x * width + down * y * height for x in ends for y in ends]
+        low = min(max(math.floor(min(places)), 0), most - 1)
+        spans.append((low, min(max(math.ceil(max(places)) + 1, low + 1), most)))
+    (x0, x1), (y0, y1) = spans
     patch = cv2.cvtColor(frame[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
-    shrink = int(min(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1])) / 2)
+    shrink = int(min(_steps(matrix)) / 2)
     if shrink >= 2 and min(patch.shape) >= shrink:
         rows, columns = patch.shape[0] // shrink, patch.shape[1] // shrink
         patch = cv2.resize(patch[: rows * shrink, : columns * shrink], (columns, rows), interpolation=cv2.INTER_AREA)

@@ -7,7 +7,8 @@ al. (2019).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -59,6 +60,23 @@ class Window(NamedTuple):
     def text_logits(self) -> torch.Tensor:
         """Of the frames to be kept, `(batch, frames, classes)`, once the lips have been read."""
         return self.encoded[1][:, self.start : self.end]
+
+
+@contextlib.contextmanager
+def sparing_threads(pixel_values_videos: torch.Tensor) -> Generator[None]:
+    """
+    Calculate for one clip with half of torch's threads, on a CPU: another thread reads the next pictures meanwhile,
+    and of all of them most would wait, spinning, for each other. With a batch, each has work.
+    """
+    threads, clip = torch.get_num_threads(), pixel_values_videos
+    spares = clip.device.type == "cpu" and len(clip) == 1 and threads > 1
+    if spares:
+        torch.set_num_threads(threads // 2)
+    try:
+        yield
+    finally:
+        if spares:
+            torch.set_num_threads(threads)
 
 
 def convolve(convolution: nn.Conv1d, frames: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
@@ -611,7 +629,8 @@ class SpeechGenerator:
         samples, seam = self.config.samples_per_frame, None
         for window in windows:
             is_read, given = window.encoded is not None, (window.pixel_values_videos, window.frame_mask)
-            part: Any = self._decoded(window, speaker_embedding) if is_read else self(*given, speaker_embedding)
+            with sparing_threads(window.pixel_values_videos):
+                part: Any = self._decoded(window, speaker_embedding) if is_read else self(*given, speaker_embedding)
             kept = part.waveform[:, window.start * samples :].float()
             if seam is not None:
                 fade = torch.linspace(0, 1, samples, device=kept.device)
@@ -622,7 +641,9 @@ class SpeechGenerator:
 
     def read_window(self, window: Window, speaker_embedding: torch.Tensor | None = None) -> Window:
         """A chunk whose lips have been read."""
-        return window._replace(encoded=self.encode(window.pixel_values_videos, window.frame_mask, speaker_embedding))
+        with sparing_threads(window.pixel_values_videos):
+            encoded = self.encode(window.pixel_values_videos, window.frame_mask, speaker_embedding)
+        return window._replace(encoded=encoded)
 
     def _grammatical_words(self, logits: torch.Tensor, frame_mask: torch.Tensor, grammar: TextDecoder) -> torch.Tensor:
         """How likely each word is in each frame, `(batch, frames, classes)`, given the grammar."""

@@ -94,8 +94,8 @@ def speak(
         int | None,
         typer.Option(
             min=1,
-            help="Place landmarks on one of so many frames while the face hardly moves, such as 3: faster. By default"
-            " as the model's settings say, on every frame.",
+            help="Place landmarks on one of so many frames while the face moves evenly, if at all, such as 4: faster."
+            " By default as the model's settings say, on every frame.",
             show_default=False,
         ),
     ] = None,
