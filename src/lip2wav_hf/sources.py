@@ -136,6 +136,30 @@ def _video_column(table: Any, columns: list[Any], features: dict[str, Any]) -> s
     )
 
 
+def readable_path(location: str) -> str | None:
+    """
+    The path of a file, pipe or device that can be read; `None` for an address of the web.
+
+    Raises:
+        VideoError: if it names nothing that can be read.
+    """
+    scheme = re.match(r"(https?|file):|([A-Za-z][\w+.-]+)://", location, re.IGNORECASE)
+    if scheme and scheme[2]:
+        raise VideoError(
+            f"{location}: {scheme[2]}: addresses of this kind are not read. Use http(s):, file: or a path."
+        )
+    if scheme and scheme[1].lower() != "file":
+        return None
+    path = local_path(location) if scheme else location
+    if not os.path.exists(path):
+        raise VideoError(f"{location}: there is no such file. Check the path (working folder: {os.getcwd()}).")
+    if os.path.isdir(path):
+        raise VideoError(f"{location}: it is a folder. Pass one video file.")
+    if not os.access(path, os.R_OK):
+        raise VideoError(f"{location}: no permission to read it. Change its permissions.")
+    return path
+
+
 class Source:
     """
     A path, URL, bytes or file object as the `target` of `av.open`; `close` removes what was downloaded.
@@ -188,21 +212,9 @@ class Source:
 
     def _init_from_location(self, location: str) -> None:
         self.name = location
-        scheme = re.match(r"(https?|file):|([A-Za-z][\w+.-]+)://", location, re.IGNORECASE)
-        if scheme and scheme[2]:
-            raise VideoError(
-                f"{location}: {scheme[2]}: addresses of this kind are not read. Use http(s):, file: or a path."
-            )
-        if scheme and scheme[1].lower() != "file":
+        if (path := readable_path(location)) is None:
             self.target = self._spool(lambda file: self._web.fetch(location, file))
             return
-        path = local_path(location) if scheme else location
-        if not os.path.exists(path):
-            raise VideoError(f"{location}: there is no such file. Check the path (working folder: {os.getcwd()}).")
-        if os.path.isdir(path):
-            raise VideoError(f"{location}: it is a folder. Pass one video file.")
-        if not os.access(path, os.R_OK):
-            raise VideoError(f"{location}: no permission to read it. Change its permissions.")
         if not os.path.isfile(path):
             self._init_from_pipe(path)
             return
@@ -683,5 +695,6 @@ __all__ = [
     "VideoPart",
     "each_video",
     "open_container",
+    "readable_path",
     "split_part",
 ]

@@ -61,7 +61,11 @@ def test_help_imports_nothing_heavy(name):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], [], ["speek"], ["speak"], ["speak", "--modle", "x"], ["info", "a", "b"]]
+    "arguments",
+    [
+        *(["--help"], ["--version"], [], ["speek"], ["speak"], ["speak", "--modle", "x"], ["speak", "missing.mp4"]),
+        ["info", "a", "b"],
+    ],
 )
 def test_usage_errors_import_nothing_heavy(arguments):
     assert any(start(*arguments))

@@ -185,7 +185,7 @@ def test_no_face_leaves_nothing_behind(run, tmp_path):
         (["x.mp4", "-o", "a.wav"], "x.mp4", "no such file"),
         (["folder.wav", "-o", "a.wav"], "folder.wav", "folder"),
         (["file.txt", "-o", "a.wav"], "file.txt", "Pass a video file"),
-        (["x.mp4", "-o", "a.wav", "--device", "abacus"], "abacus", "--device cpu"),
+        (["there.mp4", "-o", "a.wav", "--device", "abacus"], "abacus", "--device cpu"),
     ],
 )
 def test_unusable_arguments(run, tmp_path, monkeypatch, arguments, named, remedy):
@@ -219,7 +219,8 @@ def test_an_unwritable_folder(run, tmp_path):
 )
 def test_unusable_models(run, tmp_path, tiny_model_dir, kind, named):
     folder = damaged(Path(shutil.copytree(tiny_model_dir, tmp_path / "model")), kind)
-    line = error_line(run("speak", "x.mp4", "-o", tmp_path / "a.wav", model=folder))
+    (tmp_path / "x.mp4").write_bytes(b"1")
+    line = error_line(run("speak", tmp_path / "x.mp4", "-o", tmp_path / "a.wav", model=folder))
     assert str(folder) in line and named in line
 
 

@@ -52,7 +52,8 @@ def test_an_average_reads_words_only_if_all_do(two_models, tmp_path):
 
 def test_the_command(two_models, tmp_path):
     arguments = ["average", *map(str, two_models), "-o", str(tmp_path / "average")]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0 and "next: lip2wav evaluate --model" in done.output
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 2 and "there already" in again.output
 

@@ -29,7 +29,9 @@ def average(
     """
     from ..training.averaging import average_models
 
-    print(average_models(folders, output, share))
+    folder = average_models(folders, output, share)
+    print(f"written: {folder}")
+    print(f"next: lip2wav evaluate --model {folder} --data CORPUS   lip2wav speak --model {folder} VIDEO")
 
 
 __all__ = ["average"]

@@ -18,6 +18,7 @@ import typer
 from ..errors import one_line
 from ..machine import without_collections
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
+from ..sources import readable_path
 from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting, waiting
 from .options import BeamOption, GrammarOption, ModelOption, OverwriteOption, chosen_grammar
 from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, read_pipes, write_outputs
@@ -172,6 +173,8 @@ def speak(
     ask_to_overwrite(jobs, overwrite)
     folder = find_model(model, SPEAKING)
     read_pipes(jobs)
+    if len(jobs) == 1 and jobs[0].pipe is None and not json_lines:
+        readable_path(jobs[0].video)  # before seconds are spent on torch
     with contextlib.ExitStack() as stack:
         with waiting(f"loading {model}", quiet), without_collections():
             messages = stack.enter_context(only_our_messages())
