@@ -329,7 +329,8 @@ def _serve_worker(connection: socket.socket, answers, code: str, cwd: str) -> No
     while not (ended := os.waitpid(worker, os.WNOHANG))[0]:
         if select.select([connection], [], [], 0.2)[0]:
             os.kill(worker, signal.SIGKILL)
-    print(os.waitstatus_to_exitcode(ended[1]), file=answers, flush=True)
+    with contextlib.suppress(BrokenPipeError):  # Ctrl-C has ended who waited
+        print(os.waitstatus_to_exitcode(ended[1]), file=answers, flush=True)
 
 
 def be_worker(code: str) -> int:
