@@ -1,6 +1,7 @@
 """What the tests of adaptations share: recordings of a synthetic face, and a small model to start from."""
 
 import csv
+import os
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
+from lip2wav_hf.adaptation import checking
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.synthetic.corpus import write_clip
 
@@ -53,3 +55,29 @@ def starting_model(tmp_path_factory):
     )
     Lip2WavFeatureExtractor().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def examinations():
+    """What was found in each recording, by all that it depends on."""
+    return {}
+
+
+@pytest.fixture
+def examined_once(examinations, monkeypatch):
+    """A recording that was looked at, in this test or one before it, is not looked at again while it is the same."""
+    examine = checking.examine
+
+    def examine_once(file, transcript, extractor, name):
+        if not isinstance(file, str):  # a part of a video, or one in an archive
+            return examine(file, transcript, extractor, name)
+        state = os.stat(file)
+        key = (file, state.st_ino, state.st_mtime_ns, state.st_size, transcript, extractor.to_json_string(), name)
+        if key not in examinations:
+            found = examinations[key] = examine(file, transcript, extractor, name)
+            for array in (found.regions, found.waveform):
+                if array is not None:
+                    array.flags.writeable = False
+        return examinations[key]
+
+    monkeypatch.setattr(checking, "examine", examine_once)

@@ -33,6 +33,8 @@ from lip2wav_hf.speaking import Speaker
 from .conftest import SENTENCES, write_metadata
 
 
+pytestmark = pytest.mark.usefixtures("examined_once")
+
 STEPS = 2
 SAID = [" ".join(sentence_words(name)) for name in SENTENCES]
 SAMPLE = REPOSITORY / "src/lip2wav_hf/assets/sample.mp4"  # has no sound

@@ -15,6 +15,8 @@ from lip2wav_hf.training import loop
 from lip2wav_hf.training.clips import PreparedClips
 
 
+pytestmark = pytest.mark.usefixtures("examined_once")
+
 MINUTES = 10.0
 
 
