@@ -133,9 +133,18 @@ def _public_names() -> dict[str, str]:
     return {alias.name: node.module for node in imports for alias in node.names if node.module}
 
 
-def _imported_names(path: Path) -> Iterator[str]:
+def _imported_names(path: Path) -> tuple[str, ...]:
     """Absolute names of all that a file imports: of `from a import b`, `a.b`; and of this package's names it uses."""
-    for node in _walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return _names_in(path, path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _names_in(path: Path, text: str) -> tuple[str, ...]:
+    return tuple(_find_names(path, ast.parse(text)))
+
+
+def _find_names(path: Path, tree: ast.AST) -> Iterator[str]:
+    for node in _walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
