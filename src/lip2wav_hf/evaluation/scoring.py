@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,7 @@ def load_metrics(
     judge = judge or GRID_JUDGE
     noise = np.random.default_rng(0).normal(0, 0.05, int(LOADING_SECONDS * SAMPLING_RATE))
     pair = SoundPair(noise, noise, LOADING_SENTENCE, judge=partial(_recognizer, judge), phrases=1)
+    alone = replace(pair, reference=None)  # with it, DNSMOS and judges would look at the same noise twice
     chosen = [METRICS[name] for name in metrics]
     with progress_bar(desc="loading", total=len(chosen) + with_video, unit="metric", show=progress) as bar:
         for metric in chosen:
@@ -93,7 +95,7 @@ def load_metrics(
             bar.set_description(f"loading {metric.name}" + (f" ({hears})" if "judge" in metric.needs else ""))
             score = metric.score_function()
             if "video" not in metric.needs and (metric.name, judge) not in _loaded:
-                score(pair)
+                score(pair if "reference" in metric.needs else alone)
                 _loaded.add((metric.name, judge))
             bar.update()
         if with_video:
