@@ -21,12 +21,14 @@ from lip2wav_hf.commands.messages import waiting
 from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.live import player
 from lip2wav_hf.live.running import LiveProgress
+from warm_processes import SERVING, WarmProcesses, errors_of
 
 from .command_line import error_line
 
 
 PATTERN = "lavfi:testsrc=size=160x120:rate=25,realtime"
 COMMAND = [sys.executable, "-m", "lip2wav_hf.commands.main", "live"]
+MAIN = "from lip2wav_hf.commands.main import main; main()"
 
 
 @pytest.fixture
@@ -45,6 +47,21 @@ def started(*arguments, environment=None, **options):
     finally:
         process.kill()
         process.wait()
+
+
+@contextlib.contextmanager
+def piped(pipe, *arguments):
+    """What the command, in a process of its own, writes to a pipe; and what waits for its status and stderr."""
+    os.mkfifo(pipe)
+    with WarmProcesses(SERVING) as processes:
+        process = processes.start(pipe, MAIN, ["live", *arguments, "-o", "-", "-q"])
+        try:
+            with pipe.open("rb") as out:
+                yield out, lambda: (processes.wait(process), errors_of(pipe).read_bytes())
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            raise
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +86,11 @@ def test_a_video_is_spoken_into_files(live, tmp_path, talking_video, expected):
     assert "75 pictures; 0 dropped" in errors and "Latency" in errors and "\x1b" not in errors
 
 
+@pytest.mark.timeout(120, func_only=True)
 def test_a_pipe_gets_the_same(talking_video, tiny_model_dir, expected, tmp_path):
-    with started(
-        talking_video, "-o", "-", "-m", tiny_model_dir, "-q", stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        out, errors = process.communicate(timeout=120)
-    assert process.returncode == 0 and errors == b""
-    (tmp_path / "a.wav").write_bytes(out)
+    with piped(tmp_path / "pipe", talking_video, "-m", tiny_model_dir) as (out, wait):
+        (tmp_path / "a.wav").write_bytes(out.read())
+        assert wait() == (0, b"")
     assert np.abs(read_audio(tmp_path / "a.wav", 16000) - expected).max() < 1e-3
 
 
@@ -116,12 +131,13 @@ def test_a_signal_ends_it_and_the_file_is_whole(live, tmp_path, number, expected
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
+@pytest.mark.timeout(60, func_only=True)
 def test_whoever_listens_may_go_and_the_file_is_kept(tmp_path, tiny_model_dir):
-    arguments = ("--camera", PATTERN, "-o", tmp_path / "a.wav", "-o", "-", "-m", tiny_model_dir, "-q")
-    with started(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.read(44 + 2 * 8000)
-        process.stdout.close()
-        assert process.wait(60) == 1 and process.stderr.read() == b""
+    arguments = ("--camera", PATTERN, "-o", tmp_path / "a.wav", "-m", tiny_model_dir)
+    with piped(tmp_path / "pipe", *arguments) as (out, wait):
+        out.read(44 + 2 * 8000)
+        out.close()
+        assert wait() == (1, b"")
     assert len(read_audio(tmp_path / "a.wav", 16000)) >= 8000
 
 
