@@ -1,6 +1,7 @@
 """The machine: the power of a GPU, workers whose main process is killed, and when garbage is searched for."""
 
 import gc
+import os
 import resource
 import signal
 import subprocess
@@ -11,7 +12,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lip2wav_hf.machine import RARELY, gpu_power_limit, return_memory, without_collections, worker_processes
+from lip2wav_hf.machine import (
+    RARELY,
+    gpu_power_limit,
+    process_pool,
+    return_memory,
+    without_collections,
+    worker_processes,
+)
 
 
 @pytest.mark.parametrize(("answer", "watts"), [("echo 700.00", 700.0), ("echo '[N/A]'", None), ("exit 6", None)])
@@ -31,14 +39,41 @@ def test_without_a_gpu_there_is_no_limit(monkeypatch):
     assert gpu_power_limit() is None
 
 
-def test_workers_end_when_their_main_process_is_killed():
+@pytest.mark.parametrize("modules", [[], ["colorsys"]])
+def test_workers_end_when_their_main_process_is_killed(modules):
     """They would hold their memory, and the pipe that the main process printed to: whoever reads it would wait."""
     code = (
         "import os, signal\nfrom lip2wav_hf.machine import process_pool\n"
-        "print(process_pool(1).submit(os.getpid).result(), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
+        f"print(process_pool(1, {modules}).submit(os.getpid).result(), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL and int(done.stdout) > 1, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
+def test_what_workers_import_is_imported_once(monkeypatch):
+    """By a process that later pools have too; each worker has the variables of its time, and one thread."""
+    parents = set()
+    for value in ("first", "second"):
+        monkeypatch.setenv("LIP2WAV_TEST", value)
+        with process_pool(1, ["colorsys"]) as pool:
+            parent, imported, *variables = pool.submit(_worker).result()
+            parents.add(parent)
+        assert imported and variables == [value, "1"]
+    assert len(parents) == 1 and os.getpid() not in parents
+    monkeypatch.delenv("LIP2WAV_TEST")
+    with process_pool(1, ["colorsys"]) as pool:
+        assert pool.submit(_worker).result()[2] is None
+    assert os.environ.get("OMP_NUM_THREADS") == THREADS
+
+
+THREADS = os.environ.get("OMP_NUM_THREADS")
+
+
+def _worker() -> tuple:
+    names = ("LIP2WAV_TEST", "OMP_NUM_THREADS")
+    return os.getppid(), "colorsys" in sys.modules, *map(os.environ.get, names)
 
 
 def test_garbage_is_searched_for_again_after_imports():

@@ -16,13 +16,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
+)
 RARELY = 50_000  # objects between searches for garbage in a worker: it imports many that last, and leaves little
 
 
@@ -104,16 +107,43 @@ def without_collections() -> Generator[None]:
             gc.enable()
 
 
-def process_pool(number: int) -> ProcessPoolExecutor:
+def process_pool(number: int, modules: Iterable[str] = ()) -> ProcessPoolExecutor:
     """
     A pool of worker processes that compute on one thread each, leave Ctrl-C to this process, and end when it ends,
     however it ends.
 
     Args:
         number (`int`): how many.
+        modules (iterable of `str`, *optional*): what they will import and takes long. On Linux one process imports it
+            for them all, and for later pools; it has no threads, and they are its forks.
     """
     # Spawned, not forked: the face networks and torch hold threads, which a forked process would wait for in vain.
-    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    context: Any = multiprocessing.get_context("spawn")
+    if (names := list(modules)) and sys.platform == "linux":
+        from multiprocessing import forkserver  # of Unix alone
+
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(names)
+        with _environment(dict(os.environ) | ONE_THREAD):
+            forkserver.ensure_running()
+    return ProcessPoolExecutor(number, context, initializer=_start_worker, initargs=(dict(os.environ),))
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Generator[None]:
+    """These environment variables and no others."""
+    before = dict(os.environ)
+    try:
+        _set_environment(variables)
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(variables: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 @contextlib.contextmanager
@@ -143,13 +173,11 @@ def worker_processes(number: int, chunksize: int = 1) -> Generator[Callable[...,
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker() -> None:
+def _start_worker(environment: Mapping[str, str]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends its workers
     gc.set_threshold(RARELY)
-    # For libraries still to come.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-        os.environ[variable] = "1"
+    _set_environment({**environment, **ONE_THREAD})  # for libraries still to come
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     if "cv2" in sys.modules:

@@ -443,7 +443,7 @@ def test_a_published_split_is_measured_by_name(tmp_path, corpus, talking_video, 
 
 def test_one_clip_starts_no_other_process(tmp_path, speech, monkeypatch):
     """Each would take seconds to import what the metrics need, and then find no clip."""
-    monkeypatch.setattr(run, "process_pool", lambda number: pytest.fail(f"{number} processes for one clip"))
+    monkeypatch.setattr(run, "process_pool", lambda number, *_: pytest.fail(f"{number} processes for one clip"))
     folder = write_folder(tmp_path / "a", {NAMES[0]: speech[NAMES[0]]})
     assert evaluate_folders(folder, folder, metrics=["stoi"], workers=8)["clips"] == 1
 
@@ -451,7 +451,7 @@ def test_one_clip_starts_no_other_process(tmp_path, speech, monkeypatch):
 def test_few_clips_start_no_other_process_of_themselves(tmp_path, speech, monkeypatch):
     """It would import for longer than it saves; whoever names a number gets it."""
     started = []
-    monkeypatch.setattr(run, "process_pool", lambda number: started.append(number) or process_pool(number))
+    monkeypatch.setattr(run, "process_pool", lambda *given: started.append(given[0]) or process_pool(*given))
     monkeypatch.setattr(options, "available_cores", lambda: 6)
     folder = write_folder(tmp_path / "a", {name: speech[name] for name in NAMES[:2]})
     done = CliRunner().invoke(app, few_clips(folder, tmp_path / "out"))

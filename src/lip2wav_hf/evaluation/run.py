@@ -17,6 +17,7 @@ from ..corpora.progress import progress_bar
 from ..errors import require_packages
 from ..files import write_json
 from ..machine import process_pool
+from ..metrics.registry import METRICS
 from .clips import Clip, ClipRow, Key
 from .judging import Words
 from .options import EvaluationError, EvaluationOptions
@@ -96,7 +97,8 @@ class Scorer:
         if number == 1:
             load_metrics(*what, progress=self.options.progress)
             return
-        self.executor = process_pool(number)
+        modules = [load_metrics.__module__, *(METRICS[name].module for name in self.options.metrics)]
+        self.executor = process_pool(number, modules)
         # One of them says which metric it has come to: all have the same to do.
         loading = [
             self.executor.submit(load_metrics, *what, progress=self.options.progress and not index)

@@ -162,6 +162,11 @@ class Metric:
         own = [column for number in shown for column in number.columns if column not in SHARED_COLUMNS]
         return (*dict.fromkeys(own), *self.more_columns)
 
+    @property
+    def module(self) -> str:
+        """The name of its module."""
+        return f"lip2wav_hf.metrics.{self.name}.{self.name}"
+
     def score_function(self) -> Callable[[Any], dict[str, Any]]:
         """
         The function of its module that scores a [`SoundPair`].
@@ -170,7 +175,7 @@ class Metric:
             MissingExtraError: if a package is not installed.
         """
         try:
-            return importlib.import_module(f"lip2wav_hf.metrics.{self.name}.{self.name}").score_clip
+            return importlib.import_module(self.module).score_clip
         except ImportError as error:
             raise missing_extra(EXTRA, error.name or str(error), f"the metric {self.name}") from error
 
