@@ -69,7 +69,7 @@ def tasks(source: Path, video: str, folder: str) -> dict[str, tuple[list[str], i
         "`lip2wav speak`, a usage error": ([*command, "speak"], 2),
         "`lip2wav info`": ([*command, "info"], 0),
         f"`lip2wav speak {os.path.basename(video)} -o speech.wav`": (
-            [*command, "speak", video, "-o", f"{folder}/speech.wav", "--device", "cpu"],
+            [*command, "speak", video, "-o", f"{folder}/speech.wav", "--overwrite", "--device", "cpu"],
             0,
         ),
     }
