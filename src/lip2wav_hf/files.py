@@ -40,6 +40,29 @@ class MissingModelError(Lip2WavError, FileNotFoundError):
     """The name of a model that is neither a folder, nor a bundled model, nor `owner/name` on the Hub."""
 
 
+def check_writable(folder: Path, what: str, error: type[Exception] = Lip2WavError) -> None:
+    """
+    See that a folder, or the nearest one above it that exists, takes new files: before the work is done.
+
+    Args:
+        folder (`Path`): where files are to be written; it need not exist.
+        what (`str`): how the message names it, such as `-o out/mine`.
+        error (`type`, *optional*, defaults to [`Lip2WavError`]): what is raised if it does not.
+    """
+    folder = nearest_folder(folder)
+    if not folder.is_dir():
+        raise error(f"{what}: {folder} is a file, not a folder. Choose another place.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise error(f"{what}: no permission to write into {folder}. Choose another place.")
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path, or the nearest one above it that exists."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
 def named_folder(name: str) -> Path | None:
     """The folder of a bundled model, or of one to compare with, by its name; `None` for any other name or path."""
     for folder in (CHECKPOINTS, BASELINES):
@@ -289,10 +312,12 @@ __all__ = [
     "REPOSITORY",
     "PlainReader",
     "binary_file",
+    "check_writable",
     "follow_umask",
     "json_ready",
     "model_place",
     "named_folder",
+    "nearest_folder",
     "parse_json",
     "read_block",
     "read_fields",

@@ -109,7 +109,7 @@ def test_where_most_clips_are_doubtful_it_is_said_what_that_means(run, corpus, t
     table = (corpus / "metadata.csv").read_text()
     (corpus / "metadata.csv").write_text(re.sub("blue at f two", "white by x nine", table, flags=re.IGNORECASE))
     _, out, _ = run("align", corpus, "-o", tmp_path / "wrong", "--workers", 1)
-    assert "2 doubtful, listen to them" in out and hint in out
+    assert "2 doubtful, listen to them" in out and hint in out and "use: " not in out
 
 
 def test_what_cannot_be_is_refused(run, corpus, tmp_path):

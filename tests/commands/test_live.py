@@ -83,7 +83,9 @@ def test_a_video_is_spoken_into_files(live, tmp_path, talking_video, expected):
         sound = read_audio(file, 16000)
         assert sound.shape == expected.shape and np.abs(sound - expected).max() < 1e-3 < np.abs(expected).max()
     assert f"{len(expected) / 16000:.2f} s of sound in {files[0]}, {files[1]}." in errors
-    assert "75 pictures; 0 dropped" in errors and "Latency" in errors and "\x1b" not in errors
+    assert (
+        "75 pictures; 0 dropped" in errors and "No face" not in errors and "Latency" in errors and "\x1b" not in errors
+    )
 
 
 @pytest.mark.timeout(120, func_only=True)
@@ -105,6 +107,7 @@ def test_a_pattern_for_a_camera(live, tmp_path):
     status, _, errors = live("--camera", PATTERN, "--seconds", 1, "-o", tmp_path / "a.wav")
     sound = read_audio(tmp_path / "a.wav", 16000)
     assert status == 0 and not sound.any() and len(sound) == pytest.approx(16000, abs=3200), errors
+    assert "No face was seen in any picture" in errors
 
 
 @pytest.mark.parametrize(("number", "expected_status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -180,7 +183,7 @@ def test_without_a_sound_device_the_way_out_is_named(live, talking_video):
 def portaudio():
     """Needed to play anything."""
     try:
-        player._portaudio()
+        player.sound_library()
     except Lip2WavError as error:
         pytest.skip(str(error))
 

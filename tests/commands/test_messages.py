@@ -31,6 +31,10 @@ def outcome(error, capfd, **options):
     "error, line",
     [
         (CommandError("x.mp4: this\nis wrong."), "error: x.mp4: this is wrong.\n"),
+        (
+            PermissionError(13, "Permission denied", "/nowhere/.out.work"),
+            "error: /: no permission to write there. Change its permissions, or choose another place.\n",
+        ),
         (FileNotFoundError(2, "No such file", "x"), "error: FileNotFoundError: [Errno 2] No such file: 'x'\n"),
     ],
 )

@@ -7,10 +7,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from commands.command_line import error_line
+from lip2wav_hf.commands.studio import _announce
+from lip2wav_hf.studio.page import Address
 
 
 pytest.importorskip("gradio", reason="the studio needs gradio: make install")
@@ -63,6 +66,15 @@ def test_no_temporary_file_is_left_when_it_ends(served):
     assert (folder / "recordings").is_dir() and not list(folder.glob("lip2wav-*"))
 
 
+def test_who_comes_from_another_device_is_told_the_address(capsys):
+    address = Address("0.0.0.0", 8000, None, None)
+    _announce(Path("r"), address, "http://localhost:8000/?key=k")
+    told = capsys.readouterr().out
+    assert "in place of localhost" in told and "--certificate" in told
+    _announce(Path("r"), Address("127.0.0.1", 8000, None, None), "http://127.0.0.1:8000/")
+    assert "other devices" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("folder", [["--folder", "r"], ["r"], ["r", "--folder", "r"]])
 def test_a_taken_port_and_the_folder_in_every_form(run, tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
@@ -82,6 +94,7 @@ def test_a_taken_port_and_the_folder_in_every_form(run, tmp_path, monkeypatch, f
         (["--from", "no-such-model"], "no-such-model"),
         (["anna", "--folder", "bert"], "two folders are named, anna and bert"),
         (["--minutes", "0"], "--minutes"),
+        (["--port", "70000"], "--port"),
     ],
 )
 def test_options_that_are_refused(run, tmp_path, monkeypatch, options, message):

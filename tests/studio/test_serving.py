@@ -13,7 +13,15 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from lip2wav_hf.studio.serving import ContentPolicy, Guard, guard_options, host_name, is_loopback
+from lip2wav_hf.studio.serving import (
+    ContentPolicy,
+    Guard,
+    PortError,
+    free_port,
+    guard_options,
+    host_name,
+    is_loopback,
+)
 
 
 def client_of(host, base_url="http://127.0.0.1:7861"):
@@ -68,6 +76,14 @@ def test_what_is_no_address_is_refused(host):
     client, _ = client_of("127.0.0.1")
     assert client.get("/", headers={"host": host.encode("latin-1", "replace")}).status_code == 403
     assert client.post("/x", headers={"origin": f"http://{host}".encode("latin-1", "replace")}).status_code == 403
+
+
+@pytest.mark.parametrize("port", [-1, 70000])
+def test_what_is_no_port_is_refused(port):
+    with pytest.raises(
+        PortError, match=f"^port {port}: ports have numbers from 0 to 65535. Choose another with --port."
+    ):
+        free_port("127.0.0.1", port)
 
 
 def test_malformed_cookies_of_other_pages_do_no_harm():

@@ -18,8 +18,9 @@ def test_all_that_is_missing_is_named_at_once_and_before_torch_is_loaded(tmp_pat
         "from lip2wav_hf.commands.main import main\nmain(sys.argv[1:])"
     )
     (tmp_path / "here").mkdir()
+    (tmp_path / "file").write_text("")
     words = ["train", "grid_s1", "--data_dir", "here", "not-here", "--splits_file", "none.json"]
-    words += ["--critic_pretrained", "no-critic", "--feature_extractor", "no.json"]
+    words += ["--critic_pretrained", "no-critic", "--feature_extractor", "no.json", "--output_dir", "file/run"]
     result = subprocess.run(
         [sys.executable, "-c", script, *words],
         cwd=tmp_path,
@@ -34,6 +35,7 @@ def test_all_that_is_missing_is_named_at_once_and_before_torch_is_loaded(tmp_pat
         "error: --data_dir not-here: no such folder",
         "--feature_extractor no.json: there is no such file",
         "--splits_file none.json: there is no such file",
+        "--output_dir file/run: file is a file, not a folder",
         "--speech_encoder runs/speech_encoder/final: no speech encoder can be loaded from there",
         "Train it first",
         "--critic_pretrained no-critic: no critic can be loaded from there",

@@ -150,7 +150,9 @@ def describe(report: AlignmentReport, clips: int, output: Path, records: Path) -
         if any("does not know" in reason for reason in report.refused.values()):
             lines.append("  train a speech encoder that knows all words: lip2wav train speech_encoder --data_dir DATA")
     if report.aligned or report.before or report.kept:
-        lines += [f"times:  {output}", f"scores: {records}", f"use: lip2wav train --alignments {output} …"]
+        lines += [f"times:  {output}", f"scores: {records}"]
+        if len(report.doubtful) <= len(report.scores) / 2:
+            lines.append(f"use: lip2wav train --alignments {output} …")
     else:
         lines.append("nothing was written.")
     return "\n".join(lines)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..files import check_writable
 from .messages import reporting
 
 
@@ -27,6 +29,7 @@ def average(
     Example:
       lip2wav average runs/reconstruction/final runs/critic/final --share 0.4 --share 0.6 -o runs/average
     """
+    check_writable(Path(output), f"-o {output}")
     from ..training.averaging import average_models
 
     folder = average_models(folders, output, share)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..files import check_writable
 from ..metrics.registry import METRICS
 from .corpus_options import (
     DATA_HELP,
@@ -71,6 +72,7 @@ def compare(
     each other one; beside it stand what each training took, and what was published. Run the same command again to
     continue a stopped run.
     """
+    check_writable(output, f"-o {output}", CommandError)
     from ..comparison.systems import named_systems
     from ..comparison.table import compare_systems
     from ..comparison.table_texts import terminal_table, write_comparison

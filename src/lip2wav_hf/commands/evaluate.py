@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..files import check_writable
 from ..metrics.registry import METRICS
 from .corpus_options import (
     DATA_HELP,
@@ -147,6 +148,7 @@ def evaluate(
         raise CommandError("--generated and --reference belong together: give both.")
     if generated is not None and (model is not None or data is not None):
         raise CommandError("give --data (and --model), or --generated and --reference, not both.")
+    check_writable(output, f"-o {output}", CommandError)
     from ..evaluation.evaluate import evaluate_folders, evaluate_model  # needs numpy
 
     rank = int(os.environ.get("RANK", "0"))

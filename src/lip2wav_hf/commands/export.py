@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..corpora.clips import Selection
+from ..files import check_writable, write_text
 from ..machine import available_cores
 from .corpus_options import (
     AGAIN,
@@ -68,9 +69,9 @@ def export(
       lip2wav export data/grid out/grid --format webdataset --split-scheme unseen33 --mp4
       hf upload me/grid out/grid --repo-type dataset
     """
+    check_writable(output, str(output))
     from ..corpora.defects import CheckOptions
     from ..corpora.export import ExportOptions, export_corpus
-    from ..files import write_text
     from ..hub.card_texts import render_dataset_card
 
     selection = Selection(scheme.value, splits_file, split_names(speakers))

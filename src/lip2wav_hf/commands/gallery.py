@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import counted
+from ..files import check_writable
 from ..metrics.registry import METRICS
 from .corpus_options import (
     AGAIN,
@@ -90,6 +91,7 @@ def gallery(
     counts = _counts(splits or ["validation"], clips or [])
     files = find_videos(videos or ())
     names = [name for names in metrics for name in names.replace(",", " ").split()] if metrics else None
+    check_writable(output, f"-o {output}", CommandError)
     from ..comparison.clips import corpus_shown, videos_shown
     from ..comparison.gallery import build_gallery, check_output, work_folder
     from ..comparison.systems import named_systems

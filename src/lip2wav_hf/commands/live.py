@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..files import check_writable
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
+from ..sources import readable_path
 from .messages import INTERRUPTED, TERMINATED, CommandError, only_our_messages, print_error, reporting, waiting
 from .options import GrammarOption, ModelOption, OverwriteOption, chosen_grammar
-from .outputs import SOUND_SUFFIXES, Job, check_writable
+from .outputs import SOUND_SUFFIXES, Job
 from .speak import ask_to_overwrite
 
 
@@ -127,6 +129,12 @@ def live(
     _check_targets(targets, overwrite)
     if PIPE in (output or []) and sys.stdout.isatty():
         raise CommandError("-o -: standard output is the terminal. Pipe it into a player, or name a file.")
+    if video is not None:
+        readable_path(video)
+    if device is not None or not output:
+        from ..live.player import sound_library
+
+        sound_library()
     # Read when torch is imported. Threads that wait in a loop take, on a busy machine, the time of those that work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     folder = find_model(model, SPEAKING)
@@ -154,7 +162,7 @@ def _check_targets(targets: Sequence[str], overwrite: bool) -> None:
             )
         if Path(target).is_dir():
             raise CommandError(f"-o {target}: this is a folder. Name a file in it.")
-        check_writable(Path(target).parent, f"-o {target}")
+        check_writable(Path(target).parent, f"-o {target}", CommandError)
     ask_to_overwrite([Job("", outputs=[Path(target) for target in targets])], overwrite)
 
 
@@ -285,6 +293,8 @@ def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence
         f"{progress.pictures} pictures; {progress.behind} dropped because the machine was behind, {progress.surplus}"
         f" because they came too often; {progress.repeated} missing, for which the one before stood.",
     ]
+    if progress.pictures and not progress.seen:
+        lines.append("No face was seen in any picture: look into the camera, with light from the front.")
     if progress.words:
         before = "… " if len(progress.words) == progress.words.maxlen else ""
         lines.append(f"Words: {before}{' '.join(word['word'] for word in progress.words)}")

@@ -12,11 +12,13 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 
 from ..errors import Lip2WavError, one_line
+from ..files import nearest_folder
 from ..machine import ending_by
 
 
@@ -96,7 +98,7 @@ def report_error(error: BaseException | str, subject: str | None = None) -> int:
     Returns:
         `int`: the exit status, 2.
     """
-    message = one_line(error)
+    message = _not_permitted(error) if isinstance(error, PermissionError) and error.filename else one_line(error)
     if isinstance(error, ModuleNotFoundError):
         message = f"{error}. {_which_extra(error.name or '')}"
     if subject is not None and subject not in message:
@@ -108,6 +110,15 @@ def report_error(error: BaseException | str, subject: str | None = None) -> int:
             message += " Set LIP2WAV_DEBUG=1 to see where it happened."
     print_error(f"error: {message}")
     return BAD_INPUT
+
+
+def _not_permitted(error: PermissionError) -> str:
+    """What cannot be read, or the folder that cannot be written into: the file may have a name of our own."""
+    path = Path(os.fsdecode(error.filename))
+    if path.exists() and not os.access(path, os.R_OK):
+        return f"{path}: no permission to read it. Change its permissions."
+    folder = nearest_folder(path if path.is_dir() else path.parent)
+    return f"{folder}: no permission to write there. Change its permissions, or choose another place."
 
 
 def _which_extra(module: str) -> str:

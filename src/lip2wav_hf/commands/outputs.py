@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..corpora.clips import VIDEO_SUFFIXES, visible_files
-from ..files import replacing, write_text
+from ..files import check_writable, replacing, write_text
 from .messages import CommandError
 
 
@@ -187,18 +187,8 @@ def _targets(
             f"{option} {target}: files of the kind {target.suffix!r} are not written. Use {', '.join(suffixes)} or a"
             " folder."
         )
-    check_writable(target if not is_file else target.parent, f"{option} {target}")
+    check_writable(target if not is_file else target.parent, f"{option} {target}", CommandError)
     return [target] if is_file else [target / f"{name}{default_suffix}" for name in names]
-
-
-def check_writable(folder: Path, what: str) -> None:
-    """Whether the folder, or the nearest one above it that exists, takes new files: known before the work is done."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise CommandError(f"{what}: {folder} is a file, not a folder. Choose another place.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise CommandError(f"{what}: no permission to write into {folder}. Choose another place.")
 
 
 def _distinct_names(videos: Sequence[str]) -> list[str]:
@@ -328,4 +318,4 @@ def _clock(seconds: float, separator: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{separator}{rest % 1000:03}"
 
 
-__all__ = ["Job", "check_writable", "find_videos", "plan_jobs", "subtitles", "write_outputs"]
+__all__ = ["Job", "find_videos", "plan_jobs", "subtitles", "write_outputs"]

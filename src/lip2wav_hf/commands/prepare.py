@@ -15,6 +15,7 @@ import typer
 
 from ..corpora.clips import Clip, CorpusError, Selection
 from ..errors import counted, one_line
+from ..files import check_writable
 from ..machine import available_cores
 from . import corpus_options as shared
 from .messages import reporting
@@ -132,6 +133,7 @@ def prepare(
       lip2wav prepare data/grid --cache runs/cache --workers 8
       lip2wav prepare data/grid --split-scheme seen4 --split train --split validation
     """
+    check_writable(cache, f"--cache {cache}")
     from ..corpora.defects import CheckOptions
 
     with shared.lost_workers():

@@ -6,7 +6,7 @@ import functools
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,10 @@ from ..machine import ending_by
 from ..models import find_model
 from .messages import CommandError, reporting
 from .options import complete_model
+
+
+if TYPE_CHECKING:
+    from ..studio.page import Address
 
 
 RECORDINGS = Path("recordings")
@@ -86,15 +90,18 @@ def studio_command(
     studio = Studio(recordings, model, minutes)
     address = Address(host, port, certificate, key)
     try:
-        serve(studio, address, functools.partial(_announce, recordings.path))
+        serve(studio, address, functools.partial(_announce, recordings.path, address))
     finally:
         if studio.learning.status().active:
             print("The training saves its best model …", file=sys.stderr, flush=True)
         studio.close()
 
 
-def _announce(folder: Path, url: str) -> None:
+def _announce(folder: Path, address: Address, url: str) -> None:
     typer.echo(f"{url}  Open this address in a browser. Ctrl-C ends the studio.")
+    if address.host in ("0.0.0.0", "::"):
+        camera = "" if address.certificate else "; without --certificate, browsers lend no camera there"
+        typer.echo(f"On other devices: with this machine's name or number in place of localhost{camera}.")
     typer.echo(f"Recordings are kept in {folder}.")
     sys.stdout.flush()
 

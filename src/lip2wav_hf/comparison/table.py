@@ -173,12 +173,17 @@ class Comparison:
         )
 
 
+FEW_CLIPS = 10
+
+
 def _verdict(first: str, column: Column, keys: Sequence[str]) -> str:
     labels: dict[str, list[str]] = {said: [] for said in ("better", "worse", "no clear difference")}
     for key, _, _, _, said in differences(dict(column.against_first or {})):
         if said and key in keys:
             labels[said].append(SUMMARY[key].label)
     parts = [f"{said} in {'; '.join(names)}." for said, names in labels.items() if names]
+    if parts and column.clips < FEW_CLIPS:
+        parts.append("So few clips show little: others may show the opposite.")
     return f"{first} against {column.label}, {counted(column.clips, 'clip')}: {' '.join(parts) or 'no numbers.'}"
 
 

@@ -212,7 +212,7 @@ class SoundDevice:
     def __init__(self, sampling_rate: int, device: str | None = None) -> None:
         self.queue = PlayQueue(sampling_rate)
         self.latencies = self.queue.latencies
-        library = _portaudio()
+        library = sound_library()
         named = int(device) if device is not None and device.isdecimal() else device
         try:
             self._stream = library.OutputStream(
@@ -255,7 +255,7 @@ class SoundDevice:
         time.sleep(min(self._stream.latency, 0.5))
 
 
-def _portaudio() -> Any:
+def sound_library() -> Any:
     """The module `sounddevice`, which brings PortAudio on macOS and Windows, but not on Linux."""
     try:
         import sounddevice  # noqa: PLC0415  may be missing
@@ -283,7 +283,7 @@ def _silence_alsa() -> Any:
 
 def list_sound_devices() -> list[tuple[int, str, bool]]:
     """Number, name and whether it is the default one, of each device that can play."""
-    library = _portaudio()
+    library = sound_library()
     default = library.default.device[1]
     return [
         (number, device["name"], number == default)
@@ -355,4 +355,5 @@ __all__ = [
     "SoundFile",
     "SoundPipe",
     "list_sound_devices",
+    "sound_library",
 ]

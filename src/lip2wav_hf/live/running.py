@@ -24,7 +24,7 @@ class LiveProgress:
         pictures (`int`): that were taken.
         behind (`int`): pictures that were dropped because the machine was behind.
         surplus, repeated, restarts (`int`): as `dropped`, `repeated` and `restarts` of [`Lip2WavStreamer`].
-        face (`bool`): whether one is in sight.
+        face (`bool`): whether one is in sight; `seen`: whether one ever was.
         words (`deque[Word]`): the newest.
         latency (`float`, *optional*): of the newest sound, from the beginning of its picture to its being made.
     """
@@ -37,6 +37,7 @@ class LiveProgress:
     repeated: int = 0
     restarts: int = 0
     face: bool = False
+    seen: bool = False
     words: deque[Word] = field(default_factory=lambda: deque(maxlen=50))
     latency: float | None = None
 
@@ -106,7 +107,7 @@ def _hand_over(
         output.write(speech.audio, speech.time)
     progress.samples, progress.sampling_rate = progress.samples + len(speech.audio), streamer.sampling_rate
     progress.surplus, progress.repeated, progress.restarts = streamer.dropped, streamer.repeated, streamer.restarts
-    progress.face = speech.face
+    progress.face, progress.seen = speech.face, progress.seen or speech.face
     progress.words.extend(speech.words)
     if speech.time is not None:
         progress.latency = time.monotonic() - speech.time

@@ -13,6 +13,8 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import Lip2WavError
+
 
 if TYPE_CHECKING:  # Gradio is imported late
     import gradio as gr
@@ -216,22 +218,27 @@ def prepare(folder: str) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
+class PortError(Lip2WavError, OSError):
+    """A port on which a page cannot be served."""
+
+
 def free_port(host: str, port: int) -> int:
     """
     The port, or any free one for 0, tried out before anything slow is loaded.
 
     Raises:
-        OSError: if it is taken, or the address is not this machine's.
+        PortError: if there is none of this number, it is taken, or the address is not this machine's.
     """
+    if not 0 <= port < 2**16:
+        raise PortError(f"port {port}: ports have numbers from 0 to {2**16 - 1}. Choose another with --port.")
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:
             probe.bind(address)
         except OSError as error:
-            raise OSError(
-                f"port {port} of {host} cannot be opened ({error.strerror}). Choose another with --port."
-            ) from error
+            cause = f"port {port} of {host} cannot be opened ({error.strerror})"
+            raise PortError(f"{cause}. Choose another with --port.") from error
         return probe.getsockname()[1]
 
 

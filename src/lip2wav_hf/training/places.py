@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..corpora.registry import is_dataset_name
 from ..errors import one_line
-from ..files import read_fields
+from ..files import check_writable, read_fields
 from ..models import BY_TYPE, ModelError, Network, locate_model
 from .arguments import TrainingArguments, TrainingError
 
@@ -119,6 +119,11 @@ def _problems(run: TrainingArguments) -> Iterator[Exception]:
             yield TrainingError(f"--data_dir {folder}: no such folder. Give the folder that holds the corpus.")
     if run.data.alignments is not None and not Path(run.data.alignments).is_dir():
         yield TrainingError(f"--alignments {run.data.alignments}: no such folder. `lip2wav align` makes one.")
+    for option in ("output_dir", "cache_dir"):
+        try:
+            check_writable(Path(options[option]), f"--{option} {options[option]}", TrainingError)
+        except TrainingError as error:
+            yield error
     for option in FILES:
         path = options[option]
         if path is not None and not Path(path).is_file():
