@@ -175,14 +175,14 @@
   let current = null;
 
   /* The clip that the keys are for. */
-  function select(player, isShown = true) {
+  function select(player, isShown = true, behavior = "auto") {
     if (player !== current) {
       current?.article.classList.remove("current");
       current = player;
       player.article.classList.add("current");
     }
     if (isShown) {
-      player.article.scrollIntoView({ block: "start" });
+      player.article.scrollIntoView({ block: "start", behavior });
       player.article.focus({ preventScroll: true });
     }
   }
@@ -192,7 +192,7 @@
     const player = players.find((each) => each.article.id === name);
     if (player) {
       player.load();
-      select(player);
+      select(player, true, "instant"); // a smooth way ends where the page moves meanwhile
     }
   }
 
