@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lip2wav_hf.corpora.align_clips import RECORDS
 from lip2wav_hf.corpora.word_times import write_word_times
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.build import build_state
@@ -73,9 +74,11 @@ def test_a_folder_of_times_is_read(of_sentences, tmp_path, caplog):
     times = [(0.2 + 0.3 * number, 0.4 + 0.3 * number, word) for number, word in enumerate(clip.words)]
     write_word_times(tmp_path / "times" / clip.speaker / f"{clip.name}.TextGrid", times, 3.0)
     write_word_times(tmp_path / "times" / other.speaker / f"{other.name}.TextGrid", times[:2], 3.0)
+    (tmp_path / "times" / RECORDS).write_text(json.dumps({"clip": clip.key, "score": 0.1}) + "\n")
     dataset = build_state(parse(of_sentences, tmp_path / "run2", "--alignments", tmp_path / "times"))
     dataset = dataset.train_loader.dataset
     assert "but the transcript says" in caplog.text
+    assert f"those of 1 clip were doubtful when `lip2wav align` found them, see {RECORDS} there" in caplog.text
     dataset.variation = None
     assert [index for index, known in enumerate(known_frames(dataset)) if known] == [0]
     classes = dataset[0]["frame_classes"].numpy()

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..corpora.alignment import Alignment, WordAligner
+from ..corpora.align_clips import RECORDS, AlignmentFolder
+from ..corpora.alignment import DOUBTFUL, Alignment, WordAligner
 from ..corpora.clips import Clip, CorpusError, TimedWord
 from ..corpora.progress import progress_bar
 from ..corpora.word_times import with_word_times
@@ -88,6 +89,15 @@ def _written(clips: list[Clip], folder: str | os.PathLike) -> dict[str, list[Tim
         if found:
             times[clip.key] = found
     logger.info("word times of %s are from %s.", counted(len(times), "clip"), folder)
+    records = AlignmentFolder(folder).records
+    doubtful = [key for key in times if records.get(key, {}).get("score", 1.0) < DOUBTFUL]
+    if doubtful:
+        logger.warning(
+            "those of %s were doubtful when `lip2wav align` found them, see %s there: listen to them, and delete the"
+            " files that are wrong. They are used.",
+            counted(len(doubtful), "clip"),
+            RECORDS,
+        )
     return times
 
 
