@@ -54,7 +54,7 @@ def test_workers_end_when_their_main_process_is_killed(modules):
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
 def test_what_workers_import_is_imported_once(monkeypatch):
     """By a process that later pools have too; each worker has the variables of its time, and one thread."""
-    parents = set()
+    threads, parents = os.environ.get("OMP_NUM_THREADS"), set()
     for value in ("first", "second"):
         monkeypatch.setenv("LIP2WAV_TEST", value)
         with process_pool(1, ["colorsys"]) as pool:
@@ -65,10 +65,7 @@ def test_what_workers_import_is_imported_once(monkeypatch):
     monkeypatch.delenv("LIP2WAV_TEST")
     with process_pool(1, ["colorsys"]) as pool:
         assert pool.submit(_worker).result()[2] is None
-    assert os.environ.get("OMP_NUM_THREADS") == THREADS
-
-
-THREADS = os.environ.get("OMP_NUM_THREADS")
+    assert os.environ.get("OMP_NUM_THREADS") == threads
 
 
 def _worker() -> tuple:

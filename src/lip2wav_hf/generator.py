@@ -65,8 +65,8 @@ class Window(NamedTuple):
 @contextlib.contextmanager
 def sparing_threads(pixel_values_videos: torch.Tensor) -> Generator[None]:
     """
-    Calculate for one clip with half of torch's threads, on a CPU: another thread reads the next pictures meanwhile,
-    and of all of them most would wait, spinning, for each other. With a batch, each has work.
+    Calculate for one clip with half of torch's threads, on a CPU: another thread may read the next pictures meanwhile,
+    and threads that wait, spinning, for one without a core take four times as long. With a batch, each has work.
     """
     threads, clip = torch.get_num_threads(), pixel_values_videos
     spares = clip.device.type == "cpu" and len(clip) == 1 and threads > 1

@@ -113,12 +113,11 @@ def report_error(error: BaseException | str, subject: str | None = None) -> int:
 
 
 def _not_permitted(error: PermissionError) -> str:
-    """What cannot be read, or the folder that cannot be written into: the file may have a name of our own."""
+    """What cannot be read or written, or the folder that takes no new file, which may have a name of our own."""
     path = Path(os.fsdecode(error.filename))
     if path.exists() and not os.access(path, os.R_OK):
         return f"{path}: no permission to read it. Change its permissions."
-    folder = nearest_folder(path if path.is_dir() else path.parent)
-    return f"{folder}: no permission to write there. Change its permissions, or choose another place."
+    return f"{nearest_folder(path)}: no permission to write there. Change its permissions, or choose another place."
 
 
 def _which_extra(module: str) -> str:

@@ -33,6 +33,8 @@ from .trainings import verdicts as learning_verdicts
 PREDICTED, ORIGINALS = "predict", "original"
 """How the folders of samples begin that others published: what their system made, and the recordings."""
 
+FEW_CLIPS = 10  # fewer show little; our choice
+
 OF_RECORDING = {
     "judge_wer": "floor_wer",
     "judge_cer": "floor_cer",
@@ -171,9 +173,6 @@ class Comparison:
                 "versions": self.results["versions"],
             }
         )
-
-
-FEW_CLIPS = 10
 
 
 def _verdict(first: str, column: Column, keys: Sequence[str]) -> str:
