@@ -98,10 +98,15 @@ class ResidualBlock(nn.Module):
         return F.silu(self.shortcut(pictures) + normalize(self.norm2, self.conv2(residual)))
 
 
-def neighbours(videos: torch.Tensor, count: int) -> torch.Tensor:
-    """Frames `(batch, frames, 1, height, width)` with those around each: `(batch, frames, count, height, width)`."""
-    padded = F.pad(videos[:, :, 0], (0, 0, 0, 0, count // 2, count // 2))
-    return padded.unfold(1, count, 1).permute(0, 1, 4, 2, 3)  # windows before height and width
+def windows_of(videos: torch.Tensor, count: int, before: int, after: int) -> torch.Tensor:
+    """
+    Windows of `count` frames, `(batch, windows, count * channels, height, width)`, the channels last in memory, of
+    `videos`, `(batch, frames, channels, height, width)`, with so many frames of zeros before and after them.
+    """
+    padded = F.pad(videos.permute(0, 1, 3, 4, 2), (0, 0, 0, 0, 0, 0, before, after))
+    windows = padded.shape[1] - count + 1
+    shifted = [padded[:, first : first + windows] for first in range(count)]
+    return torch.cat(shifted, -1).permute(0, 1, 4, 2, 3)
 
 
 class VisualEncoder(nn.Module):
@@ -130,12 +135,12 @@ class VisualEncoder(nn.Module):
         """
         batch, frames = pixel_values_videos.shape[:2]
         reach, device = self.stem_frames // 2, pixel_values_videos.device
-        windows = neighbours(pixel_values_videos, self.stem_frames)
+        windows = self.windows(pixel_values_videos, reach, reach)
         known = torch.arange(frames, device=device)
         if chunks is not None:
             known = (known // chunks.size + 1) * chunks.size - 1  # the last frame of each chunk
             seen = torch.arange(-reach, frames + reach, device=device).unfold(0, self.stem_frames, 1) <= known[:, None]
-            windows = windows * seen[..., None, None]
+            windows = windows * seen.repeat_interleave(4, 1)[..., None, None]
         if not self.per_clip:
             return self.see(windows, lambda norm, pictures: norm(pictures))
         lengths = [frames] * batch if frame_mask is None else frame_mask.sum(1).int().tolist()
@@ -144,11 +149,17 @@ class VisualEncoder(nn.Module):
         known = torch.stack([known.clamp(max=max(length - 1, 0)) for length in lengths])
         return self.see(windows, lambda norm, pictures: norm.running(pictures, known))
 
+    def windows(self, videos: torch.Tensor, before: int, after: int) -> torch.Tensor:
+        """
+        What the stem sees of crops `(batch, frames, 1, height, width)` with frames of zeros around them: `(batch,
+        windows, 4 * stem_frames, height / 2, width / 2)`.
+        """
+        return windows_of(F.pixel_unshuffle(videos, 2), self.stem_frames, before, after)
+
     def see(self, windows: torch.Tensor, normalize: Callable[..., torch.Tensor]) -> torch.Tensor:
-        """Vectors of windows of crops `(batch, frames, stem_frames, height, width)`, given how a norm is applied."""
+        """Vectors of the windows of frames, as from `windows`, given how a norm is applied."""
         batch, frames = windows.shape[:2]
-        pictures = F.pixel_unshuffle(windows.reshape(-1, *windows.shape[2:]), 2)
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        pictures = windows.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         pictures = F.max_pool2d(F.silu(normalize(self.stem_norm, self.stem(pictures))), 2)
         for block in self.blocks:
             pictures = block(pictures, normalize)
@@ -176,7 +187,9 @@ class WindowEncoder(nn.Module):
         self, pixel_values_videos: torch.Tensor, frame_mask: torch.Tensor | None = None, chunks: None = None
     ) -> torch.Tensor:
         batch, frames = pixel_values_videos.shape[:2]
-        pictures = self.blocks(neighbours(pixel_values_videos, self.stem_frames).flatten(0, 1))
+        reach = self.stem_frames // 2
+        windows = windows_of(pixel_values_videos, self.stem_frames, reach, reach).flatten(0, 1)
+        pictures = self.blocks(windows.contiguous())
         return torch.tanh(self.projection(pictures.flatten(1))).view(batch, frames, -1)
 
 

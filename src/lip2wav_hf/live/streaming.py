@@ -160,7 +160,7 @@ class _Step:
             before = pixels.new_zeros(batch, reach, height, width)
         joined = torch.cat([before, pixels], 1)
         self.cache.pixels = joined[:, joined.shape[1] - reach :]
-        windows = F.pad(joined, (0, 0, 0, 0, 0, reach)).unfold(1, encoder.stem_frames, 1).permute(0, 1, 4, 2, 3)
+        windows = encoder.windows(joined[:, :, None], 0, reach)
         known = torch.full((batch, frames), frames - 1, device=pixels.device)
 
         def normalize(norm: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
