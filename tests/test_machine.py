@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,6 +50,47 @@ def test_workers_end_when_their_main_process_is_killed(modules):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL and int(done.stdout) > 1, done.stderr
+
+
+INTERRUPTED = """
+import importlib
+from concurrent.futures import wait
+from lip2wav_hf.machine import end_workers, process_pool
+
+pool = process_pool(1, {modules})
+try:
+    wait([pool.submit(importlib.import_module, "slow")])
+except KeyboardInterrupt:
+    end_workers(pool)
+    pool.shutdown()
+    print("ended")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
+@pytest.mark.parametrize("modules", [["slow"], ["colorsys"], []])
+def test_what_workers_import_does_not_keep_who_wants_to_end(tmp_path, modules):
+    """Whether they are forked yet or not: all processes end, and none says anything."""
+    begun = tmp_path / "begun"
+    (tmp_path / "slow.py").write_text(
+        f"import time\nfrom tqdm import tqdm\ntqdm(disable=True)\nopen({str(begun)!r}, 'w').close()\ntime.sleep(300)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED.format(modules=modules)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
+        start_new_session=True,
+    )
+    try:
+        while process.poll() is None and not begun.exists():
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        said, complained = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (said, complained, process.returncode) == ("ended\n", "", 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")

@@ -120,13 +120,33 @@ def process_pool(number: int, modules: Iterable[str] = ()) -> ProcessPoolExecuto
     # Spawned, not forked: the face networks and torch hold threads, which a forked process would wait for in vain.
     context: Any = multiprocessing.get_context("spawn")
     if (names := list(modules)) and sys.platform == "linux":
-        from multiprocessing import forkserver  # of Unix alone
+        from multiprocessing import forkserver, resource_tracker  # of Unix alone
 
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(names)
-        with _environment(dict(os.environ) | ONE_THREAD):
+        resource_tracker.ensure_running()  # before, since it lets Ctrl-C through again
+        with _environment(dict(os.environ) | ONE_THREAD), _without_interruption():
             forkserver.ensure_running()
     return ProcessPoolExecutor(number, context, initializer=_start_worker, initargs=(dict(os.environ),))
+
+
+def end_workers(pool: ProcessPoolExecutor) -> None:
+    """End the processes of a pool at once, whatever they are doing, such as importing; and what they are forks of."""
+    for process in list((pool._processes or {}).values()):  # terminate_workers() of Python 3.14
+        process.terminate()
+    if (server := sys.modules.get("multiprocessing.forkserver")) and (process := server._forkserver._forkserver_pid):
+        with contextlib.suppress(ProcessLookupError):  # a later pool starts another
+            os.kill(process, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _without_interruption() -> Generator[None]:
+    """Ctrl-C comes later; to processes that are started here, never."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -174,8 +194,11 @@ def worker_processes(number: int, chunksize: int = 1) -> Generator[Callable[...,
 
 
 def _start_worker(environment: Mapping[str, str]) -> None:
+    from tqdm import tqdm
+
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends its workers
+    tqdm.set_lock(threading.RLock())  # its own would be one of the system, left behind by a worker that is ended
     gc.set_threshold(RARELY)
     _set_environment({**environment, **ONE_THREAD})  # for libraries still to come
     if "torch" in sys.modules:
@@ -313,6 +336,7 @@ def take_lock(path: str | os.PathLike) -> int:
 
 __all__ = [
     "available_cores",
+    "end_workers",
     "ending_by",
     "gpu_power_limit",
     "leave",

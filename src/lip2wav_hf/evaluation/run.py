@@ -16,7 +16,7 @@ from ..corpora.clips import VIDEO_SUFFIXES
 from ..corpora.progress import progress_bar
 from ..errors import require_packages
 from ..files import write_json
-from ..machine import process_pool
+from ..machine import end_workers, process_pool
 from ..metrics.registry import METRICS
 from .clips import Clip, ClipRow, Key
 from .judging import Words
@@ -99,12 +99,16 @@ class Scorer:
             return
         modules = [load_metrics.__module__, *(METRICS[name].module for name in self.options.metrics)]
         self.executor = process_pool(number, modules)
-        # One of them says which metric it has come to: all have the same to do.
-        loading = [
-            self.executor.submit(load_metrics, *what, progress=self.options.progress and not index)
-            for index in range(number)
-        ]
-        wait(loading)
+        try:
+            # One of them says which metric it has come to: all have the same to do.
+            loading = [
+                self.executor.submit(load_metrics, *what, progress=self.options.progress and not index)
+                for index in range(number)
+            ]
+            wait(loading)
+        except KeyboardInterrupt:  # who wants to end need not wait for what is loaded in vain
+            end_workers(self.executor)
+            raise
         for future in loading:
             collect(future)
 
