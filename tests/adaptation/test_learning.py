@@ -100,6 +100,16 @@ def test_one_slow_step_does_not_shorten_the_plan_for_good(time):
     assert min(planned) < 100
 
 
+@pytest.mark.parametrize("slow", [6, 12, 20])
+def test_slow_first_steps_leave_time_for_fast_ones(time, slow):
+    """Whatever else worked on the machine has ended since: the minutes are used, and the end is where it was planned
+    last."""
+    start = time.now
+    steps, reason, planned = follow(time, 2, lambda step: 4.0 if step < slow else 1.0)
+    assert (reason, planned[-1]) == ("time", steps)
+    assert 112 <= time.now - start <= 120 and steps >= 112 - 4 * slow + slow
+
+
 def test_it_ends_when_it_gets_no_better_at_a_low_learning_rate(time):
     steps, reason, _ = follow(time, 10, lambda step: 1.0, errors=[3.0, 2.0, *[2.5] * 9])
     assert (steps, reason) == (100 * FALLEN + 10 * (PATIENCE - 1), "no improvement")

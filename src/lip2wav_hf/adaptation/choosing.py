@@ -119,8 +119,9 @@ def read_phrases(phrases: Sequence[str] | str | None) -> list[str] | None:
     try:
         return [line.strip() for line in read_text(phrases).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
         raise AdaptationError(
-            f"phrases {phrases}: it cannot be read as text ({error}). Name a file with a sentence on each line."
+            f"phrases {phrases}: it cannot be read as text ({why}). Name a file with a sentence on each line."
         ) from error
 
 

@@ -52,6 +52,7 @@ UNTIMED_STEPS = 2  # which take longer than the others
 VALIDATING = 0.5  # of a step's time, for as many clips
 FEW_STEPS = 20  # with less, a model hardly changes
 TIMED_STEPS = 5  # after so many more, and again after each five, it is planned how many there is time for
+RECENT_STEPS = 10  # that tell how long a step takes: what else works on the machine comes and goes
 LOSSES = LossArguments(perceptual=2.0, heard_words=0.5, envelope=2.5, spoken_envelope=1.0)
 LOOK_AHEADS = ["0", "2", "3", "4", "8", "all"]  # of a model that speaks live too, as configs/grid_live.yaml has them
 NEW_WORDS_CTC, NEW_WORDS_FRAMES = 0.2, 0.3  # weights where there are words to be learnt from nothing
@@ -159,17 +160,17 @@ class Follower:
 
     @property
     def _seconds_per_step(self) -> float:
-        """Of those that were timed; 0 before."""
-        timed = len(self.times) - UNTIMED_STEPS
-        return (self.times[-1] - self.times[UNTIMED_STEPS - 1]) / timed if timed > 0 else 0.0
+        """Of the last ones; 0 before any was timed."""
+        timed = min(len(self.times) - UNTIMED_STEPS, RECENT_STEPS)
+        return (self.times[-1] - self.times[-1 - timed]) / timed if timed > 0 else 0.0
 
     def _fit_to_time(self, state: State) -> None:
         """So many steps as there is time for, of those that were asked for; the learning rate falls accordingly."""
-        done, arguments = len(self.times), state.arguments
+        done, step, arguments = len(self.times), state.progress.step, state.arguments
         self.limit = self.limit or arguments.max_steps
-        if done <= UNTIMED_STEPS or (done - UNTIMED_STEPS) % TIMED_STEPS:
+        if done <= UNTIMED_STEPS or ((done - UNTIMED_STEPS) % TIMED_STEPS and step < arguments.max_steps):
             return
-        step, seconds = state.progress.step, max(self._seconds_per_step, 1e-6)
+        seconds = max(self._seconds_per_step, 1e-6)
         possible = max(int((step + self.clock.left / seconds - self.closing) / (1 + self.following)), step)
         arguments.max_steps = min(possible, self.limit)
         self.reason = "time" if possible < self.limit else "finished"

@@ -42,7 +42,7 @@ from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
 from .passes import final_pass, first_pass, forget_passes, give_voice
 from .preparing import Recordings
 from .records import Adaptation, AdaptationError, AdaptationProgress, Problem, RecordingCheck, Scores, Stage
-from .scoring import Measurement, measure, of_first
+from .scoring import Measurement, measure, of_first, prepare_measuring
 from .starting import grow, load_starting_model
 from .voice import read_voice
 
@@ -370,7 +370,8 @@ def _said(clip: Clip) -> str:
 def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: tuple[str, ...]) -> None:
     count = len(recordings.clips)
     if count < FEW:
-        job.notes.append(f"{count} usable recordings are few: with {FEW} or more the result is better.")
+        are_few = "recording is little" if count == 1 else "recordings are few"
+        job.notes.append(f"{count} usable {are_few}: with {FEW} or more the result is better.")
     if not held_out:
         job.notes.append("All recordings were needed for learning, so nothing was measured.")
     if recordings.offset:
@@ -416,6 +417,8 @@ def _measure(
     if before is not None:
         held_out = dataclasses.replace(held_out, clips=held_out.clips[: len(before.rows)])
     job.say(stage, 0.0, f"measuring on {counted(len(held_out.clips), 'recording')} held back")
+    if stage == "before":
+        prepare_measuring(held_out)
     began = job.clock.spent
     last = began + MEASURING_SHARE * job.clock.minutes
     if stage == "after":

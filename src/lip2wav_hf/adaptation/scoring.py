@@ -15,6 +15,7 @@ from ..decoding import Word
 from ..errors import MissingExtraError, install_extra
 from ..evaluation.clips import DECIMALS, ClipRow
 from ..evaluation.results import build_results
+from ..evaluation.scoring import load_metrics
 from ..evaluation.systems import Measured, model_sha256
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import json_ready
@@ -85,6 +86,13 @@ def measure(
         if enough():
             break
     return Measurement(_scores(rows, phrases, missing), tuple(rows), model_sha256(speaker.model))
+
+
+def prepare_measuring(prepared: PreparedClips) -> None:
+    """Load what [`measure`] needs for recordings, once: it takes many seconds, which tell nothing of how long the next
+    measurement takes."""
+    if any(clip.key not in prepared.silent for clip in prepared.clips):
+        load_metrics(available_metrics()[0])
 
 
 def of_first(measured: Measurement, count: int, phrases: Sequence[str] = ()) -> Measurement:

@@ -125,7 +125,8 @@ class Learning:
             process.start()
             sender.close()
             self._process, self._began = process, time.monotonic()
-            self._status = Status("running", stage="checking", minutes=minutes, takes=takes, message="Starting.")
+            message = "Loading the networks, and looking at the first take."
+            self._status = Status("running", stage="checking", minutes=minutes, takes=takes, message=message)
             self._reader = threading.Thread(target=self._read, args=(receiver, process), daemon=True)
             self._reader.start()
 
@@ -262,7 +263,7 @@ def adapt_to_recordings(
     from ..adaptation.records import AdaptationProgress, score_rows  # noqa: PLC0415
 
     def report(now: AdaptationProgress) -> None:
-        progress(asdict(now))
+        progress(asdict(replace(now, message=now.message.replace(f"{recordings}{os.sep}", ""))))
 
     options: dict[str, Any] = {"model": model, "minutes": minutes, "phrases": phrases, "live": live}
     found = adapt(recordings, voice, **options, progress=report, stop=stop)
