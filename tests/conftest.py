@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import multiprocessing
 import os
 import shlex
 import shutil
@@ -67,6 +68,7 @@ def temporary_files():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     with tempfile.TemporaryDirectory(prefix="lip2wav-tests-", ignore_cleanup_errors=True) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
+        multiprocessing.current_process()._config["tempdir"] = folder  # else it would remove its own when this is gone
         yield
         tempfile.tempdir = str(Path(folder).parent)
 

@@ -9,7 +9,7 @@ import torch
 
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
-from lip2wav_hf.adaptation import checking
+from lip2wav_hf.adaptation import checking, learning
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.synthetic.corpus import write_clip
 
@@ -22,6 +22,14 @@ def write_metadata(folder, rows):
         writer = csv.writer(file)
         writer.writerow(["file_name", "transcription"])
         writer.writerows(rows)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def small_batches():
+    """Four windows instead of sixteen: tests are of what is done with a training, not of how good it is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(learning, "BATCH_FRAMES", 4 * 64)
+        yield
 
 
 @pytest.fixture(scope="session")
