@@ -14,7 +14,7 @@ import tempfile
 import time
 
 from lip2wav_hf.errors import require_packages
-from lip2wav_hf.machine import ending_by, leave, without_collections
+from lip2wav_hf.machine import ending_by, leave, rest_waiting_threads, without_collections
 from lip2wav_hf.studio.serving import free_port, guards_beside_gradio, is_loopback, launch, prepare
 
 
@@ -111,6 +111,7 @@ def serve(options: argparse.Namespace, folder: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the page; errors become one line on stderr and exit status 2."""
     options = parse_options(arguments)
+    rest_waiting_threads()
     signal.signal(signal.SIGTERM, ending_by(lambda: SystemExit(0)))
     folder = tempfile.mkdtemp(prefix="lip2wav-demo-", dir=os.environ.get("GRADIO_TEMP_DIR"))
     try:

@@ -39,7 +39,8 @@ def adapt(
     The recordings are checked; some are held back, see [`hold_back`]; the starting model is trained on the others
     until those held back get no better, or the minutes are over; and both models are measured on those held back. In
     the end it learns from all recordings, those held back too, see `final_pass`. With the same recordings, options,
-    seed, machine and enough minutes, the result is the same. A run that was stopped goes on when it is started again.
+    seed, machine and enough minutes, the result is the same, if no other program uses the cores: else it uses fewer
+    threads, which round otherwise. A run that was stopped goes on when it is started again.
 
     Args:
         recordings (`str`, `os.PathLike` or iterable of [`Clip`]): a folder as for [`load_clips`], such as videos with

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
-import os
 import shutil
 import signal
 import sys
@@ -135,8 +134,6 @@ def live(
         from ..live.player import sound_library
 
         sound_library()
-    # Read when torch is imported. Threads that wait in a loop take, on a busy machine, the time of those that work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     folder = find_model(model, SPEAKING)
     with contextlib.ExitStack() as stack:
         with waiting(f"loading {model}", quiet):

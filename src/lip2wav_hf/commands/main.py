@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import install_extra
-from ..machine import leave
+from ..machine import leave, rest_waiting_threads
 from .help import HelpfulCommand, name_values
 from .messages import BAD_INPUT, INTERRUPTED, print_error, report_error
 
@@ -176,6 +176,7 @@ def lip2wav(
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the command: errors become one line on stderr and exit status 2."""
     _open_missing_streams()
+    rest_waiting_threads()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     try:

@@ -165,8 +165,6 @@ def speak(
       0  all is done
       2  something could not be read or written; the other videos are done
     """
-    # Read when torch is imported. Threads that wait in a loop take, on a busy machine, the time of those that work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if allow_private:
         os.environ["LIP2WAV_ALLOW_PRIVATE"] = "1"
     jobs = plan_jobs(find_videos(videos), output or (), plot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import require_packages
-from ..machine import without_collections
+from ..machine import rest_waiting_threads, without_collections
 from ..training.arguments import TrainingArguments, TrainingError
 from ..training.checks import check_start
 from ..training.options import SECTIONS, TrainingParser, parse_arguments
@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name:<{width}}  {text}")
         return 0
     watch_launcher()
+    rest_waiting_threads()
     try:
         _run(parse_arguments(arguments))
     except (ValueError, OSError) as error:

@@ -16,7 +16,7 @@ from .schedule import Schedule
 from .state import State
 from .step import in_any_process, train_step
 from .stopping import StopRequests, stop_requests
-from .threads import CrowdedThreads
+from .threads import FittingThreads
 from .validation import missing_scores, speaks, validate
 
 
@@ -31,7 +31,7 @@ class _Run:
     schedule: Schedule
     requests: StopRequests
     bar: Bar
-    threads: CrowdedThreads
+    threads: FittingThreads
 
     @property
     def finished(self) -> bool:
@@ -56,10 +56,12 @@ def train(state: State) -> None:
         say(state, f"{reason} Validation goes without them.")
     main = accelerator.is_main_process and state.observer is None
     bar = progress_bar(None, "training", arguments.max_steps, "step", initial=progress.step, show=main)
+    threads = FittingThreads(accelerator.device)
     try:
         with bar, stop_requests() as requests:
-            _train(_Run(state, schedule, requests, bar, CrowdedThreads(accelerator.device)))
+            _train(_Run(state, schedule, requests, bar, threads))
     finally:
+        threads.restore()
         if arguments.with_tracking:
             accelerator.end_training()
 
