@@ -115,6 +115,39 @@ def _worker() -> tuple:
     return os.getppid(), "colorsys" in sys.modules, *map(os.environ.get, names)
 
 
+RESTING = """
+import os, sys
+{before}
+from lip2wav_hf.commands.main import main
+try:
+    main(["--version"])
+finally:
+    print(os.environ.get("GOMP_SPINCOUNT"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "variables", "count"),
+    [
+        ("", {}, "1000"),
+        ("", {"GOMP_SPINCOUNT": "7"}, "7"),
+        ("", {"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
+        ("sys.modules['torch'] = sys", {}, "None"),  # it has looked already
+    ],
+)
+def test_threads_of_commands_soon_sleep_unless_somebody_chose(before, variables, count):
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", RESTING.format(before=before)],
+        env=own | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split()[-1] == count
+
+
 def test_garbage_is_searched_for_again_after_imports():
     assert gc.isenabled()
     with pytest.raises(ImportError), without_collections():
