@@ -91,8 +91,10 @@ def measure(what: str, repeats: int) -> float:
 
 @contextlib.contextmanager
 def busy(processes: int) -> Generator[None]:
-    """Other processes that compute all the time."""
-    started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    """Other processes that compute all the time, each in a session of its own, as programs of other windows are: Linux
+    shares the cores among sessions first."""
+    code = "while True: pass"
+    started = [subprocess.Popen([sys.executable, "-c", code], start_new_session=True) for _ in range(processes)]
     try:
         yield
     finally:

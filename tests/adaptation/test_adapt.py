@@ -139,7 +139,7 @@ def test_ctrl_c_before_anything_is_learnt_says_what_the_same_call_does(one_recor
         if report.message.startswith("loading") or report.stage == "checking":
             os.kill(os.getpid(), signal.SIGINT)
 
-    message = "my-voice: the adaptation was interrupted. The same call begins again"
+    message = "my-voice: the adaptation was interrupted. Run the same again: it begins again"
     with pytest.raises(KeyboardInterrupt, match=message) as stop:
         adapt(one_recording, tmp_path / "my-voice", model=starting_model, steps=1, progress=interrupt)
     frames = [frame.name for frame in traceback.extract_tb(stop.value.__traceback__)]
@@ -328,7 +328,7 @@ def test_a_model_that_was_finished_when_it_was_killed_takes_its_place(adapted, r
 
 def test_phrases_that_lack_a_recording_are_refused_before_it_is_looked_at(recordings, starting_model, tmp_path):
     reports = []
-    with pytest.raises(AdaptationError, match="the phrases lack 5 that was recorded"):
+    with pytest.raises(AdaptationError, match="the phrases lack 5 sentences of the recordings"):
         adapt(recordings, tmp_path / "out", model=starting_model, phrases=["yes"], progress=reports.append)
     assert reports == []
 
@@ -420,6 +420,7 @@ def test_the_language_is_that_of_the_recordings_or_of_the_starting_model(tmp_pat
     start = shutil.copytree(starting_model, tmp_path / "start")
     folder = tmp_path / "recordings"
     folder.mkdir()
+    (folder / "take.mp4").touch()
 
     def language(*new_words, asked=None):
         inputs = read_inputs(folder, tmp_path / "out", Options(start, language=asked))

@@ -32,12 +32,13 @@ def time(monkeypatch):
     return clock
 
 
-def follow(time, minutes, seconds_per_step, steps=100, errors=(), stop=None, following=0.0):
+def follow(time, minutes, seconds_per_step, steps=100, errors=(), stop=None, following=0.0, fewest=0):
     """The steps that are made, and why they end; `errors` are those of the validations, each after ten steps."""
     state = SimpleNamespace(
         progress=SimpleNamespace(step=0), arguments=SimpleNamespace(max_steps=steps), stop_requested=False
     )
-    follower = Follower(Clock(minutes, start=time.monotonic()), bool(errors), lambda *report: None, stop, following)
+    clock = Clock(minutes, start=time.monotonic())
+    follower = Follower(clock, bool(errors), lambda *report: None, stop, following, fewest)
     errors, planned = list(errors), []
     while state.progress.step < state.arguments.max_steps and not state.stop_requested:
         time.now += seconds_per_step(state.progress.step)
@@ -69,6 +70,15 @@ def test_time_is_left_for_the_steps_that_follow(time):
     assert follow(time, 1, lambda step: 5.0 if step > 20 else 1.0, following=0.5)[0] < steps
 
 
+def test_what_would_be_left_out_afterwards_gets_no_time(time):
+    """With a few steps in all, the final pass would be left out, and its third of the time be lost."""
+    assert follow(time, 1, lambda step: 6.0, following=0.5, fewest=5)[0] == 9
+    assert follow(time, 1, lambda step: 6.0, following=0.5)[0] == 6
+    assert follow(time, 1, lambda step: 1.0, following=0.5, fewest=5) == follow(
+        time, 1, lambda step: 1.0, following=0.5
+    )
+
+
 def test_it_says_early_that_hardly_any_steps_fit(time):
     """A first step that is slow alone says nothing, unless it has used up what there was."""
 
@@ -89,9 +99,9 @@ def test_it_says_early_that_hardly_any_steps_fit(time):
 
     assert warned(1, lambda step: 1.0) is None
     assert warned(1, lambda step: 9.0 if step == 0 else 1.0) is None
-    assert warned(1, lambda step: 5.0) == (2, 8, 100)
+    assert warned(1, lambda step: 5.0) == (2, 7, 100)
     assert warned(1, lambda step: 50.0) == (1, 1, 100)
-    assert warned(20, lambda step: 50.0) == (2, 16, 100)
+    assert warned(20, lambda step: 50.0) == (2, 15, 100)
 
 
 def test_one_slow_step_does_not_shorten_the_plan_for_good(time):

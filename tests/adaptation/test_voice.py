@@ -62,7 +62,7 @@ def test_a_voice_is_read_from_a_file_or_a_folder(tmp_path):
 def test_what_is_no_voice_is_refused(tmp_path):
     with pytest.raises(AdaptationError, match="no sound file"):
         read_voice(voice_files(tmp_path))
-    with pytest.raises(AdaptationError, match="no sound file"):
+    with pytest.raises(AdaptationError, match="no such file or folder"):
         read_voice(voice_files(tmp_path / "absent.wav"))
     (tmp_path / "noise.wav").write_bytes(b"RIFF no sound")
     with pytest.raises(AdaptationError, match="cannot be read as sound"):

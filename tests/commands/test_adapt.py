@@ -55,7 +55,12 @@ def test_what_cannot_be_done_is_one_line(run, takes, tiny_model_dir, tmp_path):
     assert "no such folder" in error_line(run("adapt", takes, "-o", tmp_path / "out", "--from", "absent"))
     assert "holds something else" in error_line(run("adapt", takes, "-o", takes, *start))
     absent = ["--voice", tmp_path / "absent.wav"]
-    assert "no sound file" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *absent))
+    assert "no such file or folder" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *absent))
     absent = ["--phrases", tmp_path / "absent.txt"]
     assert "it cannot be read as text" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *absent))
+    (tmp_path / "empty.txt").write_text("\n \n")
+    empty = ["--phrases", tmp_path / "empty.txt"]
+    assert "no sentence in this file" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *empty))
+    (tmp_path / "nothing").mkdir()
+    assert "is empty" in error_line(run("adapt", tmp_path / "nothing", "-o", tmp_path / "out", *start))
     assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..corpora.clips import Clip
 from ..corpora.made_splits import shuffled
+from ..errors import counted
 from ..files import read_text
 from ..grammar import Grammar, GrammarError, TextNormalizer, TextUnits
 from .records import AdaptationError
@@ -100,8 +101,8 @@ def find_phrases(
     missing = [phrase for phrase in said if phrase not in chosen]
     if missing:
         raise AdaptationError(
-            f"the phrases lack {len(missing)} that was recorded, such as {missing[0]!r}: add it, or take the recording"
-            " away."
+            f"the phrases lack {counted(len(missing), 'sentence')} of the recordings, such as {missing[0]!r}: add it,"
+            " or take the recording away."
         )
     return chosen
 
@@ -110,19 +111,24 @@ def read_phrases(phrases: Sequence[str] | str | None) -> list[str] | None:
     """A list of phrases, or the file of one, a sentence on each line; `"none"` for any sentence.
 
     Raises:
-        AdaptationError: if the file cannot be read.
+        AdaptationError: if the file cannot be read, or holds no sentence.
     """
     if phrases is None or not isinstance(phrases, str):
         return None if phrases is None else list(phrases)
     if phrases == "none":
         return []
     try:
-        return [line.strip() for line in read_text(phrases).splitlines() if line.strip()]
+        found = [line.strip() for line in read_text(phrases).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise AdaptationError(
             f"phrases {phrases}: it cannot be read as text ({why}). Name a file with a sentence on each line."
         ) from error
+    if not found:
+        raise AdaptationError(
+            f"phrases {phrases}: there is no sentence in this file. Write one on each line, or say none for any words."
+        )
+    return found
 
 
 def written_forms(

@@ -59,6 +59,10 @@ def read_inputs(
                 if recordings.exists()
                 else f"{recordings}: no such folder. Give the folder that holds the recordings."
             )
+        if recordings.is_dir() and not any(visible_files(recordings)):
+            raise CorpusError(
+                f"{recordings}: this folder is empty. Put videos there, with metadata.csv or a text file beside each."
+            )
     output, name = Path(output_dir).expanduser(), os.fspath(options.model or DEFAULT_MODEL)
     starting = find_model(name)
     config = read_fields(starting / "config.json", AdaptationError)
@@ -109,8 +113,10 @@ def voice_files(place: str | os.PathLike) -> list[Path]:
     if path.is_dir():
         suffixes = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
         files = [file for file in visible_files(path) if file.suffix.lower() in suffixes]
-    if not path.exists() or not files:
-        raise AdaptationError(f"voice {place}: no sound file. Name a .wav or .flac file, or a folder of such.")
+    if not path.exists():
+        raise AdaptationError(f"voice {place}: no such file or folder. Name a sound file, or a folder of such.")
+    if not files:
+        raise AdaptationError(f"voice {place}: no sound file in it. Name a .wav or .flac file, or a folder of such.")
     return files
 
 

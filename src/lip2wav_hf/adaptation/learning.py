@@ -119,6 +119,7 @@ class Follower:
         report (`Callable`): takes steps done and in all, the loss, and the error on those held back.
         stop (`Callable`, *optional*): whether somebody wants it to end.
         following (`float`): for each step of this training, how many of another one need time after it.
+        fewest (`int`): of the steps that follow: where there is no time for so many, this training gets their time.
         closing (`float`): how many steps the validation after the last one takes as long as.
         warn (`Callable`, *optional*): takes the seconds that a step takes, how many there is time for, and how many
             there are to be, where hardly any fit into the minutes; called once, as early as that is known.
@@ -130,6 +131,7 @@ class Follower:
     report: Callable[[int, int, float | None, float | None], None]
     stop: Callable[[], bool] | None = None
     following: float = 0.0
+    fewest: int = 0
     closing: float = 0.0
     warn: Callable[[float, int, int], None] | None = None
     reason: str = "finished"
@@ -141,6 +143,7 @@ class Follower:
     began: float = 0.0
     limit: int = 0
     anchor: Anchor | None = None
+    dropped: bool = False  # what would follow, since there is no time for it
 
     def after_step(self, state: State, losses: dict[str, float]) -> None:
         """Also plans how many steps there is time for."""
@@ -155,7 +158,7 @@ class Follower:
             return
         if self.stop is not None and self.stop():
             self._end(state, "asked")
-        elif self.clock.left <= (1 + self.following * step) * self._seconds_per_step:  # one more would be too late
+        elif self.clock.left <= (1 + self._others(step)) * self._seconds_per_step:  # one more would be too late
             self._end(state, "time")
 
     @property
@@ -171,9 +174,20 @@ class Follower:
         if done <= UNTIMED_STEPS or ((done - UNTIMED_STEPS) % TIMED_STEPS and step < arguments.max_steps):
             return
         seconds = max(self._seconds_per_step, 1e-6)
-        possible = max(int((step + self.clock.left / seconds - self.closing) / (1 + self.following)), step)
+        possible = max(self._possible(step + self.clock.left / seconds - self.closing), step)
         arguments.max_steps = min(possible, self.limit)
         self.reason = "time" if possible < self.limit else "finished"
+
+    def _possible(self, last: float) -> int:
+        """How many steps there is time for, of `last` together with those that follow."""
+        self.dropped = False
+        self.dropped = not self._others(last / (1 + self.following))
+        return int(last if self.dropped else last / (1 + self.following))
+
+    def _others(self, step: float) -> float:
+        """How many steps follow so many."""
+        others = self.following * step
+        return 0.0 if self.dropped or others < min(self.fewest, self.following * self.limit) else others
 
     def _warn_early(self, state: State) -> None:
         """Where hardly any steps fit, say so now, not when the minutes are over. The first step takes longer than
@@ -183,7 +197,7 @@ class Follower:
             return
         seconds = self.times[-1] - (self.times[-2] if done > 1 else self.began)
         more = max(self.clock.left, 0.0) / max(seconds, 1e-6)
-        possible = state.progress.step + int(more / (1 + self.following))
+        possible = self._possible(state.progress.step + more)
         if possible < min(FEW_STEPS, asked) and (done == UNTIMED_STEPS or more < 1):
             self.warn(seconds, possible, asked)
             self.warn = None

@@ -179,7 +179,8 @@ def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> 
 
     measures = task.chooses and bool(task.held_out.clips)
     warn = functools.partial(_warn_of_time, job) if task.folder == job.work / "run" else None
-    return Follower(job.clock, measures, report, job.stop, following, warn=warn)
+    fewest = 0 if _voice_share(job, task) else FEWEST_FINAL_STEPS  # a voice is always given
+    return Follower(job.clock, measures, report, job.stop, following, fewest, warn=warn)
 
 
 def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:

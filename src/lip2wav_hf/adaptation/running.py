@@ -88,7 +88,7 @@ def run(
             # Not from the depths of whatever package was just being imported: where it was is of no use to anybody.
             goes_on = any(job.work.glob("run/checkpoint-*"))
             then = "goes on where it was" if goes_on else "begins again, for nothing had been learnt yet"
-            interruption.args = (f"{job.output}: the adaptation was interrupted. The same call {then}.",)
+            interruption.args = (f"{job.output}: the adaptation was interrupted. Run the same again: it {then}.",)
             raise interruption.with_traceback(None) from None
         finally:
             shutil.rmtree(job.work / "cache", ignore_errors=True)  # pictures of a face
@@ -289,6 +289,8 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     after = _measure(job, "after", measured, task, phrases, before)
     if before is not None and after is not None:
         before = of_first(before, len(after.rows), phrases)
+    if any((each.scores.text_wer or 0) > 1 for each in (before, after) if each is not None):
+        job.notes.append("More than 100 % of the words are wrong where more words are read than were said.")
     return _save(job, task, learnt, further, phrases, new_words, before, after, fingerprint)
 
 

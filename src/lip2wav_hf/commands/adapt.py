@@ -7,6 +7,7 @@ import dataclasses
 import json
 import shlex
 import sys
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,10 +24,11 @@ from .options import complete_model
 if TYPE_CHECKING:
     from ..adaptation.records import Adaptation, AdaptationProgress, Scores
 
+SILENT_SECONDS = 60.0  # at most, where progress is no bar
 AGAIN = "Run the same command again: it goes on where it was."
 
 
-@reporting(interrupted=AGAIN)
+@reporting(interrupted="Run the same command again.")
 def adapt(
     clips: Annotated[
         Path,
@@ -151,15 +153,17 @@ def _shown(quiet: bool) -> Generator[Callable[[AdaptationProgress], None]]:
 
     on_terminal = sys.stderr.isatty() and not quiet
     bar = tqdm(total=100, disable=not on_terminal, bar_format="{desc:<10} {bar} {n:3.0f} %  {postfix}", leave=False)
-    stage = ""
+    stage, said = "", time.monotonic()
 
     def show(progress: AdaptationProgress) -> None:
-        nonlocal stage
+        nonlocal stage, said
         is_bad = progress.stage == "checking" and not progress.message.endswith(": good")
         if is_bad:
             print_error(progress.message)
-        if progress.stage != stage and not quiet and not on_terminal:
+        is_due = progress.stage != stage or time.monotonic() - said > SILENT_SECONDS
+        if is_due and not is_bad and not quiet and not on_terminal:
             print(f"{progress.stage}: {progress.message}", file=sys.stderr, flush=True)
+            said = time.monotonic()
         stage = progress.stage
         bar.set_description_str(stage, refresh=False)
         bar.set_postfix_str(progress.message if stage != "checking" else "", refresh=False)
@@ -180,7 +184,7 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
     ends = {
         "finished": "all steps are done",
         "no improvement": "it got no better",
-        "time": "the time was over: with --minutes you may give it more",
+        "time": "the time was over: the same command, with more --minutes if you like, goes on where it was",
         "asked": f"it was stopped. {AGAIN}",
     }
     further = f" and {result.final_steps} on all of them" if result.final_steps else ""
@@ -199,9 +203,9 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
         f"use it:     lip2wav speak VIDEO --model {folder} -o speech.wav",
         f"in Python:  pipeline('video-to-speech', model={str(result.model)!r})",
     ]
-    publish = f"lip2wav push {folder} OWNER/NAME --private"
-    measure = f"lip2wav evaluate --model {folder} --data OTHER-RECORDINGS; its card needs numbers"
-    return [*lines, f"publish it: {publish if result.after is not None else measure}"]
+    if result.after is None:
+        return [*lines, f"measure it: lip2wav evaluate --model {folder} --data OTHER-RECORDINGS"]
+    return [*lines, f"publish it: lip2wav push {folder} OWNER/NAME --private"]
 
 
 def _table(before: Scores, after: Scores) -> list[str]:

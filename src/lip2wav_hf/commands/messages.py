@@ -67,7 +67,8 @@ def reporting(function: Function | None = None, *, interrupted: str = "") -> Any
             raise typer.Exit(report_error(error)) from None
         except KeyboardInterrupt as stop:
             terminated = isinstance(stop, Terminated)
-            print_error(f"error: {'ended by SIGTERM' if terminated else 'interrupted'}. {interrupted}".rstrip())
+            said = str(stop) or f"{'ended by SIGTERM' if terminated else 'interrupted'}. {interrupted}".rstrip()
+            print_error(f"error: {said}")
             raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from None
 
     return wrapper
