@@ -197,7 +197,7 @@ class Follower:
             return
         seconds = self.times[-1] - (self.times[-2] if done > 1 else self.began)
         more = max(self.clock.left, 0.0) / max(seconds, 1e-6)
-        possible = self._possible(state.progress.step + more)
+        possible = max(self._possible(state.progress.step + more), state.progress.step)
         if possible < min(FEW_STEPS, asked) and (done == UNTIMED_STEPS or more < 1):
             self.warn(seconds, possible, asked)
             self.warn = None
