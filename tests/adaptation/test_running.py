@@ -117,7 +117,7 @@ def test_recordings_are_looked_at_for_a_part_of_the_minutes_only(slow, recording
 
 @pytest.mark.parametrize(
     ("per_step", "steps", "final_steps"),
-    [(0.001, 12, 6), (0.06, 12, 0), (0.25, 3, 0), (0.7, 1, 0), (4.0, 1, 0)],
+    [(0.001, 12, 6), (0.08, 9, 0), (0.25, 3, 0), (0.7, 1, 0), (4.0, 1, 0)],
 )
 def test_the_minutes_are_kept_to_within_a_step(
     recordings, starting_model, tmp_path, monkeypatch, caplog, per_step, steps, final_steps
