@@ -111,7 +111,7 @@ def rest_waiting_threads() -> None:
     """
     Let threads that wait for each other soon sleep, which torch's OpenMP looks up when it is imported; unless somebody
     has chosen. By default they spin, and where another program keeps a core busy, they take the time of those that
-    work: a batch of eight clips takes two threads 8 s then, and so 0.9 s; on two idle cores 0.57 s, and so 0.60 s.
+    work: a batch of eight clips takes two threads 9 s then, and so 0.8 s; on two idle cores 0.6 s either way.
     """
     if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
