@@ -108,6 +108,12 @@ def test_the_same_again_is_done_already(adapted, recordings, starting_model):
     assert again == read_record(result.model)
 
 
+def test_an_error_rate_above_one_is_explained(adapted):
+    result, _ = adapted
+    above = max(result.before.text_wer, result.after.text_wer) > 1
+    assert any("More than 100 %" in note for note in result.notes) == above
+
+
 def test_the_same_seed_gives_the_same_model(adapted, recordings, starting_model, tmp_path):
     result, _ = adapted
     again = adapt(recordings, tmp_path / "again", model=starting_model, steps=STEPS)

@@ -52,6 +52,8 @@ def test_ctrl_c_says_how_to_go_on(capfd):
     assert outcome(KeyboardInterrupt(), capfd) == (130, "error: interrupted.\n")
     status, line = outcome(KeyboardInterrupt(), capfd, interrupted="It goes on where it was.")
     assert (status, line) == (130, "error: interrupted. It goes on where it was.\n")
+    stop = KeyboardInterrupt("out: it begins again.")  # who knows better
+    assert outcome(stop, capfd, interrupted="It goes on where it was.") == (130, "error: out: it begins again.\n")
 
 
 WORKING = """

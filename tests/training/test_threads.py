@@ -87,6 +87,18 @@ def test_threads_without_a_core_are_given_up(chosen, during):
     assert result.stderr.count("OMP_NUM_THREADS=1") == chosen
 
 
+def test_one_thread_has_nothing_to_wait_for(monkeypatch, caplog):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: pytest.fail("one thread is all there is"))
+    monkeypatch.setattr(threads_module, "WATCHED_SECONDS", 0.0)
+    monkeypatch.setattr(threads_module.Usage, "free_cores", lambda *given: 0.0)
+    with caplog.at_level("INFO"):
+        fitting = FittingThreads(torch.device("cpu"))
+        fitting.note_batch()
+        fitting.restore()
+    assert not caplog.text
+
+
 class Machine:
     """Four cores, for a process that computes with up to four threads; `others` use some of them."""
 

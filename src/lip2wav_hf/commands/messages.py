@@ -50,7 +50,7 @@ def reporting(function: Function | None = None, *, interrupted: str = "") -> Any
     Args:
         function (callable): the command, a function that typer understands.
         interrupted (`str`, *optional*): what to do after Ctrl-C or SIGTERM, such as "Run the same command again: it
-            continues where it was."
+            continues where it was." What the interruption itself says is said instead.
     """
     if function is None:
         return functools.partial(reporting, interrupted=interrupted)
