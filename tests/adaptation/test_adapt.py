@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.hub.plan import plan_model
 from lip2wav_hf.speaking import Speaker
+from little_videos import write_video
 
 from .conftest import SENTENCES, write_metadata
 
@@ -192,6 +194,7 @@ def test_who_stops_the_final_pass_gets_what_was_measured_and_can_go_on(recording
     first = adapt(recordings, output, **options, progress=lambda p: seen.append(p.step), stop=lambda: seen[-1] == 6)
     assert (first.stopped, first.steps, first.final_steps) == ("asked", 4, 0)
     assert not any("also learnt" in note for note in first.notes)
+    assert any("stopped while it learnt from all recordings" in note for note in first.notes)
     Speaker.from_folder(output)
     steps = []
     second = adapt(recordings, output, **options, progress=lambda p: steps.append(p.step))
@@ -318,9 +321,13 @@ def test_nothing_usable_is_refused_with_the_reason(recordings, starting_model, t
     folder = tmp_path / "bad"
     folder.mkdir()
     (folder / "a.mp4").write_bytes(b"no video")
-    write_metadata(folder, [("a.mp4", "yes")])
-    with pytest.raises(AdaptationError, match="none of the 1 recordings can be used.*cannot be read"):
+    write_video(folder / "b.mp4")
+    (folder / "c.mp4").symlink_to("b.mp4")
+    write_metadata(folder, [(f"{name}.mp4", "yes") for name in "abc"])
+    with pytest.raises(AdaptationError) as refused:
         adapt(folder, tmp_path / "out", model=starting_model)
+    why = r"none of the 3 recordings can be used: 2 × No face was found in it; 1 × It cannot be read .*\."
+    assert re.fullmatch(why, str(refused.value))
     assert not (tmp_path / "out").exists()
 
 

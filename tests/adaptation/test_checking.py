@@ -9,6 +9,7 @@ from lip2wav_hf.adaptation.checking import QUIET, check_recording, examine_clips
 from lip2wav_hf.audio import mux_audio
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.video import VideoPart
 from little_videos import write_video
 
 
@@ -63,6 +64,13 @@ def test_a_file_that_is_no_video_is_a_problem_not_an_error(tmp_path, content):
 
 def test_a_transcript_that_is_too_long_for_the_recording(talking_video):
     assert kinds(check_recording(talking_video, "word " * 40)) == ["too_many_words"]
+
+
+def test_a_short_recording_is_warned_of(tmp_path):
+    path = REPOSITORY / "src/lip2wav_hf/assets/sample.mp4"
+    found = [check_recording(VideoPart(path, 0.4, 0.4 + seconds), "yes") for seconds in (0.4, 0.72, 0.8)]
+    assert [kinds(check) for check in found] == [["too_short"], ["short"], []]
+    assert [check.usable for check in found] == [False, True, True]
 
 
 def test_quiet_and_clipped_speech_are_warned_of(talking_video, speech, tmp_path):

@@ -56,6 +56,13 @@ def test_phrases_are_those_that_repeat_or_single_words():
     assert find_phrases(clips("yes no", "yes no")) == ()  # a list of one says nothing
 
 
+def test_phrases_are_such_also_where_there_was_no_time_for_all_takes():
+    everything = clips("yes no", "no yes", "yes no", "no yes", "maybe later", "maybe later")
+    assert find_phrases(everything[:2], listed=everything) == ("yes no", "no yes")
+    assert find_phrases(everything[:1], listed=everything) == ()
+    assert find_phrases(everything[:2], [], listed=everything) == ()
+
+
 def test_chosen_phrases_go_first_and_must_have_what_was_recorded():
     assert find_phrases(clips("yes", "no"), ["Yes.", "No!", "maybe later"]) == ("yes", "no", "maybe later")
     assert find_phrases(clips("yes", "no"), []) == ()

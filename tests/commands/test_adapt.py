@@ -17,6 +17,7 @@ def takes(tmp_path_factory, talking_video):
         ("thank you", "b1"),
         ("good morning", "a2"),
         ("thank you", "b2"),
+        ("thank you", "b2"),
         ("yes", "broken"),
     ]
     for _, name in rows:

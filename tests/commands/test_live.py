@@ -179,6 +179,17 @@ def test_without_a_sound_device_the_way_out_is_named(live, talking_video):
     assert "-o FILE" in line and "-o -" in line
 
 
+@pytest.mark.parametrize("arguments", [("--device", "no such device"), ("--camera", "/nowhere/video9", "-o", "a.wav")])
+def test_what_is_not_there_is_said_before_the_model_is_loaded(tmp_path, arguments):
+    code = (
+        f"import sys; from lip2wav_hf.commands.main import main\ntry: main(['live', *{arguments!r}])\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (2, "False\n")
+    assert re.match(r"error: (camera|sound device|PortAudio|Playing)", found.stderr)
+
+
 @pytest.fixture(scope="module")
 def portaudio():
     """Needed to play anything."""

@@ -13,6 +13,7 @@ from lip2wav_hf.live.sources import (
     CaptureClock,
     Feed,
     _split,
+    check_camera,
     list_cameras,
     open_camera,
     play_video,
@@ -73,6 +74,8 @@ def test_names_of_cameras(monkeypatch):
     ]:
         monkeypatch.setattr("sys.platform", platform)
         assert _split(name) == expected
+    with pytest.raises(CameraError, match="/dev/video999: it cannot be opened .*--camera"):
+        check_camera("v4l2:/dev/video999")
     with pytest.raises(CameraError, match="no camera was found"):
         _split(None)  # of Windows, which has no default
     assert list_cameras("no format") == []

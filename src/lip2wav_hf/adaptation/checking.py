@@ -24,6 +24,7 @@ from .records import Problem, RecordingCheck
 
 # All limits are our choices.
 MINIMUM_SECONDS = 0.48  # 12 frames: a short word with its closing and opening of the lips
+SHORT_SECONDS = 0.8  # below, hardly anything is left before and after the word
 MAXIMUM_SECONDS = 30.0  # a training step takes whole recordings, and their times in words grow unsure
 FEW_FACES, NO_FACES = 0.9, 0.5  # shares of the frames
 DARK, BRIGHT = 35.0, 225.0  # gray levels
@@ -58,9 +59,10 @@ def check_recording(file: VideoInput | VideoPart, transcript: str | None = None)
     """
     Look whether a model can learn from a recording.
 
-    Problems have one of these kinds: `unreadable`, `no_face`, `face_lost`, `dark`, `bright`, `too_short`, `too_long`,
-    `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`; among other recordings `spelling` too. A
-    recording without sound has no problem: the lips alone can be learnt from; see [`RecordingCheck.has_sound`].
+    Problems have one of these kinds: `unreadable`, `no_face`, `face_lost`, `dark`, `bright`, `too_short`, `short`,
+    `too_long`, `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`; among other recordings `spelling`
+    too. A recording without sound has no problem: the lips alone can be learnt from; see
+    [`RecordingCheck.has_sound`].
 
     Args:
         file (`str`, `os.PathLike`, `bytes`, binary file object or [`VideoPart`]): as for `VideoReader`.
@@ -158,6 +160,15 @@ def _length_problems(seconds: float, transcript: str | None) -> list[Problem]:
                 "too_many_words",
                 f"Its transcript has {words} words, too many for {seconds:.1f} s.",
                 "Write down what is really said in it.",
+            )
+        ]
+    if seconds < SHORT_SECONDS:
+        return [
+            Problem(
+                "short",
+                f"It is only {seconds:.2f} s long.",
+                "Begin to record a moment before you speak, and stop a moment after.",
+                fatal=False,
             )
         ]
     return []

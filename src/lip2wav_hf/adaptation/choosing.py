@@ -71,7 +71,10 @@ def in_turns(clips: Sequence[Clip]) -> list[Clip]:
 
 
 def find_phrases(
-    clips: Sequence[Clip], phrases: Sequence[str] | None = None, normalizer: TextNormalizer | None = None
+    clips: Sequence[Clip],
+    phrases: Sequence[str] | None = None,
+    normalizer: TextNormalizer | None = None,
+    listed: Sequence[Clip] = (),
 ) -> tuple[str, ...]:
     """
     The sentences that the model answers with, unless a call says otherwise.
@@ -81,6 +84,8 @@ def find_phrases(
         phrases (sequence of `str`, *optional*): what somebody chose; empty for none.
         normalizer ([`TextNormalizer`], *optional*): of the starting model; lower case without
             punctuation by default.
+        listed (sequence of [`Clip`], *optional*): all recordings, also those that cannot be used, or for which there
+            was no time. Whether sentences are phrases is seen in them too.
 
     Returns:
         `tuple[str, ...]`: as the vocabulary spells them. Those that were chosen; else those of the recordings, where
@@ -90,9 +95,10 @@ def find_phrases(
         AdaptationError: if the phrases that were chosen lack a sentence that was recorded, or have a word that no
             recording has.
     """
-    said = tuple(dict.fromkeys(" ".join(clip.words or ()) for clip in clips))
+    said = _sentences(clips)
     if phrases is None:
-        is_list = len(said) > 1 and (len(clips) >= 2 * len(said) or all(" " not in phrase for phrase in said))
+        groups = (clips, [clip for clip in listed if clip.words])
+        is_list = len(said) > 1 and any(_are_phrases(group) for group in groups)
         return said if is_list and len(said) <= MOST_PHRASES else ()
     normalizer = normalizer or TextNormalizer()
     chosen = tuple(dict.fromkeys(" ".join(normalizer(phrase).words) for phrase in phrases if phrase.strip()))
@@ -105,6 +111,16 @@ def find_phrases(
             " or take the recording away."
         )
     return chosen
+
+
+def _sentences(clips: Sequence[Clip]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(" ".join(clip.words or ()) for clip in clips))
+
+
+def _are_phrases(clips: Sequence[Clip]) -> bool:
+    """Whether each sentence is said twice or more on average, or all are single words."""
+    said = _sentences(clips)
+    return bool(said) and (len(clips) >= 2 * len(said) or all(" " not in phrase for phrase in said))
 
 
 def read_phrases(phrases: Sequence[str] | str | None) -> list[str] | None:

@@ -81,11 +81,11 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
         again = replace(again, model=load_starting_model(first.folder))
         learnt = learn(_with_frozen_parts(again), _follower(job, again, _voice_share(job, task), first.steps))
     except KeyboardInterrupt:
-        return replace(first, reason="asked"), 0
+        return _stopped(job, first)
     except TrainingError as error:
         return _kept(job, again.folder, first, f"it went wrong ({one_line(error)})")
     if learnt.reason == "asked":
-        return replace(first, reason="asked"), 0
+        return _stopped(job, first)
     before = math.inf if first.error is None else first.error
     if learnt.error is None:
         return _kept(job, again.folder, first, "in these minutes it could not be seen whether it does good")
@@ -98,6 +98,12 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
     )
     reason = learnt.reason if learnt.reason == "time" else first.reason
     return replace(learnt, best_step=first.best_step, reason=reason), learnt.steps
+
+
+def _stopped(job: Job, first: Learnt) -> tuple[Learnt, int]:
+    """The model of the first pass, until the same call goes on with the final one."""
+    job.notes.append("It was stopped while it learnt from all recordings: the model is the one before that.")
+    return replace(first, reason="asked"), 0
 
 
 def _kept(job: Job, folder: Path, first: Learnt, why: str) -> tuple[Learnt, int]:

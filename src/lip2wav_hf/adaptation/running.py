@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -251,7 +252,7 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     encoder = _speech_encoder(job, start)
     _prepare(job, recordings, encoder, start)
     usable = recordings.clips
-    phrases = find_phrases(usable, job.inputs.phrases, start.config.normalizer)
+    phrases = find_phrases(usable, job.inputs.phrases, start.config.normalizer, clips)
     held_out = hold_back(usable, start.config.units, job.options.seed)
     held_keys = {clip.key for clip in held_out}
     said = dict.fromkeys(word for clip in usable for word in clip.words or ())
@@ -318,8 +319,9 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
             " More minutes use more of them."
         )
     if not recordings.clips:
-        reasons = "; ".join(f"{check.file}: {check.problems[0]}" for check in job.checks[:3])
-        raise AdaptationError(f"none of the {len(clips)} recordings can be used. {reasons}")
+        reasons = Counter(check.problems[0].message for check in job.checks if not check.usable)
+        listed = "; ".join(f"{count} × {reason.rstrip('.')}" for reason, count in reasons.most_common(MOST_NAMED))
+        raise AdaptationError(f"none of the {len(clips)} recordings can be used: {listed}.")
     return recordings
 
 

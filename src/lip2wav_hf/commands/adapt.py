@@ -180,7 +180,8 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
     """What was done, before and after, and what to do next."""
     bad = [check for check in result.checks if not check.usable]
     counts = f"{counted(result.clips, 'recording')} learnt from, {len(result.held_out)} held back"
-    lines = [counts + (f", {len(bad)} of {len(result.checks)} not used" if bad else "")]
+    total = result.clips + len(result.held_out) + len(bad)  # checks are of other files of the folder too
+    lines = [counts + (f", {len(bad)} of {total} not used" if bad else "")]
     ends = {
         "finished": "all steps are done",
         "no improvement": "it got no better",

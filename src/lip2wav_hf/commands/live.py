@@ -130,11 +130,15 @@ def live(
         raise CommandError("-o -: standard output is the terminal. Pipe it into a player, or name a file.")
     if video is not None:
         readable_path(video)
-    if device is not None or not output:
-        from ..live.player import sound_library
-
-        sound_library()
     folder = find_model(model, SPEAKING)
+    if device is not None or not output:
+        from ..live.player import check_sound_device
+
+        check_sound_device(device)
+    if video is None:
+        from ..live.sources import check_camera
+
+        check_camera(camera)
     with contextlib.ExitStack() as stack:
         with waiting(f"loading {model}", quiet):
             stack.enter_context(only_our_messages())

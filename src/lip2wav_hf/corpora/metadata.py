@@ -13,6 +13,7 @@ from ..files import parse_json, read_text
 from .columns import VideoFolderError, plain_names
 
 
+MISNAMED = ("file", "filename", "file name", "file-name", "filepath", "file_path", "path", "name", "clip", "video")
 DELIMITERS = (",", ";", "\t")  # the second where a comma is the decimal sign
 
 
@@ -25,8 +26,11 @@ def read_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     try:
         text = read_text(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoFolderError(f"{file}: it cannot be read as UTF-8 text ({error}). Save it as UTF-8.") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise VideoFolderError(f"{file}, line {line}: it is no UTF-8 text ({error}). Save it as UTF-8.") from error
+    except OSError as error:
+        raise VideoFolderError(f"{file}: it cannot be read ({error.strerror}).") from error
     try:
         yield from _csv_rows(file, text) if file.suffix.lower() == ".csv" else _json_rows(file, text)
     except csv.Error as error:
@@ -37,13 +41,14 @@ def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     columns: list[str] = []
     for delimiter in DELIMITERS:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-        columns = columns or list(reader.fieldnames or ())
+        columns = max(columns, list(reader.fieldnames or ()), key=len)
         if "file_name" in plain_names(dict.fromkeys(reader.fieldnames or ())):
             break
     else:
+        meant = next((name for name in columns if name.strip().lower() in MISNAMED), None)
         raise VideoFolderError(
             f"{file}: its first line must name the columns, file_name among them; it is"
-            f" {', '.join(columns) or 'empty'}."
+            f" {', '.join(columns) or 'empty'}.{f' Rename {meant} to file_name.' if meant else ''}"
         )
     for row in reader:
         more = [cell for cell in row.pop(None, ()) if cell.strip()]

@@ -25,6 +25,8 @@ READERS = {
 """Name of a corpus -> `module:class` of its reader, a [`Corpus`]. The first without an objection to a folder reads it.
 A reader is imported when a folder is opened: the readers build on this package, not the other way around."""
 
+LIKELY = "videos"
+"""What a folder that nobody can read was most likely meant to be."""
 
 _DATASET = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -123,14 +125,16 @@ def open_corpus(folder: str | os.PathLike, normalizer: TextNormalizer | None = N
         return dataset(path) if normalizer is None else dataset(path, normalizer)
     if not path.is_dir():
         raise CorpusError(f"{folder}: no such folder. Give the folder that holds the corpus.")
-    objections = []
+    objections = {}
     for name in READERS:
         reader = _reader(name)
         objection = reader.objection(path)
         if objection is None:
             return reader(path) if normalizer is None else reader(path, normalizer)
-        objections.append(f"{name}: {objection}")
-    raise CorpusError(f"{folder}: no readable corpus in this folder. " + " ".join(objections))
+        objections[name] = objection
+    likely = objections.pop(LIKELY)
+    others = " ".join(f"{name}: {objection}" for name, objection in objections.items())
+    raise CorpusError(f"{folder}: no readable corpus in this folder. {likely} Nor is it another: {others}")
 
 
 def _reader(name: str) -> type[Corpus]:

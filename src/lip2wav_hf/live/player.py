@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Generator
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -212,9 +213,7 @@ class SoundDevice:
     def __init__(self, sampling_rate: int, device: str | None = None) -> None:
         self.queue = PlayQueue(sampling_rate)
         self.latencies = self.queue.latencies
-        library = sound_library()
-        named = int(device) if device is not None and device.isdecimal() else device
-        try:
+        with _opening(device) as (library, named):
             self._stream = library.OutputStream(
                 samplerate=sampling_rate,
                 channels=1,
@@ -224,11 +223,6 @@ class SoundDevice:
                 callback=self._play,
             )
             self._stream.start()
-        except (library.PortAudioError, ValueError) as error:
-            what = "no sound device" if device is None else f"sound device {device}"
-            raise SoundError(
-                f"{what}: it cannot be opened ({one_line(error)}). See --list-devices. {INSTEAD}."
-            ) from error
 
     def __enter__(self) -> SoundDevice:
         return self
@@ -253,6 +247,31 @@ class SoundDevice:
         while self.queue.seconds and time.monotonic() < until:
             time.sleep(0.01)
         time.sleep(min(self._stream.latency, 0.5))
+
+
+def check_sound_device(device: str | None = None) -> None:
+    """
+    Look whether there is a device, without opening it.
+
+    Args:
+        device (`str`, *optional*): as of [`SoundDevice`].
+
+    Raises:
+        SoundError, MissingExtraError: as of [`SoundDevice`].
+    """
+    with _opening(device) as (library, named):
+        library.query_devices(named, "output")
+
+
+@contextlib.contextmanager
+def _opening(device: str | None) -> Generator[tuple[Any, int | str | None]]:
+    """The module `sounddevice`, and what it calls the device; its errors become ours."""
+    library = sound_library()
+    try:
+        yield library, int(device) if device is not None and device.isdecimal() else device
+    except (library.PortAudioError, ValueError) as error:
+        what = "no sound device" if device is None else f"sound device {device}"
+        raise SoundError(f"{what}: it cannot be opened ({one_line(error)}). See --list-devices. {INSTEAD}.") from error
 
 
 def sound_library() -> Any:

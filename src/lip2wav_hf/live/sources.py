@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 import threading
@@ -114,6 +115,28 @@ def list_cameras(kind: str | None = None) -> list[str]:
         return []
 
 
+def check_camera(camera: str | None = None) -> tuple[str, str]:
+    """
+    FFmpeg's format and name of a camera, after a look whether it is plugged in, where that costs nothing.
+
+    Args:
+        camera (`str`, *optional*): as of [`open_camera`].
+
+    Raises:
+        CameraError: if there is none.
+    """
+    kind, name = _split(camera)
+    if kind == "v4l2" and not os.path.exists(name):
+        raise _cannot_open(name, "No such file or directory")
+    return kind, name
+
+
+def _cannot_open(name: str, problem: str) -> CameraError:
+    return CameraError(
+        f"camera {name}: it cannot be opened ({problem}). Name another one with --camera, or a video file."
+    )
+
+
 def open_camera(camera: str | None = None) -> TimedPictures:
     """
     The pictures of a camera, which is opened now and closed with the generator.
@@ -125,7 +148,7 @@ def open_camera(camera: str | None = None) -> TimedPictures:
     Raises:
         CameraError: if it cannot be opened, shows no pictures, or stops with an error.
     """
-    kind, name = _split(camera)
+    kind, name = check_camera(camera)
     options = WANTED if kind in ("v4l2", "avfoundation", "dshow") else {}
     container, problem = None, ""
     for wanted in (options, {}):
@@ -135,9 +158,7 @@ def open_camera(camera: str | None = None) -> TimedPictures:
         except (av.FFmpegError, OSError, ValueError) as error:
             problem = one_line(getattr(error, "strerror", None) or error)
     if container is None:
-        raise CameraError(
-            f"camera {name}: it cannot be opened ({problem}). Name another one with --camera, or a video file."
-        )
+        raise _cannot_open(name, problem)
     if not container.streams.video:
         container.close()
         raise CameraError(f"camera {name}: it shows no pictures. Name another one with --camera.")
