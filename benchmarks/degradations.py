@@ -21,14 +21,14 @@ import numpy as np
 from lip2wav_hf.audio import read_audio
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.registry import load_split
-from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
-from lip2wav_hf.metrics.corr2d.corr2d import corr2d_pair
-from lip2wav_hf.metrics.dnsmos.dnsmos import dnsmos_clip
+from lip2wav_hf.metrics.av_sync.score import av_sync_clip
+from lip2wav_hf.metrics.corr2d.score import corr2d_pair
+from lip2wav_hf.metrics.dnsmos.score import dnsmos_clip
 from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer
-from lip2wav_hf.metrics.mcd.mcd import mcd_pair
-from lip2wav_hf.metrics.pesq.pesq import pesq_pair
-from lip2wav_hf.metrics.speaker_similarity.speaker_similarity import speaker_similarity_pair
-from lip2wav_hf.metrics.stoi.stoi import stoi_pair
+from lip2wav_hf.metrics.mcd.score import mcd_pair
+from lip2wav_hf.metrics.pesq.score import pesq_pair
+from lip2wav_hf.metrics.speaker_similarity.score import speaker_similarity_pair
+from lip2wav_hf.metrics.stoi.score import stoi_pair
 from lip2wav_hf.metrics.synchrony import find_sound_offset, load_sync_network
 from lip2wav_hf.metrics.words import utterance_wer
 

@@ -17,8 +17,8 @@ import torch
 
 from lip2wav_hf.audio import read_audio
 from lip2wav_hf.corpora.load import load_clips
-from lip2wav_hf.metrics.pesq.pesq import pesq_pair
-from lip2wav_hf.metrics.stoi.stoi import stoi_pair
+from lip2wav_hf.metrics.pesq.score import pesq_pair
+from lip2wav_hf.metrics.stoi.score import stoi_pair
 from lip2wav_hf.models import load_network
 
 

@@ -101,7 +101,7 @@ PAGES = (f"{NAME}.metrics.space", ".app")
 
 # Imports that happen only once `require_packages` has found what they need.
 ASKED_FIRST = frozenset(
-    [(f"{NAME}.training.validation", f"{NAME}.metrics.{metric}.{metric}") for metric in ("pesq", "stoi")]
+    [(f"{NAME}.training.validation", f"{NAME}.metrics.{metric}.score") for metric in ("pesq", "stoi")]
     + [(f"{NAME}.adaptation.adapt", f"{NAME}.adaptation.running")]
 )
 

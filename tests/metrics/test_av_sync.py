@@ -14,8 +14,8 @@ from lip2wav_hf.corpora.registry import load_split  # noqa: E402
 from lip2wav_hf.face_tracking import FaceTrackingError  # noqa: E402
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor  # noqa: E402
 from lip2wav_hf.metrics import metric_folder  # noqa: E402
-from lip2wav_hf.metrics.av_sync.av_sync import MIN_FRAMES, MouthCropsError, av_sync_clip  # noqa: E402
 from lip2wav_hf.metrics.av_sync.known_shifts import measure_shifts, put_off  # noqa: E402
+from lip2wav_hf.metrics.av_sync.score import MIN_FRAMES, MouthCropsError, av_sync_clip  # noqa: E402
 from lip2wav_hf.metrics.synchrony import SYNC_CHECKPOINT, load_sync_network  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError  # noqa: E402
 

@@ -8,13 +8,13 @@ pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 pytest.importorskip("speechmos", reason="the extra 'evaluate' is not installed")
 
 from lip2wav_hf.grid.corpus import sentence_words
-from lip2wav_hf.metrics.corr2d import corr2d
-from lip2wav_hf.metrics.dnsmos import dnsmos
+from lip2wav_hf.metrics.corr2d import score as corr2d
+from lip2wav_hf.metrics.dnsmos import score as dnsmos
 from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer
-from lip2wav_hf.metrics.mcd import mcd
-from lip2wav_hf.metrics.pesq import pesq
-from lip2wav_hf.metrics.speaker_similarity import speaker_similarity
-from lip2wav_hf.metrics.stoi import stoi
+from lip2wav_hf.metrics.mcd import score as mcd
+from lip2wav_hf.metrics.pesq import score as pesq
+from lip2wav_hf.metrics.speaker_similarity import score as speaker_similarity
+from lip2wav_hf.metrics.stoi import score as stoi
 from lip2wav_hf.metrics.waveforms import WaveformError
 from lip2wav_hf.synthetic.voice import synthesize_speech
 

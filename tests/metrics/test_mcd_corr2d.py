@@ -12,12 +12,12 @@ pytest.importorskip("librosa", reason="the extra 'evaluate' is not installed")
 
 from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
 from lip2wav_hf.metrics import metric_folder  # noqa: E402
-from lip2wav_hf.metrics.corr2d.corr2d import (  # noqa: E402
+from lip2wav_hf.metrics.corr2d.score import (  # noqa: E402
     CHARACTERISTIC_FREQUENCIES,
     auditory_spectrogram,
     corr2d_pair,
 )
-from lip2wav_hf.metrics.mcd.mcd import frame_distortion, mcd_pair, mel_cepstra, warped_distortion  # noqa: E402
+from lip2wav_hf.metrics.mcd.score import frame_distortion, mcd_pair, mel_cepstra, warped_distortion  # noqa: E402
 from lip2wav_hf.metrics.waveforms import check_waveform, resample  # noqa: E402
 from lip2wav_hf.synthetic.voice import synthesize_speech  # noqa: E402
 

@@ -17,8 +17,8 @@ from lip2wav_hf.metrics.grid_wer.grid_wer import (  # noqa: E402
     GridRecognizer,
     score_transcripts,
 )
-from lip2wav_hf.metrics.pesq.pesq import LOWEST, pesq_pair  # noqa: E402
-from lip2wav_hf.metrics.stoi.stoi import overflowing_int16, stoi_pair  # noqa: E402
+from lip2wav_hf.metrics.pesq.score import LOWEST, pesq_pair  # noqa: E402
+from lip2wav_hf.metrics.stoi.score import overflowing_int16, stoi_pair  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError, check_pair, check_waveform, resample  # noqa: E402
 from lip2wav_hf.metrics.words import align_words, utterance_wer  # noqa: E402
 from lip2wav_hf.metrics.words import score_transcripts as score_words  # noqa: E402

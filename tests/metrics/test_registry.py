@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -23,6 +24,18 @@ def test_every_folder_has_a_record_and_every_record_a_folder():
 def test_a_metric_scores_clips(name):
     pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
     assert callable(METRICS[name].score_function())
+
+
+def test_scoring_imports_nothing_that_takes_seconds():
+    """Each process that scores would wait for it. What looks at lips needs torch."""
+    pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
+    code = (
+        "import sys; from lip2wav_hf.metrics.registry import METRICS\n"
+        "for metric in METRICS.values():\n    'video' in metric.needs or metric.score_function()\n"
+        "print(sorted({'evaluate', 'datasets', 'torch', 'transformers', 'pandas'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("[]\n", "")
 
 
 def test_numbers_are_named_once_and_stand_in_a_group():
@@ -75,6 +88,6 @@ def test_missing_packages_are_named(monkeypatch):
 
 def test_a_metric_whose_import_fails_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "pystoi", None)
-    monkeypatch.delitem(sys.modules, "lip2wav_hf.metrics.stoi.stoi", raising=False)
+    monkeypatch.delitem(sys.modules, "lip2wav_hf.metrics.stoi.score", raising=False)
     with pytest.raises(MissingExtraError, match=r"the metric stoi needs the package pystoi: pip install '\.\[eval"):
         METRICS["stoi"].score_function()

@@ -12,8 +12,8 @@ pytest.importorskip("speechmos", reason="the extra 'evaluate' is not installed")
 from lip2wav_hf.corpora.registry import load_split  # noqa: E402
 from lip2wav_hf.grid.corpus import sentence_words  # noqa: E402
 from lip2wav_hf.metrics import metric_folder  # noqa: E402
-from lip2wav_hf.metrics.dnsmos.dnsmos import SCORES, dnsmos_clip  # noqa: E402
-from lip2wav_hf.metrics.speaker_similarity.speaker_similarity import (  # noqa: E402
+from lip2wav_hf.metrics.dnsmos.score import SCORES, dnsmos_clip  # noqa: E402
+from lip2wav_hf.metrics.speaker_similarity.score import (  # noqa: E402
     speaker_embedding,
     speaker_similarity_pair,
 )

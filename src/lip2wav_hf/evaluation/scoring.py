@@ -89,6 +89,7 @@ def load_metrics(
     pair = SoundPair(noise, noise, LOADING_SENTENCE, judge=partial(_recognizer, judge), phrases=1)
     alone = replace(pair, reference=None)  # with it, DNSMOS and judges would look at the same noise twice
     chosen = [METRICS[name] for name in metrics]
+    with_video = with_video and any("video" in (*metric.needs, *metric.takes) for metric in chosen)
     with progress_bar(desc="loading", total=len(chosen) + with_video, unit="metric", show=progress) as bar:
         for metric in chosen:
             hears = judge.name if judge.kind == "model" else "pocketsphinx"

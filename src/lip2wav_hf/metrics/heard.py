@@ -8,7 +8,7 @@ from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.words import utterance_wer, word_errors
 
 
-def score_heard(pair: SoundPair) -> dict[str, Any]:
+def score_clip(pair: SoundPair) -> dict[str, Any]:
     """
     The judge's columns of words, of a pair with a judge. Without an original there is no floor; where nobody knows the
     sentence, the words are compared with those heard in the original only.
@@ -29,4 +29,4 @@ def score_heard(pair: SoundPair) -> dict[str, Any]:
     return columns | ({"wer_compat": utterance_wer(sentence, heard.generated)} if pair.compat else {})
 
 
-__all__ = ["score_heard"]
+__all__ = ["score_clip"]

@@ -1,4 +1,5 @@
-"""The common form of the metrics of sounds as modules of the library `evaluate`.
+"""The common form of the metrics of sounds as modules of the library `evaluate`. That library is slow to import, so
+what computes a metric is in a file of its own.
 
 A metric's file imports this *module*, not the class: `evaluate.load` takes the first metric class that it finds among
 the names of the file.

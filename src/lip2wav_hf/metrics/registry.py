@@ -125,7 +125,9 @@ class Metric:
             `"grid_sentence"`, `"judge"`, `"phrases"` or `"video"`.
         without_sentence (`tuple[str, ...]`): instead, what it needs where nobody knows the words, if it then has
             numbers too: those that compare what is heard in the speech with what is heard in the original.
+        takes (`tuple[str, ...]`): what it takes beside, of a clip that has it.
         occasional (`bool`): whether it is computed for some corpora only, where nobody names it.
+        scorer (`str`): module of `metrics` whose `score_clip` scores a clip; that of its folder, `score`, by default.
     """
 
     name: str
@@ -135,7 +137,9 @@ class Metric:
     packages: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     without_sentence: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
     occasional: bool = False
+    scorer: str = ""
 
     @property
     def aligned_columns(self) -> tuple[str, ...]:
@@ -164,8 +168,9 @@ class Metric:
 
     @property
     def module(self) -> str:
-        """The name of its module."""
-        return f"lip2wav_hf.metrics.{self.name}.{self.name}"
+        """The name of the module that scores. It imports neither `evaluate` nor `datasets`, as the metric's file for
+        that library does: it takes seconds, and each process that scores would."""
+        return f"lip2wav_hf.metrics.{self.scorer or f'{self.name}.score'}"
 
     def score_function(self) -> Callable[[Any], dict[str, Any]]:
         """
@@ -254,6 +259,7 @@ _RECORDS = (
         more_columns=("original_offset_seconds",),
         packages=(*_EVALUATE, "pystoi"),
         needs=("reference",),
+        takes=("video",),
     ),
     Metric(
         "mcd",
@@ -288,6 +294,7 @@ _RECORDS = (
         packages=(*_EVALUATE, "jiwer", "pocketsphinx"),
         needs=("grid_sentence", "judge"),
         without_sentence=("reference", "judge"),
+        scorer="heard",
     ),
     Metric(
         "wer",
@@ -297,6 +304,7 @@ _RECORDS = (
         needs=("sentence", "judge"),
         without_sentence=("reference", "judge"),
         occasional=True,
+        scorer="heard",
     ),
     Metric(
         "cer",

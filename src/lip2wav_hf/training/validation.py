@@ -71,8 +71,8 @@ def validate_audio(state: State) -> dict[str, float]:
 
 
 def _score(sound: np.ndarray, original: np.ndarray, sampling_rate: int) -> dict[str, float]:
-    from ..metrics.pesq.pesq import pesq_pair  # noqa: PLC0415  of another extra
-    from ..metrics.stoi.stoi import stoi_pair  # noqa: PLC0415
+    from ..metrics.pesq.score import pesq_pair  # noqa: PLC0415  of another extra
+    from ..metrics.stoi.score import stoi_pair  # noqa: PLC0415
 
     intelligibility = stoi_pair(sound, original, sampling_rate)
     return {

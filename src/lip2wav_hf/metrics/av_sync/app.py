@@ -8,7 +8,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 
 from lip2wav_hf.audio import read_audio
-from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
+from lip2wav_hf.metrics.av_sync.score import av_sync_clip
 
 
 SAMPLING_RATE = 16000

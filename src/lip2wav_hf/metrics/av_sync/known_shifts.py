@@ -19,7 +19,7 @@ from lip2wav_hf.audio import read_audio
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from lip2wav_hf.metrics.av_sync.av_sync import av_sync_clip
+from lip2wav_hf.metrics.av_sync.score import av_sync_clip
 from lip2wav_hf.metrics.waveforms import WaveformError
 
 

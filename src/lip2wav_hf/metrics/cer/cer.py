@@ -1,4 +1,4 @@
-"""Character error rate: for texts in which words are no unit to count, as in scripts without spaces."""
+"""The `evaluate` module of the character error rate, which `score.py` computes."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import datasets
 import evaluate
 from evaluate.utils.file_utils import add_start_docstrings
 
-from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.words import align_characters, sum_alignments
 
 
@@ -28,20 +27,6 @@ Examples:
     >>> cer.compute(predictions=["ka"], references=["kana"])["cer"]
     0.5
 """
-
-
-def score_clip(pair: SoundPair) -> dict[str, Any]:
-    """The columns of characters in `clips.csv`: of the text head and of the judge, where there are these."""
-    sentence = pair.sentence or ""
-    columns = {"characters": len(align_characters(sentence, "").spoken)}
-    texts = {"text": pair.text}
-    if pair.judge is not None:
-        texts |= {"judge": pair.heard.generated, "floor": pair.heard.original}
-    return columns | {
-        f"{who}_character_errors": align_characters(sentence, text).errors
-        for who, text in texts.items()
-        if text is not None
-    }
 
 
 @add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
@@ -70,4 +55,4 @@ class Cer(evaluate.Metric):
         }
 
 
-__all__ = ["Cer", "score_clip"]
+__all__ = ["Cer"]

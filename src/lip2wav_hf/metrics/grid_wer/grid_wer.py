@@ -12,7 +12,6 @@ import evaluate
 from evaluate.utils.file_utils import add_start_docstrings
 
 from lip2wav_hf.grammar import GRAMMAR
-from lip2wav_hf.metrics.heard import score_heard as score_clip
 from lip2wav_hf.metrics.recognizers import GridRecognizer
 from lip2wav_hf.metrics.waveforms import WaveformError
 from lip2wav_hf.metrics.words import CHANCE_WER, count_slots, drop_silences
@@ -151,4 +150,4 @@ def _beside_originals(
     return result
 
 
-__all__ = ["GridRecognizer", "GridWer", "check_sentence", "score_clip", "score_transcripts"]
+__all__ = ["GridRecognizer", "GridWer", "check_sentence", "score_transcripts"]

@@ -1,4 +1,4 @@
-"""Phrase accuracy: how many clips of a closed list of sentences were recognised whole."""
+"""The `evaluate` module of phrase accuracy, which `score.py` computes."""
 
 from typing import Any
 
@@ -6,8 +6,7 @@ import datasets
 import evaluate
 from evaluate.utils.file_utils import add_start_docstrings
 
-from lip2wav_hf.errors import Lip2WavError
-from lip2wav_hf.metrics.pairs import SoundPair
+from lip2wav_hf.metrics.phrase_accuracy.score import PhraseError, is_right
 from lip2wav_hf.metrics.words import guessing
 
 
@@ -29,24 +28,6 @@ Examples:
     >>> phrase_accuracy.compute(predictions=["yes", "no"], references=["yes", "yes"])["accuracy"]
     0.5
 """
-
-
-class PhraseError(Lip2WavError):
-    """A sentence that is not of the list, or a list that is none."""
-
-
-def is_right(sentence: str, text: str) -> bool:
-    """Whether a text is the sentence, white space aside."""
-    return sentence.split() == text.split()
-
-
-def score_clip(pair: SoundPair) -> dict[str, Any]:
-    """The columns of phrases in `clips.csv`, 1 or 0: of the text head and of the judge, where there are these."""
-    sentence = pair.sentence or ""
-    texts = {"text": pair.text}
-    if pair.judge is not None:
-        texts |= {"judge": pair.heard.generated, "floor": pair.heard.original}
-    return {f"{who}_phrase_right": int(is_right(sentence, text)) for who, text in texts.items() if text is not None}
 
 
 @add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
@@ -75,4 +56,4 @@ class PhraseAccuracy(evaluate.Metric):
         return {"accuracy": sum(right) / len(right), "phrases": chance.pop("count"), **chance, "right": right}
 
 
-__all__ = ["PhraseAccuracy", "PhraseError", "is_right", "score_clip"]
+__all__ = ["PhraseAccuracy", "PhraseError", "is_right"]

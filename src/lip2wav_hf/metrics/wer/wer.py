@@ -11,7 +11,6 @@ import evaluate
 from evaluate.utils.file_utils import add_start_docstrings
 
 from lip2wav_hf.grammar import TextNormalizer
-from lip2wav_hf.metrics.heard import score_heard as score_clip
 from lip2wav_hf.metrics.judge import Judge, JudgeError, choose_judge
 from lip2wav_hf.metrics.recognizers import recognizer
 from lip2wav_hf.metrics.waveforms import WaveformError
@@ -133,4 +132,4 @@ class Wer(evaluate.Metric):
         }
 
 
-__all__ = ["Wer", "find_judge", "score_clip", "score_transcripts"]
+__all__ = ["Wer", "find_judge", "score_transcripts"]
