@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "out" / "extras"
 SAMPLE = REPOSITORY / "src" / "lip2wav_hf" / "assets" / "sample.mp4"
 CORPUS = FOLDER / "corpus"
+UV = shutil.which("uv", path=str(Path(sys.executable).parent))  # not of the system, which may have other settings
 PATIENCE = 600  # seconds, for one command
 
 # One library of an extra that no other brings: in the environment of another extra it must be absent. All that
@@ -64,7 +65,7 @@ class Environment:
             base (`Environment`, *optional*): another one, whose packages this one sees too.
         """
         environment = cls(FOLDER / name)
-        venv.create(environment.folder, clear=True, with_pip=True, symlinks=True)
+        venv.create(environment.folder, clear=True, with_pip=base is None and UV is None, symlinks=True)
         if base is not None:
             line = f"import site; site.addsitedir({str(base.site_packages)!r})\n"
             (environment.site_packages / "base.pth").write_text(line, encoding="utf-8")
@@ -109,7 +110,12 @@ class Environment:
         return output
 
     def install(self, *requirements: str | Path) -> None:
-        self.run("python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *requirements)
+        """Install what is missing: in an environment that sees no other, with uv if it is there, which is faster."""
+        if UV is None or (self.site_packages / "base.pth").exists():
+            self.run("python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *requirements)
+            return
+        python = ("--python", self.program("python"))
+        subprocess.run([UV, "pip", "install", "--quiet", *python, "pip", *map(str, requirements)], check=True)
 
 
 def _quiet() -> dict[str, str]:
