@@ -23,7 +23,7 @@ from lip2wav_hf.adaptation import learning, passes, running
 from lip2wav_hf.adaptation.inputs import RECORD, WORK, read_inputs
 from lip2wav_hf.adaptation.job import Job
 from lip2wav_hf.adaptation.learning import Anchor, Clock
-from lip2wav_hf.adaptation.records import AdaptationError, Options
+from lip2wav_hf.adaptation.records import AdaptationError, Options, Scores, worse_scores
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import load_starting_model
 from lip2wav_hf.corpora.clips import CorpusError
@@ -116,6 +116,12 @@ def test_an_error_rate_above_one_is_explained(adapted):
     assert any("More than 100 %" in note for note in result.notes) == above
 
 
+def test_what_got_worse_is_said():
+    before = Scores(3, text_wer=0.5, pesq=1.4, stoi=0.6, estoi=None)
+    assert worse_scores(before, Scores(3, text_wer=0.4, pesq=1.39, stoi=0.61)) == []
+    assert worse_scores(before, Scores(3, text_wer=0.6, pesq=1.3, stoi=0.7)) == ["words read wrong", "PESQ"]
+
+
 def test_the_same_seed_gives_the_same_model(adapted, recordings, starting_model, tmp_path):
     result, _ = adapted
     again = adapt(recordings, tmp_path / "again", model=starting_model, steps=STEPS)
@@ -202,6 +208,18 @@ def test_who_stops_the_final_pass_gets_what_was_measured_and_can_go_on(recording
     assert (second.stopped, second.steps, second.final_steps) == ("finished", 4, 4)
     assert second.after == first.after
     assert not (output / WORK).exists()
+
+
+def test_ctrl_c_in_the_last_measurement_is_told(recordings, starting_model, tmp_path):
+    def interrupt(progress):
+        if progress.stage == "after":
+            raise KeyboardInterrupt
+
+    result = adapt(recordings, tmp_path / "out", model=starting_model, steps=2, progress=interrupt)
+    assert result.after is None and result.final_steps == 1
+    assert "The last measurement was interrupted: there are no figures for this model." in result.notes
+    assert not any("figures are" in note for note in result.notes)
+    Speaker.from_folder(tmp_path / "out")
 
 
 @pytest.mark.parametrize("rate", [1e4, float("inf")])
@@ -324,8 +342,10 @@ def test_nothing_usable_is_refused_with_the_reason(recordings, starting_model, t
     write_video(folder / "b.mp4")
     (folder / "c.mp4").symlink_to("b.mp4")
     write_metadata(folder, [(f"{name}.mp4", "yes") for name in "abc"])
+    reports = []
     with pytest.raises(AdaptationError) as refused:
-        adapt(folder, tmp_path / "out", model=starting_model)
+        adapt(folder, tmp_path / "out", model=starting_model, progress=reports.append)
+    assert all(report.message.endswith("Not used.") for report in reports if report.stage == "checking")
     why = r"none of the 3 recordings can be used: 2 × No face was found in it; 1 × It cannot be read .*\."
     assert re.fullmatch(why, str(refused.value))
     assert not (tmp_path / "out").exists()
@@ -405,6 +425,10 @@ def test_what_is_missing_is_said_before_anything_heavy_is_imported(tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.splitlines() == ["absent: no such folder. Give the folder that holds the recordings.", "[]"]
+    (tmp_path / "metadata.csv").write_text("filename,transcription\n")
+    code = code.replace("'absent'", repr(str(tmp_path)))
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "Rename filename to file_name.\n" in found and "torch" not in found
 
 
 def test_the_model_may_lie_among_the_recordings(one_recording, starting_model, tmp_path):
@@ -434,6 +458,7 @@ def test_the_language_is_that_of_the_recordings_or_of_the_starting_model(tmp_pat
     folder = tmp_path / "recordings"
     folder.mkdir()
     (folder / "take.mp4").touch()
+    (folder / "take.txt").write_text("yes")
 
     def language(*new_words, asked=None):
         inputs = read_inputs(folder, tmp_path / "out", Options(start, language=asked))

@@ -32,13 +32,13 @@ def time(monkeypatch):
     return clock
 
 
-def follow(time, minutes, seconds_per_step, steps=100, errors=(), stop=None, following=0.0, fewest=0):
+def follow(time, minutes, seconds_per_step, steps=100, errors=(), stop=None, following=0.0, fewest=0, switching=0.0):
     """The steps that are made, and why they end; `errors` are those of the validations, each after ten steps."""
     state = SimpleNamespace(
         progress=SimpleNamespace(step=0), arguments=SimpleNamespace(max_steps=steps), stop_requested=False
     )
     clock = Clock(minutes, start=time.monotonic())
-    follower = Follower(clock, bool(errors), lambda *report: None, stop, following, fewest)
+    follower = Follower(clock, bool(errors), lambda *report: None, stop, following, fewest, switching)
     errors, planned = list(errors), []
     while state.progress.step < state.arguments.max_steps and not state.stop_requested:
         time.now += seconds_per_step(state.progress.step)
@@ -77,6 +77,14 @@ def test_what_would_be_left_out_afterwards_gets_no_time(time):
     assert follow(time, 1, lambda step: 1.0, following=0.5, fewest=5) == follow(
         time, 1, lambda step: 1.0, following=0.5
     )
+
+
+def test_time_is_left_for_what_lies_between(time):
+    """Saving and loading before the steps that follow: without time for it they would be left out."""
+    start = time.now
+    steps = follow(time, 2, lambda step: 4.0, following=0.5, fewest=5, switching=6.0)[0]
+    assert steps == 18
+    assert 120 - (time.now - start) - 5 - 6 >= 4 * 9
 
 
 def test_it_says_early_that_hardly_any_steps_fit(time):

@@ -1,3 +1,4 @@
+import io
 import logging
 import os
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from lip2wav_hf.commands.messages import CommandError, only_our_messages, report_error, reporting
+from lip2wav_hf.commands.messages import CommandError, only_our_messages, report_error, reporting, wrapped
 
 
 def outcome(error, capfd, **options):
@@ -189,3 +190,18 @@ def test_errors_are_written_above_a_progress_bar(capfd):
     assert "tqdm" in sys.modules
     report_error("wrong.")
     assert capfd.readouterr().err == "error: wrong.\n"
+
+
+def test_lines_for_a_terminal_are_broken_between_words(monkeypatch):
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((20, 24)))
+    terminal = io.StringIO()
+    line = "error: a/very/long/folder/name: there is no such-thing"
+    assert wrapped(line, terminal) == line
+    terminal.isatty = lambda: True
+    assert wrapped(f"short\n{line}", terminal).split("\n") == [
+        "short",
+        "error:",
+        "a/very/long/folder/name:",
+        "there is no",
+        "such-thing",
+    ]

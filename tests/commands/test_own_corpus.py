@@ -11,6 +11,9 @@ from transformers import AutoTokenizer
 from conftest import TINY_CONFIG
 from greek_corpus import FAULTS, SENTENCES, WORDS, write_greek_corpus
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, VideoReader, load_clips, read_audio
+from lip2wav_hf.corpora.registry import open_corpus
+from lip2wav_hf.evaluation import evaluate as evaluation
+from lip2wav_hf.evaluation.options import ClipSelection, EvaluationOptions
 from lip2wav_hf.training.cache import read_cached_clip
 from lip2wav_hf.training.clips import prepare_clips
 from little_grid import run
@@ -214,6 +217,17 @@ def test_splits_that_were_made_are_written_to_the_output(tmp_path, talking_video
     assert run("evaluate", *options, "--workers", 1, "-o", tmp_path / "out") == 0
     assert "split by clip: train 6 clips, validation 1, test 1" in capfd.readouterr().err
     assert set(json.loads((tmp_path / "out" / "splits.json").read_text())) == {"train", "validation", "test"}
+
+
+def test_every_clip_can_be_measured(tmp_path, talking_video, capfd):
+    corpus = open_corpus(write_greek_corpus(tmp_path / "greek", talking_video, faults=False))
+    found = {}
+    for split in ("validation", "all"):
+        selection = ClipSelection(corpus.path, split)
+        clips, _ = evaluation._clips(corpus, selection, EvaluationOptions(tmp_path / "out", ("stoi",)))
+        found[split] = {clip.key for clip in clips}
+    assert found["validation"] < found["all"] == {(clip.speaker, clip.name) for clip in corpus.clips}
+    assert capfd.readouterr().err.count("The split 'all' is every clip") == 1
 
 
 def test_real_faces(grid_dir, tmp_path, capfd):

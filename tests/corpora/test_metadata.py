@@ -36,7 +36,7 @@ def test_what_spreadsheets_write_is_read(tmp_path, content):
     ("content", "message"),
     [
         (b"file_name,transcription\na.mp4,yes, sir\n", r"line 2: it has more cells.*' sir'.*double quotes"),
-        (TABLE.encode("latin-1"), "line 2: it is no UTF-8 text.*Save it as UTF-8"),
+        (TABLE.encode("latin-1"), "line 2: it is no UTF-8. Save it as such"),
         (b"name;text\na.mp4;yes\n", "file_name among them.*Rename name to file_name"),
         (b"Video ,text\na.mp4,yes\n", "Rename Video  to file_name"),
         (b"take;text\na.mp4;yes\n", "it is take, text.$"),

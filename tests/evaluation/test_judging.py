@@ -22,7 +22,7 @@ from lip2wav_hf.evaluation.options import EvaluationError, JudgeOptions
 from lip2wav_hf.evaluation.report import markdown_table
 from lip2wav_hf.evaluation.scoring import read_sound, score_files
 from lip2wav_hf.hub.card_results import Measurement, results_table
-from lip2wav_hf.metrics.heard import score_heard
+from lip2wav_hf.metrics.heard import score_clip
 from lip2wav_hf.metrics.judge import GRID_JUDGE, Judge
 from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.registry import METRICS
@@ -267,7 +267,7 @@ def test_the_columns_of_words_that_nobody_wrote_down():
     assert not metric.can_score(SoundPair(**sounds, sentence="hello", judge=Parrot)), (
         "another sentence is none of GRID"
     )
-    assert score_heard(SoundPair(**sounds, judge=Parrot, compat=True)) == {
+    assert score_clip(SoundPair(**sounds, judge=Parrot, compat=True)) == {
         "transcript": "bin red at f two",
         "floor_transcript": GRID,
         "original_words": 6,

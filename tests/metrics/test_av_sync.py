@@ -1,5 +1,6 @@
 """The metric `av_sync`: known shifts of real clips, defined cases, clear errors, and loading without a network."""
 
+import dataclasses
 import json
 import re
 
@@ -15,7 +16,8 @@ from lip2wav_hf.face_tracking import FaceTrackingError  # noqa: E402
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor  # noqa: E402
 from lip2wav_hf.metrics import metric_folder  # noqa: E402
 from lip2wav_hf.metrics.av_sync.known_shifts import measure_shifts, put_off  # noqa: E402
-from lip2wav_hf.metrics.av_sync.score import MIN_FRAMES, MouthCropsError, av_sync_clip  # noqa: E402
+from lip2wav_hf.metrics.av_sync.score import MIN_FRAMES, MouthCropsError, av_sync_clip, score_clip  # noqa: E402
+from lip2wav_hf.metrics.pairs import SoundPair  # noqa: E402
 from lip2wav_hf.metrics.synchrony import SYNC_CHECKPOINT, load_sync_network  # noqa: E402
 from lip2wav_hf.metrics.waveforms import WaveformError  # noqa: E402
 
@@ -120,6 +122,13 @@ def test_errors_name_the_clip(crops, speech, tmp_path):
         av_sync_clip(speech, RATE, video=faceless)
     with pytest.raises(ValueError, match="missing.mkv"):
         av_sync_clip(speech, RATE, video=tmp_path / "missing.mkv")
+
+
+def test_words_too_short_for_all_shifts_have_no_value(talking_video, speech):
+    """The other metrics of such a clip count all the same."""
+    pair = SoundPair(speech[:RATE], speech[:RATE], "yes", talking_video)
+    assert score_clip(pair) == {"av_outcome": "too short"}
+    assert score_clip(dataclasses.replace(pair, prediction=speech, reference=speech))["av_outcome"] == "scored"
 
 
 def test_evaluate_module(talking_video, crops, speech):

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..corpora.clips import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Clip, CorpusError, visible_files
-from ..corpora.registry import is_dataset_name
+from ..corpora.clips import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Clip, CorpusError, Selection, holds_tables, visible_files
+from ..corpora.registry import is_dataset_name, open_corpus
 from ..files import read_fields
 from ..models import DEFAULT_MODEL, find_model
 from .choosing import read_phrases
@@ -63,6 +63,8 @@ def read_inputs(
             raise CorpusError(
                 f"{recordings}: this folder is empty. Put videos there, with metadata.csv or a text file beside each."
             )
+        if recordings.is_dir() and not holds_tables(recordings):
+            open_corpus(recordings).find_clips(Selection(any_split=True))  # what it refuses, it refuses now
     output, name = Path(output_dir).expanduser(), os.fspath(options.model or DEFAULT_MODEL)
     starting = find_model(name)
     config = read_fields(starting / "config.json", AdaptationError)

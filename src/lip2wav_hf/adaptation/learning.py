@@ -120,6 +120,7 @@ class Follower:
         stop (`Callable`, *optional*): whether somebody wants it to end.
         following (`float`): for each step of this training, how many of another one need time after it.
         fewest (`int`): of the steps that follow: where there is no time for so many, this training gets their time.
+        switching (`float`): seconds of saving and loading before the steps that follow.
         closing (`float`): how many steps the validation after the last one takes as long as.
         warn (`Callable`, *optional*): takes the seconds that a step takes, how many there is time for, and how many
             there are to be, where hardly any fit into the minutes; called once, as early as that is known.
@@ -132,6 +133,7 @@ class Follower:
     stop: Callable[[], bool] | None = None
     following: float = 0.0
     fewest: int = 0
+    switching: float = 0.0
     closing: float = 0.0
     warn: Callable[[float, int, int], None] | None = None
     reason: str = "finished"
@@ -156,13 +158,15 @@ class Follower:
         self.report(step, steps, sum(losses.values()), self.error)
         if step >= steps:
             return
+        others = self._others(step)
+        later = self.switching if others else 0.0
         if self.stop is not None and self.stop():
             self._end(state, "asked")
-        elif self.clock.left <= (1 + self._others(step)) * self._seconds_per_step:  # one more would be too late
+        elif self.clock.left - later <= (1 + others) * self.seconds_per_step:  # one more would be too late
             self._end(state, "time")
 
     @property
-    def _seconds_per_step(self) -> float:
+    def seconds_per_step(self) -> float:
         """Of the last ones; 0 before any was timed."""
         timed = min(len(self.times) - UNTIMED_STEPS, RECENT_STEPS)
         return (self.times[-1] - self.times[-1 - timed]) / timed if timed > 0 else 0.0
@@ -173,16 +177,17 @@ class Follower:
         self.limit = self.limit or arguments.max_steps
         if done <= UNTIMED_STEPS or ((done - UNTIMED_STEPS) % TIMED_STEPS and step < arguments.max_steps):
             return
-        seconds = max(self._seconds_per_step, 1e-6)
-        possible = max(self._possible(step + self.clock.left / seconds - self.closing), step)
+        seconds = max(self.seconds_per_step, 1e-6)
+        possible = max(self._possible(step + self.clock.left / seconds - self.closing, seconds), step)
         arguments.max_steps = min(possible, self.limit)
         self.reason = "time" if possible < self.limit else "finished"
 
-    def _possible(self, last: float) -> int:
-        """How many steps there is time for, of `last` together with those that follow."""
+    def _possible(self, last: float, seconds: float) -> int:
+        """How many steps there is time for, of `last` together with those that follow, which are validated too."""
         self.dropped = False
-        self.dropped = not self._others(last / (1 + self.following))
-        return int(last if self.dropped else last / (1 + self.following))
+        shared = (last - self.switching / seconds - self.closing) / (1 + self.following)
+        self.dropped = not self._others(shared)
+        return int(last if self.dropped else shared)
 
     def _others(self, step: float) -> float:
         """How many steps follow so many."""
@@ -197,7 +202,7 @@ class Follower:
             return
         seconds = self.times[-1] - (self.times[-2] if done > 1 else self.began)
         more = max(self.clock.left, 0.0) / max(seconds, 1e-6)
-        possible = max(self._possible(state.progress.step + more), state.progress.step)
+        possible = max(self._possible(state.progress.step + more, max(seconds, 1e-6)), state.progress.step)
         if possible < min(FEW_STEPS, asked) and (done == UNTIMED_STEPS or more < 1):
             self.warn(seconds, possible, asked)
             self.warn = None
@@ -263,7 +268,7 @@ class Learnt:
     Attributes:
         folder (`Path`): the model.
         steps (`int`): that were taken, and `best_step` (`int`), those that the model has had.
-        seconds (`float`): of the steps.
+        seconds (`float`): that one of the last steps took.
         reason (`str`): why it ended, as in [`Adaptation.stopped`].
         error (`float`, *optional*): the loss of that model on the recordings held back; `None` where it was not
             measured.
@@ -298,7 +303,8 @@ def learn(task: Task, follower: Follower) -> Learnt:
     if state.stop_requested and not follower.ended and progress.step < state.arguments.max_steps:
         follower.reason = "asked"  # by a signal
     validations = _validations(task.folder) if task.held_out.clips else []
-    best, made = task.folder / "best", (progress.step, progress.seconds, follower.reason)
+    seconds = follower.seconds_per_step or progress.seconds / max(progress.step, 1)
+    best, made = task.folder / "best", (progress.step, seconds, follower.reason)
     if follower.measures and validations and best.is_dir():  # else it is of a run that was killed
         chosen = min(validations, key=lambda entry: entry["validation/loss"])
         return Learnt(best, made[0], chosen["step"], *made[1:], chosen["validation/loss"])

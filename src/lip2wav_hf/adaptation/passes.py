@@ -19,7 +19,7 @@ from ..files import read_json, write_json
 from ..modeling_lip2wav import Lip2WavModel
 from ..training.arguments import TrainingError
 from .job import Job
-from .learning import FINAL_RATE, LEARNING_RATE, Follower, Learnt, Task, learn
+from .learning import FINAL_RATE, LEARNING_RATE, VALIDATING, Follower, Learnt, Task, learn
 from .preparing import Recordings
 from .scoring import speak_clips
 from .starting import freeze_lips, freeze_speech, keep_unsaid, load_starting_model
@@ -63,8 +63,7 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
     wanted = max(round(job.options.final_pass * first.best_step), 1)
     if not task.held_out.clips or not job.options.final_pass or first.reason == "asked":
         return first, 0
-    seconds = first.seconds / max(first.steps, 1)
-    possible = int((job.clock.left - SWITCHING_SECONDS) / max(seconds, 1e-6))
+    possible = int((job.clock.left - SWITCHING_SECONDS) / max(first.seconds, 1e-6) - VALIDATING)
     if possible < min(wanted, FEWEST_FINAL_STEPS):
         job.notes.append("There was no time left to learn from the recordings held back too.")
         return replace(first, reason="time"), 0
@@ -94,7 +93,7 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
     held_back = counted(len(task.held_out.clips), "recording")
     job.notes.append(
         f"In the end the model has also learnt from the {held_back} held back, in {counted(learnt.steps, 'step')}:"
-        " the figures are those of the model before that."
+        " what is measured on them is the model before that."
     )
     reason = learnt.reason if learnt.reason == "time" else first.reason
     return replace(learnt, best_step=first.best_step, reason=reason), learnt.steps
@@ -175,10 +174,10 @@ def _following(job: Job, task: Task) -> float:
 
 def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> Follower:
     """Reports the steps of a pass, which come after `before` others, as a share of all."""
-    pass_name = ", with the recordings held back" if before else ""
+    pass_name = "final step" if before else "step"
 
     def report(step: int, steps: int, loss: float | None, error: float | None) -> None:
-        text = f"step {step} of {steps}{pass_name}"
+        text = f"{pass_name} {step} of {steps}"
         text += f", error on those held back {error:.3f}" if error is not None else ""
         fraction = (before + step) / max(before + steps * (1 + following), 1)
         job.say("training", fraction, text, step=before + step, loss=loss, held_out_error=error)
@@ -186,7 +185,7 @@ def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> 
     measures = task.chooses and bool(task.held_out.clips)
     warn = functools.partial(_warn_of_time, job) if task.folder == job.work / "run" else None
     fewest = 0 if _voice_share(job, task) else FEWEST_FINAL_STEPS  # a voice is always given
-    return Follower(job.clock, measures, report, job.stop, following, fewest, warn=warn)
+    return Follower(job.clock, measures, report, job.stop, following, fewest, SWITCHING_SECONDS, warn=warn)
 
 
 def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:

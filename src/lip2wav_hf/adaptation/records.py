@@ -161,6 +161,19 @@ def score_rows(before: Scores | None, after: Scores | None) -> list[tuple[str, s
     return rows
 
 
+def worse_scores(before: Scores, after: Scores) -> list[str]:
+    """Labels of what got worse by more than 3 %, which is our choice."""
+    worse = []
+    for label, name, _ in SCORES:
+        first, second = getattr(before, name), getattr(after, name)
+        if first is None or second is None:
+            continue
+        loss = second - first if name == "text_wer" else first - second
+        if loss > 0.03 * first:
+            worse.append(label.partition(" (")[0])
+    return worse
+
+
 @dataclass(frozen=True)
 class AdaptationProgress:
     """
@@ -233,4 +246,5 @@ __all__ = [
     "Scores",
     "Stage",
     "score_rows",
+    "worse_scores",
 ]

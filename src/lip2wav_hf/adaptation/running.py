@@ -17,7 +17,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from ..configuration_lip2wav import Lip2WavConfig
-from ..corpora.clips import Clip, Selection, visible_files
+from ..corpora.clips import Clip, Selection, holds_tables
 from ..corpora.defects import NO_CLIP, Defect
 from ..corpora.languages import folder_languages
 from ..corpora.load import load_clips
@@ -42,7 +42,16 @@ from .job import Job
 from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
 from .passes import final_pass, first_pass, forget_passes, give_voice
 from .preparing import Recordings
-from .records import Adaptation, AdaptationError, AdaptationProgress, Problem, RecordingCheck, Scores, Stage
+from .records import (
+    Adaptation,
+    AdaptationError,
+    AdaptationProgress,
+    Problem,
+    RecordingCheck,
+    Scores,
+    Stage,
+    worse_scores,
+)
 from .scoring import Measurement, measure, of_first, prepare_measuring
 from .starting import grow, load_starting_model
 from .voice import read_voice
@@ -162,7 +171,7 @@ def _all_clips(
     checks: list[RecordingCheck] = []
     if not isinstance(recordings, (str, os.PathLike)):
         clips = list(recordings)
-    elif Path(recordings).is_dir() and not any(visible_files(Path(recordings), "**/*.parquet")):
+    elif Path(recordings).is_dir() and not holds_tables(Path(recordings)):
         corpus = open_corpus(recordings, Lip2WavConfig.from_pretrained(starting).normalizer)
         splits, report = corpus.find_clips(Selection(any_split=True))
         clips = [clip for own in splits.values() for clip in own]
@@ -290,8 +299,7 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     after = _measure(job, "after", measured, task, phrases, before)
     if before is not None and after is not None:
         before = of_first(before, len(after.rows), phrases)
-    if any((each.scores.text_wer or 0) > 1 for each in (before, after) if each is not None):
-        job.notes.append("More than 100 % of the words are wrong where more words are read than were said.")
+    _explain_scores(job, before, after)
     return _save(job, task, learnt, further, phrases, new_words, before, after, fingerprint)
 
 
@@ -305,7 +313,7 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
             check = dataclasses.replace(check, problems=(*check.problems, problem))
         job.checks.append(check)
         found = "; ".join(map(str, check.problems)) or "good"
-        job.say("checking", (number + 1) / len(clips), f"{check.file}: {found}")
+        job.say("checking", (number + 1) / len(clips), f"{check.file}: {found}{_unused(check)}")
 
     def enough() -> bool:
         spent, count = job.clock.spent / job.clock.minutes, len(recordings.clips)
@@ -325,6 +333,11 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
     return recordings
 
 
+def _unused(check: RecordingCheck) -> str:
+    """What tells a recording that is not used from one with a warning."""
+    return "" if check.usable else " Not used."
+
+
 def _tell_listing(job: Job) -> None:
     """Report what is wrong with what the folder holds: a few of each kind by name, all by number."""
     kinds: dict[str, list[RecordingCheck]] = {}
@@ -332,7 +345,7 @@ def _tell_listing(job: Job) -> None:
         kinds.setdefault(check.problems[0].kind, []).append(check)
     for kind, checks in kinds.items():
         for check in checks[:MOST_NAMED]:
-            job.say("checking", 0.0, f"{check.file}: {check.problems[0]}")
+            job.say("checking", 0.0, f"{check.file}: {check.problems[0]}{_unused(check)}")
         if len(checks) > MOST_NAMED:
             job.say("checking", 0.0, f"… and {len(checks) - MOST_NAMED} more: {kind}")
     unlisted = [check.file for check in kinds.get("unlisted_video", ())]
@@ -398,6 +411,20 @@ def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: 
         job.notes.append(f"The recordings are of {len(speakers)} people: the model is of all of them.")
 
 
+def _explain_scores(job: Job, before: Measurement | None, after: Measurement | None) -> None:
+    """What the numbers before and after do not say themselves."""
+    if before is None or after is None:
+        return
+    if max(before.scores.text_wer or 0, after.scores.text_wer or 0) > 1:
+        job.notes.append("More than 100 % of the words are wrong where more words are read than were said.")
+    worse = worse_scores(before.scores, after.scores)
+    if worse:
+        job.notes.append(
+            f"Worse than before: {', '.join(worse)}. That is so where steps or recordings are few: more minutes, or"
+            " more recordings, help."
+        )
+
+
 def _speech_encoder(job: Job, start: Lip2WavModel) -> Lip2WavSpeechEncoder | None:
     """The speech encoder that comes with the starting model, else the bundled one; none that hears another sound."""
     for source in (job.starting, DEFAULT_MODEL):
@@ -420,20 +447,22 @@ def _measure(
     held_out = task.held_out
     if before is not None:
         held_out = dataclasses.replace(held_out, clips=held_out.clips[: len(before.rows)])
-    job.say(stage, 0.0, f"measuring on {counted(len(held_out.clips), 'recording')} held back")
     if stage == "before":
+        job.say(stage, 0.0, "loading the metrics")
         prepare_measuring(held_out)
     began = job.clock.spent
     last = began + MEASURING_SHARE * job.clock.minutes
     if stage == "after":
         last = OVERTIME * job.clock.minutes - SAVING_SECONDS / 60
     try:
+        job.say(stage, 0.0, f"measuring on {counted(len(held_out.clips), 'recording')} held back")
         measured = measure(folder, held_out, task.feature_extractor, phrases, _until(job.clock, last))
     except KeyboardInterrupt:
         if stage == "before":
             raise
+        job.notes.append("The last measurement was interrupted: there are no figures for this model.")
         return None
-    job.say(stage, 1.0, "measured")
+    job.say(stage, 1.0, "measured" if stage == "after" else "measured; the first step takes longest")
     if stage == "before":
         job.clock.reserve = SAVING_SECONDS + 72 * (job.clock.spent - began)
     if len(measured.rows) < len(held_out.clips):

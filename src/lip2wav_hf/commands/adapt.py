@@ -8,7 +8,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,13 +17,14 @@ import typer
 from ..adaptation.records import FINAL_PASS
 from ..errors import counted
 from ..models import DEFAULT_MODEL
-from .messages import only_our_messages, print_error, reporting
+from .messages import only_our_messages, print_error, reporting, wrapped
 from .options import complete_model
 
 
 if TYPE_CHECKING:
     from ..adaptation.records import Adaptation, AdaptationProgress, Scores
 
+MOST_NAMED = 8  # recordings, or new words, in the report
 SILENT_SECONDS = 60.0  # at most, where progress is no bar
 AGAIN = "Run the same command again: it goes on where it was."
 
@@ -139,7 +140,7 @@ def adapt(
     if json_object:
         print(json.dumps(_plain(result), indent=2, ensure_ascii=False))
         return
-    print("\n".join(_report(result, clips)))
+    print("\n".join(wrapped(line, sys.stdout) for line in _report(result, clips)))
 
 
 def _plain(result: Adaptation) -> dict[str, Any]:
@@ -152,7 +153,13 @@ def _shown(quiet: bool) -> Generator[Callable[[AdaptationProgress], None]]:
     from tqdm import tqdm
 
     on_terminal = sys.stderr.isatty() and not quiet
-    bar = tqdm(total=100, disable=not on_terminal, bar_format="{desc:<10} {bar} {n:3.0f} %  {postfix}", leave=False)
+    bar = tqdm(
+        desc="loading",
+        total=100,
+        disable=not on_terminal,
+        bar_format="{desc:<10} {bar} {n:3.0f} %  {postfix}",
+        leave=False,
+    )
     stage, said = "", time.monotonic()
 
     def show(progress: AdaptationProgress) -> None:
@@ -178,10 +185,10 @@ def _shown(quiet: bool) -> Generator[Callable[[AdaptationProgress], None]]:
 
 def _report(result: Adaptation, clips: Path) -> list[str]:
     """What was done, before and after, and what to do next."""
-    bad = [check for check in result.checks if not check.usable]
+    bad = [Path(check.file).name for check in result.checks if not check.usable]
     counts = f"{counted(result.clips, 'recording')} learnt from, {len(result.held_out)} held back"
     total = result.clips + len(result.held_out) + len(bad)  # checks are of other files of the folder too
-    lines = [counts + (f", {len(bad)} of {total} not used" if bad else "")]
+    lines = [counts + (f", {len(bad)} of {total} not used: {_some(bad)}" if bad else "")]
     ends = {
         "finished": "all steps are done",
         "no improvement": "it got no better",
@@ -191,7 +198,7 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
     further = f" and {result.final_steps} on all of them" if result.final_steps else ""
     lines.append(f"{counted(result.steps, 'step')}{further}, {result.minutes:.1f} minutes; {ends[result.stopped]}")
     if result.new_words:
-        lines.append(f"new words: {', '.join(result.new_words[:8])}{' …' if len(result.new_words) > 8 else ''}")
+        lines.append(f"new words: {_some(result.new_words)}")
     if result.phrases:
         lines.append(f"it answers with {len(result.phrases)} phrases only, unless told otherwise: --grammar none")
     if result.before is not None and result.after is not None:
@@ -205,8 +212,13 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
         f"in Python:  pipeline('video-to-speech', model={str(result.model)!r})",
     ]
     if result.after is None:
-        return [*lines, f"measure it: lip2wav evaluate --model {folder} --data OTHER-RECORDINGS"]
+        return [*lines, f"measure it: lip2wav evaluate --model {folder} --data OTHER-RECORDINGS --split all"]
     return [*lines, f"publish it: lip2wav push {folder} OWNER/NAME --private"]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of some names."""
+    return ", ".join(names[:MOST_NAMED]) + (" …" if len(names) > MOST_NAMED else "")
 
 
 def _table(before: Scores, after: Scores) -> list[str]:

@@ -39,7 +39,9 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[str, typer.Option("--split", "-s", help="A split of the corpus.")] = "validation",
+    split: Annotated[
+        str, typer.Option("--split", "-s", help="A split of the corpus; all for every clip.")
+    ] = "validation",
     scheme: SchemeOption = Scheme.custom,
     splits_file: SplitsFileOption = None,
     speakers: SpeakersOption = None,

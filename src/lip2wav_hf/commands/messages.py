@@ -6,14 +6,16 @@ import contextlib
 import functools
 import logging
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import typer
 
@@ -135,8 +137,18 @@ def _which_extra(module: str) -> str:
     return f"Install it: pip install {package}."
 
 
+def wrapped(text: str, stream: TextIO) -> str:
+    """Text with its long lines broken between words, where it goes to a terminal, which breaks words."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) if len(line) > width else line for line in text.split("\n"))
+
+
 def print_error(line: str) -> None:
     """Print a line on stderr, above a progress bar if there is one."""
+    line = wrapped(line, sys.stderr)
     if "tqdm" in sys.modules:
         sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
     else:
@@ -215,4 +227,5 @@ __all__ = [
     "report_error",
     "reporting",
     "waiting",
+    "wrapped",
 ]

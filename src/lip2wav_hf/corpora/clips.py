@@ -42,6 +42,11 @@ def visible_files(folder: Path, pattern: str = "**/*") -> Iterator[Path]:
             yield path
 
 
+def holds_tables(folder: Path) -> bool:
+    """Whether clips lie in tables of a folder, parquet files, and not in videos."""
+    return any(visible_files(folder, "**/*.parquet"))
+
+
 class CorpusError(Lip2WavError):
     """A folder, archive, split or clip of a corpus that cannot be used."""
 
@@ -272,6 +277,7 @@ __all__ = [
     "TimedWord",
     "WordTimes",
     "ZippedFile",
+    "holds_tables",
     "open_archive",
     "visible_files",
 ]

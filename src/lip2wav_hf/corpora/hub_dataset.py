@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import require_packages
-from .clips import Clip, visible_files
+from .clips import Clip, holds_tables
 from .defects import Defect
 from .tables import clips_of_table, load_tables
 from .video_folder import VideoFolder
@@ -31,7 +31,7 @@ class HubDataset(VideoFolder):
     @classmethod
     def objection(cls, folder: Path) -> str | None:
         """Why an existing folder is no dataset, one sentence; `None` if it is."""
-        return None if any(visible_files(folder, "**/*.parquet")) else "there are no parquet files in it."
+        return None if holds_tables(folder) else "there are no parquet files in it."
 
     @property
     def clips(self) -> list[Clip]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .clips import Clip, Selection, visible_files
+from .clips import Clip, Selection, holds_tables
 from .registry import open_corpus
 from .tables import clips_of_table, load_tables
 
@@ -97,7 +97,7 @@ def load_clips(
     path = Path(source)
     if not path.is_dir() and isinstance(source, str) and source.count("/") <= 1 and not source.startswith((".", "~")):
         tables = load_tables(source, split, streaming, options)
-    elif path.is_dir() and any(visible_files(path, "**/*.parquet")):
+    elif path.is_dir() and holds_tables(path):
         tables = load_tables(str(path), split, streaming, options)
     else:
         return _of_folder(path, split, Selection("custom", splits_file, tuple(speakers or ()) or None), streaming)

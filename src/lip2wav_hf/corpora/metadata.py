@@ -28,7 +28,9 @@ def read_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         text = read_text(file)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise VideoFolderError(f"{file}, line {line}: it is no UTF-8 text ({error}). Save it as UTF-8.") from error
+        raise VideoFolderError(
+            f"{file}, line {line}: it is no UTF-8. Save it as such (in Excel: CSV UTF-8)."
+        ) from error
     except OSError as error:
         raise VideoFolderError(f"{file}: it cannot be read ({error.strerror}).") from error
     try:

@@ -134,7 +134,7 @@ def open_corpus(folder: str | os.PathLike, normalizer: TextNormalizer | None = N
         objections[name] = objection
     likely = objections.pop(LIKELY)
     others = " ".join(f"{name}: {objection}" for name, objection in objections.items())
-    raise CorpusError(f"{folder}: no readable corpus in this folder. {likely} Nor is it another: {others}")
+    raise CorpusError(f"{folder}: no readable corpus in this folder: {likely} Nor is it another: {others}")
 
 
 def _reader(name: str) -> type[Corpus]:

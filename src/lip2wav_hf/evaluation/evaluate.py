@@ -37,6 +37,9 @@ from .run import Share
 from .systems import normalizer_of, run_model
 
 
+EVERY_SPLIT = "all"  # clips of every split
+
+
 def evaluate_model(
     model: Any = None,
     data_dir: str | os.PathLike = ".",
@@ -76,7 +79,8 @@ def evaluate_model(
         data_dir (`str` or `os.PathLike`): folder of a corpus: of videos with transcripts, or of GRID in any of its
             layouts; or the name of a dataset on the Hub. Videos in archives such as `s1.zip`, and in tables, are
             copied to `output_dir/originals`.
-        split (`str`, *optional*, defaults to `"validation"`): of the corpus, such as a key of `splits.json`.
+        split (`str`, *optional*, defaults to `"validation"`): of the corpus, such as a key of `splits.json`; `"all"`
+            for every clip, where none has that name.
         speakers (sequence of `str`, *optional*): only these; all of the split by default.
         output_dir (`str` or `os.PathLike`): where everything is written.
         baselines (sequence of `str` or `os.PathLike`, *optional*): what the same clips are compared with: other
@@ -196,13 +200,16 @@ def _judge_line(words: Words, metrics: Sequence[str]) -> list[str]:
 def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions) -> tuple[list[Clip], list[str]]:
     """The clips of a selection, and what is to be known of them."""
     chosen, output_dir = selection.of_corpus, options.output_dir
-    found = corpus.load_split(selection.split, chosen, zipped=True)
+    splits = corpus.read_splits(chosen)
+    names = list(splits) if selection.split == EVERY_SPLIT not in splits else [selection.split]
+    found = list({clip.key: clip for name in names for clip in corpus.load_split(name, chosen, zipped=True)}.values())
     note = write_made_splits(corpus, replace(chosen, speakers=None), output_dir / "splits.json")
     if note:
-        options.say(f"{selection.data_dir}: {note}")
+        more = "" if selection.split == EVERY_SPLIT else f". The split {EVERY_SPLIT!r} is every clip"
+        options.say(f"{selection.data_dir}: {note}{more}")
     if not found:
         raise EvaluationError(f"{selection.data_dir}: the split {selection.split!r} holds no clip.")
-    remarks = corpus.remarks(selection.split, chosen)
+    remarks = list(dict.fromkeys(remark for name in names for remark in corpus.remarks(name, chosen)))
     return [scored_clip(clip, output_dir) for clip in found[: selection.limit]], remarks
 
 

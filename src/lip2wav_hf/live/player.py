@@ -271,7 +271,8 @@ def _opening(device: str | None) -> Generator[tuple[Any, int | str | None]]:
         yield library, int(device) if device is not None and device.isdecimal() else device
     except (library.PortAudioError, ValueError) as error:
         what = "no sound device" if device is None else f"sound device {device}"
-        raise SoundError(f"{what}: it cannot be opened ({one_line(error)}). See --list-devices. {INSTEAD}.") from error
+        why = one_line(error).removeprefix("Error querying device -1").strip() or "there is none"
+        raise SoundError(f"{what}: it cannot be opened ({why}). See --list-devices. {INSTEAD}.") from error
 
 
 def sound_library() -> Any:

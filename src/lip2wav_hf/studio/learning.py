@@ -154,10 +154,9 @@ class Learning:
                 status.state, status.fraction, status.result = "done", 1.0, result
             else:
                 status.state, status.error = "failed", error
-            saved = asdict(status)
-        with contextlib.suppress(OSError):  # deleted, or on a full disk: only the next start loses
-            if self._notes.parent.is_dir():
-                write_json(self._notes, saved)
+            with contextlib.suppress(OSError):  # deleted, or on a full disk: only the next start loses
+                if self._notes.parent.is_dir():
+                    write_json(self._notes, asdict(status))
 
     def _note(self, progress: dict[str, Any]) -> None:
         with self._change:

@@ -125,7 +125,7 @@ class Recordings:
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
-        self.path = Path(folder).expanduser().absolute()
+        self.path = Path(folder).expanduser().resolve()
         self._change = threading.RLock()
         self._lock = None
         try:

@@ -26,6 +26,10 @@ class MouthCropsError(Lip2WavError):
     """Mouth crops that cannot be compared with a sound."""
 
 
+class ShortClipError(MouthCropsError):
+    """A clip too short for all shifts."""
+
+
 def av_sync_clip(
     waveform: ArrayLike,
     sampling_rate: int,
@@ -52,8 +56,8 @@ def av_sync_clip(
 
     Raises:
         WaveformError: for a waveform of more than one channel or with NaN or infinite samples.
-        MouthCropsError: for crops of another shape, or too small; for less than 1.6 s of picture or of sound; for both
-            or neither of `video` and `mouth_crops`.
+        MouthCropsError: for crops of another shape, or too small; for both or neither of `video` and `mouth_crops`.
+        ShortClipError: for less than 1.6 s of picture or of sound.
         FaceTrackingError: if no frame of the video shows a face.
         VideoError: if the video cannot be read.
     """
@@ -65,7 +69,7 @@ def av_sync_clip(
     per_frame = network.config.samples_per_frame
     frames = min(len(crops), round(len(sound) / per_frame))
     if frames < MIN_FRAMES:
-        raise MouthCropsError(
+        raise ShortClipError(
             f"clip{number} is too short: {len(crops)} frames of video and {len(waveform) / sampling_rate:.2f} s of "
             f"sound; {MIN_FRAMES} frames ({MIN_FRAMES / extractor.frame_rate:.1f} s) of both are needed."
         )
@@ -122,7 +126,10 @@ def score_clip(pair: SoundPair) -> dict[str, Any]:
     regions = mouth_regions(pair.video)
     if regions is None:
         return {"av_outcome": "no face"}
-    own = av_sync_clip(pair.prediction, pair.sampling_rate, mouth_crops=regions)
+    try:
+        own = av_sync_clip(pair.prediction, pair.sampling_rate, mouth_crops=regions)
+    except ShortClipError:
+        return {"av_outcome": "too short"}
     columns = {
         "av_confidence": own["confidence"],
         "av_offset": own["offset"],
@@ -135,4 +142,4 @@ def score_clip(pair: SoundPair) -> dict[str, Any]:
     return columns | {"av_confidence_original": original["confidence"], "av_offset_original": original["offset"]}
 
 
-__all__ = ["MIN_FRAMES", "MouthCropsError", "SILENT_RANGE", "av_sync_clip", "score_clip"]
+__all__ = ["MIN_FRAMES", "MouthCropsError", "SILENT_RANGE", "ShortClipError", "av_sync_clip", "score_clip"]

@@ -17,7 +17,7 @@ export class Stage {
     Object.assign(this, { sound, longest, area, ontake, onphase, verb });
     this.phase = "off";
     this.live = h("video", { class: "picture live", playsinline: true, muted: true, "aria-label": "Live picture" });
-    this.replay = h("video", { class: "picture", playsinline: true, controls: true, hidden: true });
+    this.replay = h("video", { class: "picture", playsinline: true, hidden: true }); // the browser's controls would lie on the mouth
     this.replay.setAttribute("aria-label", "The take just recorded");
     this.overlay = h("div", { class: "overlay", "aria-live": "assertive" });
     this.frame = h("div", { class: "frame" }, this.live, this.replay, this.overlay);
@@ -33,8 +33,9 @@ export class Stage {
       sound ? [this.loudness, this.bar] : h("span", { class: "chip good", id: "check-sound" }, "No sound is recorded"),
     );
     this.retry = button("Try again", () => this.open(), { class: "b primary", id: "try-again", hidden: true });
+    this.again = button("Play again", () => this.replay.play(), { class: "b small", id: "play-again", hidden: true });
     this.devices = h("details", { class: "devices" }, h("summary", {}, sound ? "Camera and microphone" : "Camera"));
-    this.root = h("div", { class: "stage" }, this.frame, this.chips, h("div", { class: "row center" }, this.retry));
+    this.root = h("div", { class: "stage" }, this.frame, this.chips, h("div", { class: "row center" }, this.retry, this.again));
     this.camera = new Camera(this.live, { sound, onlost: (message) => this.lost(message) });
     this.live.addEventListener("resize", () => {
       if (this.phase === "record" && this.size && this.size !== this.shape()) this.abandon("The device was turned.");
@@ -49,7 +50,7 @@ export class Stage {
     this.phase = phase;
     this.frame.dataset.phase = phase;
     this.live.hidden = phase === "review";
-    this.replay.hidden = phase !== "review";
+    this.replay.hidden = this.again.hidden = phase !== "review";
     this.chips.hidden = phase === "review" || phase === "off";
     this.onphase(phase);
   }

@@ -76,8 +76,6 @@ export function trainPanel(app) {
     bar.value = training.fraction;
     stop.disabled = training.state === "stopping";
     const parts = [`${clock(training.seconds)} of at most ${clock(60 * training.minutes)}`];
-    if (training.step) parts.push(`step ${training.step}`);
-    if (training.loss !== null) parts.push(`loss ${training.loss.toFixed(3)}`);
     if (training.state === "stopping") parts.push("stopping: the best is being saved");
     message.textContent = [parts.join(", "), training.message].filter(Boolean).join(". ");
     drawCurve(training.history);
