@@ -50,7 +50,7 @@ def test_it_is_a_public_name():
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_folder_without_any_clip_says_why(tmp_path, streaming):
     (tmp_path / "metadata.csv").write_text("file_name,transcription\ngone.mp4,hello\n")
-    with pytest.raises(CorpusError, match="no clip can be used.*\n.*missing_video.*gone.mp4"):
+    with pytest.raises(CorpusError, match="no clip can be used.*missing_video.*gone.mp4"):
         load_clips(tmp_path, streaming=streaming)
 
 

@@ -40,6 +40,7 @@ def test_what_spreadsheets_write_is_read(tmp_path, content):
         (b"name;text\na.mp4;yes\n", "file_name among them.*Rename name to file_name"),
         (b"Video ,text\na.mp4,yes\n", "Rename Video  to file_name"),
         (b"take;text\na.mp4;yes\n", "it is take, text.$"),
+        (b'file_name,text\na.mp4,yes\nb.mp4,"no\nc.mp4,yes\n', r"line 3: a double quote .* not closed"),
         (b"", "it is empty"),
         (b"file_name\n" + b"a" * 200_000 + b"\n", "it is no table"),
         (b"[" * 100_000, "line 1: it is not JSON"),

@@ -195,7 +195,7 @@ def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:
     note = (
         f"A step takes {seconds:.0f} seconds here, so that {counted(possible, 'step')} of {wanted} can be made in"
         f" {minutes:g} minute{'' if minutes == 1 else 's'}: the model will hardly change. Give it more, up to"
-        f" {needed}, or let nothing else work on this machine."
+        f" {needed} minutes, or let nothing else work on this machine."
     )
     job.notes.append(note)
     logger.warning(note)

@@ -288,7 +288,11 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
         chooses=len(held_out) >= FEWEST_TO_CHOOSE,
         anchored=not new_words and not set(asked or start.config.vocabulary) <= said.keys(),
     )
-    job.say("preparing", 1.0, f"{len(usable) - len(held_out)} recordings to learn from, {len(held_out)} held back")
+    job.say(
+        "preparing",
+        1.0,
+        f"{counted(len(usable) - len(held_out), 'recording')} to learn from, {len(held_out)} held back",
+    )
     _explain(job, recordings, held_out, new_words)
     before = _measure(job, "before", job.starting, task, phrases)
     first = first_pass(job, task)

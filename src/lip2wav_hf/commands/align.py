@@ -15,7 +15,7 @@ from ..errors import counted
 from ..machine import available_cores
 from ..models import DEFAULT_MODEL, find_network
 from . import corpus_options as shared
-from .messages import CommandError, only_our_messages, print_error, reporting
+from .messages import CommandError, only_our_messages, print_error, reporting, waiting
 
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def _align(
     suffix: str,
     choices: tuple[bool, bool],
 ) -> None:
-    from ..corpora.align_clips import RECORDS, AlignmentFolder, align_corpus
+    with waiting("loading"):
+        from ..corpora.align_clips import RECORDS, AlignmentFolder, align_corpus
 
     everything, overwrite = choices
     folder = AlignmentFolder(output, suffix, overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -20,7 +21,7 @@ from .corpus_options import (
     SplitsFileOption,
     split_names,
 )
-from .messages import BAD_INPUT, CommandError, print_error, reporting
+from .messages import BAD_INPUT, CommandError, print_error, reporting, waiting
 from .options import BeamOption, GrammarOption
 
 
@@ -151,9 +152,12 @@ def evaluate(
     if generated is not None and (model is not None or data is not None):
         raise CommandError("give --data (and --model), or --generated and --reference, not both.")
     check_writable(output, f"-o {output}", CommandError)
+    rank = int(os.environ.get("RANK", "0"))
     from ..evaluation.evaluate import evaluate_folders, evaluate_model  # needs numpy
 
-    rank = int(os.environ.get("RANK", "0"))
+    if data is not None:
+        with waiting("loading", quiet=rank > 0):
+            importlib.import_module("..configuration_lip2wav", __package__)  # brings transformers
     try:
         if generated is not None and reference is not None:
             results = evaluate_folders(generated, reference, output, skip_missing=skip_missing, **shared)

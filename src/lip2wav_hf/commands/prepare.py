@@ -18,7 +18,7 @@ from ..errors import counted, one_line
 from ..files import check_writable
 from ..machine import available_cores
 from . import corpus_options as shared
-from .messages import reporting
+from .messages import reporting, waiting
 
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def prepare_corpus(
     Raises:
         CorpusError: if the folder, a split, a speaker or the feature extractor cannot be had.
     """
-    from ..training.clips import cached_files, prepare_clips
+    with waiting("loading", not checks.progress):
+        from ..training.clips import cached_files, prepare_clips
 
     extractor = _load_extractor(options.feature_extractor)
     corpus = shared.corpus_in(data, selection)

@@ -135,6 +135,10 @@ class CorpusReport:
             lines.append(f"  no videos of {', '.join(self.missing_speakers)}: the splits are smaller than published.")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
+    def sentence(self) -> str:
+        """The summary in one line, for an error."""
+        return "; ".join(line.strip().rstrip(".") for line in self.summary().splitlines()) + "."
+
     def lines(self, examples: int = 3) -> list[str]:
         """A line for each kind of defect, with `examples` clips."""
         lines = []

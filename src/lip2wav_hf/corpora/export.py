@@ -132,7 +132,7 @@ def export_corpus(
         if good:
             usable[split] = good
     if not usable:
-        raise ExportError(f"{corpus.path}: no usable clip. {report.summary()}")
+        raise ExportError(f"{corpus.path}: no usable clip. {report.sentence()}")
     clips = [clip for each in usable.values() for clip in each]
     suffixes = [target_suffix(clip, options.mp4) for clip in clips]  # refuses what cannot be copied
     write = _write_videofolder if options.format == "videofolder" else _write_webdataset

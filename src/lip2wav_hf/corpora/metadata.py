@@ -52,7 +52,13 @@ def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             f"{file}: its first line must name the columns, file_name among them; it is"
             f" {', '.join(columns) or 'empty'}.{f' Rename {meant} to file_name.' if meant else ''}"
         )
+    is_open, began = text.count('"') % 2 == 1, reader.line_num
     for row in reader:
+        if is_open and any("\n" in str(cell) for cell in row.values()):
+            raise VideoFolderError(
+                f'{file}, line {began + 1}: a double quote (") is opened and not closed. Close it, or take it away.'
+            )
+        began = reader.line_num
         more = [cell for cell in row.pop(None, ()) if cell.strip()]
         if more:
             raise VideoFolderError(

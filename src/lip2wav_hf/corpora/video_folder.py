@@ -338,7 +338,7 @@ class VideoFolder:
         notes = self._notes(selection) if any(found.values()) else []
         report = CorpusReport.of_listing(defects, notes)
         if not any(found.values()):
-            raise VideoFolderError(f"{self.path}: no clip can be used. {report.summary()}")
+            raise VideoFolderError(f"{self.path}: no clip can be used. {report.sentence()}")
         return found, report
 
     def _notes(self, selection: Selection) -> list[str]:

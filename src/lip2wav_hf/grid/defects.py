@@ -123,8 +123,8 @@ def _why_none(report: GridReport) -> str:
     """Why no clip was found; a name that spells no sentence is a likelier cause than a file that is not there."""
     wrong = [defect for defect in report.defects if defect.kind == "no_sentence"]
     if not wrong:
-        return f"None has a video. {report.summary()}"
-    return f"{wrong[0].clip}: {NOT_A_SENTENCE}. Only such clips are found. {report.summary()}"
+        return f"None has a video. {report.sentence()}"
+    return f"{wrong[0].clip}: {NOT_A_SENTENCE}. Only such clips are found. {report.sentence()}"
 
 
 __all__ = [

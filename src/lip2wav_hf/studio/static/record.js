@@ -98,11 +98,11 @@ export function recordPanel(app) {
     position.textContent =
       `Phrase ${phrases.indexOf(current) + 1} of ${phrases.length}, ` +
       `take ${takesOf(current).length + 1}${takesOf(current).length < takes ? ` of ${takes}` : ""}. ` +
-      `${done} of ${wanted} takes are recorded.`;
+      `${done} of ${wanted} takes are recorded.` +
+      (app.state.enough ? "" : ` A training needs ${app.state.least}.`);
     progress.max = wanted;
     progress.value = done;
     train.disabled = !app.state.enough;
-    train.title = app.state.enough ? "" : `From ${plural(app.state.least, "take")} on`;
     list.replaceChildren(...phrases.map(row), ...others());
     list.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
   }
