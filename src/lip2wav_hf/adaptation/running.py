@@ -402,6 +402,13 @@ def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: 
         )
     if job.voice is not None:
         job.notes.append("The voice is one like that of the sound files, no copy: of like pitch and timbre.")
+    shown = {word for clip in recordings.clips for word in clip.words or ()}
+    unseen = [word for word in new_words if word not in shown]
+    if unseen:
+        job.notes.append(
+            f"The phrases have {counted(len(unseen), 'word')} that no recording shows and the starting model does not"
+            f" know, such as {unseen[0]!r}: record phrases with them, or they will not be read."
+        )
     if len(recordings.silent) == count:
         if job.voice is None:
             job.notes.append("The recordings have no sound: only the lips were learnt, and the voice is that it had.")
