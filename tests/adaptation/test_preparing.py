@@ -12,8 +12,9 @@ from lip2wav_hf.adaptation.records import RecordingCheck
 from lip2wav_hf.adaptation.starting import load_starting_model
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.registry import load_split
+from lip2wav_hf.grammar import TextUnits
 from lip2wav_hf.models import DEFAULT_MODEL, find_model
-from lip2wav_hf.training.cache import read_cached_clip
+from lip2wav_hf.training.cache import read_cached_clip, write_cached_clip
 from lip2wav_hf.training.networks import load_speech_encoder
 
 
@@ -50,6 +51,25 @@ def test_a_recording_is_cached_with_its_word(tmp_path):
     cached = read_cached_clip(found.files["me/0"])
     assert cached.waveform.shape == (RATE,)
     assert np.flatnonzero(cached.frame_words == 0)[[0, -1]].tolist() == pytest.approx([7, 17], abs=2)
+
+
+def test_examples_say_when_their_words_are_said(tmp_path):
+    """Where nobody knows when, words share the time with sound by their letters; without sound, all of it."""
+    found = recordings(tmp_path, *[None] * 12, "silent")
+    sentence = replace(found.clips[1], words=("no", "indeed"), times=None)
+    write_cached_clip(
+        found.files["me/1"], replace(read_cached_clip(found.files["me/1"]), frame_words=np.full(25, -2, np.int8))
+    )
+    units = TextUnits("words", ("indeed", "no", "yes"))
+    one, two, silent = found.examples([found.clips[0], sentence, found.clips[-1]], units, {"yes", "no"})
+    assert one[0].shape == (25, 40, 64) and np.flatnonzero(one[1] == 3)[[0, -1]].tolist() == pytest.approx(
+        [7, 17], abs=2
+    )
+    assert [int((two[1] == place).sum()) for place in (2, 1)] == pytest.approx([3, 8], abs=1)
+    assert two[1].max() == 2 and np.flatnonzero(two[1])[0] == pytest.approx(6, abs=2)
+    assert (silent[1] == 3).all()
+    assert len(list(found.examples(found.clips, units, {"yes"}))) == 10
+    assert not list(found.examples(found.clips, units, {"no"}))
 
 
 def test_sounds_that_are_all_late_are_moved_together(tmp_path):

@@ -1,8 +1,12 @@
 """A network with room for new words."""
 
+import copy
+
+import numpy as np
+import pytest
 import torch
 
-from lip2wav_hf.adaptation.starting import freeze_speech, grow, keep_unsaid, load_starting_model
+from lip2wav_hf.adaptation.starting import freeze_speech, grow, imprint, keep_unsaid, load_starting_model
 
 
 def test_new_words_leave_what_was_known_as_it_was(starting_model):
@@ -22,6 +26,30 @@ def test_new_words_are_the_same_for_a_seed(starting_model):
     first, again, other = (grow(start, ["bonjour"], None, seed).text_head.weight for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_shown_words_are_known_before_the_first_step(starting_model):
+    start = load_starting_model(starting_model)
+    grown = grow(start, ["bonjour", "merci", "salut"], None).eval()
+    before, known = copy.deepcopy(grown.state_dict()), grown.config.num_classes - 3
+    places = [grown.config.units.classes[word] for word in ("bonjour", "merci")]
+    shown = []
+    for place in places:
+        classes = np.zeros(20, int)
+        classes[5:15] = place
+        shown.append((torch.randn(20, 40, 64), classes))
+    assert imprint(grown, ["bonjour", "merci", "salut"], shown) == ["bonjour", "merci"]
+    logits = [grown(pixels[None, :, None]).text_logits[0].detach() for pixels, _ in shown]
+    highest = torch.cat([each[5:15, 1:known].amax(1) for each in logits]).median()
+    for place, each in zip(places, logits, strict=True):
+        assert each[5:15, place].mean() == pytest.approx(float(highest), abs=1e-3)
+    low = torch.cat(logits)
+    assert low[:, places].mean(0) == pytest.approx(float(low[:, 1:known].mean()), abs=1e-3)
+    unchanged = [place for place in range(grown.config.num_classes) if place not in places]
+    for name, value in grown.state_dict().items():
+        rows = unchanged if name.startswith("text_head") else slice(None)
+        assert torch.equal(value[rows] if value.ndim else value, before[name][rows] if value.ndim else before[name])
+    assert imprint(grown, ["salut"], []) == []
 
 
 def test_a_grown_network_is_saved_and_loaded(starting_model, tmp_path):

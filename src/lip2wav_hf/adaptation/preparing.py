@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from ..corpora.alignment import (
 )
 from ..corpora.clips import Clip, CorpusError, TimedWord
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..grammar import TextUnits
 from ..modeling_critic import Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel
 from ..training.cache import CachedClip, read_cached_clip, write_cached_clip
-from ..training.clips import PreparedClips, cached_files, frame_words
+from ..training.clips import PreparedClips, cached_files, frame_words, number_frames
+from ..training.variation import UNKNOWN_TIMES
 from .checking import LATE_SECONDS, SAMPLING_RATE, Examined
 from .records import Problem
 from .voice import Voice, convert
@@ -32,6 +35,7 @@ from .voice import Voice, convert
 
 WORD_RANGE_DB, WORD_GAP, WORD_MARGIN = 30.0, 0.25, 0.04  # how a single word is found in its recording; our choices
 WINDOW = 160  # samples: 10 ms
+MOST_EXAMPLES = 10  # of a word
 ALIKE = 3  # recordings whose offsets have to agree
 
 
@@ -118,10 +122,9 @@ class Recordings:
             unknown = model.config.units.unknown(clip.words or ())
             if unknown:
                 raise AlignmentError(f"unknown words: {', '.join(unknown)}.")
-            regions = read_cached_clip(self.files[clip.key]).regions
-            pixels = np.asarray(self.extractor.normalize(self.extractor.center_crop(regions)), np.float32)
-            _, logits, _ = model.encode(torch.from_numpy(pixels)[None, :, None])
-            times = FrameTimes(1 / rate, 0.5 / rate, len(regions) / rate)
+            pixels = self._pixels(read_cached_clip(self.files[clip.key]))
+            _, logits, _ = model.encode(pixels[None, :, None])
+            times = FrameTimes(1 / rate, 0.5 / rate, len(pixels) / rate)
             return align_words(logits[0].float().log_softmax(-1).numpy(), clip.words or (), model.config.units, times)
 
         if model.config.speaker_embedding_size:  # it reads nobody whose voice it was not given
@@ -154,6 +157,45 @@ class Recordings:
             write_cached_clip(self.files[clip.key], replace(cached, frame_words=numbers))
             found += 1
         return found
+
+    def _pixels(self, cached: CachedClip) -> torch.Tensor:
+        """What a network sees of a recording, `(frames, height, width)`."""
+        crops = self.extractor.center_crop(cached.regions)
+        return torch.from_numpy(np.asarray(self.extractor.normalize(crops), np.float32))
+
+    def examples(
+        self, clips: Iterable[Clip], units: TextUnits, words: Collection[str]
+    ) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+        """
+        Recordings in which some words are said, of each word the first ten. Where nobody knows when, the words share
+        the time in which there is sound, by their letters.
+
+        Yields:
+            `tuple`: normalised mouth crops `(frames, height, width)`, and the class of the word in each frame
+            `(frames,)`, 0 where none is said.
+        """
+        counts: Counter[str] = Counter()
+        for clip in clips:
+            said = clip.words or ()
+            if not any(word in words and counts[word] < MOST_EXAMPLES for word in said):
+                continue
+            cached = read_cached_clip(self.files[clip.key])
+            numbers = cached.frame_words
+            if (numbers == UNKNOWN_TIMES).any():
+                numbers = self._spread(clip, cached)
+            counts.update(said)
+            classes = np.array([units.classes[word] for word in said])
+            yield self._pixels(cached), np.where(numbers >= 0, classes[np.maximum(numbers, 0)], 0)
+
+    def _spread(self, clip: Clip, cached: CachedClip) -> np.ndarray:
+        """The number of the word in each frame, if all have their share of the time in which there is sound."""
+        words, frames, rate = clip.words or (), len(cached.regions), self.extractor.frame_rate
+        start, end = 0.0, frames / rate
+        if clip.key not in self.silent:
+            start, end, _ = single_word(self.waveform(clip), "")
+        letters = np.cumsum([0, *map(len, words)]) / max(sum(map(len, words)), 1)
+        bounds = (start + (end - start) * letters).tolist()
+        return number_frames(list(zip(bounds, bounds[1:], words, strict=False)), frames, rate)
 
     def change_voice(self, voice: Voice) -> None:
         """Let the sound of all recordings that have any be in another voice."""

@@ -53,7 +53,7 @@ from .records import (
     worse_scores,
 )
 from .scoring import Measurement, measure, of_first, prepare_measuring
-from .starting import grow, load_starting_model
+from .starting import grow, imprint, load_starting_model
 from .voice import read_voice
 
 
@@ -273,13 +273,15 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     if not job.options.live:
         model.config.live_look_ahead = None  # what it learns from is seen as a whole
     keep_transcripts(model, usable, None)
+    learning = [clip for clip in usable if clip.key not in held_keys]
+    imprint(model, new_words, recordings.examples(learning, model.config.units, new_words))
     forms = written_forms(phrases, job.inputs.phrases, usable, start.config.normalizer)
     model.config.written_sentences = (model.config.written_sentences or {}) | forms or None
     task = Task(
         model,
         encoder,
         extractor,
-        recordings.prepared([clip for clip in usable if clip.key not in held_keys]),
+        recordings.prepared(learning),
         recordings.prepared(held_out),
         len(new_words),
         job.work / "run",

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -58,6 +59,48 @@ def _more_rows(rows: torch.Tensor, count: int, random: torch.Generator, spread: 
     return torch.cat([rows, words.mean(0) + noise * deviation])
 
 
+@torch.no_grad()
+def imprint(model: Lip2WavModel, new: Iterable[str], shown: Iterable[tuple[torch.Tensor, np.ndarray]]) -> list[str]:
+    """
+    Let the text head know new words from the first step on: the weights of one are what the network sees while it is
+    said, less what it sees on average. After Qi, Brown, Lowe (2018), "Low-shot learning with imprinted weights"; that
+    the scores are as large as those of known words is our choice.
+
+    Args:
+        model ([`Lip2WavModel`]): the network, with room for the words, as from [`grow`].
+        new (iterable of `str`): the words.
+        shown (iterable of `tuple`): recordings: normalised mouth crops `(frames, height, width)`, and the class of
+            the word in each frame, `(frames,)`; 0 where nothing is said.
+
+    Returns:
+        `list[str]`: the words that were shown.
+    """
+    units, head = model.config.units, model.text_head
+    words = {units.classes[word]: word for word in new} if units.kind == "words" else {}
+    if not words or model.config.speaker_embedding_size:  # it reads nobody whose voice it was not given
+        return []
+    was_training, examples = model.training, dict[int, list[torch.Tensor]]()
+    model.eval()
+    seen, scores, best = [], [], []
+    for pixels, classes in shown:
+        hidden, logits, _ = model.encode(pixels[None, :, None])
+        known, said = logits[0, :, 1 : min(words)], torch.from_numpy(classes)
+        seen.append(hidden[0])
+        scores.append(known)
+        best.append(known[said > 0].amax(1))
+        for place in words.keys() & set(classes.tolist()):
+            examples.setdefault(place, []).append(hidden[0][said == place])
+    model.train(was_training)
+    if not examples:
+        return []
+    mean, low, high = torch.cat(seen).mean(0), torch.cat(scores).mean(), torch.cat(best).median()
+    for place, frames in examples.items():
+        way = torch.cat(frames).mean(0) - mean
+        head.weight[place] = (high - low) * way / way.square().sum()
+        head.bias[place] = low - head.weight[place] @ mean
+    return [words[place] for place in sorted(examples)]
+
+
 def freeze_speech(model: Lip2WavModel) -> None:
     """Leave what makes the sound as it is: only the lips' encoders and the text head learn."""
     for name in ("mel_decoder", "decoder", "word_projection", "speaker_projection"):
@@ -97,4 +140,4 @@ def keep_unsaid(model: Lip2WavModel, words: Iterable[str]) -> None:
         model.word_projection.weight.register_hook(lambda gradient: gradient * said.to(gradient))
 
 
-__all__ = ["freeze_lips", "keep_unsaid", "freeze_speech", "grow", "load_starting_model"]
+__all__ = ["freeze_lips", "freeze_speech", "grow", "imprint", "keep_unsaid", "load_starting_model"]
