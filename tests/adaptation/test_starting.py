@@ -52,6 +52,16 @@ def test_shown_words_are_known_before_the_first_step(starting_model):
     assert imprint(grown, ["salut"], []) == []
 
 
+def test_a_word_that_is_all_that_is_seen_keeps_its_random_weights(starting_model):
+    """As the only word of recordings without sound: nothing tells it from anything else."""
+    grown = grow(load_starting_model(starting_model), ["bonjour"], None)
+    before = grown.text_head.weight.clone()
+    place = grown.config.units.classes["bonjour"]
+    assert imprint(grown, ["bonjour"], [(torch.randn(20, 40, 64), np.full(20, place))]) == []
+    assert imprint(grown, ["bonjour"], [(torch.zeros(20, 40, 64), np.full(20, place))]) == []
+    assert torch.equal(grown.text_head.weight, before) and grown.training
+
+
 def test_a_grown_network_is_saved_and_loaded(starting_model, tmp_path):
     grown = grow(load_starting_model(starting_model), ["bonjour"], "#JSGF V1.0;\npublic <a> = bonjour;\n")
     grown.save_pretrained(tmp_path)

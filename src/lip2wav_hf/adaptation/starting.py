@@ -14,6 +14,9 @@ from ..configuration_lip2wav import Lip2WavConfig
 from ..modeling_lip2wav import Lip2WavModel
 
 
+SHORTEST_WAY = 0.1  # of a word from the mean, in mean distances of a frame: nearer, nothing tells it from the others
+
+
 def load_starting_model(folder: Path) -> Lip2WavModel:
     """The generator of a folder, in float32."""
     return Lip2WavModel.from_pretrained(folder, dtype=torch.float32)
@@ -73,11 +76,11 @@ def imprint(model: Lip2WavModel, new: Iterable[str], shown: Iterable[tuple[torch
             the word in each frame, `(frames,)`; 0 where nothing is said.
 
     Returns:
-        `list[str]`: the words that were shown.
+        `list[str]`: the words that were shown, but for those that look like all that was seen.
     """
     units, head = model.config.units, model.text_head
     words = {units.classes[word]: word for word in new} if units.kind == "words" else {}
-    if not words or model.config.speaker_embedding_size:  # it reads nobody whose voice it was not given
+    if not words or min(words) == 1 or model.config.speaker_embedding_size:  # it reads only voices that it was given
         return []
     was_training, examples = model.training, dict[int, list[torch.Tensor]]()
     model.eval()
@@ -93,12 +96,16 @@ def imprint(model: Lip2WavModel, new: Iterable[str], shown: Iterable[tuple[torch
     model.train(was_training)
     if not examples:
         return []
-    mean, low, high = torch.cat(seen).mean(0), torch.cat(scores).mean(), torch.cat(best).median()
-    for place, frames in examples.items():
+    everything, found = torch.cat(seen), list[str]()
+    mean, low, high = everything.mean(0), torch.cat(scores).mean(), torch.cat(best).median()
+    shortest = SHORTEST_WAY * (everything - mean).norm(dim=1).mean() + 1e-6
+    for place, frames in sorted(examples.items()):
         way = torch.cat(frames).mean(0) - mean
-        head.weight[place] = (high - low) * way / way.square().sum()
-        head.bias[place] = low - head.weight[place] @ mean
-    return [words[place] for place in sorted(examples)]
+        if way.norm() > shortest:
+            head.weight[place] = (high - low) * way / way.square().sum()
+            head.bias[place] = low - head.weight[place] @ mean
+            found.append(words[place])
+    return found
 
 
 def freeze_speech(model: Lip2WavModel) -> None:
