@@ -25,7 +25,7 @@ from lip2wav_hf.adaptation.job import Job
 from lip2wav_hf.adaptation.learning import Anchor, Clock
 from lip2wav_hf.adaptation.records import AdaptationError, Options, Scores, worse_scores
 from lip2wav_hf.adaptation.running import read_record
-from lip2wav_hf.adaptation.starting import load_starting_model
+from lip2wav_hf.adaptation.starting import imprint, load_starting_model
 from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.hub.plan import plan_model
@@ -259,6 +259,15 @@ def test_lips_are_anchored_where_words_could_be_forgotten(
     monkeypatch.setattr(learning, "Anchor", lambda *given: anchors.append(given) or Anchor(*given))
     adapt(one_recording, tmp_path / "out", model=starting_model, steps=1, phrases=phrases, final_pass=0)
     assert bool(anchors) == anchored
+
+
+def test_new_words_are_shown_before_the_first_step(one_recording, starting_model, tmp_path, monkeypatch):
+    folder = shutil.copytree(one_recording, tmp_path / "recordings")
+    write_metadata(folder, [(f"{SENTENCES[0]}.mp4", "guten Morgen")])
+    known = []
+    monkeypatch.setattr(running, "imprint", lambda *given: known.extend(imprint(*given)))
+    assert adapt(folder, tmp_path / "out", model=starting_model, steps=1).new_words == ("guten", "morgen")
+    assert known == ["guten", "morgen"]
 
 
 def test_time_that_is_short_ends_the_training(recordings, starting_model, tmp_path):

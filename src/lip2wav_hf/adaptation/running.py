@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -63,7 +65,7 @@ LOCK = "lock"  # file in the folder of work
 SAVING_SECONDS = 8.0
 CHECKING_SHARE = 0.4  # of the minutes, after which no more recordings are looked at, so that there is time to learn
 MOST_CHECKING = 0.6  # of the minutes: on a slow machine, fewer recordings than are good have to do
-MOST_PREPARING = 0.7  # of the minutes, after which no more times of words are looked for
+MOST_PREPARING = 0.7  # of the minutes, after which no more words are looked at
 MEASURING_SHARE = 0.15  # of the minutes, for the measurement before the training; the one after it takes as long
 OVERTIME = 1.05  # of the minutes, which a measurement after the training may take where it was slower than that before
 MOST_NAMED = 5  # recordings in a note
@@ -274,7 +276,8 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
         model.config.live_look_ahead = None  # what it learns from is seen as a whole
     keep_transcripts(model, usable, None)
     learning = [clip for clip in usable if clip.key not in held_keys]
-    imprint(model, new_words, recordings.examples(learning, model.config.units, new_words))
+    in_time = itertools.takewhile(lambda _: not _has_prepared(job), learning)
+    imprint(model, new_words, recordings.examples(in_time, model.config.units, set(new_words)))
     forms = written_forms(phrases, job.inputs.phrases, usable, start.config.normalizer)
     model.config.written_sentences = (model.config.written_sentences or {}) | forms or None
     task = Task(
@@ -366,10 +369,7 @@ def _tell_listing(job: Job) -> None:
 
 def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None, start: Lip2WavModel) -> None:
     """Find the times of words where they can be found, and change the voice where that was asked for."""
-
-    def enough() -> bool:
-        return job.clock.spent > MOST_PREPARING * job.clock.minutes
-
+    enough = functools.partial(_has_prepared, job)
     found = recordings.align(encoder, enough) if encoder is not None else 0
     found += recordings.align_lips(start, enough)
     if found:
@@ -383,6 +383,11 @@ def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | N
     if job.voice is not None and len(recordings.silent) < len(recordings.clips):
         job.say("preparing", 0.6, "changing the voice of the recordings")
         recordings.change_voice(job.voice)
+
+
+def _has_prepared(job: Job) -> bool:
+    """Whether the time for preparing is over."""
+    return job.clock.spent > MOST_PREPARING * job.clock.minutes
 
 
 def _said(clip: Clip) -> str:
