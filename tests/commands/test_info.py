@@ -11,6 +11,7 @@ from commands.command_line import damaged, error_line
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.commands.info import describe_model
 from lip2wav_hf.commands.messages import CommandError
+from lip2wav_hf.grammar import Grammar
 from lip2wav_hf.metrics.registry import SUMMARY
 from lip2wav_hf.models import baseline_models
 
@@ -50,6 +51,18 @@ def test_info(run, tmp_path, tiny_model_dir):
     assert len(facts["vocabulary"]) == 51
     weights = load_file(folder / "model.safetensors")
     assert facts["parameters"] == sum(array.size for array in weights.values() if array.dtype.kind == "f")
+
+
+def test_what_a_model_answers_with(run, tmp_path, tiny_model_dir):
+    model = shutil.copytree(tiny_model_dir, tmp_path / "mine")
+    config = json.loads((model / "config.json").read_text())
+    assert "answers with    any of these words" in run("info", model)[1]
+    phrases = Grammar.from_phrases(["bin blue", "set"]).to_jsgf()
+    written = {"bin blue": "Bin, blue!"}
+    (model / "config.json").write_text(json.dumps(config | {"grammar": phrases, "written_sentences": written}))
+    assert "answers with    2 phrases: set, Bin, blue!" in run("info", model)[1]
+    assert json.loads(run("info", model, "--json")[1])["sentences"] == ["set", "Bin, blue!"]
+    assert 'answers with    sentences such as "bin blue at ' in run("info", "grid-s1")[1]
 
 
 def test_a_model_is_called_as_its_run(run, tmp_path, tiny_model_dir):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import textwrap
@@ -11,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import one_line
+from ..errors import counted, one_line
 from ..files import read_fields
+from ..grammar import Grammar, GrammarError
 from ..metrics.registry import SUMMARY, TILES
 from ..models import (
     BY_TYPE,
@@ -30,6 +32,8 @@ from ..models import (
 from .messages import CommandError, reporting
 from .options import ModelOption, complete_model
 
+
+MOST_SENTENCES = 50  # that are phrases; of more, one is named
 
 SHOWN: dict[str, tuple[type, ...]] = {
     "sampling_rate": (int,),
@@ -79,6 +83,8 @@ class ModelFacts:
         frame_rate (`float`): in frames/s.
         crop_width, crop_height (`int`): of the mouth crops, in pixels.
         decoder_type, text_units (`str`, *optional*), vocabulary (`list[str]`): of a model that reads words too.
+        sentences (`list[str]`): what it answers with unless a call says otherwise, as people write it; the first where
+            they are many; none for any words.
         results (`list[Result]`): of the model card.
         remark (`str`): why there are no results; empty if there are.
     """
@@ -97,6 +103,7 @@ class ModelFacts:
     crop_height: int
     text_units: str | None
     vocabulary: list[str]
+    sentences: list[str]
     results: list[Result]
     remark: str
 
@@ -241,6 +248,7 @@ def report(facts: ModelFacts, all_results: bool = False) -> str:
         "frame rate": [f"{facts.frame_rate:g} frames/s"],
         "mouth crops": [f"{facts.crop_width} x {facts.crop_height} pixels"],
         "vocabulary": _vocabulary(facts),
+        "answers with": _sentences(facts),
         "results": [facts.remark] if facts.remark else _table(facts.results, all_results),
     }
     return "\n".join(
@@ -260,6 +268,14 @@ def _vocabulary(facts: ModelFacts) -> list[str]:
     if facts.text_units is None:
         return ["none: this model speaks, and reads no words"]
     return textwrap.wrap(f"{len(facts.vocabulary)} {facts.text_units}: {', '.join(facts.vocabulary)}", 64)
+
+
+def _sentences(facts: ModelFacts) -> list[str]:
+    if not facts.sentences:
+        return ["any of these words"] if facts.vocabulary else []
+    if len(facts.sentences) < MOST_SENTENCES:
+        return textwrap.wrap(f"{counted(len(facts.sentences), 'phrase')}: {', '.join(facts.sentences)}", 64)
+    return [f'sentences such as "{facts.sentences[0]}"']
 
 
 def _table(results: list[Result], all_results: bool) -> list[str]:
@@ -309,9 +325,19 @@ def describe_model(folder: Path) -> ModelFacts:
         crop_height=config["image_height"],
         text_units=config.get("text_units", "words") if reads_words else None,
         vocabulary=config.get("vocabulary", []) if reads_words else [],
+        sentences=_known_sentences(config) if reads_words else [],
         results=results,
         remark=remark,
     )
+
+
+def _known_sentences(config: dict[str, Any]) -> list[str]:
+    try:
+        grammar = Grammar.from_jsgf(config["grammar"])
+    except (KeyError, TypeError, GrammarError):
+        return []
+    written = config.get("written_sentences") or {}
+    return [written.get(sentence, sentence) for sentence in itertools.islice(grammar.sentences(), MOST_SENTENCES)]
 
 
 def _read_config(path: Path) -> dict[str, Any]:
