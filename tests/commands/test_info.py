@@ -62,7 +62,10 @@ def test_what_a_model_answers_with(run, tmp_path, tiny_model_dir):
     (model / "config.json").write_text(json.dumps(config | {"grammar": phrases, "written_sentences": written}))
     assert "answers with    2 phrases: set, Bin, blue!" in run("info", model)[1]
     assert json.loads(run("info", model, "--json")[1])["sentences"] == ["set", "Bin, blue!"]
-    assert 'answers with    sentences such as "bin blue at ' in run("info", "grid-s1")[1]
+    many = Grammar.from_slots({str(slot): [f"a{slot}x{word}" for word in range(20)] for slot in range(9)}).to_jsgf()
+    (model / "config.json").write_text(json.dumps(config | {"grammar": many}))
+    assert "answers with    sentences of its grammar" in run("info", model)[1]
+    assert "answers with    sentences of its grammar" in run("info", "grid-s1")[1]
 
 
 def test_a_model_is_called_as_its_run(run, tmp_path, tiny_model_dir):

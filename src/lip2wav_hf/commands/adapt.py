@@ -140,7 +140,7 @@ def adapt(
     if json_object:
         print(json.dumps(_plain(result), indent=2, ensure_ascii=False))
         return
-    print("\n".join(wrapped(line, sys.stdout) for line in _report(result, clips)))
+    print("\n".join(_report(result, clips)))
 
 
 def _plain(result: Adaptation) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
         lines.append(f"it answers with {len(result.phrases)} phrases only, unless told otherwise: --grammar none")
     if result.before is not None and result.after is not None:
         lines += ["", *_table(result.before, result.after)]
-    lines += [f"note: {note}" for note in result.notes]
+    lines += [wrapped(f"note: {note}", sys.stdout) for note in result.notes]
     folder = shlex.quote(str(result.model))
     lines += [
         "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import textwrap
@@ -33,7 +32,7 @@ from .messages import CommandError, reporting
 from .options import ModelOption, complete_model
 
 
-MOST_SENTENCES = 50  # that are phrases; of more, one is named
+MOST_SENTENCES = 50  # that are named
 
 SHOWN: dict[str, tuple[type, ...]] = {
     "sampling_rate": (int,),
@@ -83,8 +82,8 @@ class ModelFacts:
         frame_rate (`float`): in frames/s.
         crop_width, crop_height (`int`): of the mouth crops, in pixels.
         decoder_type, text_units (`str`, *optional*), vocabulary (`list[str]`): of a model that reads words too.
-        sentences (`list[str]`): what it answers with unless a call says otherwise, as people write it; the first where
-            they are many; none for any words.
+        has_grammar (`bool`): whether it answers with the sentences of a grammar, unless a call says otherwise.
+        sentences (`list[str]`): these, as people write them, where they are few.
         results (`list[Result]`): of the model card.
         remark (`str`): why there are no results; empty if there are.
     """
@@ -103,6 +102,7 @@ class ModelFacts:
     crop_height: int
     text_units: str | None
     vocabulary: list[str]
+    has_grammar: bool
     sentences: list[str]
     results: list[Result]
     remark: str
@@ -271,11 +271,11 @@ def _vocabulary(facts: ModelFacts) -> list[str]:
 
 
 def _sentences(facts: ModelFacts) -> list[str]:
-    if not facts.sentences:
+    if not facts.has_grammar:
         return ["any of these words"] if facts.vocabulary else []
-    if len(facts.sentences) < MOST_SENTENCES:
-        return textwrap.wrap(f"{counted(len(facts.sentences), 'phrase')}: {', '.join(facts.sentences)}", 64)
-    return [f'sentences such as "{facts.sentences[0]}"']
+    if not facts.sentences:
+        return ["sentences of its grammar; with --grammar none, any of these words"]
+    return textwrap.wrap(f"{counted(len(facts.sentences), 'phrase')}: {', '.join(facts.sentences)}", 64)
 
 
 def _table(results: list[Result], all_results: bool) -> list[str]:
@@ -325,19 +325,21 @@ def describe_model(folder: Path) -> ModelFacts:
         crop_height=config["image_height"],
         text_units=config.get("text_units", "words") if reads_words else None,
         vocabulary=config.get("vocabulary", []) if reads_words else [],
-        sentences=_known_sentences(config) if reads_words else [],
+        has_grammar=reads_words and config.get("grammar") is not None,
+        sentences=_few_sentences(config) if reads_words else [],
         results=results,
         remark=remark,
     )
 
 
-def _known_sentences(config: dict[str, Any]) -> list[str]:
+def _few_sentences(config: dict[str, Any]) -> list[str]:
     try:
         grammar = Grammar.from_jsgf(config["grammar"])
-    except (KeyError, TypeError, GrammarError):
+    except (KeyError, TypeError, AttributeError, GrammarError):
         return []
     written = config.get("written_sentences") or {}
-    return [written.get(sentence, sentence) for sentence in itertools.islice(grammar.sentences(), MOST_SENTENCES)]
+    few = grammar.count() <= MOST_SENTENCES
+    return [written.get(sentence, sentence) for sentence in grammar.sentences()] if few else []
 
 
 def _read_config(path: Path) -> dict[str, Any]:
