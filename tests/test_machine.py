@@ -163,14 +163,6 @@ def test_workers_search_rarely():
         assert list(map_(_threshold, range(1))) == [RARELY]
 
 
-def test_ctrl_c_ends_workers_where_they_are():
-    start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), worker_processes(2) as map_:
-        next(iter(map_(time.sleep, [0, 100, 100])))
-        raise KeyboardInterrupt
-    assert time.monotonic() - start < 50
-
-
 def _threshold(_: int) -> int:
     return gc.get_threshold()[0]
 

@@ -183,8 +183,8 @@ def worker_processes(number: int, chunksize: int = 1) -> Generator[Callable[...,
 
     Args:
         number (`int`): how many processes.
-        chunksize (`int`, *optional*, defaults to 1): items that a process takes at a time. Ctrl-C ends them where
-            they are: what is made of an item is to be written whole or not at all.
+        chunksize (`int`, *optional*, defaults to 1): items that a process takes at a time. After Ctrl-C these are
+            finished, the others are not begun: a process that is ended leaves half a file where it writes.
 
     Yields:
         a function like `map`, with results in order.
@@ -199,9 +199,6 @@ def worker_processes(number: int, chunksize: int = 1) -> Generator[Callable[...,
 
     try:
         yield pool_map
-    except KeyboardInterrupt:
-        end_workers(pool)
-        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

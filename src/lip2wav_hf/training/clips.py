@@ -87,7 +87,7 @@ def prepare_clips(
     problems: dict[str, ValueError] = {}
     if missing:
         job = partial(_prepare_clip, feature_extractor=feature_extractor, sampling_rate=sampling_rate)
-        with worker_processes(num_workers, chunksize=4) as map_:
+        with worker_processes(num_workers) as map_:
             found = map_(job, missing, [files[clip.key] for clip in missing])
             results = progress_bar(found, "mouth regions", len(missing), show=progress)
             problems = {clip.key: problem for clip, problem in zip(missing, results, strict=True) if problem}
