@@ -271,7 +271,7 @@ def _opening(device: str | None) -> Generator[tuple[Any, int | str | None]]:
         yield library, int(device) if device is not None and device.isdecimal() else device
     except (library.PortAudioError, ValueError) as error:
         what = "no sound device" if device is None else f"sound device {device}"
-        why = one_line(error).removeprefix("Error querying device -1").strip() or "there is none"
+        why = "there is none" if "querying device -1" in str(error) else one_line(error)  # of the default one
         raise SoundError(f"{what}: it cannot be opened ({why}). See --list-devices. {INSTEAD}.") from error
 
 
