@@ -16,7 +16,6 @@ import torch
 from lip2wav_hf.machine import (
     RARELY,
     gpu_power_limit,
-    process_pool,
     return_memory,
     without_collections,
     worker_processes,
@@ -93,26 +92,35 @@ def test_what_workers_import_does_not_keep_who_wants_to_end(tmp_path, modules):
     assert (said, complained, process.returncode) == ("ended\n", "", 0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
-def test_what_workers_import_is_imported_once(monkeypatch):
-    """By a process that later pools have too; each worker has the variables of its time, and one thread."""
-    threads, parents = os.environ.get("OMP_NUM_THREADS"), set()
-    for value in ("first", "second"):
-        monkeypatch.setenv("LIP2WAV_TEST", value)
+POOLS = """
+import os, sys
+from lip2wav_hf.machine import process_pool
+
+def look():
+    return os.getppid(), "colorsys" in sys.modules, os.environ.get("LIP2WAV_TEST"), os.environ["OMP_NUM_THREADS"]
+
+if __name__ == "__main__":
+    for value in ("first", "second", None):
+        os.environ |= {"LIP2WAV_TEST": value} if value else {}
+        if not value:
+            del os.environ["LIP2WAV_TEST"]
         with process_pool(1, ["colorsys"]) as pool:
-            parent, imported, *variables = pool.submit(_worker).result()
-            parents.add(parent)
-        assert imported and variables == [value, "1"]
-    assert len(parents) == 1 and os.getpid() not in parents
-    monkeypatch.delenv("LIP2WAV_TEST")
-    with process_pool(1, ["colorsys"]) as pool:
-        assert pool.submit(_worker).result()[2] is None
-    assert os.environ.get("OMP_NUM_THREADS") == threads
+            print(*pool.submit(look).result())
+    print(os.getpid(), os.environ.get("OMP_NUM_THREADS"))
+"""
 
 
-def _worker() -> tuple:
-    names = ("LIP2WAV_TEST", "OMP_NUM_THREADS")
-    return os.getppid(), "colorsys" in sys.modules, *map(os.environ.get, names)
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
+def test_what_workers_import_is_imported_once(tmp_path, monkeypatch):
+    """By a process that later pools have too; each worker has the variables of its time, and one thread."""
+    (tmp_path / "pools.py").write_text(POOLS)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    # A process of its own: here the first pool may have been another test's, with other modules.
+    done = subprocess.run([sys.executable, str(tmp_path / "pools.py")], capture_output=True, text=True, timeout=60)
+    *workers, (main, threads) = [line.split() for line in done.stdout.splitlines()]
+    assert [worker[1:] for worker in workers] == [["True", value, "1"] for value in ("first", "second", "None")]
+    (parent,) = {worker[0] for worker in workers}
+    assert parent != main and threads == "7", done.stderr
 
 
 RESTING = """

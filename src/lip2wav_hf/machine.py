@@ -125,7 +125,8 @@ def process_pool(number: int, modules: Iterable[str] = ()) -> ProcessPoolExecuto
     Args:
         number (`int`): how many.
         modules (iterable of `str`, *optional*): what they will import and takes long. On Linux one process imports it
-            for them all, and for later pools; it has no threads, and they are its forks.
+            for them all, and for later pools; it has no threads, and they are its forks. What only a later pool names,
+            its workers import themselves.
     """
     # Spawned, not forked: the face networks and torch hold threads, which a forked process would wait for in vain.
     context: Any = multiprocessing.get_context("spawn")
