@@ -6,8 +6,8 @@ from typing import Any
 
 from lip2wav_hf import Lip2WavFeatureExtractor, VideoToSpeechPipeline
 from lip2wav_hf.files import read_fields
+from lip2wav_hf.generator import usable_device
 from lip2wav_hf.models import BY_TYPE, SPEAKING, ModelError, bundled_models, find_model
-from lip2wav_hf.speaking import usable_device
 
 
 ENVIRONMENT = "LIP2WAV_CHECKPOINTS"  # folders and repositories, separated by commas or white space

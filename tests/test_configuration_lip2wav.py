@@ -15,8 +15,9 @@ from lip2wav_hf.configuration_lip2wav import MOST_WEIGHTS, ConfigurationError
 from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.corpora.defects import CorpusReport
 from lip2wav_hf.errors import Lip2WavError
+from lip2wav_hf.generator import Generator
 from lip2wav_hf.models import NETWORKS, load_network
-from lip2wav_hf.speaking import Generator, Speaker
+from lip2wav_hf.speaking import Speaker
 
 
 ABSURD = (None, -1, 0, 3.5, 65_536, 10**9, 10**20, 1e308, -1e-308, float("nan"), float("inf"), "x", "", {}, [])

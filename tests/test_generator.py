@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavConfig
-from lip2wav_hf.generator import InverseSTFTDecoder, LogMelSpectrogram, convolve
+from lip2wav_hf.encoders import convolve
+from lip2wav_hf.generator import InverseSTFTDecoder, LogMelSpectrogram
 
 
 def test_log_mel_of_a_tone_peaks_in_its_band_and_frames():

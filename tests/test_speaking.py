@@ -19,11 +19,12 @@ from lip2wav_hf import speaking
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.errors import Lip2WavError, WeightsError
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from lip2wav_hf.generator import Generator, usable_device
 from lip2wav_hf.grammar import GrammarError
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.models import find_model
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
-from lip2wav_hf.speaking import Generator, Speaker, usable_device
+from lip2wav_hf.speaking import Speaker
 from little_videos import write_video
 from warm_processes import WarmProcesses
 

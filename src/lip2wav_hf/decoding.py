@@ -632,6 +632,22 @@ class PosteriorReader:
         return self.decoder.posteriors(around)[begin - self._first : end - self._first]
 
 
+class Window(NamedTuple):
+    """A chunk of a video with its context: what a generator takes. Its frames `start` to `end` are to be kept."""
+
+    pixel_values_videos: Any
+    frame_mask: Any | None
+    start: int = 0
+    end: int = 0
+    words: Any | None = None
+    encoded: Any = None  # what `encode` returns, if the lips have been read
+
+    @property
+    def text_logits(self) -> Any:
+        """Of the frames to be kept, `(batch, frames, classes)`, once the lips have been read."""
+        return self.encoded[1][:, self.start : self.end]
+
+
 def decode_words(
     text_logits: torch.Tensor,
     frame_mask: torch.Tensor | None,
@@ -645,9 +661,13 @@ def decode_words(
     ]
 
 
-def clip_scores(text_logits: torch.Tensor, frame_mask: torch.Tensor | None) -> list[np.ndarray]:
+def clip_scores(text_logits: torch.Tensor | np.ndarray, frame_mask: torch.Tensor | None) -> list[np.ndarray]:
     """Log probabilities `(frames, classes)` of each clip of a batch, without its padding."""
-    scores = text_logits.detach().float().log_softmax(-1).cpu().numpy()
+    if isinstance(text_logits, np.ndarray):
+        scores = text_logits - text_logits.max(-1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
+    else:
+        scores = text_logits.detach().float().log_softmax(-1).cpu().numpy()
     lengths = [scores.shape[1]] * len(scores) if frame_mask is None else frame_mask.sum(1).int().tolist()
     return [clip[:length] for clip, length in zip(scores, lengths, strict=True)]
 
@@ -663,6 +683,7 @@ __all__ = [
     "Piece",
     "PosteriorReader",
     "TextDecoder",
+    "Window",
     "Word",
     "WordReader",
     "best_path",

@@ -8,20 +8,24 @@ al. (2019).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Chunks, Lip2WavConfig, Lip2WavSoundConfig
-from .decoding import NGram, TextDecoder, Word, clip_scores, decode_words
-from .errors import check_inputs
-from .visual_encoder import VisualEncoder, WindowEncoder
+from .decoding import NGRAM_FILE, NGram, TextDecoder, Window, Word, clip_scores, decode_words
+from .encoders import ConvNeXtBlock, TemporalEncoder, VisualEncoder, WindowEncoder, convolve
+from .errors import Lip2WavError, WeightsError, check_fit, check_inputs, fit_report, one_line
 
 
 @dataclass
@@ -46,24 +50,8 @@ class Lip2WavOutput(ModelOutput):
     mel: torch.Tensor | None = None
 
 
-class Window(NamedTuple):
-    """A chunk of a video with its context: what `forward` takes. Its frames `start` to `end` are to be kept."""
-
-    pixel_values_videos: torch.Tensor
-    frame_mask: torch.Tensor | None
-    start: int = 0
-    end: int = 0
-    words: torch.Tensor | None = None
-    encoded: Any = None  # what `encode` returns, if the lips have been read
-
-    @property
-    def text_logits(self) -> torch.Tensor:
-        """Of the frames to be kept, `(batch, frames, classes)`, once the lips have been read."""
-        return self.encoded[1][:, self.start : self.end]
-
-
 @contextlib.contextmanager
-def sparing_threads(pixel_values_videos: torch.Tensor) -> Generator[None]:
+def sparing_threads(pixel_values_videos: torch.Tensor) -> Iterator[None]:
     """
     Calculate for one clip with half of torch's threads, on a CPU: another thread may read the next pictures meanwhile,
     and threads that wait, spinning, for one without a core take four times as long. With a batch, each has work.
@@ -77,119 +65,6 @@ def sparing_threads(pixel_values_videos: torch.Tensor) -> Generator[None]:
     finally:
         if spares:
             torch.set_num_threads(threads)
-
-
-def convolve(convolution: nn.Conv1d, frames: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
-    """A convolution in time of `(batch, channels, frames)`, which sees no chunk after a frame's own."""
-    if chunks is None:
-        return _along(convolution, frames)
-    reach, length = convolution.kernel_size[0] // 2, frames.shape[-1]
-    lead = -chunks.start % chunks.size
-    padded = F.pad(frames, (reach + lead, -(lead + length) % chunks.size))
-    pieces = padded.unfold(-1, reach + chunks.size, chunks.size)  # (batch, channels, chunks, frames), the past first
-    batch, channels, number, _ = pieces.shape
-    pieces = pieces.transpose(1, 2).reshape(batch * number, channels, -1)
-    mixed = F.conv1d(F.pad(pieces, (0, reach)), convolution.weight, convolution.bias, groups=convolution.groups)
-    mixed = mixed.view(batch, number, -1, chunks.size).transpose(1, 2).flatten(2)
-    return mixed[..., lead : lead + length]
-
-
-def _along(convolution: nn.Conv1d, frames: torch.Tensor) -> torch.Tensor:
-    """A convolution in time; without a gradient as one of pictures of one row, which is faster on a processor."""
-    if torch.is_grad_enabled() or frames.device.type != "cpu":
-        return convolution(frames)
-    weight, padding = convolution.weight[:, :, None], (0, *cast(Any, convolution.padding))
-    return F.conv2d(frames[:, :, None], weight, convolution.bias, padding=padding, groups=convolution.groups)[:, :, 0]
-
-
-class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution in time and a pointwise feed-forward, residual (Liu et al. 2022, in one dimension)."""
-
-    def __init__(self, channels: int, intermediate: int, kernel_size: int, dropout: float = 0.0, scale: float = 0.3):
-        super().__init__()
-        self.initial_scale = scale
-        self.depthwise = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
-        self.norm = nn.LayerNorm(channels)
-        self.expand = nn.Linear(channels, intermediate)
-        self.contract = nn.Linear(intermediate, channels)
-        self.scale = nn.Parameter(torch.full((channels,), scale))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
-        # (batch, frames, channels); padding is zeroed so that it acts as the end of the clip does
-        return self.mix(hidden, convolve(self.depthwise, (hidden * mask).transpose(1, 2), chunks).transpose(1, 2))
-
-    def mix(self, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
-        """What comes after the depthwise convolution, all frame by frame."""
-        mixed = self.contract(F.gelu(self.expand(self.norm(mixed))))
-        return hidden + self.dropout(self.scale * mixed)
-
-
-def rotate_positions(heads: torch.Tensor) -> torch.Tensor:
-    """Rotary positions (Su et al. 2021) of `(batch, heads, frames, channels)`: attention sees distances only."""
-    frames, channels = heads.shape[-2:]
-    half = channels // 2
-    frequencies = 1000.0 ** (-torch.arange(half, device=heads.device, dtype=torch.float32) / half)
-    angles = torch.arange(frames, device=heads.device, dtype=torch.float32)[:, None] * frequencies
-    cosine, sine = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
-    first, second = heads[..., :half], heads[..., half:]
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
-
-
-class TransformerLayer(nn.Module):
-    """Pre-norm transformer layer whose attention reaches `attention_window` frames to either side."""
-
-    def __init__(self, config: Lip2WavConfig):
-        super().__init__()
-        self.num_heads = config.num_attention_heads
-        self.window = config.attention_window
-        self.attention_norm = nn.LayerNorm(config.hidden_size)
-        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.attention_output = nn.Linear(config.hidden_size, config.hidden_size)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size)
-        self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def attend(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
-        batch, frames, channels = hidden.shape
-        qkv = self.query_key_value(hidden).view(batch, frames, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query, key, value = rotate_positions(qkv[0]), rotate_positions(qkv[1]), qkv[2]
-        positions = torch.arange(frames, device=hidden.device)
-        near = (positions[:, None] - positions).abs() <= self.window
-        if chunks is not None:
-            near = near & (positions // chunks.size <= positions[:, None] // chunks.size)
-        allowed = near[None] & mask[:, None, :, 0].bool()
-        # Padding attends to itself: no NaN.
-        allowed = allowed | torch.eye(frames, dtype=torch.bool, device=hidden.device)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed[:, None])
-        return self.attention_output(mixed.transpose(1, 2).reshape(batch, frames, channels))
-
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
-        return self.feed(hidden + self.dropout(self.attend(self.attention_norm(hidden), mask, chunks)))
-
-    def feed(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The feed-forward part, frame by frame."""
-        inner = self.dropout(F.gelu(self.expand(self.feed_forward_norm(hidden))))
-        return hidden + self.dropout(self.contract(inner))
-
-
-class TemporalEncoder(nn.Module):
-    """Convolutions and local attention over the frames of a clip, of any length."""
-
-    def __init__(self, config: Lip2WavConfig):
-        super().__init__()
-        size = config.hidden_size
-        self.convolutions = nn.ModuleList(
-            ConvNeXtBlock(size, 3 * size, config.kernel_size, config.dropout) for _ in range(config.num_layers)
-        )
-        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_layers))
-        self.norm = nn.LayerNorm(size)
-
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
-        for convolution, layer in zip(self.convolutions, self.layers, strict=True):
-            hidden = layer(convolution(hidden, mask, chunks), mask, chunks)
-        return self.norm(hidden) * mask
 
 
 class MelDecoder(nn.Module):
@@ -639,6 +514,7 @@ class SpeechGenerator:
             seam = kept[:, length : length + samples]  # the next chunk is faded in over it
             yield kept[:, :length], part.text_logits[:, window.start : window.end]
 
+    @torch.no_grad()
     def read_window(self, window: Window, speaker_embedding: torch.Tensor | None = None) -> Window:
         """A chunk whose lips have been read."""
         with sparing_threads(window.pixel_values_videos):
@@ -662,4 +538,95 @@ class SpeechGenerator:
         return decode_words(text_logits, frame_mask, self.config, grammar)
 
 
-__all__ = ["Lip2WavOutput", "LogMelSpectrogram", "SpeechGenerator", "Window", "Word"]
+class Generator(SpeechGenerator, nn.Module):
+    """
+    The generator as a torch module, for speaking only. [`Lip2WavModel`] is the one to train, save and share.
+
+    Args:
+        config ([`Lip2WavConfig`]): the architecture; weights are random.
+    """
+
+    def __init__(self, config: Lip2WavConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.add_layers(config)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it calculates in."""
+        return self.text_head.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it calculates."""
+        return self.text_head.weight.device
+
+    @classmethod
+    def from_folder(cls, folder: str | os.PathLike, dtype: str = "auto") -> Generator:
+        """
+        Load a saved [`Lip2WavModel`]; its numbers are the same.
+
+        Args:
+            folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
+            dtype (`str`, *optional*, defaults to `"auto"`): what to calculate in, such as `"bfloat16"`; by default
+                what config.json says, else what the weights are saved in.
+
+        Raises:
+            WeightsError: if the weights are missing or damaged, or do not fit the configuration.
+            GrammarError: if the n-gram is missing or damaged.
+        """
+        config = Lip2WavConfig.from_pretrained(folder)
+        weights: dict[str, torch.Tensor] = {}
+        for path in sorted(Path(folder).glob("model*.safetensors")):
+            try:
+                weights |= load_file(path)
+            except (SafetensorError, OSError) as error:
+                raise WeightsError(
+                    f"{path}: the weights are damaged ({error}). Download or save them again."
+                ) from error
+        generator = cls(config).to(_chosen_dtype(dtype, config, weights))
+        check_fit(folder, fit_report(generator.state_dict(), weights))
+        generator.load_state_dict(weights)
+        if config.ngram_order:
+            generator.ngram = NGram.from_arpa(Path(folder, NGRAM_FILE))
+        return generator.eval()
+
+
+def _chosen_dtype(dtype: str, config: Lip2WavConfig, weights: dict[str, torch.Tensor]) -> torch.dtype:
+    if dtype != "auto":
+        return getattr(torch, dtype)
+    if config.dtype is not None:
+        return config.dtype if isinstance(config.dtype, torch.dtype) else getattr(torch, config.dtype)
+    return next((each.dtype for each in weights.values() if each.is_floating_point()), torch.float32)
+
+
+def usable_device(device: str | torch.device | None = None) -> torch.device:
+    """
+    Where to calculate.
+
+    Args:
+        device (`str` or `torch.device`, *optional*): such as `"cpu"` or `"cuda:1"`; by default an accelerator, if
+            there is one.
+
+    Raises:
+        Lip2WavError: if it cannot be used here.
+    """
+    if device is None:
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
+    try:
+        return torch.zeros(1, device=device).device
+    except Exception as error:
+        cause = one_line(error).split(". ")[0]
+        raise Lip2WavError(f"--device {device}: it cannot be used here ({cause}). Use --device cpu.") from error
+
+
+__all__ = [
+    "Generator",
+    "Lip2WavOutput",
+    "LogMelSpectrogram",
+    "SpeechGenerator",
+    "Window",
+    "Word",
+    "usable_device",
+]

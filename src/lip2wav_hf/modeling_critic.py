@@ -22,7 +22,8 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavCriticConfig, Lip2WavSpeechEncoderConfig
-from .generator import ConvNeXtBlock, LogMelSpectrogram
+from .encoders import ConvNeXtBlock
+from .generator import LogMelSpectrogram
 from .modeling_lip2wav import Lip2WavPreTrainedModel
 
 

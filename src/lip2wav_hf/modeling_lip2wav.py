@@ -18,11 +18,11 @@ from transformers.utils.hub import cached_file
 
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig
 from .decoding import NGRAM_FILE, NGram, TextDecoder, Word, decode_words
+from .encoders import ClipNorm, ConvNeXtBlock
 from .errors import WeightsError, check_fit, check_speaks
 from .files import follow_umask, model_place, write_json, write_text
-from .generator import ConvNeXtBlock, InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator
+from .generator import InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator
 from .grammar import TOKENIZER_FILES
-from .visual_encoder import ClipNorm
 
 
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")

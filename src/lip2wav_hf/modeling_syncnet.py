@@ -15,9 +15,8 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from .configuration_lip2wav import Lip2WavSyncNetConfig
-from .generator import ConvNeXtBlock
+from .encoders import ConvNeXtBlock, VisualEncoder
 from .modeling_lip2wav import Lip2WavPreTrainedModel
-from .visual_encoder import VisualEncoder
 
 
 @dataclass

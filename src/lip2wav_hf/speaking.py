@@ -1,8 +1,8 @@
-"""From a silent video to its speech, in plain torch: the generator, and the steps around it.
+"""From a silent video to its speech: the steps around the generator.
 
 [`Speaker`] reads a video, runs the generator and reads off the words. `VideoToSpeechPipeline` takes the same steps
 with transformers' `Pipeline` and `PreTrainedModel`, which cost two seconds and 200 MB to import. `lip2wav speak` does
-without them.
+without them; and without torch, which is not imported here, where it has a generator in ONNX.
 """
 
 from __future__ import annotations
@@ -17,35 +17,33 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
 from tqdm.auto import tqdm
 
 from .configuration_lip2wav import Lip2WavConfig
 from .decoding import (
-    NGRAM_FILE,
     BeamDecoder,
     BeamOptions,
     DecodingOptions,
     GrammarDecoder,
-    NGram,
     PosteriorReader,
     TextDecoder,
+    Window,
     Word,
     WordReader,
     clip_scores,
 )
-from .errors import Lip2WavError, WeightsError, as_clip, check_fit, fit_report, one_line, video_name
+from .errors import WeightsError, as_clip, video_name
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream
 from .files import read_fields
-from .generator import SpeechGenerator, Window
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
 from .video import in_background
+
+
+if TYPE_CHECKING:
+    import torch
 
 
 logger = logging.getLogger(__name__)
@@ -95,74 +93,12 @@ class SpokenVideo(TypedDict, total=False):
     crops: np.ndarray
 
 
-class Generator(SpeechGenerator, nn.Module):
-    """
-    The generator as a torch module, for speaking only. [`Lip2WavModel`] is the one to train, save and share.
-
-    Args:
-        config ([`Lip2WavConfig`]): the architecture; weights are random.
-    """
-
-    def __init__(self, config: Lip2WavConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.add_layers(config)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What it calculates in."""
-        return self.text_head.weight.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Where it calculates."""
-        return self.text_head.weight.device
-
-    @classmethod
-    def from_folder(cls, folder: str | os.PathLike, dtype: str = "auto") -> Generator:
-        """
-        Load a saved [`Lip2WavModel`]; its numbers are the same.
-
-        Args:
-            folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
-            dtype (`str`, *optional*, defaults to `"auto"`): what to calculate in, such as `"bfloat16"`; by default
-                what config.json says, else what the weights are saved in.
-
-        Raises:
-            WeightsError: if the weights are missing or damaged, or do not fit the configuration.
-            GrammarError: if the n-gram is missing or damaged.
-        """
-        config = Lip2WavConfig.from_pretrained(folder)
-        weights: dict[str, torch.Tensor] = {}
-        for path in sorted(Path(folder).glob("model*.safetensors")):
-            try:
-                weights |= load_file(path)
-            except (SafetensorError, OSError) as error:
-                raise WeightsError(
-                    f"{path}: the weights are damaged ({error}). Download or save them again."
-                ) from error
-        generator = cls(config).to(_chosen_dtype(dtype, config, weights))
-        check_fit(folder, fit_report(generator.state_dict(), weights))
-        generator.load_state_dict(weights)
-        if config.ngram_order:
-            generator.ngram = NGram.from_arpa(Path(folder, NGRAM_FILE))
-        return generator.eval()
-
-
-def _chosen_dtype(dtype: str, config: Lip2WavConfig, weights: dict[str, torch.Tensor]) -> torch.dtype:
-    if dtype != "auto":
-        return getattr(torch, dtype)
-    if config.dtype is not None:
-        return config.dtype if isinstance(config.dtype, torch.dtype) else getattr(torch, config.dtype)
-    return next((each.dtype for each in weights.values() if each.is_floating_point()), torch.float32)
-
-
 class Speaker:
     """
     The steps from a video to its speech: [`prepare`], [`generate`], [`finish`]. Called, it takes them all.
 
     Args:
-        model ([`Generator`] or [`Lip2WavModel`]): the generator, in evaluation mode.
+        model ([`Generator`], [`Lip2WavModel`] or [`OnnxGenerator`]): the generator, in evaluation mode.
         feature_extractor ([`Lip2WavFeatureExtractor`]): from a video to mouth crops.
 
     Attributes:
@@ -240,6 +176,8 @@ class Speaker:
             OSError: if a file is missing.
             Lip2WavError: if the device cannot be used.
         """
+        from .generator import Generator, usable_device  # noqa: PLC0415  brings torch
+
         config = read_fields(Path(folder, "config.json"), WeightsError)
         if isinstance(kind := config.get("model_type"), str) and kind != Lip2WavConfig.model_type:
             from .modeling_lip2wav import load_speaking_network  # noqa: PLC0415  of transformers, which takes its time
@@ -250,7 +188,6 @@ class Speaker:
         model = model.to(usable_device(device))
         return cls(model, Lip2WavFeatureExtractor.from_pretrained(folder))
 
-    @torch.inference_mode()
     def __call__(
         self,
         videos: Sequence[Any],
@@ -274,11 +211,10 @@ class Speaker:
         self.speak_together(streams)
         return [stream.spoken() for stream in streams]
 
-    @torch.inference_mode()
     def speak_together(self, streams: Sequence[SpeechStream]) -> None:
         """Let videos go through the generator together, as far as they have been read whole; of the same settings."""
         ready = [stream for stream in streams if stream.is_read]
-        if len(ready) > 1:
+        if len(ready) > 1 and self._takes_tensors:
             outputs = ready[0].generate(_batch([stream.inputs for stream in ready]))
             for index, stream in enumerate(ready):
                 stream.inputs = _clip_of(outputs, index)
@@ -317,7 +253,7 @@ class Speaker:
         video = clip.pop("video")
         inputs: dict[str, Any] = {"clip": {"name": video_name(video), "face_coverage": 1.0}}
         if embedding is not None:
-            inputs["speaker_embedding"] = torch.as_tensor(embedding, dtype=self.model.dtype).reshape(1, -1)
+            inputs["speaker_embedding"] = self._input(embedding).reshape(1, -1)
         if whole or not hasattr(self.model, "speak_windows"):
             return self._read(inputs, video, return_crops, progress=progress, **clip)
         stream = self.feature_extractor.stream(video, progress=progress, **clip)
@@ -328,12 +264,38 @@ class Speaker:
 
     def _read(self, inputs: dict[str, Any], video: Any, return_crops: bool, **arguments: Any) -> dict[str, Any]:
         """Inputs with what the feature extractor makes of a video."""
-        features = self.feature_extractor(video, **arguments, return_crops=return_crops, return_tensors="pt")
+        kind = "pt" if self._takes_tensors else "np"
+        features = self.feature_extractor(video, **arguments, return_crops=return_crops, return_tensors=kind)
         clip = inputs["clip"] | {"face_coverage": float(features["face_coverage"][0])}
         if return_crops:
             clip["crops"] = features["crops"][0]
-        pixels = features["pixel_values_videos"].to(self.model.dtype)
+        pixels = self._input(features["pixel_values_videos"])
         return inputs | {"pixel_values_videos": pixels, "frame_mask": features["frame_mask"], "clip": clip}
+
+    @property
+    def _takes_tensors(self) -> bool:
+        """Whether the model is one of torch, and not of ONNX."""
+        return hasattr(self.model, "forward")
+
+    def _input(self, array: Any) -> Any:
+        """An array of numbers, or a tensor, in the form and type that the model takes."""
+        if not self._takes_tensors:
+            return np.asarray(array, np.float32)
+        import torch  # noqa: PLC0415  for a model that has imported it
+
+        return torch.as_tensor(array).to(self.model.dtype)
+
+    def _inference(self) -> contextlib.AbstractContextManager:
+        """While the model calculates."""
+        if not self._takes_tensors:
+            return contextlib.nullcontext()
+        import torch  # noqa: PLC0415  for a model that has imported it
+
+        return torch.inference_mode()
+
+    def _place(self, value: Any) -> Any:
+        """An input where the model calculates."""
+        return value.to(self.model.device) if self._takes_tensors else value
 
     def chunk_frames(self, chunk_length_s: float) -> int:
         """Video frames of a chunk; raises `ValueError` if there would be none."""
@@ -355,17 +317,22 @@ class Speaker:
         """The generator's output for a batch of inputs, and what came with them; `words` of a long video."""
         if "stream" in inputs:
             with SpeechStream(self, inputs, chunk_length_s, grammar) as stream:
-                audio = torch.from_numpy(stream.audio())[None]
-            lengths = torch.tensor([audio.shape[1]])
-            return {"waveform": audio, "waveform_lengths": lengths, "words": stream.words, "clip": stream.clip}
+                audio = stream.audio()[None]
+            return {
+                "waveform": audio,
+                "waveform_lengths": [audio.shape[1]],
+                "words": stream.words,
+                "clip": stream.clip,
+            }
         inputs = dict(inputs)
         rest = {"clip": inputs.pop("clip"), "frame_mask": inputs["frame_mask"]}
-        tensors: dict[str, Any] = {name: value.to(self.model.device) for name, value in inputs.items()}
+        tensors: dict[str, Any] = {name: self._place(value) for name, value in inputs.items()}
         frames, chunk_frames = tensors["pixel_values_videos"].shape[1], self.chunk_frames(chunk_length_s)
         with tqdm(desc="speaking", total=frames, unit="frame", disable=not progress, leave=False) as bar:
             if (decoder := self.grammar_decoder(grammar)) is not None:
                 tensors["grammar"] = decoder
-            outputs = self.model.synthesize(**tensors, chunk_frames=chunk_frames, progress=bar.update)
+            with self._inference():
+                outputs = self.model.synthesize(**tensors, chunk_frames=chunk_frames, progress=bar.update)
         return {**outputs, **rest}
 
     def finish(
@@ -389,7 +356,7 @@ class Speaker:
         result = self._said(
             self._words(outputs, decoder), outputs["clip"], decoder, low_text_confidence, low_face_coverage
         )
-        return SpokenVideo(audio=outputs["waveform"][0, :samples].float().cpu().numpy(), **result)
+        return SpokenVideo(audio=_array(outputs["waveform"][0, :samples]), **result)
 
     def _words(self, outputs: dict[str, Any], decoder: TextDecoder | None) -> list[Word]:
         if "words" in outputs:
@@ -553,38 +520,34 @@ class SpeechStream:
         decoder = self._decoder or GrammarChoice.GREEDY
         return self.speaker.generate(inputs, self._chunk_length_s, self._progress, decoder)
 
-    @torch.inference_mode()
     def _short(self) -> Iterator[np.ndarray]:
         outputs = self.generate(self.inputs) if self.is_read else self.inputs
         self.words, self.clip = self.speaker._words(outputs, self._decoder), outputs["clip"]
-        yield outputs["waveform"][0, : int(outputs["waveform_lengths"][0])].float().cpu().numpy()
+        yield _array(outputs["waveform"][0, : int(outputs["waveform_lengths"][0])])
 
-    @torch.inference_mode()
     def _long(self, stream: RegionStream) -> Iterator[np.ndarray]:
         model, extractor, crops = self.speaker.model, self.speaker.feature_extractor, []
         config, embedding = model.config, self.inputs.get("speaker_embedding")
-        embedding = None if embedding is None else embedding.to(model.device)
+        embedding = None if embedding is None else self.speaker._place(embedding)
         reader = WordReader(config.units, config.frame_rate, config.change_penalty, self._decoder)
         cut = map(extractor.center_crop, stream)
         if self.inputs["return_crops"]:
             cut = (crops.append(crop) or crop for crop in cut)
         with contextlib.closing(in_background(extractor.normalize_stream(cut))) as blocks:
             windows = self._windows(blocks)
-            if self._decoder is not None and model.word_projection is not None:
+            if self._decoder is not None and config.word_conditioning:
                 words = PosteriorReader(self._decoder, round(WORD_SECONDS * config.frame_rate))
                 windows = self._told(windows, words, embedding)
             for waveform, logits in model.speak_windows(windows, embedding):
                 reader.push(clip_scores(logits, None)[0])
-                yield waveform[0].cpu().numpy()
+                yield _array(waveform[0])
         stream.close()
         self.words = reader.finish() if config.reads_words else []
         self.clip["face_coverage"] = stream.face_coverage
         if crops:
             self.clip["crops"] = np.stack(crops)
 
-    def _told(
-        self, windows: Iterator[Window], reader: PosteriorReader, embedding: torch.Tensor | None
-    ) -> Iterator[Window]:
+    def _told(self, windows: Iterator[Window], reader: PosteriorReader, embedding: Any | None) -> Iterator[Window]:
         """Chunks with the words that the grammar finds in them, some seconds behind."""
         model, waiting, frames = self.speaker.model, deque[tuple[int, Window]](), 0
         for window in itertools.chain(windows, [None]):
@@ -598,9 +561,9 @@ class SpeechStream:
                 high = low + first.pixel_values_videos.shape[1]
                 if window is not None and not reader.knows(high):
                     break
-                words = torch.from_numpy(reader.read(low, high)).to(model.device, torch.float32)
+                words = self.speaker._place(self.speaker._input(reader.read(low, high)[None]))
                 waiting.popleft()
-                yield first._replace(words=words[None])
+                yield first._replace(words=words)
 
     def _windows(self, blocks: Iterator[np.ndarray]) -> Iterator[Window]:
         """The chunks, with their context, of normalised crops that come in blocks `(frames, height, width)`."""
@@ -619,9 +582,8 @@ class SpeechStream:
                 return
             end = min(start + self._chunk_frames, frames)
             high = min(end + context, frames)
-            pixels = torch.from_numpy(kept[: high - first])[None, :, None].to(model.device, model.dtype)
-            mask = torch.ones(pixels.shape[:2], dtype=torch.long, device=model.device)
-            yield Window(pixels, mask, start - first, end - first)
+            pixels = self.speaker._place(self.speaker._input(kept[None, : high - first, None]))
+            yield Window(pixels, None, start - first, end - first)
             start = end
             low = max(start - context, 0)
             kept, first = kept[low - first :], low
@@ -637,27 +599,6 @@ def _begun(stream: RegionStream, frames: int) -> tuple[RegionStream, bool]:
     return dataclasses.replace(stream, regions=itertools.chain(first, stream.regions)), len(first) > frames
 
 
-def usable_device(device: str | torch.device | None = None) -> torch.device:
-    """
-    Where to calculate.
-
-    Args:
-        device (`str` or `torch.device`, *optional*): such as `"cpu"` or `"cuda:1"`; by default an accelerator, if
-            there is one.
-
-    Raises:
-        Lip2WavError: if it cannot be used here.
-    """
-    if device is None:
-        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return found or torch.device("cpu")
-    try:
-        return torch.zeros(1, device=device).device
-    except Exception as error:
-        cause = one_line(error).split(". ")[0]
-        raise Lip2WavError(f"--device {device}: it cannot be used here ({cause}). Use --device cpu.") from error
-
-
 @functools.lru_cache(maxsize=4)
 def _own_grammar(text: str) -> Grammar:
     return Grammar.from_jsgf(text)
@@ -668,11 +609,18 @@ def _decoder(grammar: Grammar, units: TextUnits, change_penalty: float) -> Gramm
     return GrammarDecoder(grammar, units, DecodingOptions(change_penalty))
 
 
+def _array(values: Any) -> np.ndarray:
+    """Numbers as an array, float32."""
+    return values if isinstance(values, np.ndarray) else values.float().cpu().numpy()
+
+
 def _batch(prepared: list[dict[str, Any]]) -> dict[str, Any]:
     """Inputs of several clips as one batch, shorter ones padded behind their end."""
+    import torch  # noqa: PLC0415  for a model that has imported it
+
     batch: dict[str, Any] = {"clip": [inputs["clip"] for inputs in prepared]}
     for name in ("pixel_values_videos", "frame_mask"):
-        batch[name] = nn.utils.rnn.pad_sequence([inputs[name][0] for inputs in prepared], batch_first=True)
+        batch[name] = torch.nn.utils.rnn.pad_sequence([inputs[name][0] for inputs in prepared], batch_first=True)
     if "speaker_embedding" in prepared[0]:
         batch["speaker_embedding"] = torch.cat([inputs["speaker_embedding"] for inputs in prepared])
     return batch
@@ -681,7 +629,7 @@ def _batch(prepared: list[dict[str, Any]]) -> dict[str, Any]:
 def _clip_of(outputs: dict[str, Any], index: int) -> dict[str, Any]:
     """The outputs for one clip of a batch."""
     return {
-        name: value[index : index + 1] if isinstance(value, torch.Tensor) else value[index]
+        name: value[index : index + 1] if hasattr(value, "shape") else value[index]
         for name, value in outputs.items()
         if value is not None
     }
@@ -691,10 +639,8 @@ __all__ = [
     "AnyGrammar",
     "LOW_FACE_COVERAGE",
     "LOW_TEXT_CONFIDENCE",
-    "Generator",
     "GrammarChoice",
     "Speaker",
     "SpeechStream",
     "SpokenVideo",
-    "usable_device",
 ]

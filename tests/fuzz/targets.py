@@ -32,10 +32,11 @@ from lip2wav_hf.corpora.registry import open_corpus
 from lip2wav_hf.corpora.transcripts import read_transcript
 from lip2wav_hf.decoding import NGram
 from lip2wav_hf.evaluation.scoring import read_sound
+from lip2wav_hf.generator import Generator
 from lip2wav_hf.grammar import Grammar
 from lip2wav_hf.hub.facts import read_facts
 from lip2wav_hf.models import BY_TYPE, load_network
-from lip2wav_hf.speaking import Generator, Speaker
+from lip2wav_hf.speaking import Speaker
 from lip2wav_hf.studio.phrases import check_phrases
 from lip2wav_hf.training.cache import CachedClip, read_cached_clip, write_cached_clip
 from lip2wav_hf.training.options import parse_arguments

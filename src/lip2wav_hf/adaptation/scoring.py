@@ -19,12 +19,13 @@ from ..evaluation.scoring import load_metrics
 from ..evaluation.systems import Measured, model_sha256
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import json_ready
+from ..generator import Generator
 from ..grammar import GrammarError
 from ..metrics.pairs import SAMPLING_RATE, SoundPair
 from ..metrics.registry import EXTRA, METRICS, check_packages
 from ..metrics.words import word_errors
 from ..models import find_model
-from ..speaking import AnyGrammar, Generator, Speaker
+from ..speaking import AnyGrammar, Speaker
 from ..training.cache import read_cached_clip
 from ..training.clips import PreparedClips
 from .records import Scores

@@ -231,7 +231,8 @@ def load_speaker(folder: Path, device: str | None = None, dtype: str = "auto") -
     Raises:
         CommandError: if the device cannot be used, or the weights do not fit the configuration.
     """
-    from ..speaking import Speaker, usable_device
+    from ..generator import usable_device
+    from ..speaking import Speaker
 
     place = usable_device(device)
     try:

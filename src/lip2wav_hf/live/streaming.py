@@ -11,16 +11,9 @@ from torch import nn
 from transformers.utils import ModelOutput
 
 from ..configuration_lip2wav import Chunks
+from ..encoders import ClipNorm, ConvNeXtBlock, Moments, TransformerLayer, VisualEncoder, rotate_positions
 from ..errors import Lip2WavError, check_inputs
-from ..generator import (
-    ConvNeXtBlock,
-    InverseSTFTDecoder,
-    MelDecoder,
-    SpeechGenerator,
-    TransformerLayer,
-    rotate_positions,
-)
-from ..visual_encoder import ClipNorm, Moments, VisualEncoder
+from ..generator import InverseSTFTDecoder, MelDecoder, SpeechGenerator
 
 
 class StreamingError(Lip2WavError):

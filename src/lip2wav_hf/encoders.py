@@ -1,10 +1,11 @@
-"""The visual encoders: from mouth crops to one vector per frame, in plain torch."""
+"""The encoders, in plain torch: from mouth crops to one vector per frame, and along the frames of a clip."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -193,4 +194,127 @@ class WindowEncoder(nn.Module):
         return torch.tanh(self.projection(pictures.flatten(1))).view(batch, frames, -1)
 
 
-__all__ = ["ClipNorm", "Moments", "VisualEncoder", "WindowEncoder"]
+def convolve(convolution: nn.Conv1d, frames: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+    """A convolution in time of `(batch, channels, frames)`, which sees no chunk after a frame's own."""
+    if chunks is None:
+        return _along(convolution, frames)
+    reach, length = convolution.kernel_size[0] // 2, frames.shape[-1]
+    lead = -chunks.start % chunks.size
+    padded = F.pad(frames, (reach + lead, -(lead + length) % chunks.size))
+    pieces = padded.unfold(-1, reach + chunks.size, chunks.size)  # (batch, channels, chunks, frames), the past first
+    batch, channels, number, _ = pieces.shape
+    pieces = pieces.transpose(1, 2).reshape(batch * number, channels, -1)
+    mixed = F.conv1d(F.pad(pieces, (0, reach)), convolution.weight, convolution.bias, groups=convolution.groups)
+    mixed = mixed.view(batch, number, -1, chunks.size).transpose(1, 2).flatten(2)
+    return mixed[..., lead : lead + length]
+
+
+def _along(convolution: nn.Conv1d, frames: torch.Tensor) -> torch.Tensor:
+    """A convolution in time; without a gradient as one of pictures of one row, which is faster on a processor."""
+    if torch.is_grad_enabled() or frames.device.type != "cpu":
+        return convolution(frames)
+    weight, padding = convolution.weight[:, :, None], (0, *cast(Any, convolution.padding))
+    return F.conv2d(frames[:, :, None], weight, convolution.bias, padding=padding, groups=convolution.groups)[:, :, 0]
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution in time and a pointwise feed-forward, residual (Liu et al. 2022, in one dimension)."""
+
+    def __init__(self, channels: int, intermediate: int, kernel_size: int, dropout: float = 0.0, scale: float = 0.3):
+        super().__init__()
+        self.initial_scale = scale
+        self.depthwise = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, intermediate)
+        self.contract = nn.Linear(intermediate, channels)
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+        # (batch, frames, channels); padding is zeroed so that it acts as the end of the clip does
+        return self.mix(hidden, convolve(self.depthwise, (hidden * mask).transpose(1, 2), chunks).transpose(1, 2))
+
+    def mix(self, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+        """What comes after the depthwise convolution, all frame by frame."""
+        mixed = self.contract(F.gelu(self.expand(self.norm(mixed))))
+        return hidden + self.dropout(self.scale * mixed)
+
+
+def rotate_positions(heads: torch.Tensor) -> torch.Tensor:
+    """Rotary positions (Su et al. 2021) of `(batch, heads, frames, channels)`: attention sees distances only."""
+    frames, channels = heads.shape[-2:]
+    half = channels // 2
+    frequencies = 1000.0 ** (-torch.arange(half, device=heads.device, dtype=torch.float32) / half)
+    angles = torch.arange(frames, device=heads.device, dtype=torch.float32)[:, None] * frequencies
+    cosine, sine = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
+    first, second = heads[..., :half], heads[..., half:]
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm transformer layer whose attention reaches `attention_window` frames to either side."""
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.window = config.attention_window
+        self.attention_norm = nn.LayerNorm(config.hidden_size)
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.attention_output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size)
+        self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def attend(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+        batch, frames, channels = hidden.shape
+        qkv = self.query_key_value(hidden).view(batch, frames, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = rotate_positions(qkv[0]), rotate_positions(qkv[1]), qkv[2]
+        positions = torch.arange(frames, device=hidden.device)
+        near = (positions[:, None] - positions).abs() <= self.window
+        if chunks is not None:
+            near = near & (positions // chunks.size <= positions[:, None] // chunks.size)
+        allowed = near[None] & mask[:, None, :, 0].bool()
+        # Padding attends to itself: no NaN.
+        allowed = allowed | torch.eye(frames, dtype=torch.bool, device=hidden.device)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed[:, None])
+        return self.attention_output(mixed.transpose(1, 2).reshape(batch, frames, channels))
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+        return self.feed(hidden + self.dropout(self.attend(self.attention_norm(hidden), mask, chunks)))
+
+    def feed(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The feed-forward part, frame by frame."""
+        inner = self.dropout(F.gelu(self.expand(self.feed_forward_norm(hidden))))
+        return hidden + self.dropout(self.contract(inner))
+
+
+class TemporalEncoder(nn.Module):
+    """Convolutions and local attention over the frames of a clip, of any length."""
+
+    def __init__(self, config: Lip2WavConfig):
+        super().__init__()
+        size = config.hidden_size
+        self.convolutions = nn.ModuleList(
+            ConvNeXtBlock(size, 3 * size, config.kernel_size, config.dropout) for _ in range(config.num_layers)
+        )
+        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, chunks: Chunks | None = None) -> torch.Tensor:
+        for convolution, layer in zip(self.convolutions, self.layers, strict=True):
+            hidden = layer(convolution(hidden, mask, chunks), mask, chunks)
+        return self.norm(hidden) * mask
+
+
+__all__ = [
+    "ClipNorm",
+    "ConvNeXtBlock",
+    "Moments",
+    "TemporalEncoder",
+    "TransformerLayer",
+    "VisualEncoder",
+    "WindowEncoder",
+    "convolve",
+    "rotate_positions",
+]
