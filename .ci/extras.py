@@ -221,6 +221,18 @@ def live(environment: Environment) -> None:
     environment.run("lip2wav", "live", SAMPLE, "-y", "-o", "live.wav", expect="3.00 s of sound")
 
 
+def lite(environment: Environment) -> None:
+    """Speak the sample without torch; and write the graphs of another model, where it is."""
+    without = "import sys; sys.modules['torch'] = None; from lip2wav_hf.commands.main import main; main(sys.argv[1:])"
+    environment.run("python", "-c", without, "speak", SAMPLE, "-y", "-o", "lite.wav", expect="bin blue at f two now")
+    save = "(Lip2WavModel(Lip2WavConfig({settings})), Lip2WavFeatureExtractor())".format(
+        settings=", ".join(f"{name}={value!r}" for name, value in TINY_MODEL.items() if name != "model_type")
+    )
+    environment.run("python", "-c", f"from lip2wav_hf import *; [each.save_pretrained('own') for each in {save}]")
+    environment.run("lip2wav", "lite", "own", expect="wrote own/encoder_model.onnx")
+    environment.run("lip2wav", "speak", SAMPLE, "--model", "own", "--runtime", "onnx", "-y", "-o", "own.wav")
+
+
 def fetch(command: list[str], expected: bytes) -> None:
     """Start a server, and look for some words in its page."""
     with subprocess.Popen(command, cwd=FOLDER, env=_quiet(), stdout=subprocess.PIPE, text=True) as process:
@@ -265,7 +277,7 @@ def main() -> int:
         plain = Environment(FOLDER / "base")
         with ThreadPoolExecutor(2) as pool:
             evaluating = pool.submit(check, "evaluate", evaluate, wheel, plain)
-            done += [check(action.__name__, action, wheel, plain) for action in (synthetic, train, demo, live)]
+            done += [check(action.__name__, action, wheel, plain) for action in (synthetic, train, demo, live, lite)]
             done.append(evaluating.result())
     print(f"{sum(done)} passed, {len(done) - sum(done)} failed")
     return 0 if all(done) else 1

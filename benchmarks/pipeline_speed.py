@@ -1,7 +1,7 @@
 """How long the pipeline takes to load and to speak, and what memory a long video needs.
 
     python benchmarks/pipeline_speed.py [VIDEO] [--minutes 10] [--repeats 20] [--dtype bfloat16]
-        [--landmark-interval 3] [--heights 720,1080] [--rate 30]
+        [--runtime onnx] [--landmark-interval 3] [--heights 720,1080] [--rate 30]
 
 Prints a Markdown table: time from `import` to a loaded pipeline; time and real-time factor of VIDEO (the bundled
 sample by default) once loaded, and its processor time beside that of decoding the file alone (with PyAV, to RGB) and
@@ -24,27 +24,43 @@ from fractions import Fraction
 from pathlib import Path
 
 
-def measure_short(video: str, repeats: int, dtype: str, landmark_interval: int) -> dict:
-    """Seconds to load, and for each repetition on one video; processor time of the whole and of its steps."""
-    start = time.perf_counter()
+def load(dtype: str, runtime: str):
+    """What speaks a video, and its steps, a `Speaker`."""
+    if runtime == "onnx":
+        from lip2wav_hf import Lip2WavFeatureExtractor
+        from lip2wav_hf.lite.generator import OnnxGenerator
+        from lip2wav_hf.models import find_model
+        from lip2wav_hf.speaking import Speaker
+
+        folder = find_model("grid-s1")
+        speaker = Speaker(OnnxGenerator.from_folder(folder), Lip2WavFeatureExtractor.from_pretrained(folder))
+        return lambda video: speaker([video])[0], speaker
     from transformers import pipeline
 
-    import lip2wav_hf
+    import lip2wav_hf  # noqa: F401, registers the task
 
     speak = pipeline("video-to-speech", dtype=dtype)
-    loaded = time.perf_counter() - start
-    speak.feature_extractor.landmark_interval = landmark_interval or speak.feature_extractor.landmark_interval
+    return speak, speak._speaker
+
+
+def measure_short(video: str, repeats: int, dtype: str, runtime: str, landmark_interval: int) -> dict:
+    """Seconds to load, and for each repetition on one video; processor time of the whole and of its steps."""
+    start = time.perf_counter()
+    import lip2wav_hf
+
+    speak, speaker = load(dtype, runtime)
+    loaded, extractor = time.perf_counter() - start, speaker.feature_extractor
+    extractor.landmark_interval = landmark_interval or extractor.landmark_interval
     video = video or str(Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4")
     first = time.perf_counter()
     speech = speak(video)
     first = time.perf_counter() - first
-    regions = speak.feature_extractor.extract(video).regions
-    crops = speak.feature_extractor.center_crop(regions)
+    crops = extractor.center_crop(extractor.extract(video).regions)
     steps = {
         "decoding": lambda: decode(video),
         "reading": lambda: [None for _ in lip2wav_hf.VideoReader(video)],
-        "reading, tracking, cropping": lambda: speak.feature_extractor.extract(video),
-        "generating": lambda: generate(speak, crops),
+        "reading, tracking, cropping": lambda: extractor.extract(video),
+        "generating": lambda: generate(speaker, crops),
         "whole": lambda: speak(video),
     }
     times: list[float] = []
@@ -69,15 +85,12 @@ def decode(video: str) -> None:
             frame.to_ndarray(format="rgb24")
 
 
-def generate(speak, crops) -> None:
+def generate(speaker, crops) -> None:
     """What comes after the crops `(frames, height, width)` are known."""
-    import torch
-
-    pixels = torch.from_numpy(speak.feature_extractor.normalize(crops))[None, :, None].to(speak.model.dtype)
-    mask = torch.ones(pixels.shape[:2], dtype=torch.long)
+    pixels = speaker._input(speaker.feature_extractor.normalize(crops)[None, :, None])
+    mask = speaker._input([[1] * len(crops)])
     clip = {"name": "clip", "face_coverage": 1.0}
-    with torch.inference_mode():
-        speak.postprocess(speak._forward({"pixel_values_videos": pixels, "frame_mask": mask, "clip": clip}))
+    speaker.finish(speaker.generate({"pixel_values_videos": pixels, "frame_mask": mask, "clip": clip}))
 
 
 def write_enlarged(video: str, height: int, rate: int, path: Path) -> None:
@@ -97,12 +110,13 @@ def write_enlarged(video: str, height: int, rate: int, path: Path) -> None:
         target.mux(stream.encode(None))
 
 
-def measure_command(video: str, folder: str, dtype: str, landmark_interval: int) -> dict:
+def measure_command(video: str, folder: str, dtype: str, runtime: str, landmark_interval: int) -> dict:
     """Processor time, duration and memory in bytes of `lip2wav speak`: at most, and its growth in the second half."""
     source = str(Path(__file__).resolve().parents[1] / "src")
     command = [sys.executable, "-m", "lip2wav_hf.commands.main", "speak", video, "-o", f"{folder}/speech.wav"]
     command += [] if dtype == "auto" else ["--dtype", dtype]
     command += ["--landmark-interval", str(landmark_interval)] if landmark_interval else []
+    command += ["--runtime", runtime]
     environment = os.environ | {"PYTHONPATH": source, "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen([*command, "--json", "--device", "cpu"], env=environment, stdout=output)
@@ -190,23 +204,25 @@ def main():
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the long video; 0 for none")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--dtype", default="auto", help="what the generator calculates in, such as bfloat16")
+    parser.add_argument("--runtime", choices=("torch", "onnx"), default="torch", help="what the generator runs in")
     parser.add_argument("--landmark-interval", type=int, default=0, help="of the feature extractor")
     parser.add_argument("--rate", type=int, default=25, help="pictures per second of the enlarged videos")
     parser.add_argument("--heights", default="", help="enlarge the video to these heights too, such as 720,1080")
     parser.add_argument("--measure", choices=("short", "long", "command"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
+        how = (options.dtype, options.runtime, options.landmark_interval)
         if options.measure == "command":
             with tempfile.TemporaryDirectory() as folder:
-                measured = measure_command(options.video, folder, options.dtype, options.landmark_interval)
+                measured = measure_command(options.video, folder, *how)
         elif options.measure == "long":
             measured = measure_long(options.video, options.minutes)
         else:
-            measured = measure_short(options.video, options.repeats, options.dtype, options.landmark_interval)
+            measured = measure_short(options.video, options.repeats, *how)
         print(json.dumps(measured))
         return
     settings = ("--measure", "short", "--repeats", str(options.repeats), "--dtype", options.dtype)
-    settings += ("--landmark-interval", str(options.landmark_interval))
+    settings += ("--runtime", options.runtime, "--landmark-interval", str(options.landmark_interval))
     short = in_fresh_process(options.video, *settings)
     print(f"{platform.platform()}, Python {platform.python_version()}\n\n| what | measured |\n|---|---|")
     print_short(short, options.repeats)
@@ -234,7 +250,7 @@ def print_long(video: str, minutes: float, settings: tuple[str, ...], path: Path
     print(f"| its time, and processor time | {seconds:.0f} s, {command['processor']:.0f} s |")
     print(f"| video per second, and per second of processor time | {minutes * 60 / seconds:.1f} s,", end=" ")
     print(f"{minutes * 60 / command['processor']:.1f} s |")
-    if minutes <= 20:
+    if minutes <= 20 and "onnx" not in settings:
         long = in_fresh_process(str(path), "--measure", "long")
         print(f"| the pipeline, for the same: peak memory | {long['peak'] / 1e6:.0f} MB |")
         print(f"| its time | {long['seconds']:.0f} s |")

@@ -16,6 +16,7 @@ from source_tree import NAME, PACKAGE, closure, imports_of, modules
 LAYERS = (
     [path.stem for path in remote_code_files()] + ["audio", "errors", "files"],
     ["models", "machine"],
+    ["lite"],
     ["lip2audspec"],
     ["corpora"],
     ["grid"],

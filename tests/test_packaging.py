@@ -57,7 +57,7 @@ def test_no_needless_upper_bounds():
 
 
 def test_every_extra_is_there(setup_cfg):
-    extras = {"train", "evaluate", "demo", "live", "synthetic", "browser", "docs", "dev"}
+    extras = {"train", "evaluate", "demo", "live", "lite", "synthetic", "browser", "docs", "dev"}
     assert set(setup_cfg["options.extras_require"]) == extras
 
 

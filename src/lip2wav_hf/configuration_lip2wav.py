@@ -434,6 +434,12 @@ class Lip2WavConfig(Lip2WavTextConfig):
         encoder_frames = self.stem_frames // 2 + self.num_layers * (reach + self.attention_window)
         return encoder_frames + -(-spectrogram_frames // self.mel_frames_per_frame)
 
+    def spans(self, frames: int, chunk_frames: int) -> Iterator[tuple[int, int, int, int]]:
+        """Where the context of each chunk of a clip begins, the chunk itself, its end, and that of the context."""
+        for start in range(0, frames, chunk_frames):
+            end, context = min(start + chunk_frames, frames), self.context_frames + 1
+            yield max(start - context, 0), start, end, min(end + context, frames)
+
     def chunks(self, look_ahead: int | None = None) -> Chunks | None:
         """
         The chunks of video frames that are seen at once, so that the speech of a frame depends on `look_ahead` later

@@ -649,8 +649,8 @@ class Window(NamedTuple):
 
 
 def decode_words(
-    text_logits: torch.Tensor,
-    frame_mask: torch.Tensor | None,
+    text_logits: torch.Tensor | np.ndarray,
+    frame_mask: torch.Tensor | np.ndarray | None,
     config: Any,
     grammar: TextDecoder | None = None,
 ) -> list[list[Word]]:
@@ -661,15 +661,17 @@ def decode_words(
     ]
 
 
-def clip_scores(text_logits: torch.Tensor | np.ndarray, frame_mask: torch.Tensor | None) -> list[np.ndarray]:
+def clip_scores(
+    text_logits: torch.Tensor | np.ndarray, frame_mask: torch.Tensor | np.ndarray | None
+) -> list[np.ndarray]:
     """Log probabilities `(frames, classes)` of each clip of a batch, without its padding."""
     if isinstance(text_logits, np.ndarray):
         scores = text_logits - text_logits.max(-1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
     else:
         scores = text_logits.detach().float().log_softmax(-1).cpu().numpy()
-    lengths = [scores.shape[1]] * len(scores) if frame_mask is None else frame_mask.sum(1).int().tolist()
-    return [clip[:length] for clip, length in zip(scores, lengths, strict=True)]
+    lengths = [scores.shape[1]] * len(scores) if frame_mask is None else frame_mask.sum(1).tolist()
+    return [clip[: int(length)] for clip, length in zip(scores, lengths, strict=True)]
 
 
 __all__ = [

@@ -57,7 +57,7 @@ class ClipNorm(nn.Module):
     def forward(self, pictures: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         """Pictures `(clips * frames, channels, height, width)`; `lengths`: the frames of each clip that count."""
         clips = []
-        if lengths == [len(pictures)] and pictures.numel() > pictures.shape[1]:  # one clip, without padding: no copies
+        if lengths == [pictures.shape[0]] and pictures.numel() > pictures.shape[1]:  # one, without padding: no copies
             return F.batch_norm(pictures, None, None, self.weight, self.bias, True, 0.0, self.eps)
         for clip, length in zip(pictures.chunk(len(lengths)), lengths, strict=True):
             seen = clip[: max(length, 1)]

@@ -7,6 +7,7 @@ al. (2019).
 
 from __future__ import annotations
 
+import collections.abc
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -51,7 +52,7 @@ class Lip2WavOutput(ModelOutput):
 
 
 @contextlib.contextmanager
-def sparing_threads(pixel_values_videos: torch.Tensor) -> Iterator[None]:
+def sparing_threads(pixel_values_videos: torch.Tensor) -> collections.abc.Generator[None]:
     """
     Calculate for one clip with half of torch's threads, on a CPU: another thread may read the next pictures meanwhile,
     and threads that wait, spinning, for one without a core take four times as long. With a batch, each has work.
@@ -468,7 +469,7 @@ class SpeechGenerator:
         if frame_mask is None:
             frame_mask = torch.ones(batch, frames, dtype=torch.long, device=device)
 
-        spans = list(self._chunks(frames, chunk_frames))
+        spans = list(self.config.spans(frames, chunk_frames))
         windows: Iterable[Window] = (
             Window(pixel_values_videos[:, low:high], frame_mask[:, low:high], start - low, end - low)
             for low, start, end, high in spans
@@ -488,13 +489,6 @@ class SpeechGenerator:
                 progress(scores.shape[1])
         lengths = frame_mask.sum(1).long() * samples
         return Lip2WavOutput(waveform=waveform, waveform_lengths=lengths, text_logits=torch.cat(pieces, 1))
-
-    def _chunks(self, frames: int, chunk_frames: int) -> Iterator[tuple[int, int, int, int]]:
-        """Where the context of each chunk begins, the chunk itself, its end, and that of the context."""
-        context = self.config.context_frames + 1
-        for start in range(0, frames, chunk_frames):
-            end = min(start + chunk_frames, frames)
-            yield max(start - context, 0), start, end, min(end + context, frames)
 
     @torch.no_grad()
     def speak_windows(

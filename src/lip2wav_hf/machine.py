@@ -66,6 +66,13 @@ def return_memory() -> None:
         trim(0)
 
 
+def may_have_gpu() -> bool:
+    """Whether torch may find a GPU here, asked without it: one of NVIDIA, AMD or Apple that is not hidden."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
+    return sys.platform == "darwin" or any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))
+
+
 def gpu_power_limit(index: int = 0) -> float | None:
     """
     The driver's power limit of a GPU, as nvidia-smi reports it.
@@ -352,6 +359,7 @@ __all__ = [
     "gpu_power_limit",
     "leave",
     "machine",
+    "may_have_gpu",
     "missing_packages",
     "process_pool",
     "rest_waiting_threads",

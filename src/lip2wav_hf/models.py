@@ -17,7 +17,10 @@ from .files import CHECKPOINTS, REPOSITORY, named_folder, read_fields, read_json
 
 DEFAULT_MODEL = "grid-s1"
 
-DOWNLOADED = ("config.json", "preprocessor_config.json", "model*.safetensors*", "ngram.arpa", "README.md")
+DOWNLOADED = (
+    *("config.json", "preprocessor_config.json", "model*.safetensors*", "ngram.arpa", "*coder_model.onnx"),
+    "README.md",
+)
 
 
 FOLDERS_OF_A_RUN = ("best", "final")

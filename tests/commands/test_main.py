@@ -149,6 +149,7 @@ def test_what_a_command_needs_beyond_the_plain_installation_is_said():
         "evaluate": "evaluate",
         "compare": "evaluate",
         "studio": "demo",
+        "lite": "lite",
     }
     for name, extra in needing.items():
         assert f"Needs the extra `{extra}`: pip install '.[{extra}]'" in " ".join(help_of(name).split())

@@ -63,6 +63,7 @@ COMMANDS = (
     Command(
         "studio", "commands.studio:studio_command", "Record phrases, train your own voice, on a page.", extra="demo"
     ),
+    Command("lite", "commands.lite:lite", "Write ONNX graphs: speak then needs no PyTorch.", extra="lite"),
     Command("average", "commands.average:average", "Average the weights of several models."),
     Command("card", "commands.card:card_command", "Put measured results into a model card, or check them."),
     Command("write-card", "commands.card:write_card_command", "Write the card of a model, a dataset or a Space."),

@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import one_line
-from ..machine import without_collections
+from ..errors import Lip2WavError, one_line
+from ..machine import may_have_gpu, without_collections
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..sources import readable_path
 from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting, waiting
@@ -25,6 +26,7 @@ from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, read_pipes,
 
 
 if TYPE_CHECKING:
+    from ..lite.graphs import Graphs
     from ..speaking import Speaker, SpeechStream, SpokenVideo
 
 
@@ -39,6 +41,14 @@ class Dtype(enum.StrEnum):
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
+
+
+class Runtime(enum.StrEnum):
+    """What the generator may run in."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    ONNX = "onnx"
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,14 @@ def speak(
     dtype: Annotated[
         Dtype, typer.Option(help="Type of the model's numbers; auto takes the type that it was saved with.")
     ] = Dtype.AUTO,
+    runtime: Annotated[
+        Runtime,
+        typer.Option(
+            help="What the generator runs in: PyTorch, or ONNX Runtime, which is on the processor alone and starts"
+            " sooner. auto takes ONNX Runtime where it is installed, the model has graphs (the bundled one has,"
+            " `lip2wav lite` writes others), and neither a GPU nor another --dtype is to be used."
+        ),
+    ] = Runtime.AUTO,
     landmark_interval: Annotated[
         int | None,
         typer.Option(
@@ -175,8 +193,9 @@ def speak(
         readable_path(jobs[0].video)  # before seconds are spent on torch
     with contextlib.ExitStack() as stack:
         with waiting(f"loading {model}", quiet), without_collections():
+            graphs = _graphs(folder, device, dtype, runtime)
             messages = stack.enter_context(only_our_messages())
-            speaker = load_speaker(folder, device, dtype.value)
+            speaker = _load(folder, graphs, device, dtype)
         _check_words(speaker, jobs, beam)
         speaker.beam = beam
         extractor = speaker.feature_extractor
@@ -222,6 +241,41 @@ def ask_to_overwrite(jobs: Sequence[Job], overwrite: bool = False) -> None:
             return
         raise CommandError("nothing was replaced, and nothing written.")
     raise CommandError(f"{what} with --overwrite (-y), or choose another -o.")
+
+
+def _graphs(folder: Path, device: str | None, dtype: Dtype, runtime: Runtime) -> Graphs | None:
+    """The ONNX graphs of a model, or `None` where torch is to speak; before transformers and with it torch come."""
+    from ..lite.graphs import has_graphs, has_torch, keep_torch_out, open_graphs
+
+    on_processor = device in (None, "cpu") and dtype in (Dtype.AUTO, Dtype.FLOAT32)
+    if runtime is Runtime.ONNX and not on_processor:
+        raise CommandError("--runtime onnx: it speaks on the processor, in float32. Leave --device and --dtype out.")
+    needs_torch = runtime is Runtime.TORCH or not on_processor
+    if runtime is Runtime.AUTO and has_torch():
+        is_ready = find_spec("onnxruntime") is not None and has_graphs(folder)
+        needs_torch = needs_torch or not is_ready or (device is None and may_have_gpu())
+    if needs_torch:
+        return None
+    try:
+        graphs = open_graphs(folder)
+    except Lip2WavError as error:
+        if runtime is Runtime.ONNX or not has_torch():
+            raise
+        print_error(f"warning: {error} Until then, PyTorch speaks.")
+        return None
+    keep_torch_out()
+    return graphs
+
+
+def _load(folder: Path, graphs: Graphs | None, device: str | None, dtype: Dtype) -> Speaker:
+    """The model of a folder, in ONNX Runtime if there are graphs, or in torch."""
+    if graphs is None:
+        return load_speaker(folder, device, dtype.value)
+    from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+    from ..lite.generator import OnnxGenerator
+    from ..speaking import Speaker
+
+    return Speaker(OnnxGenerator.from_folder(folder, graphs), Lip2WavFeatureExtractor.from_pretrained(folder))
 
 
 def load_speaker(folder: Path, device: str | None = None, dtype: str = "auto") -> Speaker:

@@ -27,6 +27,7 @@ from ..evaluation.systems import model_sha256
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_fields
 from ..lip2audspec.auditory import COCHLEA, FILTERS
+from ..lite.graphs import graph_files
 from ..modeling_lip2wav import Lip2WavPreTrainedModel
 from ..models import BY_TYPE, SPEAKING, ModelError, ModelType, Network, bundled_models, find_model, weight_files
 from ..pipeline_video_to_speech import SpokenVideo, VideoToSpeechPipeline
@@ -167,6 +168,7 @@ def _plan_network(folder: Path, model_type: ModelType = None) -> tuple[Lip2WavPr
     if isinstance(model.config, Lip2WavTextConfig) and model.config.reads_words:
         tokenizer = model.config.units.tokenizer_files(model.config.normalizer)
         files |= {name: _to_json(content) for name, content in tokenizer.items()}
+    files |= {path.name: path for path in graph_files(folder)}
     if getattr(model.config, "ngram_order", 0):
         files[NGRAM_FILE] = folder / NGRAM_FILE
     return model, files

@@ -28,7 +28,7 @@ from .plan import MODEL, HubError, Upload, plan_dataset, plan_model, plan_space
 
 # What a push of a model replaces as a whole: files of an earlier one that are here no more are deleted.
 MANAGED_FOLDERS = {network.folder for network in NETWORKS} - {"."} | {COCHLEA, "face_models", "results", "samples"}
-MANAGED_FILES = ("*.py", "model*.safetensors*", "pytorch_model*")
+MANAGED_FILES = ("*.py", "model*.safetensors*", "pytorch_model*", "*coder_model.onnx")
 
 
 @dataclass(frozen=True)

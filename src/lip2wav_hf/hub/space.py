@@ -98,8 +98,8 @@ def _all_files(folder: Path) -> Iterator[Path]:
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
-    """The files needed to run a model: not its results, nor the networks that trained it."""
-    return (path for pattern in DOWNLOADED for path in folder.glob(pattern))
+    """The files needed to run a model in torch: not its results, nor the networks that trained it."""
+    return (path for pattern in DOWNLOADED for path in folder.glob(pattern) if path.suffix != ".onnx")
 
 
 def _module_files(parts: Sequence[str]) -> list[Path]:

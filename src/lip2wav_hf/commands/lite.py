@@ -1,0 +1,48 @@
+"""`lip2wav lite`: ONNX graphs of a model, with which `lip2wav speak` needs no PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..files import check_writable
+from ..models import find_model, locate_model
+from .messages import CommandError, reporting, waiting
+
+
+@reporting
+def lite(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The folder of a saved generator.", show_default=False)
+    ],
+) -> None:
+    """
+    Write ONNX graphs beside a model's weights: `lip2wav speak` starts in half of the time with them.
+
+    Two small files, which take their numbers from the weights beside them. They are compared with PyTorch before they
+    are kept. `lip2wav speak` uses them where ONNX Runtime is installed and no GPU is used. The bundled model has them.
+
+    \b
+    Example:
+      lip2wav lite my-voice
+      lip2wav speak clip.mpg --model my-voice
+    """
+    if not isinstance(locate_model(model), Path):
+        raise CommandError(
+            f"model {model}: graphs are written into a folder of your own. Get one: hf download {model} --local-dir"
+            " my-model"
+        )
+    folder = find_model(model)
+    check_writable(folder, f"model {model}")
+    with waiting("writing ONNX graphs: about half a minute"):
+        from ..lite.export import export_graphs
+
+        written = export_graphs(folder)
+    for path in written:
+        print(f"wrote {path}")
+    print(f"next: lip2wav speak --model {model} VIDEO")
+
+
+__all__ = ["lite"]

@@ -1,0 +1,233 @@
+"""A saved generator as two ONNX graphs, which take their weights from the files beside them."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import require_packages
+from ..files import replacing
+from ..generator import Generator, InverseSTFTDecoder
+from ..models import weight_files
+from .graphs import (
+    DECODER_FILE,
+    ENCODER_FILE,
+    EXTRA,
+    FINGERPRINT,
+    GraphError,
+    fingerprint,
+    open_session,
+    weights_header,
+)
+
+
+OPSET = 20
+TOLERANCE = 1e-3  # by which a graph's numbers, which are around 1, may differ from torch's
+EXAMPLE_FRAMES, OTHER_FRAMES = 12, 31  # the graphs are made with the one, and tried with both
+PREFIX = "generator."  # of the names of weights in a graph, as torch exports it
+
+
+class _Part(nn.Module):
+    """A part of a generator that becomes a graph; `inputs` and `outputs` are the names of what goes in and out."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+
+class _Encoder(_Part):
+    """From mouth crops to hidden states and text logits."""
+
+    outputs = ("hidden_states", "text_logits")
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(generator)
+        voice = ("speaker_embedding",) if generator.config.speaker_embedding_size else ()
+        self.inputs = ("pixel_values_videos", *voice)
+
+    def forward(
+        self, pixel_values_videos: torch.Tensor, speaker_embedding: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        return self.generator.encode(pixel_values_videos, None, speaker_embedding)[:2]
+
+
+class _Decoder(_Part):
+    """From hidden states, and how likely each word is, to log-magnitude and phase of the speech."""
+
+    outputs = ("log_magnitude", "phase")
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(generator)
+        self.inputs = ("hidden_states", *(("words",) if generator.config.word_conditioning else ()))
+
+    def forward(self, hidden_states: torch.Tensor, words: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+        mask = hidden_states.new_ones(hidden_states.shape[:2])[..., None]
+        told = hidden_states if words is None else self.generator.add_words(hidden_states, words, words)
+        decoder = cast(InverseSTFTDecoder, self.generator.decoder)
+        return decoder.spectrum(*self.generator.predict_mel(told, mask))
+
+
+def export_graphs(folder: str | os.PathLike) -> list[Path]:
+    """
+    Write the graphs of a saved model beside its weights, once they have been seen to calculate the same.
+
+    Args:
+        folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
+
+    Returns:
+        `list[Path]`: the two files.
+
+    Raises:
+        MissingExtraError: if the extra `lite` is not installed.
+        GraphError: if the model cannot be written as graphs.
+    """
+    require_packages(EXTRA, "to write ONNX graphs", "onnx", "onnxscript", "onnxruntime")
+    folder = Path(folder)
+    generator = Generator.from_folder(folder)
+    _check(folder, generator)
+    written = []
+    for name, part in ((ENCODER_FILE, _Encoder(generator)), (DECODER_FILE, _Decoder(generator))):
+        graph = _share_weights(_graph(part.eval()), folder)
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(graph.SerializeToString())
+            _compare(temporary, part)
+        written.append(folder / name)
+    return written
+
+
+def _check(folder: Path, generator: Generator) -> None:
+    config: Any = generator.config
+    reasons = {
+        "its decoder is of the type 'frame'": config.decoder_type != "istft",
+        "it averages over the mirrored video": config.mirror_average,
+        "it refines the phase": config.griffin_lim_iterations,
+        f"it calculates in {str(generator.dtype).removeprefix('torch.')}": generator.dtype != torch.float32,
+        "it has a bounded look-ahead": config.look_ahead is not None,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise GraphError(f"model {folder}: there are no graphs of such a model ({reason}). Speak with torch.")
+
+
+def _examples(part: _Part, frames: int) -> tuple[torch.Tensor, ...]:
+    """Inputs of a part for a clip of so many frames, made up."""
+    config = part.generator.config
+    random = torch.Generator().manual_seed(frames)
+    shapes = {
+        "pixel_values_videos": (1, frames, 1, config.image_height, config.image_width),
+        "speaker_embedding": (1, config.speaker_embedding_size),
+        "hidden_states": (1, frames, config.hidden_size),
+        "words": (1, frames, config.num_classes),
+    }
+    values = {name: torch.randn(shapes[name], generator=random) for name in part.inputs}
+    if "words" in values:
+        values["words"] = values["words"].softmax(-1)
+    return tuple(values.values())
+
+
+def _graph(part: _Part) -> Any:
+    """The graph of a part, an `onnx.ModelProto`; its weights are inputs."""
+    import onnx  # noqa: PLC0415  of an extra
+    import onnxscript.optimizer  # noqa: PLC0415
+
+    frames = torch.export.Dim("frames", min=2)
+    shapes = tuple(None if name == "speaker_embedding" else {1: frames} for name in part.inputs)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            part,
+            _examples(part, EXAMPLE_FRAMES),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=part.inputs,
+            output_names=part.outputs,
+            opset_version=OPSET,
+            optimize=False,  # it would calculate with weights, and write what comes out
+            verbose=False,
+        )
+        assert program is not None
+        model = program.model_proto
+        graph = model.graph
+        weights = [each for each in graph.initializer if each.name.startswith(PREFIX)]
+        others = [each for each in graph.initializer if not each.name.startswith(PREFIX)]
+        del graph.initializer[:]
+        graph.initializer.extend(others)
+        graph.input.extend(
+            onnx.helper.make_tensor_value_info(each.name, onnx.TensorProto.FLOAT, list(each.dims)) for each in weights
+        )
+        return onnxscript.optimizer.optimize(model)
+
+
+def _share_weights(model: Any, folder: Path) -> Any:
+    """Let a graph take its weights from the files of a saved model."""
+    from onnx import TensorProto, helper  # noqa: PLC0415  of an extra
+
+    types = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
+    graph, places = model.graph, {}
+    for path in weight_files(folder):
+        header, first = weights_header(path)
+        places |= {name: (path.name, first, place) for name, place in header.items()}
+    nodes = []
+    for given in [each for each in graph.input if each.name.startswith(PREFIX)]:
+        name = given.name.removeprefix(PREFIX)
+        file, first, place = places[name]
+        begin, end = place["data_offsets"]
+        weight = graph.initializer.add(name=name, dims=place["shape"], data_type=types[place["dtype"]])
+        weight.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", file), ("offset", first + begin), ("length", end - begin)):
+            weight.external_data.add(key=key, value=str(value))
+        nodes.append(helper.make_node("Cast", [name], [given.name], to=TensorProto.FLOAT))
+        graph.input.remove(given)
+    nodes.extend(graph.node)
+    del graph.node[:], graph.value_info[:], model.metadata_props[:]
+    graph.node.extend(nodes)
+    for node in graph.node:  # where in the code each came from
+        node.doc_string = ""
+        del node.metadata_props[:]
+    model.metadata_props.add(key=FINGERPRINT, value=fingerprint(folder))
+    return model
+
+
+def _compare(path: Path, part: _Part) -> None:
+    """Raises `GraphError` if a graph calculates something else than its part in torch."""
+    session = open_session(path)
+    for frames in (1, EXAMPLE_FRAMES, OTHER_FRAMES):
+        examples = _examples(part, frames)
+        with torch.inference_mode():
+            wanted = [each.numpy() for each in part(*examples)]
+        given = dict(zip(part.inputs, (each.numpy() for each in examples), strict=True))
+        for name, value, found in zip(part.outputs, wanted, cast(Any, session.run(None, given)), strict=True):
+            if not np.allclose(value, found, atol=TOLERANCE, rtol=TOLERANCE):
+                raise GraphError(
+                    f"{name} of the graph differs from torch's by {float(np.abs(value - found).max()):.2g} for"
+                    f" {frames} frames, which is a fault: please report it, with the versions of torch and"
+                    " onnxscript."
+                )
+
+
+@contextlib.contextmanager
+def _quiet() -> collections.abc.Generator[None]:
+    """Without what torch says of packages that are not installed, and of names of axes."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+__all__ = ["export_graphs"]

@@ -1,0 +1,177 @@
+"""The two ONNX graphs of a model: where they lie, whether they belong to it, and how they are opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import Lip2WavError, one_line, require_packages
+from ..files import read_fields
+from ..machine import available_cores
+from ..models import weight_files
+
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+EXTRA = "lite"
+ENCODER_FILE, DECODER_FILE = "encoder_model.onnx", "decoder_model.onnx"  # as Optimum names such parts
+FINGERPRINT = "lip2wav_fingerprint"  # among the metadata of a graph
+
+NOT_IN_GRAPHS = frozenset(
+    {
+        *("_name_or_path", "architectures", "auto_map", "custom_pipelines", "transformers_version"),
+        *("dropout", "initializer_range"),
+        *("vocabulary", "text_units", "text_case", "text_punctuation", "text_numbers", "text_unicode"),
+        *("word_change_penalty", "grammar", "beam_width", "ngram_order", "ngram_weight", "word_bonus"),
+        *("look_ahead", "live_look_ahead"),
+    }
+)
+"""Settings in config.json that a graph does not depend on; how many classes there are, the weights say."""
+
+
+class GraphError(Lip2WavError):
+    """ONNX graphs that are not there, that cannot be made, or that are not of the model beside them."""
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """
+    The opened graphs of a model.
+
+    Attributes:
+        encoder (`InferenceSession`): from mouth crops to hidden states and text logits.
+        decoder (`InferenceSession`): from these to the magnitude and phase of the speech.
+    """
+
+    encoder: InferenceSession
+    decoder: InferenceSession
+
+
+def open_graphs(folder: str | os.PathLike) -> Graphs:
+    """
+    Open the graphs of a saved model.
+
+    Args:
+        folder (`str` or `os.PathLike`): holds config.json, the weights and the graphs.
+
+    Raises:
+        MissingExtraError: if ONNX Runtime is not installed.
+        GraphError: if there are none, or they were made of another model.
+    """
+    require_packages(EXTRA, "to speak with ONNX Runtime", "onnxruntime")
+    folder = Path(folder)
+    if not has_graphs(folder):
+        raise GraphError(
+            f"model {folder}: there are no ONNX graphs in it. Where PyTorch is, write them: lip2wav lite {folder}"
+        )
+    wanted, again, sessions = fingerprint(folder).encode(), f"Write it again: lip2wav lite {folder}", []
+    for name in (ENCODER_FILE, DECODER_FILE):
+        if wanted not in (folder / name).read_bytes():  # before it is opened: its weights may lie elsewhere now
+            raise GraphError(f"{folder / name}: it is not of the model that lies beside it. {again}")
+        try:
+            sessions.append(open_session(folder / name))
+        except Exception as error:
+            raise GraphError(f"{folder / name}: it cannot be used ({one_line(error)}). {again}") from error
+    return Graphs(*sessions)
+
+
+def open_session(path: Path) -> InferenceSession:
+    """A graph, with half of the cores: another thread may read the next pictures meanwhile."""
+    from onnxruntime import InferenceSession, SessionOptions  # noqa: PLC0415  of an extra
+
+    options = SessionOptions()
+    options.intra_op_num_threads = _threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors
+    return InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _threads() -> int:
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else max(available_cores() // 2, 1)
+
+
+def has_graphs(folder: Path) -> bool:
+    """Whether a folder has both files."""
+    return all((folder / name).is_file() for name in (ENCODER_FILE, DECODER_FILE))
+
+
+def graph_files(folder: Path) -> list[Path]:
+    """The graphs of a saved model; none if there are none, they are of another one, or ONNX Runtime is missing."""
+    try:
+        open_graphs(folder)
+    except Lip2WavError:
+        return []
+    return [folder / ENCODER_FILE, folder / DECODER_FILE]
+
+
+def fingerprint(folder: Path) -> str:
+    """What graphs depend on: the architecture in config.json, and where the numbers lie in the files of weights."""
+    config = read_fields(folder / "config.json", GraphError)
+    known = {name: value for name, value in config.items() if name not in NOT_IN_GRAPHS}
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    for path in weight_files(folder):
+        digest.update(json.dumps([path.name, *weights_header(path)], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def weights_header(path: Path) -> tuple[dict[str, Any], int]:
+    """
+    Where the numbers of a safetensors file lie.
+
+    Returns:
+        `tuple`: for each name its `dtype`, `shape` and `data_offsets`, and the byte that these count from.
+
+    Raises:
+        GraphError: if it is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = dict(json.loads(file.read(min(length, 100_000_000))))  # as long as the format allows
+        header.pop("__metadata__", None)
+    except (OSError, ValueError, TypeError) as error:
+        raise GraphError(
+            f"{path}: the weights are damaged ({one_line(error)}). Download or save them again."
+        ) from error
+    return header, 8 + length
+
+
+def keep_torch_out() -> None:
+    """
+    Let transformers do without torch for the rest of this process, which saves most of the time and memory of a short
+    run; unless one of them has been imported already.
+    """
+    if "transformers" not in sys.modules:
+        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # that there is no torch
+        sys.modules.setdefault("torch", cast(Any, None))  # `import torch` then says that there is none
+
+
+def has_torch() -> bool:
+    """Whether torch is installed, and not kept out."""
+    return "torch" in sys.modules and sys.modules["torch"] is not None or find_spec("torch") is not None
+
+
+__all__ = [
+    "DECODER_FILE",
+    "ENCODER_FILE",
+    "EXTRA",
+    "FINGERPRINT",
+    "GraphError",
+    "Graphs",
+    "fingerprint",
+    "graph_files",
+    "has_graphs",
+    "has_torch",
+    "keep_torch_out",
+    "open_graphs",
+    "open_session",
+    "weights_header",
+]

@@ -1,0 +1,103 @@
+"""`lip2wav lite`, and `lip2wav speak` with and without torch."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands.command_line import error_line, lip2wav
+from lip2wav_hf import DEFAULT_CHECKPOINT
+from lip2wav_hf.commands import speak as speak_module
+from lip2wav_hf.lite.graphs import ENCODER_FILE
+from lip2wav_hf.machine import may_have_gpu
+
+
+pytest.importorskip("onnxscript", reason="the extra `lite` is not installed")
+
+
+def samples(path):
+    with wave.open(str(path)) as sound:
+        return np.frombuffer(sound.readframes(sound.getnframes()), np.int16).astype(int)
+
+
+def test_a_model_of_ones_own(run, tmp_path, talking_video, tiny_model_dir, monkeypatch):
+    folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "mine"))
+    status, out, err = run("lite", folder)
+    assert (status, err) == (0, "")
+    *written, following = out.splitlines()
+    assert [line.removeprefix("wrote ") for line in written] == sorted(map(str, folder.glob("*.onnx")), reverse=True)
+    assert following == f"next: lip2wav speak --model {folder} VIDEO"
+    for runtime in ("onnx", "torch"):
+        options = ("-o", tmp_path / f"{runtime}.wav", "--runtime", runtime)
+        assert run("speak", talking_video, *options, model=folder)[0] == 0
+    difference = samples(tmp_path / "onnx.wav") - samples(tmp_path / "torch.wav")
+    assert np.abs(difference).max() <= 4  # of 32768
+
+    (folder / ENCODER_FILE).write_bytes(b"")
+    arguments = ("speak", talking_video, "-o", tmp_path / "a.wav", "-y")
+    assert "Write it again: lip2wav lite" in error_line(run(*arguments, "--runtime", "onnx", model=folder))
+    status, _, err = run(*arguments, model=folder)
+    assert status == 0 and err.count("PyTorch speaks") == 1
+    monkeypatch.setattr("lip2wav_hf.lite.graphs.has_torch", lambda: False)
+    assert "Write it again" in error_line(run(*arguments, model=folder))
+    assert "no ONNX graphs" in error_line(run(*arguments))
+
+
+@pytest.mark.parametrize("options", [("--dtype", "bfloat16"), ("--device", "cuda")])
+def test_onnx_is_for_the_processor(run, talking_video, options):
+    arguments = ("speak", talking_video, "--runtime", "onnx", *options)
+    assert "--runtime onnx: it speaks on the processor, in float32" in error_line(run(*arguments, model=None))
+
+
+def test_only_folders_get_graphs(run, tmp_path):
+    assert "there is no such folder" in error_line(run("lite", tmp_path / "none"))
+    assert "hf download owner/name --local-dir" in error_line(run("lite", "owner/name"))
+
+
+WITHOUT = """
+import sys
+sys.modules["torch"] = None
+from lip2wav_hf.commands.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_speaking_needs_no_torch(tmp_path, talking_video):
+    """Nor does it import it where it is installed. All outputs; nothing is said but the report."""
+    outputs = [tmp_path / name for name in ("a.wav", "a.mp4", "a.srt", "a.flac")]
+    options = [word for path in outputs for word in ("-o", str(path))]
+    options += ["--plot", str(tmp_path / "a.png")]
+    command = [sys.executable, "-c", WITHOUT, "speak", str(talking_video), *options]
+    result = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    assert json.loads(result.stdout)["text"] == "bin blue at f two now"
+    assert all(path.stat().st_size for path in [*outputs, tmp_path / "a.png"])
+
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nclass Guard:\n    def find_spec(self, name, *rest):\n"
+        "        assert name != 'torch' or sys._getframe(2).f_code.co_name == 'find_spec', 'torch is imported'\n"
+        "sys.meta_path.insert(0, Guard())\n"
+    )
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    result = lip2wav("speak", talking_video, "-o", tmp_path / "b.wav", "--device", "cpu", PYTHONPATH=path)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    np.testing.assert_array_equal(samples(tmp_path / "a.wav"), samples(tmp_path / "b.wav"))
+
+
+def test_torch_where_there_may_be_a_gpu(monkeypatch):
+    for gpu in (True, False):
+        monkeypatch.setattr(speak_module, "may_have_gpu", lambda gpu=gpu: gpu)
+        settings = (None, speak_module.Dtype.AUTO, speak_module.Runtime.AUTO)
+        graphs = speak_module._graphs(Path(DEFAULT_CHECKPOINT), *settings)
+        assert (graphs is None) == gpu
+    monkeypatch.setattr("os.path.exists", lambda path: path == "/dev/kfd")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert may_have_gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not may_have_gpu()

@@ -1,0 +1,113 @@
+"""Graphs that belong to the model beside them, and others."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from lip2wav_hf import DEFAULT_CHECKPOINT, Lip2WavConfig
+from lip2wav_hf.configuration_lip2wav import Lip2WavTextConfig
+from lip2wav_hf.files import read_json, write_json
+from lip2wav_hf.lite.graphs import (
+    DECODER_FILE,
+    ENCODER_FILE,
+    NOT_IN_GRAPHS,
+    GraphError,
+    has_graphs,
+    keep_torch_out,
+    open_graphs,
+    open_session,
+)
+
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `lite` is not installed")
+
+
+def test_the_bundled_model_has_graphs_of_its_own():
+    """After a change of its config.json or weights: `lip2wav lite src/lip2wav_hf/checkpoints/grid-s1`."""
+    folder = Path(DEFAULT_CHECKPOINT)
+    graphs = open_graphs(folder)
+    assert [each.name for each in graphs.encoder.get_inputs()] == ["pixel_values_videos"]
+    assert [each.name for each in graphs.decoder.get_outputs()] == ["log_magnitude", "phase"]
+    sizes = [(folder / name).stat().st_size for name in (ENCODER_FILE, DECODER_FILE)]
+    assert max(sizes) < 200_000  # the weights are those of model.safetensors
+
+
+def change(folder, **settings):
+    write_json(folder / "config.json", read_json(folder / "config.json") | settings)
+
+
+def save_weights(folder, change):
+    weights = load_file(folder / "model.safetensors")
+    changed = {name: change(name, value) for name, value in weights.items()}
+    save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda folder: change(folder, hop_length=320),
+        lambda folder: save_weights(folder, lambda name, value: value.astype("float32")),
+        lambda folder: (folder / ENCODER_FILE).write_bytes(b"?" + (folder / ENCODER_FILE).read_bytes()[1:]),
+        lambda folder: (folder / ENCODER_FILE).write_bytes(b"no graph"),
+    ],
+    ids=["another setting", "another type", "damaged", "nothing"],
+)
+def test_graphs_of_something_else_are_refused(copied, what):
+    what(copied)
+    with pytest.raises(GraphError, match=f"{ENCODER_FILE}.* Write it again: lip2wav lite {copied}"):
+        open_graphs(copied)
+
+
+def test_a_missing_graph(copied):
+    assert has_graphs(copied)
+    (copied / DECODER_FILE).unlink()
+    assert not has_graphs(copied)
+    with pytest.raises(GraphError, match="no ONNX graphs"):
+        open_graphs(copied)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0[1, 2]", b"\xff" * 20])
+def test_damaged_weights_are_named(copied, content):
+    (copied / "model.safetensors").write_bytes(content)
+    with pytest.raises(GraphError, match="the weights are damaged"):
+        open_graphs(copied)
+
+
+def test_what_graphs_do_not_depend_on_may_change(copied):
+    """Other numbers in the weights, as after more training; and how words are read."""
+    before = open_graphs(copied).encoder
+    change(copied, grammar=None, beam_width=4, transformers_version="6.0", vocabulary=["ja", "nein"])
+    save_weights(copied, lambda name, value: value + 1 if name == "text_head.bias" else value)
+    after = open_graphs(copied).encoder
+    pixels = np.zeros((1, 5, 1, 40, 64), np.float32)
+    given = {"pixel_values_videos": pixels, "speaker_embedding": np.ones((1, 3), np.float32)}
+    logits = [session.run(["text_logits"], given)[0] for session in (before, after)]
+    np.testing.assert_allclose(logits[0] + 1, logits[1], atol=1e-5)
+
+
+def test_settings_for_words_are_not_in_graphs():
+    """Only how many classes there are, which the weights say."""
+    own = {field.name for field in dataclasses.fields(Lip2WavTextConfig)}
+    inherited = {field.name for field in dataclasses.fields(Lip2WavTextConfig.__base__)}
+    assert own - inherited <= NOT_IN_GRAPHS
+    known = {field.name for field in dataclasses.fields(Lip2WavConfig)} | {"transformers_version", "_name_or_path"}
+    assert NOT_IN_GRAPHS <= known | {"auto_map", "custom_pipelines"}, "a setting that there no longer is"
+
+
+def test_half_of_the_cores_or_as_many_as_are_wanted(exported, monkeypatch):
+    for value, threads in (("3", 3), ("", None), ("many", None)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        found = open_session(exported / ENCODER_FILE).get_session_options().intra_op_num_threads
+        assert found == threads if threads else found >= 1
+
+
+def test_torch_stays_where_it_has_been_imported():
+    import torch
+
+    keep_torch_out()
+    import torch as again
+
+    assert again is torch
