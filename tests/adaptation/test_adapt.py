@@ -20,10 +20,11 @@ from safetensors.torch import save_file
 from conftest import REPOSITORY
 from lip2wav_hf import adapt, load_clips, read_audio, write_audio
 from lip2wav_hf.adaptation import learning, passes, running
+from lip2wav_hf.adaptation.card import _selection
 from lip2wav_hf.adaptation.inputs import RECORD, WORK, read_inputs
 from lip2wav_hf.adaptation.job import Job
 from lip2wav_hf.adaptation.learning import Anchor, Clock
-from lip2wav_hf.adaptation.records import AdaptationError, Options, Scores, worse_scores
+from lip2wav_hf.adaptation.records import AdaptationError, Options, OtherAdaptationError, Scores, worse_scores
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import imprint, load_starting_model
 from lip2wav_hf.corpora.clips import CorpusError
@@ -85,6 +86,10 @@ def test_the_card_names_nobody_and_says_what_was_done(adapted, recordings):
     assert "4 recordings of one person" in card
     assert "must have agreed" in card
     assert "word error rate of the lips" in card
+    assert "The last step counts: 1 recording held back is too few to choose one by." in card
+    scores = adapted[0].before
+    chosen = _selection(scores, scores, learning.FEWEST_TO_CHOOSE, 0)
+    assert chosen.startswith(f"The step was chosen by the loss on the {learning.FEWEST_TO_CHOOSE} recordings")
     assert "language" not in ModelCard(card).data.to_dict()  # nobody has said which
     files = [path for path in adapted[0].model.rglob("*") if path.suffix in (".json", ".yaml", ".md")]
     texts = {path.name: path.read_text(encoding="utf-8") for path in files if path.name != RECORD}
@@ -108,6 +113,26 @@ def test_the_same_again_is_done_already(adapted, recordings, starting_model):
     assert reports == []
     assert again == dataclasses.replace(result, checks=())
     assert again == read_record(result.model)
+
+
+def test_another_adaptation_is_not_replaced_unasked(adapted, recordings, starting_model, tmp_path):
+    """With other options there may be other words in it, or another voice; after more recordings it is begun again."""
+    output = shutil.copytree(adapted[0].model, tmp_path / "my-voice")
+    before = (output / "model.safetensors").read_bytes()
+    options = {"model": starting_model, "final_pass": 0}
+    with pytest.raises(OtherAdaptationError, match=r"my-voice: .* --restart \(resume=False\)"):
+        adapt(recordings, output, **options, steps=1)
+    assert (output / "model.safetensors").read_bytes() == before
+    assert adapt(recordings, output, **options, steps=1, resume=False).steps == 1
+    fewer = shutil.copytree(recordings, tmp_path / "fewer")
+    (fewer / f"{SENTENCES[0]}.mp4").unlink()
+    write_metadata(fewer, [(f"{name}.mp4", said) for name, said in zip(SENTENCES, SAID, strict=True)][1:])
+    again = adapt(fewer, output, **options, steps=1)
+    assert any(note.startswith("The recordings are not those of the model that was there") for note in again.notes)
+    stopped = tmp_path / "stopped"
+    assert adapt(recordings, stopped, **options, steps=2, stop=lambda: True).stopped == "asked"
+    with pytest.raises(OtherAdaptationError):
+        adapt(recordings, stopped, **options, steps=3)
 
 
 def test_an_error_rate_above_one_is_explained(adapted):
@@ -222,6 +247,23 @@ def test_ctrl_c_in_the_last_measurement_is_told(recordings, starting_model, tmp_
     Speaker.from_folder(tmp_path / "out")
 
 
+def test_who_interrupts_when_the_time_is_over_goes_on_too(recordings, starting_model, tmp_path, monkeypatch):
+    """While it is saved, for instance: the same call again has time again."""
+
+    def interrupt(progress):
+        if progress.stage == "saving":
+            raise KeyboardInterrupt
+
+    options = {"model": starting_model, "steps": 3}
+    with monkeypatch.context() as late, pytest.raises(KeyboardInterrupt, match="it goes on where it was"):
+        late.setattr(Clock, "left", property(lambda clock: 0.0))
+        adapt(recordings, tmp_path / "out", **options, progress=interrupt)
+    steps = []
+    again = adapt(recordings, tmp_path / "out", **options, progress=lambda p: steps.append(p.step))
+    assert [step for step in steps if step] == [2, 3, 4, 5]
+    assert (again.stopped, again.steps, again.final_steps) == ("finished", 3, 2)
+
+
 @pytest.mark.parametrize("rate", [1e4, float("inf")])
 def test_a_final_pass_that_does_harm_is_left_out(recordings, starting_model, tmp_path, monkeypatch, rate):
     monkeypatch.setattr(passes, "FINAL_RATE", rate)
@@ -314,13 +356,14 @@ def test_one_bad_recording_is_reported_and_the_others_are_used(recordings, start
 
 def test_what_is_listed_but_not_there_is_reported(recordings, starting_model, tmp_path):
     folder = shutil.copytree(recordings, tmp_path / "mixed")
-    (folder / f"{SENTENCES[1]}.mp4").unlink()
+    (folder / f"{SENTENCES[1]}.mp4").rename(folder / f"{SENTENCES[1]}.mov")
     reports = []
     result = adapt(folder, tmp_path / "out", model=starting_model, steps=1, progress=reports.append)
-    [missing] = [check for check in result.checks if not check.usable]
+    missing = next(check for check in result.checks if not check.usable)
     assert missing.problems[0].kind == "missing_video"
     assert f"{SENTENCES[1]}.mp4: Listed, but there is no video file" in reports[0].message
-    assert len(result.checks) == len(SENTENCES)
+    assert [check.file for check in result.checks if check.problems] == [f"{SENTENCES[1]}.mp4", f"{SENTENCES[1]}.mov"]
+    assert any(note.endswith("with another ending: write each as the file has it.") for note in result.notes)
 
 
 def test_takes_that_nobody_listed_are_named(recordings, starting_model, tmp_path):

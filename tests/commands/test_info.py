@@ -162,7 +162,7 @@ def test_the_list_says_which_system_each_model_is(run, tmp_path, tiny_model_dir)
     assert list(found)[2:] == sorted(folder.name for folder in baseline_models())  # in a copy of the repository
     status, out, _ = run("info")
     assert "(others: grid-sync; --list says what they are)" in out and "Lip2Wav, this package's own system" in out
-    for name in ("a/best", "frame/final", "frame/final/critic", "frame/checkpoint-3"):
+    for name in ("a/best", "frame/final", "frame/final/critic", "frame/checkpoint-3", "my/.adaptation/run/best"):
         shutil.copytree(tiny_model_dir, tmp_path / "runs" / name)
     (tmp_path / "runs" / "frame" / "checkpoint-3" / "optimizer.bin").touch()
     config = tmp_path / "runs" / "frame" / "final" / "config.json"

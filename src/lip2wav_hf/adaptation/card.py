@@ -14,6 +14,7 @@ from ..hub.facts import FACTS_FILE, write_facts
 from ..hub.model_card import write_model_card
 from ..machine import machine
 from ..models import REPOSITORY, bundled_models
+from .learning import FEWEST_TO_CHOOSE
 from .records import Adaptation, Scores
 from .scoring import SPLIT, Measurement, results_of
 from .starting import load_starting_model
@@ -71,7 +72,9 @@ def write_card(folder: Path, facts: Facts, after: Measurement | None) -> None:
             results |= {FURTHER: {"steps": facts.result.final_steps, "model_sha256": model_sha256(model)}}
         write_json(folder / "results" / f"{SPLIT}.json", results)
         if facts.result.before is not None:
-            content["selection"] = _selection(facts.result.before, after.scores, facts.result.final_steps)
+            content["selection"] = _selection(
+                facts.result.before, after.scores, len(facts.result.held_out), facts.result.final_steps
+            )
     write_facts(folder / FACTS_FILE, content)
     write_model_card(folder, overwrite=True)
 
@@ -102,7 +105,7 @@ def _content(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _selection(before: Scores, after: Scores, final_steps: int) -> str:
+def _selection(before: Scores, after: Scores, held_out: int, final_steps: int) -> str:
     pairs = [
         f"{label} {first:.{digits}{kind}} before, {second:.{digits}{kind}} after"
         for label, name, digits, kind in (
@@ -120,10 +123,15 @@ def _selection(before: Scores, after: Scores, final_steps: int) -> str:
         if final_steps
         else ""
     )
-    return (
-        f"The step was chosen by the loss on the {after.clips} recordings that were held back, the same that are"
-        f" scored here, so the numbers are somewhat optimistic: {'; '.join(pairs)}.{further}"
+    few = held_out < FEWEST_TO_CHOOSE
+    what = (
+        f"The last step counts: {counted(held_out, 'recording')} held back {'is' if held_out == 1 else 'are'} too few"
+        f" to choose one by. What is scored here is {'that one' if held_out == 1 else 'those'}"
+        if few
+        else f"The step was chosen by the loss on the {held_out} recordings that were held back, the same that are"
+        " scored here, so the numbers are somewhat optimistic"
     )
+    return f"{what}: {'; '.join(pairs)}.{further}"
 
 
 __all__ = ["write_card"]

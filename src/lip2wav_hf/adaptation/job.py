@@ -26,6 +26,7 @@ class Job:
         checks (`list[RecordingCheck]`): of the recordings so far.
         notes (`list[str]`): for the user.
         voice ([`Voice`], *optional*): the one that was asked for.
+        had_final_pass (`bool`): whether the model that this one goes on with has learnt from all recordings.
     """
 
     inputs: Inputs
@@ -35,6 +36,7 @@ class Job:
     checks: list[RecordingCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     voice: Voice | None = None
+    had_final_pass: bool = False
 
     @property
     def output(self) -> Path:

@@ -36,8 +36,9 @@ SWITCHING_SECONDS = 5.0  # of loading and saving, for a further pass
 def first_pass(job: Job, task: Task) -> Learnt:
     """Learn from the recordings that are not held back; goes on where it was stopped, and is not done twice."""
     path = job.work / FIRST_PASS
-    if path.is_file():
-        found = read_json(path)
+    if path.is_file() and (found := read_json(path))["reason"] == "time":
+        forget_passes(job, "time")  # what came after it was stopped, and now there is time again
+    elif path.is_file():
         return Learnt(**found | {"folder": task.folder / found["folder"]})
     learnt = learn(_with_frozen_parts(task), _follower(job, task, _following(job, task)))
     if learnt.reason != "asked":
@@ -64,7 +65,7 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
     if not task.held_out.clips or not job.options.final_pass or first.reason == "asked":
         return first, 0
     possible = int((job.clock.left - SWITCHING_SECONDS) / max(first.seconds, 1e-6) - VALIDATING)
-    if possible < min(wanted, FEWEST_FINAL_STEPS):
+    if possible < (1 if job.had_final_pass else min(wanted, FEWEST_FINAL_STEPS)):
         job.notes.append("There was no time left to learn from the recordings held back too.")
         return replace(first, reason="time"), 0
     again = replace(
@@ -184,7 +185,8 @@ def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> 
 
     measures = task.chooses and bool(task.held_out.clips)
     warn = functools.partial(_warn_of_time, job) if task.folder == job.work / "run" else None
-    fewest = 0 if _voice_share(job, task) else FEWEST_FINAL_STEPS  # a voice is always given
+    # A voice is always given; and a model that has learnt from all recordings is not replaced by one that has not.
+    fewest = 0 if _voice_share(job, task) or job.had_final_pass else FEWEST_FINAL_STEPS
     return Follower(job.clock, measures, report, job.stop, following, fewest, SWITCHING_SECONDS, warn=warn)
 
 

@@ -20,6 +20,10 @@ class AdaptationError(Lip2WavError):
     """Recordings, a voice or a folder that a model cannot be adapted with."""
 
 
+class OtherAdaptationError(AdaptationError):
+    """A folder that holds an adaptation with other options, or from another model: it is not replaced unasked."""
+
+
 STEPS = 200  # of an adaptation's training, at most, unless somebody asks for another number
 FINAL_PASS = 0.5  # further steps on all recordings, as a share of those before; our choice
 

@@ -48,6 +48,7 @@ from .records import (
     Adaptation,
     AdaptationError,
     AdaptationProgress,
+    OtherAdaptationError,
     Problem,
     RecordingCheck,
     Scores,
@@ -69,6 +70,7 @@ MOST_PREPARING = 0.7  # of the minutes, after which no more words are looked at
 MEASURING_SHARE = 0.15  # of the minutes, for the measurement before the training; the one after it takes as long
 OVERTIME = 1.05  # of the minutes, which a measurement after the training may take where it was slower than that before
 MOST_NAMED = 5  # recordings in a note
+LEFT_OUT = "Left out"  # how a note on those begins for which there was no time
 FEW, FEWEST = 10, 3  # recordings: with less, results are poor, or nothing can be learnt
 
 
@@ -87,6 +89,8 @@ def run(
     job.voice = None if inputs.voice is None else read_voice(inputs.voice)
     fingerprint = _fingerprint(job, clips)
     _finish_replacing(job.output)
+    if options.resume:
+        _keep_others(job, fingerprint)
     if options.resume and (done := _finished(job.output, fingerprint)) is not None:
         return done
     with _alone_in(job.work):
@@ -192,17 +196,41 @@ def _check_of(defect: Defect, meaning: str) -> RecordingCheck:
 
 
 def _fingerprint(job: Job, clips: Sequence[Clip]) -> str:
-    """Changes with what the result depends on, but for the minutes."""
+    """Changes with what the result depends on, but for the minutes: before the hyphen with the options and the
+    starting model, after it with the recordings."""
     options = job.options
     asked_for = (job.inputs.phrases, options.seed, options.steps, options.final_pass, options.live)
-    digest = hashlib.sha256(repr(asked_for).encode())
+    asked, recorded = hashlib.sha256(repr(asked_for).encode()), hashlib.sha256()
     if job.voice is not None:
-        digest.update(repr(job.voice.pitch).encode() + job.voice.spectrum.tobytes())
-    for clip in sorted(clips, key=lambda clip: clip.key):
-        digest.update(repr((clip.key, clip.words, clip.version or _version(clip))).encode())
+        asked.update(repr(job.voice.pitch).encode() + job.voice.spectrum.tobytes())
     for path in weight_files(job.starting):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+        asked.update(path.read_bytes())
+    for clip in sorted(clips, key=lambda clip: clip.key):
+        recorded.update(repr((clip.key, clip.words, clip.version or _version(clip))).encode())
+    return f"{asked.hexdigest()}-{recorded.hexdigest()}"
+
+
+def _keep_others(job: Job, fingerprint: str) -> None:
+    """
+    See that what lies in the output folder may be gone on with, or replaced since there are other recordings now.
+
+    Raises:
+        OtherAdaptationError: if it was made with other options or of another model.
+    """
+    record = job.output / RECORD
+    fields = read_fields(record, AdaptationError) if record.is_file() else {}
+    finished = fields.get("fingerprint")
+    job.had_final_pass = finished == fingerprint and bool(fields.get("final_steps"))
+    for found in filter(None, (finished, _left_by(job.work))):
+        if str(found).partition("-")[0] != fingerprint.partition("-")[0]:
+            raise OtherAdaptationError(
+                f"{job.output}: what lies there was adapted with other options (such as phrases, voice, seed), or from"
+                " another model. Name another folder; or replace it, with --restart (resume=False)."
+            )
+    if finished not in (None, fingerprint):
+        job.notes.append(
+            "The recordings are not those of the model that was there, which is replaced: the training began again."
+        )
 
 
 def _version(clip: Clip) -> Any:
@@ -332,7 +360,7 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
     looked_at = examine_clips(in_turns(clips), extractor, note, enough)
     if looked_at < len(clips):
         job.notes.append(
-            f"Left out: {len(clips) - looked_at} of {counted(len(clips), 'recording')}, for which there was no time."
+            f"{LEFT_OUT}: {len(clips) - looked_at} of {counted(len(clips), 'recording')}, for which there was no time."
             " More minutes use more of them."
         )
     if not recordings.clips:
@@ -360,10 +388,13 @@ def _tell_listing(job: Job) -> None:
     unlisted = [check.file for check in kinds.get("unlisted_video", ())]
     if unlisted:
         more = f" and {len(unlisted) - MOST_NAMED} more" if len(unlisted) > MOST_NAMED else ""
+        missing = {Path(check.file).stem for check in kinds.get("missing_video", ())}
+        do = "Write a row for each, and run the same again."
+        if any(Path(file).stem in missing for file in unlisted):
+            do = "The metadata name some of them with another ending: write each as the file has it."
         job.notes.append(
             f"{counted(len(unlisted), 'video')} not used, since the metadata do not name"
-            f" {'it' if len(unlisted) == 1 else 'them'}: {', '.join(unlisted[:MOST_NAMED])}{more}. Write a row for"
-            " each, and run the same again."
+            f" {'it' if len(unlisted) == 1 else 'them'}: {', '.join(unlisted[:MOST_NAMED])}{more}. {do}"
         )
 
 
@@ -397,7 +428,7 @@ def _said(clip: Clip) -> str:
 
 def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: tuple[str, ...]) -> None:
     count = len(recordings.clips)
-    if count < FEW:
+    if count < FEW and not any(note.startswith(LEFT_OUT) for note in job.notes):
         are_few = "recording is little" if count == 1 else "recordings are few"
         job.notes.append(f"{count} usable {are_few}: with {FEW} or more the result is better.")
     if not held_out:

@@ -185,7 +185,9 @@ def list_models(place: str | None = None) -> list[ListedModel]:
         raise CommandError(
             f"{place}: there is no such folder. Name one with models in it, or none for the bundled ones."
         )
-    found = [path.parent for path in sorted(folder.glob("**/config.json")) if _is_model(path.parent)]
+    inside = sorted(path.relative_to(folder) for path in folder.glob("**/config.json"))
+    shown = [path for path in inside if not any(part.startswith(".") for part in path.parts)]  # not what is unfinished
+    found = [folder / path.parent for path in shown if _is_model(folder / path.parent)]
     if not found:
         raise CommandError(
             f"{place}: there is no model in it. A training writes some: runs/NAME/best and runs/NAME/final."

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..audio import read_audio
-from ..errors import one_line
+from ..errors import counted, one_line
 from ..files import parse_json
 from ..machine import worker_processes
 from .alignment import DOUBTFUL, Alignment, AlignmentError, WordAligner
@@ -235,10 +235,11 @@ def _nothing_known(clips: Sequence[Clip], aligner: WordAligner, model: str) -> s
     unknown = aligner.unknown([word for clip in clips for word in clip.words or ()])
     if not unknown:
         return "no clip has a transcript: there is nothing to align."
+    many = f"{len(unknown)} words, such as {', '.join(unknown[:5])}," if unknown[5:] else ", ".join(unknown)
     return (
-        f"the speech encoder of {model} knows none of the {len(clips)} sentences: {len(unknown)} words, such as"
-        f" {', '.join(unknown[:5])}, are not in its vocabulary. Train one on this corpus: lip2wav train speech_encoder"
-        " --data_dir DATA; then name it with --model runs/speech_encoder/final."
+        f"the speech encoder of {model} knows none of the {counted(len(clips), 'sentence')}: {many}"
+        f" {'is' if len(unknown) == 1 else 'are'} not in its vocabulary. Train one on this corpus: lip2wav train"
+        " speech_encoder --data_dir DATA; then name it with --model runs/speech_encoder/final."
     )
 
 

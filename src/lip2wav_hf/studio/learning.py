@@ -259,13 +259,16 @@ def adapt_to_recordings(
         problems its file, its phrase, messages and whether it was used.
     """
     from ..adaptation.adapt import adapt  # noqa: PLC0415  brings torch, which the studio itself does without
-    from ..adaptation.records import AdaptationProgress, score_rows  # noqa: PLC0415
+    from ..adaptation.records import AdaptationProgress, OtherAdaptationError, score_rows  # noqa: PLC0415
 
     def report(now: AdaptationProgress) -> None:
         progress(asdict(replace(now, message=now.message.replace(f"{recordings}{os.sep}", ""))))
 
     options: dict[str, Any] = {"model": model, "minutes": minutes, "phrases": phrases, "live": live}
-    found = adapt(recordings, voice, **options, progress=report, stop=stop)
+    try:
+        found = adapt(recordings, voice, **options, progress=report, stop=stop)
+    except OtherAdaptationError:  # who trains again, with other phrases, wants another voice
+        found = adapt(recordings, voice, **options, progress=report, stop=stop, resume=False)
     return {
         "scores": [list(row) for row in score_rows(found.before, found.after)],
         "missing": found.after.missing if found.after is not None else "",

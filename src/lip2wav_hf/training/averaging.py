@@ -17,7 +17,10 @@ from .record import RECORD_FILE
 
 
 WEIGHTS_FILE = "model.safetensors"
-NOT_TRUE_OF_THE_AVERAGE = ("results", "README.md", "card.yaml", RECORD_FILE)
+NOT_TRUE_OF_THE_AVERAGE = (
+    *("results", "README.md", "card.yaml", RECORD_FILE, "validation.jsonl", "adaptation.json", ".adaptation"),
+    "*_model.onnx",
+)
 
 Weights = dict[str, torch.Tensor]
 
