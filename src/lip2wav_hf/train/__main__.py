@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import require_packages
-from ..machine import rest_waiting_threads, without_collections
+from ..machine import leave, rest_waiting_threads, without_collections
 from ..training.arguments import TrainingArguments, TrainingError
 from ..training.checks import check_start
 from ..training.options import SECTIONS, TrainingParser, parse_arguments
@@ -74,4 +74,4 @@ __all__ = ["SECTIONS", "TrainingError", "TrainingParser", "main", "parse_argumen
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
