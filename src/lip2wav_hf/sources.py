@@ -245,7 +245,7 @@ class Source:
         try:
             if rewind(file) and not slow:
                 if not read_block(file, 1, self.name):
-                    raise VideoError(f"{self.name}: it is empty (0 bytes). Pass a file object of a video file.")
+                    raise VideoError(f"{self.name}: it is empty (0 bytes): there is no video in it.")
                 file.seek(0)
                 self.target = PlainReader(file, self.name)
             else:

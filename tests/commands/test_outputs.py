@@ -10,6 +10,7 @@ from lip2wav_hf.commands.outputs import find_videos, plan_jobs, subtitles
         (["a.mpg", "b.mp4"], ["a", "b"]),
         (["s1/a.mpg", "s2/a.mpg", "s2/b.mpg"], ["s1-a", "s2-a", "b"]),
         (["s1/a.mpg", "s1/a.mp4"], ["s1-a-mpg", "s1-a-mp4"]),
+        (["1/s/a.mpg", "2/s/a.mpg", "2/a.mpg"], ["1-s-a-mpg", "2-s-a-mpg", "2-a"]),
         (["https://example.org/clips/my%20clip.mp4?size=large", "file:///s/b.mp4"], ["my clip", "b"]),
     ],
 )
@@ -20,7 +21,7 @@ def test_names_in_a_folder_are_distinct(tmp_path, videos, names):
 
 def test_names_that_cannot_be_told_apart(tmp_path):
     with pytest.raises(CommandError, match="same output name"):
-        plan_jobs(["1/s/a.mpg", "2/s/a.mpg"], [tmp_path])
+        plan_jobs(["https://example.org/a.mpg", "https://example.com/a.mpg"], [tmp_path])
 
 
 def test_a_folder_without_videos(tmp_path):

@@ -194,18 +194,16 @@ def _targets(
 def _distinct_names(videos: Sequence[str]) -> list[str]:
     """
     File names without suffix. Where they would be the same, the folder comes first, and if that does not help, the
-    suffix last: `s1/a.mpg s2/a.mpg` -> `s1-a s2-a`.
+    suffix last, then the folders above: `s1/a.mpg s2/a.mpg` -> `s1-a s2-a`.
     """
     paths = []
     for video in videos:
         is_url = re.match(r"(file|https?):", video, re.IGNORECASE)
         name = "stdin" if video == STDIN else video
         paths.append(Path(urllib.parse.unquote(urllib.parse.urlsplit(video).path) if is_url else name).absolute())
-    candidates = (
-        [path.stem for path in paths],
-        [f"{path.parent.name}-{path.stem}" for path in paths],
-        [f"{path.parent.name}-{path.stem}-{path.suffix[1:]}" for path in paths],
-    )
+    candidates = [[path.stem for path in paths], [f"{path.parent.name}-{path.stem}" for path in paths]]
+    for depth in range(2, max(len(path.parts) for path in paths)):
+        candidates.append(["-".join([*path.parts[1:][-depth:-1], path.stem, path.suffix[1:]]) for path in paths])
     names = list(candidates[0])
     for longer in candidates[1:]:
         clashing = {name for name in names if names.count(name) > 1}
