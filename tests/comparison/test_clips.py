@@ -41,6 +41,12 @@ def test_splits_of_unseen_speakers_are_a_part_of_their_own(seen_and_unseen, tmp_
     assert shown.words.judge is not None and shown.words.judge.kind == "grid"
 
 
+def test_all_is_every_clip_once(seen_and_unseen, tmp_path):
+    [part] = corpus_shown(ClipSelection(seen_and_unseen), {"all": None}, "grid-s1", tmp_path).parts
+    assert set(keys(part.clips)) >= {"s1/bbaf2n", "s3/bbaf2n"} and len(part.clips) == len(set(keys(part.clips)))
+    assert part.title == "All clips" and "split" not in part.note
+
+
 def test_a_split_that_is_not_there(seen_and_unseen, tmp_path):
     with pytest.raises(CorpusError, match="nosuch"):
         corpus_shown(ClipSelection(seen_and_unseen), {"nosuch": None}, "grid-s1", tmp_path)

@@ -41,8 +41,8 @@ def gallery(
         typer.Option(
             "--split",
             "-s",
-            help="A split of the corpus; may be repeated. Those called unseen_… get a page of their own. validation by"
-            " default.",
+            help="A split of the corpus, or all; may be repeated. Those called unseen_… get a page of their own."
+            " validation by default.",
             show_default=False,
         ),
     ] = None,

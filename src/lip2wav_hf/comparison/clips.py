@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..corpora.registry import open_corpus
+from ..corpora.registry import EVERY_SPLIT, meant_splits, open_corpus
 from ..errors import counted, require_packages
 from ..evaluation.clips import NO_SPEAKER, Clip, scored_clip
 from ..evaluation.judging import Words, find_words
@@ -109,16 +109,18 @@ def corpus_shown(selection: ClipSelection, counts: Mapping[str, int | None], mod
     require_packages(EXTRA, "a gallery of a corpus", "jiwer", "scipy")
     corpus, parts = open_corpus(selection.data_dir, normalizer_of(model)), []
     for split, count in counts.items():
-        found = corpus.load_split(split, selection.of_corpus, zipped=True)
+        names = meant_splits(corpus, split, selection.of_corpus)
+        found = [clip for name in names for clip in corpus.load_split(name, selection.of_corpus, zipped=True)]
         if not found:
             raise ComparisonError(f"{selection.data_dir}: the split {split!r} holds no clip.")
-        clips = [scored_clip(clip, work / split) for clip in found]
+        clips = list({clip.key: scored_clip(clip, work / split) for clip in found}.values())
         chosen = spread(clips, count)
-        note = f"{counted(len(chosen), 'clip')} of the split {split} of {selection.data}"
+        of_split = "" if split == EVERY_SPLIT else f" of the split {split}"
+        note = f"{counted(len(chosen), 'clip')}{of_split} of {selection.data}"
         if len(chosen) < len(clips):
             note += f", which has {len(clips)}: spread evenly over its speakers and their lists, not chosen by result"
         unseen = split.startswith(UNSEEN)
-        title = "Speakers never seen in training" if unseen else f"Split {split}"
+        title = "Speakers never seen in training" if unseen else f"Split {split}" if of_split else "All clips"
         parts.append(Part(title, chosen, f"{note}.", unseen))
     whole = replace(selection.of_corpus, speakers=None)
 

@@ -25,6 +25,8 @@ READERS = {
 """Name of a corpus -> `module:class` of its reader, a [`Corpus`]. The first without an objection to a folder reads it.
 A reader is imported when a folder is opened: the readers build on this package, not the other way around."""
 
+EVERY_SPLIT = "all"  # clips of every split
+
 LIKELY = "videos"
 """What a folder that nobody can read was most likely meant to be."""
 
@@ -99,6 +101,12 @@ class Corpus(Protocol):
             CorpusError: if the split, a speaker or a clip is missing, or a video lies in an archive and `zipped` is
                 not set.
         """
+
+
+def meant_splits(corpus: Corpus, split: str, selection: Selection = Selection()) -> list[str]:
+    """The splits of a corpus that a name means: `"all"` is every one of them, unless one is called so."""
+    splits = corpus.read_splits(selection)
+    return list(splits) if split == EVERY_SPLIT not in splits else [split]
 
 
 def is_dataset_name(source: str | os.PathLike) -> bool:
@@ -192,4 +200,14 @@ def write_made_splits(corpus: Corpus, selection: Selection, path: Path) -> str |
     return f"{made.describe()}; written to {path}"
 
 
-__all__ = ["READERS", "Corpus", "DescribedSplits", "is_dataset_name", "load_split", "open_corpus", "write_made_splits"]
+__all__ = [
+    "EVERY_SPLIT",
+    "READERS",
+    "Corpus",
+    "DescribedSplits",
+    "is_dataset_name",
+    "load_split",
+    "meant_splits",
+    "open_corpus",
+    "write_made_splits",
+]

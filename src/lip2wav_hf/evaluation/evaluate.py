@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora.clips import Selection
-from ..corpora.registry import Corpus, open_corpus, write_made_splits
+from ..corpora.registry import EVERY_SPLIT, Corpus, meant_splits, open_corpus, write_made_splits
 from ..errors import require_packages
 from ..files import json_ready
 from ..metrics.registry import EXTRA, METRICS, check_names, check_packages
@@ -35,9 +35,6 @@ from .options import (
 from .results import build_results, publish
 from .run import Share
 from .systems import normalizer_of, run_model
-
-
-EVERY_SPLIT = "all"  # clips of every split
 
 
 def evaluate_model(
@@ -200,8 +197,7 @@ def _judge_line(words: Words, metrics: Sequence[str]) -> list[str]:
 def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions) -> tuple[list[Clip], list[str]]:
     """The clips of a selection, and what is to be known of them."""
     chosen, output_dir = selection.of_corpus, options.output_dir
-    splits = corpus.read_splits(chosen)
-    names = list(splits) if selection.split == EVERY_SPLIT not in splits else [selection.split]
+    names = meant_splits(corpus, selection.split, chosen)
     found = list({clip.key: clip for name in names for clip in corpus.load_split(name, chosen, zipped=True)}.values())
     note = write_made_splits(corpus, replace(chosen, speakers=None), output_dir / "splits.json")
     if note:
