@@ -534,8 +534,9 @@ def test_a_table_without_videos_is_refused_with_the_way():
 def test_undecoded_videos_of_a_table_are_read(clip):
     datasets = pytest.importorskip("datasets")
     table = datasets.Dataset.from_dict({"talk": [str(clip)]}).cast_column("talk", datasets.Video())
-    (row,) = each_video(table)
-    assert row["path"] == str(clip) or row["bytes"]
+    for videos in (table, table["talk"], table.to_iterable_dataset(), table.to_iterable_dataset()["talk"]):
+        (row,) = each_video(videos)
+        assert row["path"] == str(clip) or row["bytes"]
 
 
 def test_a_source_is_closed_twice_without_harm(clip):

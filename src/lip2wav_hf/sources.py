@@ -1,7 +1,6 @@
 """What a user passes as a video, from wherever it comes, as something that PyAV opens.
 
-What is named by others than the user, such as the segments of a playlist or where a server redirects to, is read only
-where it may be.
+What others than the user name, such as segments of a playlist or redirections, is read only where it may be.
 """
 
 from __future__ import annotations
@@ -103,9 +102,10 @@ def each_video(videos: Any) -> Iterator[Any] | None:
     """
     if hasattr(videos, "column_names"):
         return _rows(videos)
+    if hasattr(getattr(videos, "source", None), "cast_column"):  # a column of a table of `datasets`
+        return _rows(videos.source, videos.column_name)
     if hasattr(videos, "iterrows") and hasattr(videos, "columns"):  # pandas
-        column = _video_column(videos, list(videos.columns), {})
-        return iter(videos[column])
+        return iter(videos[_video_column(videos, list(videos.columns), {})])
     if getattr(getattr(videos, "dtype", None), "kind", "") in ("O", "U", "S") and hasattr(videos, "ravel"):
         return iter(videos.ravel().tolist())
     is_one = isinstance(videos, (str, bytes, bytearray, memoryview, os.PathLike, Mapping, list, tuple, VideoPart))
@@ -114,11 +114,11 @@ def each_video(videos: Any) -> Iterator[Any] | None:
     return iter(videos) if isinstance(videos, Iterable) and not is_one and not is_array else None
 
 
-def _rows(table: Any) -> Iterator[Any]:
+def _rows(table: Any, column: str = "") -> Iterator[Any]:
     if isinstance(table, Mapping):  # its splits
         raise VideoError(f"These are {len(table)} tables: {', '.join(map(str, table))}. Pass one, by its name.")
     features = dict(getattr(table, "features", None) or {})
-    column = _video_column(table, list(table.column_names or features), features)
+    column = column or _video_column(table, list(table.column_names or features), features)
     if getattr(features.get(column), "decode", False):  # the file itself is what is read here
         table = table.cast_column(column, replace(features[column], decode=False))
     return (row[column] for row in table)
