@@ -20,9 +20,14 @@ from .scoring import SPLIT, Measurement, results_of
 from .starting import load_starting_model
 
 
+ONE_PERSON = "one person"
 CONSENT = (
-    "**One person's face and voice.** It was made of recordings of one person, who must have agreed to that, and to"
+    "**One person's face and voice.** It was made of recordings of {people}, who must have agreed to that, and to"
     " every use of it; so must whoever is seen in a video that it speaks for."
+)
+CONSENTS = (
+    "**Faces and voices of people.** It was made of recordings of {people}, each of whom must have agreed to"
+    " that, and to every use of it; so must whoever is seen in a video that it speaks for."
 )
 
 
@@ -53,6 +58,13 @@ class Facts:
         if self.starting in bundled_models(None) or REPOSITORY.fullmatch(self.starting):
             return self.starting
         return Path(self.starting).name
+
+    @property
+    def people(self) -> str:
+        """Whom the recordings are of, as far as is known; `"one person"` where nothing says otherwise."""
+        if self.result.people > 1:
+            return f"{self.result.people} people"
+        return "perhaps two people" if self.result.other_voice else ONE_PERSON
 
 
 def write_card(folder: Path, facts: Facts, after: Measurement | None) -> None:
@@ -87,19 +99,24 @@ def _content(facts: Facts) -> dict[str, Any]:
     accelerator = hardware["accelerator"]
     further = f", then {result.final_steps} on all recordings" if result.final_steps else ""
     hours = max(round(result.minutes * (1 if accelerator else hardware["torch_threads"]) / 60, 3), 0.001)
+    people = facts.people
+    if people == ONE_PERSON:
+        seen, own, recorded, consent = people, "that person's own recordings", "person recorded", CONSENT
+    else:
+        seen, own, recorded, consent = "a speaker", f"recordings of {people}", "people recorded", CONSENTS
     return {
         "name": facts.name,
-        "summary": f"From a silent, frontal video of one person to speech: `{name}`, adapted to that person's own"
-        f" recordings with `lip2wav adapt`{sentences}.",
+        "summary": f"From a silent, frontal video of {seen} to speech: `{name}`, adapted to {own} with"
+        f" `lip2wav adapt`{sentences}.",
         "license": "other",
-        "license_name": "all rights reserved by the person recorded",
+        "license_name": f"all rights reserved by the {recorded}",
         "license_note": f"what comes from `{name}` is under that model's licence",
-        "data": f"{result.clips} recordings of one person; with those held back {facts.seconds:.0f} seconds{lips}.",
-        "data_license": "The recordings belong to the person recorded, and are not published.",
+        "data": f"{result.clips} recordings of {people}; with those held back {facts.seconds:.0f} seconds{lips}.",
+        "data_license": f"The recordings belong to the {recorded}, and are not published.",
         "training": f"{result.steps} steps from the weights of `{name}`{further}, in {result.minutes:.1f} minutes.",
         "training_type": "fine-tuning",
         **({"language": facts.language} if facts.language else {}),
-        "limits": [CONSENT],
+        "limits": [consent.format(people=people)],
         ("gpu_hours" if accelerator else "core_hours"): hours,
         "hardware": str(accelerator or hardware["cpu"]),
     }

@@ -297,12 +297,16 @@ def examine_clips(
             problem = Problem("unreadable", f"It cannot be read ({one_line(error)}).", "Record it again.")
             on_each(number, clip, Examined(RecordingCheck(str(clip.video), (problem,), text)))
             continue
-        name = str(clip.video) + (f"@{clip.start:.2f}" if clip.is_part else "")
-        found = examine(source, text, extractor, name)
+        found = examine(source, text, extractor, recording_name(clip))
         problems = [_typing_error(word, doubtful[word]) for word in clip.words or () if word in doubtful]
         check = replace(found.check, problems=(*found.check.problems, *problems))
         on_each(number, clip, replace(found, check=check))
     return len(clips)
+
+
+def recording_name(clip: Clip) -> str:
+    """What to call the recording of a clip: its file, and where in it a part begins."""
+    return str(clip.video) + (f"@{clip.start:.2f}" if clip.is_part else "")
 
 
 def _doubtful_words(clips: Sequence[Clip]) -> dict[str, str]:
@@ -326,4 +330,4 @@ def _typing_error(word: str, other: str) -> Problem:
     )
 
 
-__all__ = ["Examined", "check_recording", "examine", "examine_clips", "speech_level"]
+__all__ = ["Examined", "check_recording", "examine", "examine_clips", "recording_name", "speech_level"]

@@ -27,6 +27,7 @@ class Job:
         notes (`list[str]`): for the user.
         voice ([`Voice`], *optional*): the one that was asked for.
         had_final_pass (`bool`): whether the model that this one goes on with has learnt from all recordings.
+        other_voice (`tuple[str, ...]`): recordings that sound like another person than most.
     """
 
     inputs: Inputs
@@ -37,6 +38,7 @@ class Job:
     notes: list[str] = field(default_factory=list)
     voice: Voice | None = None
     had_final_pass: bool = False
+    other_voice: tuple[str, ...] = ()
 
     @property
     def output(self) -> Path:

@@ -220,7 +220,10 @@ class Adaptation:
         new_words (`tuple[str, ...]`): words that the starting model did not know.
         phrases (`tuple[str, ...]`): the sentences that it answers with, where they are a list; see `grammar=`.
         stopped (`str`): why it ended: `"finished"`, `"no improvement"`, `"time"` or `"asked"`.
-        notes (`tuple[str, ...]`): what its user should know, one sentence each.
+        notes (`tuple[str, ...]`): what its user should know, a sentence or more each.
+        people (`int`): how many people the recordings name; 1 where they name nobody.
+        other_voice (`tuple[str, ...]`): files of the recordings that do not sound like most, where there may be two
+            people under one name; a note says what to do.
     """
 
     model: Path
@@ -236,6 +239,8 @@ class Adaptation:
     phrases: tuple[str, ...] = ()
     stopped: str = "finished"
     notes: tuple[str, ...] = field(default=())
+    people: int = 1
+    other_voice: tuple[str, ...] = ()
 
 
 __all__ = [

@@ -43,6 +43,7 @@ from .inputs import RECORD, WORK, Inputs
 from .job import Job
 from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
 from .passes import final_pass, first_pass, forget_passes, give_voice
+from .people import compare_voices
 from .preparing import Recordings
 from .records import (
     Adaptation,
@@ -263,10 +264,11 @@ def read_record(folder: str | os.PathLike) -> Adaptation:
     """
     record = dict(read_fields(Path(folder, RECORD), AdaptationError))
     record.pop("fingerprint", None)
+    record.setdefault("other_voice", ())  # in records of before there was one
     try:
         for name in ("before", "after"):
             record[name] = None if record[name] is None else Scores(**record[name])
-        for name in ("held_out", "new_words", "phrases", "notes"):
+        for name in ("held_out", "new_words", "phrases", "notes", "other_voice"):
             record[name] = tuple(record[name])
         return Adaptation(model=Path(folder), checks=(), **record)
     except (KeyError, TypeError) as error:
@@ -367,6 +369,10 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
         reasons = Counter(check.problems[0].message for check in job.checks if not check.usable)
         listed = "; ".join(f"{count} × {reason.rstrip('.')}" for reason, count in reasons.most_common(MOST_NAMED))
         raise AdaptationError(f"none of the {len(clips)} recordings can be used: {listed}.")
+    job.other_voice, doubt = compare_voices(recordings, functools.partial(_has_prepared, job))
+    if doubt:
+        job.notes.append(doubt)
+        job.say("checking", 1.0, doubt)
     return recordings
 
 
@@ -561,6 +567,8 @@ def _save(
         phrases=phrases,
         stopped=learnt.reason,
         notes=tuple(job.notes),
+        people=len({clip.speaker for clip in (*task.training.clips, *task.held_out.clips)}),
+        other_voice=job.other_voice,
     )
     seconds = sum(check.seconds for check in job.checks if check.usable)
     folder = job.work / "model"
