@@ -9,7 +9,7 @@ import torch
 
 from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
-from lip2wav_hf.adaptation import checking, learning
+from lip2wav_hf.adaptation import checking, learning, running
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.synthetic.corpus import write_clip
 
@@ -29,6 +29,14 @@ def small_batches():
     """Four windows instead of sixteen: tests are of what is done with a training, not of how good it is."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(learning, "BATCH_FRAMES", 4 * 64)
+        yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def voices_not_compared():
+    """Loading what compares voices takes seconds; `test_people.py` is of it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(running, "compare_voices", lambda recordings, enough: ((), ""))
         yield
 
 
