@@ -3,13 +3,14 @@
 import sys
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 import lip2wav_hf
-from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavStreamer, VideoReader
+from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavStreamer, VideoReader
 from lip2wav_hf.live.mouth import LiveMouth
 from lip2wav_hf.live.streaming import StreamingError
 
@@ -99,6 +100,11 @@ def test_what_is_no_picture_is_refused(streamer):
     with pytest.raises(StreamingError, match="look_ahead|evaluation"):
         Lip2WavStreamer(streamer.model.train(), Lip2WavFeatureExtractor())
     streamer.model.eval()
+    with pytest.raises(StreamingError, match="look_ahead='all': live, it is a number of video frames"):
+        Lip2WavStreamer(streamer.model, Lip2WavFeatureExtractor(), look_ahead="all")
+    other = SimpleNamespace(config=Lip2WavConfig(decoder_type="frame"), training=False)
+    with pytest.raises(StreamingError, match="the decoder 'frame' cannot speak live: .* grid-s1"):
+        Lip2WavStreamer(other, Lip2WavFeatureExtractor())
 
 
 def test_the_look_ahead_is_what_the_network_was_trained_for(streamer):

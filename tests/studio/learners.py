@@ -13,6 +13,7 @@ def progress_of(step, error):
         "loss": 2.0 / step,
         "held_out_error": error,
         "message": f"step {step}",
+        "notes": ("few steps",) if step > 10 else (),
     }
 
 

@@ -39,7 +39,7 @@ def test_progress_and_summary(begin, tmp_path):
     assert learning.status().active
     status = wait(learning)
     assert (status.state, status.step, status.loss, status.takes) == ("done", 30, pytest.approx(2 / 30), 3)
-    assert status.history == [(10, 3.0), (20, 1.5)]
+    assert status.history == [(10, 3.0), (20, 1.5)] and status.notes == ["few steps"]
     assert status.result == {"clips": 0, "minutes": 2.0, "phrases": ["yes"]}
     assert last_status(json.loads((tmp_path / "learning.json").read_text(encoding="utf-8"))) == status
 

@@ -264,9 +264,8 @@ def test_requests_that_are_refused(client, path, content, message):
 
 def test_numbers_that_json_cannot_hold_are_null(client, studio):
     """Those of a training that diverges, for example."""
-    studio.learning._note(
-        {"stage": "training", "fraction": 0.5, "step": 3, "message": "", "loss": math.nan, "held_out_error": math.inf}
-    )
+    numbers = {"loss": math.nan, "held_out_error": math.inf}
+    studio.learning._note({"stage": "training", "fraction": 0.5, "step": 3, "message": "", "notes": ()} | numbers)
     assert client.get("/studio/state").json()["training"]["loss"] is None
     assert client.get("/studio/training").json()["history"] == [[3, None]]
 

@@ -62,7 +62,8 @@ class Job:
 
     def say(self, stage: Stage, fraction: float, message: str, **more: Any) -> None:
         """Report where it is."""
-        self.progress(AdaptationProgress(stage, min(fraction, 1.0), message=message, **more))
+        notes = tuple(self.notes)
+        self.progress(AdaptationProgress(stage, min(fraction, 1.0), message=message, notes=notes, **more))
 
 
 __all__ = ["Job"]

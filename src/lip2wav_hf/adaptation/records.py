@@ -191,6 +191,7 @@ class AdaptationProgress:
         held_out_error (`float`, *optional*): the loss on the recordings held back, when it was last measured; it is
             what the best model is chosen by.
         message (`str`): one line for a person.
+        notes (`tuple[str, ...]`): what its user should know so far, as in [`Adaptation`].
     """
 
     stage: Stage
@@ -199,6 +200,7 @@ class AdaptationProgress:
     loss: float | None = None
     held_out_error: float | None = None
     message: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 import os
 from collections import deque
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,13 @@ class Lip2WavStreamer:
         config = model.config
         if not hasattr(config, "chunks"):
             raise StreamingError(f"a model of the type {config.model_type!r} cannot speak live: take a Lip2WavModel.")
+        if config.decoder_type != "istft":
+            raise StreamingError(
+                f"a model with the decoder {config.decoder_type!r} cannot speak live: take one with 'istft', such as"
+                f" {DEFAULT_MODEL}."
+            )
+        if not isinstance(look_ahead, (int, NoneType)):
+            raise StreamingError(f"look_ahead={look_ahead!r}: live, it is a number of video frames, 0 or more.")
         if model.training:
             raise StreamingError("speaking live needs a network in evaluation mode (`model.eval()`).")
         choices = (look_ahead, config.look_ahead, config.live_look_ahead, LOOK_AHEAD)

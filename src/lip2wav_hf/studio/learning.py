@@ -36,8 +36,8 @@ class Status:
 
     Attributes:
         state (`str`): `"idle"`, `"running"`, `"stopping"`, `"done"` or `"failed"`.
-        stage (`str`), fraction (`float`), step (`int`), loss (`float`, *optional*), message (`str`): as of
-            [`AdaptationProgress`].
+        stage (`str`), fraction (`float`), step (`int`), loss (`float`, *optional*), message (`str`), notes
+            (`list[str]`): as of [`AdaptationProgress`].
         history (`list[tuple[int, float]]`): steps, and the error on the recordings held back after them.
         seconds (`float`): since it began.
         minutes (`float`): that it may take.
@@ -52,6 +52,7 @@ class Status:
     step: int = 0
     loss: float | None = None
     message: str = ""
+    notes: list[str] = field(default_factory=list)
     history: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
     minutes: float = 0.0
@@ -163,6 +164,7 @@ class Learning:
             status = self._status
             status.stage, status.fraction = progress["stage"], progress["fraction"]
             status.step, status.message = progress["step"], progress["message"]
+            status.notes = list(progress["notes"])
             status.loss = progress["loss"] if progress["loss"] is not None else status.loss
             error = progress["held_out_error"]
             if error is not None and (not status.history or status.history[-1] != (status.step, error)):

@@ -53,7 +53,8 @@ export function trainPanel(app) {
   const stages = h("ol", { class: "stages" }, Object.entries(STAGES).map(([name, label]) => h("li", { "data-stage": name }, label)));
   const message = h("p", { class: "position", role: "status", id: "train-status" });
   const curve = h("figure", { class: "curve", id: "curve" });
-  const running = h("div", {}, stages, bar, message, h("div", { class: "row" }, stop));
+  const remarks = h("div", { id: "train-notes", role: "status" });
+  const running = h("div", {}, stages, bar, message, remarks, h("div", { class: "row" }, stop));
   const result = h("div", { id: "result" });
 
   function draw() {
@@ -78,6 +79,7 @@ export function trainPanel(app) {
     const parts = [`${clock(training.seconds)} of at most ${clock(60 * training.minutes)}`];
     if (training.state === "stopping") parts.push("stopping: the best is being saved");
     message.textContent = [parts.join(", "), training.message].filter(Boolean).join(". ");
+    if (remarks.childElementCount !== training.notes.length) remarks.replaceChildren(...training.notes.map((note) => h("p", {}, note)));
     drawCurve(training.history);
     drawResult(training);
   }
