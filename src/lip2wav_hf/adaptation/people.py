@@ -90,11 +90,10 @@ def compare_voices(recordings: Recordings, enough: Callable[[], bool] = lambda: 
         return (), ""
     timely = itertools.takewhile(lambda _: not enough(), clips)
     heard = [(recording_name(clip), speaker_embedding(recordings.waveform(clip))) for clip in timely]
-    voices = {name: embedding for name, embedding in heard if embedding is not None}
-    names = list(voices)
-    found = find_other_voice(np.array(list(voices.values())))
-    other = tuple(sorted(names[number] for number in found))
-    return other, _note(other, len(names)) if other else ""
+    voices = [(name, embedding) for name, embedding in heard if embedding is not None]
+    found = find_other_voice(np.array([embedding for _, embedding in voices]))
+    other = tuple(sorted(voices[number][0] for number in found))
+    return other, _note(other, len(voices)) if other else ""
 
 
 def _can_listen() -> bool:
