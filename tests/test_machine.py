@@ -123,6 +123,24 @@ def test_what_workers_import_is_imported_once(tmp_path, monkeypatch):
     assert parent != main and threads == "7", done.stderr
 
 
+LEAVING = """
+import os, signal, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from lip2wav_hf.machine import leave
+
+ThreadPoolExecutor(1).submit(time.sleep, 20)
+print("saved")
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+leave(3)
+"""
+
+
+def test_who_cannot_wait_for_the_end_sees_no_traceback():
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "saved\n", "") and time.monotonic() - start < 15
+
+
 RESTING = """
 import os, sys
 {before}

@@ -281,17 +281,24 @@ def _untraced(frame: FrameType, event: str, argument: Any) -> None:
 
 def leave(status: int) -> NoReturn:
     """
-    End the process at once, after what is registered for its end.
+    End the process at once, after what is registered for its end, and without that at Ctrl-C.
 
     Else Python would take half a second to free every object of torch, and the destructors of cuBLAS would read 110 MB
     of its file.
     """
+    _flush()
+    with contextlib.suppress(ValueError):  # outside of the main thread
+        signal.signal(signal.SIGINT, lambda *_: os._exit(status))
     threading._shutdown()  # ty: ignore[missing-attribute]  # waits for other threads, as the interpreter does
     atexit._run_exitfuncs()
+    _flush()
+    os._exit(status)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    os._exit(status)
 
 
 def versions() -> dict[str, str]:

@@ -88,7 +88,7 @@ def test_time_is_left_for_what_lies_between(time):
 
 
 def test_it_says_early_that_hardly_any_steps_fit(time):
-    """A first step that is slow alone says nothing, unless it has used up what there was."""
+    """First steps that are slow alone say nothing, unless they have used up what there was."""
 
     def warned(minutes, seconds_per_step):
         said = []
@@ -107,9 +107,11 @@ def test_it_says_early_that_hardly_any_steps_fit(time):
 
     assert warned(1, lambda step: 1.0) is None
     assert warned(1, lambda step: 9.0 if step == 0 else 1.0) is None
-    assert warned(1, lambda step: 5.0) == (2, 7, 100)
+    assert warned(1, lambda step: 5.0 if step < 2 else 1.0) is None
+    assert warned(1, lambda step: 5.0) == (3, 7, 100)
+    assert warned(1, lambda step: 25.0) == (2, 2, 100)
     assert warned(1, lambda step: 50.0) == (1, 1, 100)
-    assert warned(20, lambda step: 50.0) == (2, 15, 100)
+    assert warned(20, lambda step: 50.0) == (3, 15, 100)
 
 
 def test_one_slow_step_does_not_shorten_the_plan_for_good(time):

@@ -195,15 +195,15 @@ class Follower:
         return 0.0 if self.dropped or others < min(self.fewest, self.following * self.limit) else others
 
     def _warn_early(self, state: State) -> None:
-        """Where hardly any steps fit, say so now, not when the minutes are over. The first step takes longer than
-        others, so it counts only where no second one like it would fit."""
+        """Where hardly any steps fit, say so now, not when the minutes are over. The first steps take longer than
+        others, so they count only where no further one like them would fit."""
         done, asked = len(self.times), self.limit or state.arguments.max_steps
-        if self.warn is None or done > UNTIMED_STEPS:
+        if self.warn is None or done > UNTIMED_STEPS + 1:
             return
         seconds = self.times[-1] - (self.times[-2] if done > 1 else self.began)
         more = max(self.clock.left, 0.0) / max(seconds, 1e-6)
         possible = max(self._possible(state.progress.step + more, max(seconds, 1e-6)), state.progress.step)
-        if possible < min(FEW_STEPS, asked) and (done == UNTIMED_STEPS or more < 1):
+        if possible < min(FEW_STEPS, asked) and (done > UNTIMED_STEPS or more < 1):
             self.warn(seconds, possible, asked)
             self.warn = None
 
