@@ -91,10 +91,11 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
         return _kept(job, again.folder, first, "in these minutes it could not be seen whether it does good")
     if not math.isfinite(learnt.error) or learnt.error > before:
         return _kept(job, again.folder, first, "it made the recordings held back no better")
-    held_back = counted(len(task.held_out.clips), "recording")
+    number = len(task.held_out.clips)
     job.notes.append(
-        f"In the end the model has also learnt from the {held_back} held back, in {counted(learnt.steps, 'step')}:"
-        " what is measured on them is the model before that."
+        f"In the end the model has also learnt from the {counted(number, 'recording')} held back, in"
+        f" {counted(learnt.steps, 'step')}: what is measured on {'it' if number == 1 else 'them'} is the model before"
+        " that."
     )
     reason = learnt.reason if learnt.reason == "time" else first.reason
     return replace(learnt, best_step=first.best_step, reason=reason), learnt.steps
@@ -176,12 +177,14 @@ def _following(job: Job, task: Task) -> float:
 def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> Follower:
     """Reports the steps of a pass, which come after `before` others, as a share of all."""
     pass_name = "final step" if before else "step"
+    job.learning_seconds = job.learning_seconds or max(job.clock.left, 1e-6)
 
     def report(step: int, steps: int, loss: float | None, error: float | None) -> None:
         text = f"{pass_name} {step} of {steps}"
         text += f", error on those held back {error:.3f}" if error is not None else ""
         fraction = (before + step) / max(before + steps * (1 + following), 1)
-        job.say("training", fraction, text, step=before + step, loss=loss, held_out_error=error)
+        spent = 1 - job.clock.left / job.learning_seconds  # fewer steps may be made than are planned yet
+        job.say("training", max(fraction, spent), text, step=before + step, loss=loss, held_out_error=error)
 
     measures = task.chooses and bool(task.held_out.clips)
     warn = functools.partial(_warn_of_time, job) if task.folder == job.work / "run" else None

@@ -181,7 +181,8 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     try:
-        status = app(args=arguments, prog_name="lip2wav", standalone_mode=False) or 0
+        alone = {"alone": arguments is None}  # nothing comes after it in this process
+        status = app(args=arguments, prog_name="lip2wav", standalone_mode=False, obj=alone) or 0
     except (KeyboardInterrupt, typer.Abort):
         print_error("error: interrupted.")
         status = INTERRUPTED

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Lip2WavError, one_line
+from ..lite.graphs import has_graphs, has_torch, keep_torch_out, open_graphs
 from ..machine import may_have_gpu, without_collections
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..sources import readable_path
@@ -71,6 +72,7 @@ class Spoken:
 
 @reporting
 def speak(
+    context: typer.Context,
     videos: Annotated[
         list[str],
         typer.Argument(
@@ -194,8 +196,10 @@ def speak(
     with contextlib.ExitStack() as stack:
         with waiting(f"loading {model}", quiet), without_collections():
             graphs = _graphs(folder, device, dtype, runtime)
+            if graphs is not None:
+                keep_torch_out(for_good=context.find_root().obj["alone"])  # before transformers is imported
             messages = stack.enter_context(only_our_messages())
-            speaker = _load(folder, graphs, device, dtype)
+            speaker = load_speaker(folder, device, dtype.value, graphs)
         _check_words(speaker, jobs, beam)
         speaker.beam = beam
         extractor = speaker.feature_extractor
@@ -244,9 +248,7 @@ def ask_to_overwrite(jobs: Sequence[Job], overwrite: bool = False) -> None:
 
 
 def _graphs(folder: Path, device: str | None, dtype: Dtype, runtime: Runtime) -> Graphs | None:
-    """The ONNX graphs of a model, or `None` where torch is to speak; before transformers and with it torch come."""
-    from ..lite.graphs import has_graphs, has_torch, keep_torch_out, open_graphs
-
+    """The ONNX graphs of a model, or `None` where torch is to speak."""
     on_processor = device in (None, "cpu") and dtype in (Dtype.AUTO, Dtype.FLOAT32)
     if runtime is Runtime.ONNX and not on_processor:
         raise CommandError("--runtime onnx: it speaks on the processor, in float32. Leave --device and --dtype out.")
@@ -257,40 +259,38 @@ def _graphs(folder: Path, device: str | None, dtype: Dtype, runtime: Runtime) ->
     if needs_torch:
         return None
     try:
-        graphs = open_graphs(folder)
+        return open_graphs(folder)
     except Lip2WavError as error:
         if runtime is Runtime.ONNX or not has_torch():
             raise
         print_error(f"warning: {error} Until then, PyTorch speaks.")
         return None
-    keep_torch_out()
-    return graphs
 
 
-def _load(folder: Path, graphs: Graphs | None, device: str | None, dtype: Dtype) -> Speaker:
-    """The model of a folder, in ONNX Runtime if there are graphs, or in torch."""
-    if graphs is None:
-        return load_speaker(folder, device, dtype.value)
-    from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-    from ..lite.generator import OnnxGenerator
-    from ..speaking import Speaker
-
-    return Speaker(OnnxGenerator.from_folder(folder, graphs), Lip2WavFeatureExtractor.from_pretrained(folder))
-
-
-def load_speaker(folder: Path, device: str | None = None, dtype: str = "auto") -> Speaker:
+def load_speaker(
+    folder: Path, device: str | None = None, dtype: str = "auto", graphs: Graphs | None = None
+) -> Speaker:
     """
-    Load the model of a folder, as [`find_model`] gives it.
+    Load the model of a folder, as [`find_model`] gives it: in ONNX Runtime if there are graphs, else in torch.
 
     Raises:
         CommandError: if the device cannot be used, or the weights do not fit the configuration.
     """
-    from ..generator import usable_device
+    from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
     from ..speaking import Speaker
 
-    place = usable_device(device)
+    place = None
+    if graphs is None:
+        from ..generator import usable_device
+
+        place = usable_device(device)
     try:
-        return Speaker.from_folder(folder, place, dtype)
+        if graphs is None:
+            return Speaker.from_folder(folder, place, dtype)
+        from ..lite.generator import OnnxGenerator
+
+        generator = OnnxGenerator.from_folder(folder, graphs)
+        return Speaker(generator, Lip2WavFeatureExtractor.from_pretrained(folder))
     except Exception as error:
         raise CommandError(f"model {folder}: it cannot be loaded ({one_line(error)}). Save it again.") from error
 

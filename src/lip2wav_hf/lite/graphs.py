@@ -144,13 +144,18 @@ def weights_header(path: Path) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def keep_torch_out() -> None:
+def keep_torch_out(for_good: bool) -> None:
     """
-    Let transformers do without torch for the rest of this process, which saves most of the time and memory of a short
-    run; unless one of them has been imported already.
+    Let transformers, unless it has been imported already, do without torch, which saves most of the time and memory of
+    a short run.
+
+    Args:
+        for_good (`bool`): for the rest of this process; otherwise only where it is not installed.
     """
-    if "transformers" not in sys.modules:
-        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # that there is no torch
+    if "transformers" in sys.modules:
+        return
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # that there is no torch
+    if for_good:
         sys.modules.setdefault("torch", cast(Any, None))  # `import torch` then says that there is none
 
 
