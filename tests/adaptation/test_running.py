@@ -150,7 +150,7 @@ def test_the_minutes_are_kept_to_within_a_step(
     assert [record.getMessage() for record in caplog.records] == warnings
     assert len(warnings) == (steps < 12)
     if warnings:
-        assert said[0] <= 2  # the first two steps show how long one takes
+        assert said[0] <= 3  # the third step shows how long one takes, unless the time is over before
         assert (
             f"A step takes {60 * per_step:.0f} seconds here" in warnings[0] and " of 12 can be made in" in warnings[0]
         )
