@@ -49,11 +49,12 @@ def save_weights(folder, change):
     "what",
     [
         lambda folder: change(folder, hop_length=320),
+        lambda folder: change(folder, look_ahead=3),
         lambda folder: save_weights(folder, lambda name, value: value.astype("float32")),
         lambda folder: (folder / ENCODER_FILE).write_bytes(b"?" + (folder / ENCODER_FILE).read_bytes()[1:]),
         lambda folder: (folder / ENCODER_FILE).write_bytes(b"no graph"),
     ],
-    ids=["another setting", "another type", "damaged", "nothing"],
+    ids=["another setting", "bounded", "another type", "damaged", "nothing"],
 )
 def test_graphs_of_something_else_are_refused(copied, what):
     what(copied)

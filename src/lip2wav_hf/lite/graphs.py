@@ -27,10 +27,9 @@ FINGERPRINT = "lip2wav_fingerprint"  # among the metadata of a graph
 NOT_IN_GRAPHS = frozenset(
     {
         *("_name_or_path", "architectures", "auto_map", "custom_pipelines", "transformers_version"),
-        *("dropout", "initializer_range"),
+        *("dropout", "initializer_range", "live_look_ahead"),
         *("vocabulary", "text_units", "text_case", "text_punctuation", "text_numbers", "text_unicode"),
         *("word_change_penalty", "grammar", "beam_width", "ngram_order", "ngram_weight", "word_bonus"),
-        *("look_ahead", "live_look_ahead"),
     }
 )
 """Settings in config.json that a graph does not depend on; how many classes there are, the weights say."""
