@@ -12,7 +12,7 @@ from lip2wav_hf import Lip2WavConfig, Lip2WavModel
 from lip2wav_hf.errors import MissingExtraError
 from lip2wav_hf.lite import export
 from lip2wav_hf.lite.export import export_graphs
-from lip2wav_hf.lite.graphs import DECODER_FILE, ENCODER_FILE, GraphError, open_graphs, weights_header
+from lip2wav_hf.lite.graphs import DECODER_FILE, ENCODER_FILE, SEAL, GraphError, open_graphs, weights_header
 
 
 onnx = pytest.importorskip("onnx", reason="the extra `lite` is not installed")
@@ -68,7 +68,9 @@ def test_graphs_hold_no_weights_of_their_own(exported):
     """Each is in model.safetensors, where another program finds it too."""
     header, first = weights_header(exported / "model.safetensors")
     for name in (ENCODER_FILE, DECODER_FILE):
-        graph = onnx.load(exported / name, load_external_data=False).graph
+        model = onnx.load(exported / name, load_external_data=False)
+        assert [entry.key.encode() for entry in model.metadata_props] == [SEAL]
+        graph = model.graph
         outside = [each for each in graph.initializer if each.external_data]
         inside = [each for each in graph.initializer if not each.external_data]
         assert outside and sum(np.prod(each.dims) for each in inside) < 200

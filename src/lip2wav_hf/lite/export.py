@@ -22,10 +22,9 @@ from .graphs import (
     DECODER_FILE,
     ENCODER_FILE,
     EXTRA,
-    FINGERPRINT,
     GraphError,
-    fingerprint,
     open_session,
+    seal,
     weights_header,
 )
 
@@ -101,7 +100,8 @@ def export_graphs(folder: str | os.PathLike) -> list[Path]:
     for name, part in ((ENCODER_FILE, _Encoder(generator)), (DECODER_FILE, _Decoder(generator))):
         graph = _share_weights(_graph(part.eval()), folder)
         with replacing(folder / name) as temporary:
-            temporary.write_bytes(graph.SerializeToString())
+            content = graph.SerializeToString()
+            temporary.write_bytes(content + seal(folder, name, content))
             _compare(temporary, part)
         written.append(folder / name)
     return written
@@ -195,7 +195,6 @@ def _share_weights(model: Any, folder: Path) -> Any:
     for node in graph.node:  # where in the code each came from
         node.doc_string = ""
         del node.metadata_props[:]
-    model.metadata_props.add(key=FINGERPRINT, value=fingerprint(folder))
     return model
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXTRA = "lite"
 ENCODER_FILE, DECODER_FILE = "encoder_model.onnx", "decoder_model.onnx"  # as Optimum names such parts
-FINGERPRINT = "lip2wav_fingerprint"  # among the metadata of a graph
+SEAL = b"lip2wav_seal"  # among the metadata of a graph
 
 NOT_IN_GRAPHS = frozenset(
     {
@@ -70,10 +70,11 @@ def open_graphs(folder: str | os.PathLike) -> Graphs:
         raise GraphError(
             f"model {folder}: there are no ONNX graphs in it. Where PyTorch is, write them: lip2wav lite {folder}"
         )
-    wanted, again, sessions = fingerprint(folder).encode(), f"Write it again: lip2wav lite {folder}", []
+    again, sessions = f"Write it again: lip2wav lite {folder}", []
     for name in (ENCODER_FILE, DECODER_FILE):
-        if wanted not in (folder / name).read_bytes():  # before it is opened: its weights may lie elsewhere now
-            raise GraphError(f"{folder / name}: it is not of the model that lies beside it. {again}")
+        graph, found = split_seal((folder / name).read_bytes())
+        if found != seal(folder, name, graph):  # before it is opened: its weights may lie elsewhere now
+            raise GraphError(f"{folder / name}: it is damaged, or not of the model that lies beside it. {again}")
         try:
             sessions.append(open_session(folder / name))
         except Exception as error:
@@ -88,8 +89,8 @@ def open_session(path: Path) -> InferenceSession:
     options = SessionOptions()
     options.intra_op_num_threads = _threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors
-    return InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # what is fatal
+    return InferenceSession(path, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def _threads() -> int:
@@ -111,14 +112,35 @@ def graph_files(folder: Path) -> list[Path]:
     return [folder / ENCODER_FILE, folder / DECODER_FILE]
 
 
-def fingerprint(folder: Path) -> str:
-    """What graphs depend on: the architecture in config.json, and where the numbers lie in the files of weights."""
+def seal(folder: Path, name: str, graph: bytes) -> bytes:
+    """
+    What a file ends with behind its graph, an entry of its metadata: a digest of the graph and of what it depends on,
+    the architecture in config.json and where the numbers lie in the files of weights.
+
+    Args:
+        folder (`Path`): of the model.
+        name (`str`): of the file.
+        graph (`bytes`): the serialised graph.
+    """
     config = read_fields(folder / "config.json", GraphError)
-    known = {name: value for name, value in config.items() if name not in NOT_IN_GRAPHS}
-    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    known = {field: value for field, value in config.items() if field not in NOT_IN_GRAPHS}
+    digest = hashlib.sha256(json.dumps([name, known], sort_keys=True).encode())
     for path in weight_files(folder):
         digest.update(json.dumps([path.name, *weights_header(path)], sort_keys=True).encode())
-    return digest.hexdigest()
+    digest.update(graph)
+    return _metadata(digest.hexdigest().encode())
+
+
+def split_seal(content: bytes) -> tuple[bytes, bytes]:
+    """A file as its graph and its seal."""
+    length = len(_metadata(hashlib.sha256().hexdigest().encode()))
+    return content[:-length], content[-length:]
+
+
+def _metadata(value: bytes) -> bytes:
+    """An entry of the field `metadata_props` (14) of ONNX' `ModelProto`, as protocol buffers are serialised."""
+    entry = b"\x0a" + bytes([len(SEAL)]) + SEAL + b"\x12" + bytes([len(value)]) + value
+    return b"\x72" + bytes([len(entry)]) + entry
 
 
 def weights_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -136,7 +158,10 @@ def weights_header(path: Path) -> tuple[dict[str, Any], int]:
             length = int.from_bytes(file.read(8), "little")
             header = dict(json.loads(file.read(min(length, 100_000_000))))  # as long as the format allows
         header.pop("__metadata__", None)
-    except (OSError, ValueError, TypeError) as error:
+        end = 8 + length + max(place["data_offsets"][1] for place in header.values())
+        if end > path.stat().st_size:
+            raise ValueError(f"{path.stat().st_size} bytes of {end}")
+    except (OSError, ValueError, TypeError, LookupError) as error:
         raise GraphError(
             f"{path}: the weights are damaged ({one_line(error)}). Download or save them again."
         ) from error
@@ -167,15 +192,16 @@ __all__ = [
     "DECODER_FILE",
     "ENCODER_FILE",
     "EXTRA",
-    "FINGERPRINT",
+    "SEAL",
     "GraphError",
     "Graphs",
-    "fingerprint",
     "graph_files",
     "has_graphs",
     "has_torch",
     "keep_torch_out",
     "open_graphs",
     "open_session",
+    "seal",
+    "split_seal",
     "weights_header",
 ]
