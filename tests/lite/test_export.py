@@ -52,6 +52,16 @@ def test_a_graph_that_differs_is_not_kept(copied, monkeypatch):
     assert sorted((path.name, path.stat().st_size) for path in copied.iterdir()) == before
 
 
+def test_a_disk_that_is_full_is_named(copied, monkeypatch):
+    def full(path, part):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export, "_graph", lambda part: onnx.load(copied / DECODER_FILE, load_external_data=False))
+    monkeypatch.setattr(export, "_compare", full)
+    with pytest.raises(GraphError, match=f"{ENCODER_FILE}: it cannot be written .*No space left"):
+        export_graphs(copied)
+
+
 def test_numbers_that_differ_are_reported(exported, monkeypatch):
     class Other:
         def run(self, names, given):

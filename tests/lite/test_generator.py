@@ -6,6 +6,8 @@ import torch
 
 from lip2wav_hf import DEFAULT_CHECKPOINT, Lip2WavFeatureExtractor, speaking
 from lip2wav_hf.decoding import Window
+from lip2wav_hf.errors import WeightsError
+from lip2wav_hf.files import read_json, write_json
 from lip2wav_hf.generator import Generator
 from lip2wav_hf.lite.generator import OnnxGenerator
 from lip2wav_hf.speaking import GrammarChoice, Speaker
@@ -78,6 +80,13 @@ def test_several_videos(exported):
     del videos[0]["speaker_embedding"]
     with pytest.raises(ValueError, match="needs a `speaker_embedding`"):
         speakers(exported)[1](videos[:1])
+
+
+def test_a_vocabulary_of_another_length_is_refused(copied):
+    path = copied / "config.json"
+    write_json(path, read_json(path) | {"vocabulary": ["a", "b", "c"], "grammar": None})
+    with pytest.raises(WeightsError, match="they tell 3 classes apart, and the vocabulary needs 4"):
+        OnnxGenerator.from_folder(copied)
 
 
 def test_a_batch_is_refused(exported):

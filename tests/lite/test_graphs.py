@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 from lip2wav_hf import DEFAULT_CHECKPOINT, Lip2WavConfig
 from lip2wav_hf.configuration_lip2wav import Lip2WavTextConfig
 from lip2wav_hf.files import read_json, write_json
+from lip2wav_hf.lite.export import export_graphs
 from lip2wav_hf.lite.graphs import (
     DECODER_FILE,
     ENCODER_FILE,
@@ -64,6 +65,22 @@ def test_graphs_of_something_else_are_refused(copied, what):
     what(copied)
     with pytest.raises(GraphError, match=f"{ENCODER_FILE}.* Write it again: lip2wav lite {copied}"):
         open_graphs(copied)
+
+
+def test_weights_that_are_links(copied, tmp_path):
+    """Where all files are links to one folder, as the cache of the Hub has them, they are found there."""
+    cached = tmp_path / "snapshot"
+    cached.mkdir()
+    for path in copied.iterdir():
+        (cached / path.name).symlink_to(path)
+    open_graphs(cached)
+    weights = copied / "model.safetensors"
+    weights.symlink_to(weights.rename(tmp_path / weights.name))
+    for action in (open_graphs, export_graphs):
+        with pytest.raises(GraphError, match="model.safetensors: it is a link to another folder"):
+            action(copied)
+    with pytest.raises(GraphError, match="model.safetensors: it is a link to another folder"):
+        export_graphs(cached)
 
 
 def test_a_missing_graph(copied):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import require_packages
+from ..errors import one_line, require_packages
 from ..files import replacing
 from ..generator import Generator, InverseSTFTDecoder
 from ..models import weight_files
@@ -23,6 +23,7 @@ from .graphs import (
     ENCODER_FILE,
     EXTRA,
     GraphError,
+    check_weights_lie_with,
     open_session,
     seal,
     weights_header,
@@ -94,15 +95,19 @@ def export_graphs(folder: str | os.PathLike) -> list[Path]:
     """
     require_packages(EXTRA, "to write ONNX graphs", "onnx", "onnxscript", "onnxruntime")
     folder = Path(folder)
+    check_weights_lie_with(folder, folder.resolve() / ENCODER_FILE)
     generator = Generator.from_folder(folder)
     _check(folder, generator)
     written = []
     for name, part in ((ENCODER_FILE, _Encoder(generator)), (DECODER_FILE, _Decoder(generator))):
         graph = _share_weights(_graph(part.eval()), folder)
-        with replacing(folder / name) as temporary:
-            content = graph.SerializeToString()
-            temporary.write_bytes(content + seal(folder, name, content))
-            _compare(temporary, part)
+        content = graph.SerializeToString()
+        try:
+            with replacing(folder / name) as temporary:
+                temporary.write_bytes(content + seal(folder, name, content))
+                _compare(temporary, part)
+        except OSError as error:
+            raise GraphError(f"{folder / name}: it cannot be written ({one_line(error)}).") from error
         written.append(folder / name)
     return written
 
@@ -200,7 +205,10 @@ def _share_weights(model: Any, folder: Path) -> Any:
 
 def _compare(path: Path, part: _Part) -> None:
     """Raises `GraphError` if a graph calculates something else than its part in torch."""
-    session = open_session(path)
+    try:
+        session = open_session(path)
+    except Exception as error:
+        raise GraphError(f"ONNX Runtime cannot open the graph ({one_line(error)}).") from error
     for frames in (1, EXAMPLE_FRAMES, OTHER_FRAMES):
         examples = _examples(part, frames)
         with torch.inference_mode():

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..configuration_lip2wav import Lip2WavConfig
 from ..decoding import NGRAM_FILE, NGram, TextDecoder, Window, Word, clip_scores, decode_words
-from ..errors import check_inputs
+from ..errors import WeightsError, check_inputs
 from .graphs import Graphs, open_graphs
 
 
@@ -46,9 +46,16 @@ class OnnxGenerator:
         Raises:
             MissingExtraError: if ONNX Runtime is not installed.
             GraphError: if there are no graphs, or they were made of another model.
+            WeightsError: if the vocabulary is of another length.
         """
         graphs = graphs or open_graphs(folder)
         config = Lip2WavConfig.from_pretrained(folder)
+        classes = graphs.encoder.get_outputs()[1].shape[-1]
+        if classes != config.num_classes:
+            raise WeightsError(
+                f"{folder}: the weights do not fit config.json: they tell {classes} classes apart, and the vocabulary"
+                f" needs {config.num_classes}."
+            )
         return cls(config, graphs, NGram.from_arpa(Path(folder, NGRAM_FILE)) if config.ngram_order else None)
 
     def synthesize(

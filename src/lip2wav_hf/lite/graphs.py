@@ -73,6 +73,7 @@ def open_graphs(folder: str | os.PathLike) -> Graphs:
     again, sessions = f"Write it again: lip2wav lite {folder}", []
     for name in (ENCODER_FILE, DECODER_FILE):
         graph, found = split_seal((folder / name).read_bytes())
+        check_weights_lie_with(folder, folder / name)
         if found != seal(folder, name, graph):  # before it is opened: its weights may lie elsewhere now
             raise GraphError(f"{folder / name}: it is damaged, or not of the model that lies beside it. {again}")
         try:
@@ -110,6 +111,15 @@ def graph_files(folder: Path) -> list[Path]:
     except Lip2WavError:
         return []
     return [folder / ENCODER_FILE, folder / DECODER_FILE]
+
+
+def check_weights_lie_with(folder: Path, path: Path) -> None:
+    """Raises `GraphError` where the weights of a model are links to another folder than that of a graph."""
+    for weights in weight_files(folder):
+        if weights.resolve().parent != path.resolve().parent:
+            raise GraphError(
+                f"{weights}: it is a link to another folder, where ONNX Runtime reads no weights. Copy the file."
+            )
 
 
 def seal(folder: Path, name: str, graph: bytes) -> bytes:
@@ -193,6 +203,7 @@ __all__ = [
     "ENCODER_FILE",
     "EXTRA",
     "SEAL",
+    "check_weights_lie_with",
     "GraphError",
     "Graphs",
     "graph_files",
