@@ -260,10 +260,10 @@ def _graphs(folder: Path, device: str | None, dtype: Dtype, runtime: Runtime) ->
         return None
     try:
         return open_graphs(folder)
-    except Lip2WavError as error:
+    except (Lip2WavError, OSError) as error:
         if runtime is Runtime.ONNX or not has_torch():
             raise
-        print_error(f"warning: {error} Until then, PyTorch speaks.")
+        print_error(f"warning: PyTorch speaks. {error}")
         return None
 
 

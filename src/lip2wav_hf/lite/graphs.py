@@ -95,8 +95,8 @@ def open_session(path: Path) -> InferenceSession:
 
 
 def _threads() -> int:
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) else max(available_cores() // 2, 1)
+    given, cores = os.environ.get("OMP_NUM_THREADS", ""), available_cores()
+    return min(int(given), cores) if given.isdecimal() and int(given) else max(cores // 2, 1)
 
 
 def has_graphs(folder: Path) -> bool:
