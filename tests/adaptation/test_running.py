@@ -115,15 +115,9 @@ def test_recordings_are_looked_at_for_a_part_of_the_minutes_only(slow, recording
     assert job.notes[-1].startswith("Left out: 2 of 5 recordings")
 
 
-@pytest.mark.parametrize(
-    ("per_step", "steps", "final_steps"),
-    [(0.001, 12, 6), (0.08, 9, 0), (0.25, 3, 0), (0.7, 1, 0), (4.0, 1, 0)],
-)
-def test_the_minutes_are_kept_to_within_a_step(
-    recordings, starting_model, tmp_path, monkeypatch, caplog, per_step, steps, final_steps
-):
-    """However long a step takes; and where hardly any fit, it says so after the first ones, and what to do."""
-    clock, minutes, said = SlowClock(1.0), 1.0, []
+def take_minutes(monkeypatch, per_step):
+    """Let a minute of an adaptation, which begins now, be over after so many steps, validations and measurements."""
+    clock = SlowClock(1.0)
 
     def taking(function, share):
         def slowly(*arguments):
@@ -137,6 +131,39 @@ def test_the_minutes_are_kept_to_within_a_step(
     monkeypatch.setattr(loop, "validate", taking(loop.validate, 0.4))
     monkeypatch.setattr(scoring, "_speak", taking(scoring._speak, 0.1))
     monkeypatch.setattr(scoring, "available_metrics", lambda: ([], "not asked for"))
+
+
+def test_a_model_that_has_learnt_from_all_is_not_replaced_by_one_that_has_not(
+    recordings, starting_model, tmp_path, monkeypatch
+):
+    """Where the same call goes on, on a machine that is slower now."""
+    options = {"model": starting_model, "minutes": 1.0, "steps": 60}
+    with monkeypatch.context() as first:
+        take_minutes(first, 0.03)
+        found = adapt(recordings, tmp_path / "out", **options)
+        assert found.stopped == "time" and found.final_steps >= 5
+    weights = (found.model / "model.safetensors").read_bytes()
+    with monkeypatch.context() as second:
+        take_minutes(second, 0.2)
+        again = adapt(recordings, tmp_path / "out", **options)
+    assert (again.stopped, again.steps, again.final_steps) == ("time", found.steps, found.final_steps)
+    assert again.notes[-1].startswith("The model is still the one that was there")
+    assert (found.model / "model.safetensors").read_bytes() == weights
+    take_minutes(monkeypatch, 0.01)
+    third = adapt(recordings, tmp_path / "out", **options)
+    assert third.steps > found.steps + 3 and third.final_steps >= 5
+
+
+@pytest.mark.parametrize(
+    ("per_step", "steps", "final_steps"),
+    [(0.001, 12, 6), (0.08, 9, 0), (0.25, 3, 0), (0.7, 1, 0), (4.0, 1, 0)],
+)
+def test_the_minutes_are_kept_to_within_a_step(
+    recordings, starting_model, tmp_path, monkeypatch, caplog, per_step, steps, final_steps
+):
+    """However long a step takes; and where hardly any fit, it says so after the first ones, and what to do."""
+    minutes, said = 1.0, []
+    take_minutes(monkeypatch, per_step)
 
     def note(progress):
         if caplog.records and not said:

@@ -26,6 +26,7 @@ class Job:
         checks (`list[RecordingCheck]`): of the recordings so far.
         notes (`list[str]`): for the user.
         voice ([`Voice`], *optional*): the one that was asked for.
+        left_out (`int`): recordings that there was no time to look at.
         learning_seconds (`float`): that there were for all passes when the first of them began.
         had_final_pass (`bool`): whether the model that this one goes on with has learnt from all recordings.
         other_voice (`tuple[str, ...]`): recordings that sound like another person than most.
@@ -38,6 +39,7 @@ class Job:
     checks: list[RecordingCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     voice: Voice | None = None
+    left_out: int = 0
     learning_seconds: float = 0.0
     had_final_pass: bool = False
     other_voice: tuple[str, ...] = ()

@@ -65,7 +65,7 @@ def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> t
     if not task.held_out.clips or not job.options.final_pass or first.reason == "asked":
         return first, 0
     possible = int((job.clock.left - SWITCHING_SECONDS) / max(first.seconds, 1e-6) - VALIDATING)
-    if possible < (1 if job.had_final_pass else min(wanted, FEWEST_FINAL_STEPS)):
+    if possible < min(wanted, FEWEST_FINAL_STEPS):
         job.notes.append("There was no time left to learn from the recordings held back too.")
         return replace(first, reason="time"), 0
     again = replace(
@@ -188,8 +188,7 @@ def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> 
 
     measures = task.chooses and bool(task.held_out.clips)
     warn = functools.partial(_warn_of_time, job) if task.folder == job.work / "run" else None
-    # A voice is always given; and a model that has learnt from all recordings is not replaced by one that has not.
-    fewest = 0 if _voice_share(job, task) or job.had_final_pass else FEWEST_FINAL_STEPS
+    fewest = 0 if _voice_share(job, task) else FEWEST_FINAL_STEPS  # a voice is always given
     return Follower(job.clock, measures, report, job.stop, following, fewest, SWITCHING_SECONDS, warn=warn)
 
 

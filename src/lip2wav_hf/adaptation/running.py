@@ -71,7 +71,6 @@ MOST_PREPARING = 0.7  # of the minutes, after which no more words are looked at
 MEASURING_SHARE = 0.15  # of the minutes, for the measurement before the training; the one after it takes as long
 OVERTIME = 1.05  # of the minutes, which a measurement after the training may take where it was slower than that before
 MOST_NAMED = 5  # recordings in a note
-LEFT_OUT = "Left out"  # how a note on those begins for which there was no time
 FEW, FEWEST = 10, 3  # recordings: with less, results are poor, or nothing can be learnt
 
 
@@ -332,6 +331,8 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     before = _measure(job, "before", job.starting, task, phrases)
     first = first_pass(job, task)
     learnt, further = final_pass(job, task, first, recordings)
+    if job.had_final_pass and not further and learnt.reason in ("asked", "time"):
+        return _left_as_it_was(job, learnt.reason)
     if job.voice is not None and recordings.silent:
         learnt = give_voice(job, task, learnt, recordings)
     measured = first.folder if further else learnt.folder
@@ -340,6 +341,16 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
         before = of_first(before, len(after.rows), phrases)
     _explain_scores(job, before, after)
     return _save(job, task, learnt, further, phrases, new_words, before, after, fingerprint)
+
+
+def _left_as_it_was(job: Job, reason: str) -> Adaptation:
+    """The model that is there, which has learnt from all recordings: this call has had no time for that."""
+    note = (
+        "The model is still the one that was there, which has learnt from all recordings. What was learnt now is kept:"
+        " the same call goes on from there."
+    )
+    found = read_record(job.output)
+    return dataclasses.replace(found, checks=tuple(job.checks), stopped=reason, notes=(*job.notes, note))
 
 
 def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, start: Lip2WavModel) -> Recordings:
@@ -360,9 +371,10 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
 
     _tell_listing(job)
     looked_at = examine_clips(in_turns(clips), extractor, note, enough)
-    if looked_at < len(clips):
+    job.left_out = len(clips) - looked_at
+    if job.left_out:
         job.notes.append(
-            f"{LEFT_OUT}: {len(clips) - looked_at} of {counted(len(clips), 'recording')}, for which there was no time."
+            f"Left out: {job.left_out} of {counted(len(clips), 'recording')}, for which there was no time."
             " More minutes use more of them."
         )
     if not recordings.clips:
@@ -434,7 +446,7 @@ def _said(clip: Clip) -> str:
 
 def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: tuple[str, ...]) -> None:
     count = len(recordings.clips)
-    if count < FEW and not any(note.startswith(LEFT_OUT) for note in job.notes):
+    if count < FEW and not job.left_out:
         are_few = "recording is little" if count == 1 else "recordings are few"
         job.notes.append(f"{count} usable {are_few}: with {FEW} or more the result is better.")
     if not held_out:
