@@ -1,15 +1,19 @@
 """The networks: what holds for every one of them, and what is particular to the generator."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from huggingface_hub.errors import StrictDataclassClassValidationError
 from safetensors.torch import load_file
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel
 from lip2wav_hf.decoding import GrammarDecoder, best_path
+from lip2wav_hf.encoders import ClipNorm, ResidualBlock
 from lip2wav_hf.grammar import Grammar
 
 
@@ -493,3 +497,26 @@ def test_look_ahead_is_refused_where_it_cannot_be_bounded():
     config = Lip2WavConfig(**CONFIGS["frame"])
     with pytest.raises(ValueError, match="look_ahead"):
         build(config)(**inputs(config), look_ahead=2)
+
+
+def test_small_networks_learn_with_several_threads():
+    """In a process of its own: the gradient of a small convolution with a stride destroyed memory there."""
+    code = (
+        "import torch\nfrom lip2wav_hf.encoders import ClipNorm, ResidualBlock\ntorch.set_num_threads(2)\n"
+        "for channels in (4, 8, 15):\n"
+        "    for _ in range(150):\n"
+        "        pictures = torch.randn(75, channels, 10, 16).contiguous(memory_format=torch.channels_last)\n"
+        "        block = ResidualBlock(channels, 2 * channels, ClipNorm)\n"
+        "        block(pictures.requires_grad_(), lambda norm, seen: norm(seen, [75])).sum().backward()\n"
+        "print('learnt')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.endswith("learnt\n"), (done.returncode, done.stderr[-2000:])
+
+
+def test_a_small_shortcut_is_that_of_a_convolution_with_a_stride():
+    pictures = torch.randn(3, 8, 10, 16)
+    block = ResidualBlock(8, 16, ClipNorm).requires_grad_(False)
+    direct = F.conv2d(pictures, block.shortcut.weight, stride=2)
+    nothing = lambda norm, seen: torch.zeros_like(seen)  # noqa: E731
+    assert torch.equal(block(pictures, nothing), F.silu(direct))

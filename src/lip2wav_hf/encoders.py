@@ -14,6 +14,7 @@ from torch import nn
 from .configuration_lip2wav import Chunks, Lip2WavConfig, Lip2WavSyncNetConfig
 
 
+SAFE_CHANNELS = 16
 MOMENT_FRAMES = 250  # of running statistics: what is longer ago fades, in as many frames
 
 
@@ -92,11 +93,17 @@ class ResidualBlock(nn.Module):
         self.norm1 = norm(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
         self.norm2 = norm(out_channels)
-        self.shortcut = nn.Identity() if stride == 1 else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+        # The gradient of such a convolution with a stride writes outside of its memory where there are few channels
+        # and several threads (oneDNN in PyTorch 2.15): its pixels are chosen before it.
+        self.step = stride if in_channels < SAFE_CHANNELS else 1
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1:
+            self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride // self.step, bias=False)
 
     def forward(self, pictures: torch.Tensor, normalize: Callable[..., torch.Tensor]) -> torch.Tensor:
         residual = F.silu(normalize(self.norm1, self.conv1(pictures)))
-        return F.silu(self.shortcut(pictures) + normalize(self.norm2, self.conv2(residual)))
+        shortcut = self.shortcut(pictures if self.step == 1 else pictures[..., :: self.step, :: self.step])
+        return F.silu(shortcut + normalize(self.norm2, self.conv2(residual)))
 
 
 def windows_of(videos: torch.Tensor, count: int, before: int, after: int) -> torch.Tensor:
