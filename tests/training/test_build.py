@@ -62,6 +62,33 @@ def test_validation_clips_that_all_say_new_words_are_an_error_that_says_what_to_
     assert len(trained_on) == len(validated_on) == 1
 
 
+def test_other_people_lend_their_looks_and_nothing_else(run_arguments, tmp_path, talking_video):
+    folder = tmp_path / "crowd"
+    folder.mkdir()
+    shutil.copy(talking_video, folder / f"stranger{talking_video.suffix}")
+    (folder / "metadata.csv").write_text(
+        f"file_name,transcription,speaker\nstranger{talking_video.suffix},words that nobody else says,stranger\n"
+    )
+    options = [*run_arguments, "--appearance_dir", str(folder)]
+    with pytest.raises(TrainingError, match="--appearance_dir without --appearance_probability"):
+        build_state(parse(options, tmp_path / "run"))
+    state = build_state(parse(options, tmp_path / "run", "--appearance_probability", "1", "--bend", "1"))
+    plain = build_state(parse(run_arguments, tmp_path / "plain"))
+    assert set(state.training_clips.looks) == {"synthetic1", "stranger"}
+    assert set(state.validation_clips.looks) == set(plain.training_clips.looks) == {"synthetic1"}
+    assert [clip.key for clip in state.training_clips.clips] == [clip.key for clip in plain.training_clips.clips]
+    assert "nobody" not in state.model.config.vocabulary
+    assert training_facts(state)["data"].endswith("Looks, and nothing else, of the people in crowd.")
+    differ = (state.training_clips[0]["pixel_values_videos"] - plain.training_clips[0]["pixel_values_videos"]).abs()
+    assert differ.mean() > 0.05
+
+
+def test_people_who_lend_their_looks_must_be_there(run_arguments, tmp_path):
+    more = ["--appearance_probability", "1", "--appearance_dir", str(tmp_path / "nobody")]
+    with pytest.raises(TrainingError, match="--appearance_dir .*nobody: no such folder"):
+        build_state(parse(run_arguments, tmp_path / "run", *more))
+
+
 def test_a_config_of_another_network_is_refused(recipe, tmp_path):
     with pytest.raises(ValueError, match="a model of the type 'lip2wav', not 'lip2wav_syncnet'"):
         build_state(parse(recipe, tmp_path, "--network", "syncnet"))

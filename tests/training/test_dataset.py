@@ -13,6 +13,7 @@ from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.training.arguments import AugmentationArguments
 from lip2wav_hf.training.cache import read_cached_clip, write_cached_clip
 from lip2wav_hf.training.dataset import collate_clips
+from lip2wav_hf.training.variation import ClipVariation
 
 from .runs import clips_of
 
@@ -38,10 +39,7 @@ def test_variations_follow_seed_and_epoch(cached_clip):
 
 
 def test_a_stretched_clip_keeps_picture_words_and_sound_together(cached_clip):
-    off = {field.name: 0 for field in dataclasses.fields(AugmentationArguments) if field.name.endswith("probability")}
-    quiet = AugmentationArguments(**off | {"scale": 0, "rotation": 0, "shift": 0, "gamma": 0, "noise": 0})
-    quiet.stretch_probability, quiet.stretch, quiet.window_frames = 1.0, 0.2, 40
-    dataset = clips_of(cached_clip, quiet)
+    dataset = clips_of(cached_clip, quiet_choices(stretch_probability=1.0, stretch=0.2, window_frames=40))
     for epoch in range(5):
         dataset.set_epoch(epoch)
         item = dataset[0]
@@ -54,6 +52,72 @@ def test_a_stretched_clip_keeps_picture_words_and_sound_together(cached_clip):
         assert slope * 39 == pytest.approx(spread, rel=0.1)
         assert len(item["frame_classes"]) == 40
     assert {int(label) for label in item["labels"]} == {int(c) for c in item["frame_classes"] if c > 0}
+
+
+def quiet_choices(**changes):
+    """No variation but those named."""
+    off = {field.name: 0 for field in dataclasses.fields(AugmentationArguments) if field.name.endswith("probability")}
+    return AugmentationArguments(**off | {"scale": 0, "rotation": 0, "shift": 0, "gamma": 0, "noise": 0} | changes)
+
+
+def variation_of(**changes):
+    return ClipVariation(quiet_choices(**changes), Lip2WavFeatureExtractor(), 640)
+
+
+def test_with_the_looks_of_another_a_mouth_moves_as_before():
+    rng = np.random.default_rng(0)
+    looks, others = rng.integers(60, 120, (2, 1, 48, 72), dtype=np.uint8)
+    moves = np.zeros((30, 48, 72))
+    moves[:, 20:28, 24:48] = 20 * np.sin(np.arange(30))[:, None, None]
+    clip, other = (looks + moves).astype(np.uint8), np.repeat(others, 9, 0)
+    shares = []
+    for seed in range(20):
+        dressed = variation_of().disguise(clip, other, np.random.default_rng(seed))
+        assert dressed.shape == clip.shape and dressed.dtype == np.uint8
+        mean = dressed.mean(0)
+        share = np.mean((mean - clip.mean(0)) * (others[0] - clip.mean(0))) / np.mean((others[0] - clip.mean(0)) ** 2)
+        shares.append(share)
+        moved = (dressed - mean)[:, 24, 30]
+        assert np.corrcoef(moved, moves[:, 24, 30])[0, 1] > 0.99
+        assert 0.55 < moved.std() / moves[:, 24, 30].std() < 1.8
+    assert min(shares) < 0.2 and max(shares) > 0.8
+
+
+def test_a_clip_takes_the_looks_of_clips_of_the_training(cached_clip):
+    """Of two speakers, one is bright below; either may lend the looks."""
+    (clip,), (path,) = cached_clip.clips, cached_clip.files.values()
+    other = dataclasses.replace(clip, speaker="s2")
+    regions = np.repeat(np.arange(48, dtype=np.uint8)[None, :, None] * 4, 75, 0).repeat(72, 2)
+    write_cached_clip(path.with_name("other.safetensors"), replace(read_cached_clip(path), regions=regions))
+    files = cached_clip.files | {other.key: path.with_name("other.safetensors")}
+    dressed = clips_of(
+        replace(cached_clip, clips=[clip, other], files=files), quiet_choices(appearance_probability=1.0)
+    )
+    slopes = []
+    for epoch in range(12):
+        dressed.set_epoch(epoch)
+        picture = dressed[0]["pixel_values_videos"].mean((0, 1))
+        slopes.append(float(picture[-8:].mean() - picture[:8].mean()))
+    assert max(slopes) > 0.5  # the looks of the other
+    assert sum(abs(slope) < 0.01 for slope in slopes) >= 2  # its own
+
+
+def test_a_coarse_picture_has_lost_what_is_fine_and_nothing_else():
+    fine = np.random.default_rng(0).integers(80, 120, (3, 48, 72), dtype=np.uint8) + np.arange(72, dtype=np.uint8)
+    sharp = variation_of().warp(fine, np.random.default_rng(0))
+    coarse = variation_of(coarse_probability=1.0).warp(fine, np.random.default_rng(0))
+    assert np.abs(np.diff(coarse, axis=1)).mean() < 0.5 * np.abs(np.diff(sharp, axis=1)).mean()
+    assert np.abs(coarse.mean((0, 1)) - sharp.mean((0, 1)))[6:-6].max() < 5  # the slope stays
+
+
+def test_a_bend_is_smooth_and_the_same_for_all_frames():
+    ramp = np.broadcast_to(np.arange(72, dtype=np.uint8) * 3, (5, 48, 72)).copy()
+    straight = variation_of().warp(ramp, np.random.default_rng(0))
+    bent = variation_of(bend=1.5).warp(ramp, np.random.default_rng(0))
+    assert (bent == bent[:1]).all()
+    moved = (bent - straight)[0, 4:-4, 6:-6] / 3  # pixels
+    assert 0.5 < moved.std() < 3
+    assert np.abs(np.diff(moved, axis=0)).max() < 1  # no fold
 
 
 @pytest.mark.parametrize(("late", "samples", "frames"), [(0.1, 1600, 2), (-0.035, -560, -1), (0.004, 64, 0)])

@@ -98,6 +98,14 @@ def test_frame_word_loss_ignores_unknown_frames():
     logits[0, 2] = torch.tensor([9.0, -9.0, 0.0, 0.0])
     assert frame_word_loss(logits, torch.tensor([[1, 0, -100]])).item() == pytest.approx(math.log(4))
     assert frame_word_loss(logits, torch.full((1, 3), -100)).item() == 0
+    assert frame_word_loss(logits, torch.full((1, 3), -100), 0.1).item() == 0
+
+
+def test_a_smoothed_word_is_nine_parts_itself_and_one_part_all_words():
+    logits, classes = torch.tensor([[[4.0, 0.0, 1.0]]]), torch.tensor([[0]])
+    log_probabilities = logits[0, 0].log_softmax(-1)
+    expected = -0.9 * log_probabilities[0] - 0.1 * log_probabilities.mean()
+    assert frame_word_loss(logits, classes, 0.1).item() == pytest.approx(expected.item())
 
 
 def test_spoken_envelope_loss_follows_the_envelope_not_the_waveform():

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel, Lip2WavSpeechEncoder, Lip2WavSpeechEncoderConfig
-from lip2wav_hf.training.arguments import LossArguments, TrainingError, look_aheads
+from lip2wav_hf.training.arguments import LossArguments, TrainingError, look_aheads, middle_look_ahead
 from lip2wav_hf.training.dataset import collate_clips
-from lip2wav_hf.training.objectives import GeneratorObjective, SpeechEncoderObjective, stretch_frames
+from lip2wav_hf.training.objectives import OF_SOUND, GeneratorObjective, SpeechEncoderObjective, stretch_frames
 
 from .runs import TINY_CRITIC, TINY_MODEL, clips_of, losses_of
 
@@ -139,6 +139,19 @@ def test_only_the_lips_are_learnt_from_clips_without_sound(cached_clip):
     assert all(torch.isfinite(value) for value in losses.values())
 
 
+def test_without_a_loss_of_the_sound_only_the_lips_learn(cached_clip):
+    batch = collate_clips([clips_of(cached_clip)[0]])
+    silent = dict.fromkeys(OF_SOUND, 0.0)
+    objective = GeneratorObjective(tiny_generator(), LossArguments(**silent, words=1.0, ctc=0.1)).train()
+    output = objective(batch)
+    assert set(output.losses) == {"ctc", "words"} and output.windows is None
+    sum(output.losses.values()).backward()
+    learnt = {name for name, weight in objective.model.named_parameters() if weight.grad is not None}
+    assert learnt and {name.split(".")[0] for name in learnt} == {"visual_encoder", "temporal_encoder", "text_head"}
+    assert GeneratorObjective(tiny_generator(), LossArguments(**silent | {"stft": 0.1})).learns_sound
+    assert GeneratorObjective(tiny_generator(), LossArguments(**silent), critic_samples=10240).learns_sound
+
+
 def test_each_batch_draws_a_look_ahead(cached_clip):
     batch = collate_clips([clips_of(cached_clip)[0]])
     model = tiny_generator(dropout=0.0, visual_normalization="clip")
@@ -167,7 +180,8 @@ def test_windows_of_the_decoder_have_the_chunks_of_their_clip(cached_clip):
 
 
 def test_look_aheads_are_numbers_or_all():
-    assert look_aheads(["all", "8", "0", "8"]) == (0, 8, None) and look_aheads(None) == (None,)
+    assert look_aheads(["all", "8", "0", "8"]) == (0, 8, 8, None) and look_aheads(None) == (None,)
+    assert middle_look_ahead((0, 3, 8, None, None, None, None)) == 3  # as of each named once
     for word in ("-1", "2.5", "none", "²"):
         with pytest.raises(TrainingError, match=f"--look_ahead {word}"):
             look_aheads(["2", word])

@@ -64,7 +64,7 @@ def test_a_folder_or_file_of_the_same_name_is_no_recipe(elsewhere):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["grid_s2"], "Did you mean grid_s1? There are ablation, grid_live, grid_s1"),
+        (["grid_s2"], "Did you mean grid_s1? There are ablation, grid_lips, grid_live, grid_s1"),
         (["grid_s1", "--lerning_rate", "1"], "unknown option --lerning_rate. Did you mean --learning_rate?"),
         (["grid_s1", "--lerning-rate=1"], "unknown option --lerning-rate. Did you mean --learning_rate?"),
         (["--data_dir", "x", "--seed", "3", "grid_s1"], "A recipe comes first"),

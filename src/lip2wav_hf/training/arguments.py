@@ -102,6 +102,13 @@ class DataArguments:
             "help": "Sync network for --synchronize: a folder, a Hub repo or a bundled model; grid-sync by default."
         },
     )
+    appearance_dir: Annotated[list[str] | None, Use(needs="appearance_probability")] = field(
+        default=None,
+        metadata={
+            "help": "Folders of videos, with sound, of other people, who lend their looks only. What they say does not"
+            " matter; clips of every split count."
+        },
+    )
     preprocessing_workers: int = field(default=2, metadata={"help": "Processes that prepare the cache."})
     dataloader_workers: int = field(default=1, metadata={"help": "Processes that load and vary clips."})
 
@@ -180,6 +187,10 @@ class LossArguments:
     words: Annotated[float, WORDS] = field(
         default=0.1, metadata={"help": "Cross-entropy of the word aligned to each frame."}
     )
+    label_smoothing: Annotated[float, WORDS] = field(
+        default=0.0,
+        metadata={"help": "Share of that word that is spread over all words, so that the network is less sure."},
+    )
     magnitude: Annotated[float, ISTFT] = field(
         default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."}
     )
@@ -222,7 +233,8 @@ class LossArguments:
         default=None,
         metadata={
             "help": "How many later video frames the network may see, such as 0 2 3 4 8 all: each batch draws one, so"
-            " that the network can speak live too; what its config says by default."
+            " that the network can speak live too; what is named twice is drawn twice as often. By default, as its"
+            " config says."
         },
     )
     codes: Annotated[float, LIP2AUDSPEC] = field(
@@ -271,11 +283,22 @@ class AugmentationArguments:
     lighting: Annotated[float, PICTURES] = field(
         default=0.0, metadata={"help": "Largest slope of brightness across the picture, of full white."}
     )
+    bend: Annotated[float, PICTURES] = field(
+        default=0.0,
+        metadata={"help": "How far a smooth bend moves pixels, as a standard deviation: mouths of other shapes."},
+    )
+    appearance_probability: Annotated[float, PICTURES] = field(
+        default=0.0,
+        metadata={"help": "Give the clip some of the looks of another, of any speaker; its movement stays."},
+    )
     gamma: Annotated[float, PICTURES] = field(default=0.3, metadata={"help": "Largest change of log gamma."})
     noise: Annotated[float, PICTURES] = field(
         default=0.05, metadata={"help": "Largest standard deviation of pixel noise, of normalised pixels."}
     )
     blur_probability: Annotated[float, PICTURES] = field(default=0.15, metadata={"help": "Blur the picture."})
+    coarse_probability: Annotated[float, PICTURES] = field(
+        default=0.0, metadata={"help": "Make the picture coarser, as that of a smaller face."}
+    )
     cutout_probability: Annotated[float, PICTURES] = field(
         default=0.3, metadata={"help": "Hide a rectangle of the picture for the whole clip."}
     )
@@ -429,7 +452,8 @@ class TrainingArguments:
 
 def look_aheads(words: list[str] | None) -> tuple[int | None, ...]:
     """
-    What `--look_ahead` says, in video frames, the smallest first; `None` stands for the whole clip.
+    What `--look_ahead` says, in video frames, the smallest first; `None` stands for the whole clip. What is named
+    several times is there as often.
 
     Raises:
         TrainingError: if it is neither whole numbers from 0 nor "all".
@@ -437,13 +461,14 @@ def look_aheads(words: list[str] | None) -> tuple[int | None, ...]:
     for word in words or ():
         if word != "all" and not (word.isascii() and word.isdigit()):
             raise TrainingError(f"--look_ahead {word}: it is a number of video frames, 0 or more, or 'all'.")
-    chosen = {None if word == "all" else int(word) for word in words or ["all"]}
+    chosen = [None if word == "all" else int(word) for word in words or ["all"]]
     return tuple(sorted(chosen, key=lambda frames: float("inf") if frames is None else frames))
 
 
 def middle_look_ahead(chosen: tuple[int | None, ...]) -> int | None:
-    """The one of [`look_aheads`] that validation takes."""
-    return chosen[(len(chosen) - 1) // 2]
+    """The one of [`look_aheads`] that validation takes, however often each is named."""
+    different = list(dict.fromkeys(chosen))
+    return different[(len(different) - 1) // 2]
 
 
 __all__ = [

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from ..configuration_lip2wav import Lip2WavSpeechEncoderConfig, Lip2WavTextConfig
 from ..corpora.clips import Clip, Selection
 from ..corpora.languages import languages_of
-from ..corpora.registry import Corpus, load_split, open_corpus, write_made_splits
+from ..corpora.registry import EVERY_SPLIT, Corpus, load_split, meant_splits, open_corpus, write_made_splits
 from ..errors import counted
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import TextNormalizer, TextUnits
@@ -25,7 +25,7 @@ from ..modeling_critic import Lip2WavCritic
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from .arguments import AugmentationArguments, DataArguments, OptimizationArguments, TrainingArguments
 from .checks import check_start
-from .clips import prepare_clips
+from .clips import PreparedClips, prepare_clips
 from .dataset import SpeechClips, collate_clips
 from .facts import fingerprints
 from .networks import (
@@ -179,7 +179,12 @@ def build_datasets(
                 progress,
                 "" if datasets else WITHOUT_TIMES[isinstance(config, Lip2WavSpeechEncoderConfig)],
             )
-        dataset = SpeechClips(prepared, feature_extractor, units, config.samples_per_frame, variation, seed)
+        looks = None
+        if variation is not None and data.appearance_dir:
+            looks = _prepare_looks(data, feature_extractor, config.sampling_rate, progress)
+        dataset = SpeechClips(
+            prepared, feature_extractor, units, config.samples_per_frame, variation, seed, looks=looks
+        )
         if not len(dataset):
             raise TrainingError(
                 f"no usable clip in split {split!r} of {', '.join(data.data_dir)}. The lines above say why;"
@@ -187,6 +192,23 @@ def build_datasets(
             )
         datasets.append(dataset)
     return datasets[0], datasets[1]
+
+
+def _prepare_looks(
+    data: DataArguments, feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int, progress: bool
+) -> PreparedClips:
+    """The clips of people who lend their looks, of every split; what is wrong with their transcripts is no matter."""
+    clips = []
+    for folder in data.appearance_dir or ():
+        corpus = open_corpus(folder)
+        for split in meant_splits(corpus, EVERY_SPLIT):
+            clips += load_split(corpus, split, zipped=True)
+    looks = prepare_clips(
+        clips, feature_extractor, data.cache_dir, sampling_rate, data.preprocessing_workers, progress
+    )
+    if not looks.clips:
+        raise TrainingError(f"no usable clip in {', '.join(data.appearance_dir or ())}. The lines above say why.")
+    return looks
 
 
 def _clips_of(corpora: list[Corpus], data: DataArguments, split: str, normalizer: TextNormalizer) -> list[Clip]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class SpeechClips(Dataset):
         samples_per_frame (`int`): waveform samples for a video frame.
         augmentation ([`AugmentationArguments`], *optional*): none for validation.
         seed (`int`, *optional*, defaults to 0): item `i` of epoch `e` is always varied the same way.
+        looks ([`PreparedClips`], *optional*): of other people, whose looks clips may be given.
 
     Raises:
         TrainingError: if a clip is without words.
@@ -50,6 +52,8 @@ class SpeechClips(Dataset):
         samples_per_frame: int,
         augmentation: AugmentationArguments | None = None,
         seed: int = 0,
+        *,
+        looks: PreparedClips | None = None,
     ):
         unknown = next((clip.key for clip in prepared.clips if not clip.words), None)
         if unknown is not None:
@@ -68,6 +72,10 @@ class SpeechClips(Dataset):
         self.by_speaker: dict[str, list[int]] = {}
         for index, clip in enumerate(self.clips):
             self.by_speaker.setdefault(clip.speaker, []).append(index)
+        self.looks: dict[str, list[Path]] = {}
+        for lender in (prepared, looks) if looks is not None else (prepared,):
+            for clip in lender.clips:
+                self.looks.setdefault(clip.speaker, []).append(lender.files[clip.key])
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the random variations of an epoch."""
@@ -92,6 +100,10 @@ class SpeechClips(Dataset):
                 clip = variation.splice(clip, self._load(other), int(rng.integers(1, len(clip.words))))
         if variation.choices.join_probability and rng.random() < variation.choices.join_probability:
             clip = self._joined(clip, index, rng, variation)
+        if variation.choices.appearance_probability and rng.random() < variation.choices.appearance_probability:
+            files = self.looks[str(rng.choice(sorted(self.looks)))]
+            other = read_cached_clip(files[rng.integers(len(files))]).regions
+            clip = clip._replace(regions=variation.disguise(clip.regions, other, rng))
         clip, stretch = variation.cut(spell_clip(clip, self.units), rng)
         pixels = self.feature_extractor.normalize(variation.warp(clip.regions, rng))
         return self._item(clip, variation.hide(pixels, rng), self.has_sound[index], stretch)

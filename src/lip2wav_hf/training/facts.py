@@ -43,11 +43,13 @@ def training_facts(state: State) -> dict[str, Any]:
     processes = state.accelerator.num_processes
     batches = counted(arguments.gradient_accumulation_steps * processes, "batch", "batches")
     schemes = " of " + " and ".join(map(repr, state.split_schemes)) if state.split_schemes else ""
+    lent = [Path(folder).resolve().name for folder in data.appearance_dir or ()]
+    looks = f" Looks, and nothing else, of the people in {', '.join(lent)}." if lent else ""
     start = f", from the weights of `{Path(models.pretrained).name}`" if models.pretrained else ""
     return {
         "summary": "From a silent, frontal video of a face to speech, trained on"
         f" {counted(len(speakers), 'speaker')}.",
-        "data": f"{counted(len(clips), 'clip')} of {', '.join(speakers)}; split {data.train_split!r}{schemes}.",
+        "data": f"{counted(len(clips), 'clip')} of {', '.join(speakers)}; split {data.train_split!r}{schemes}.{looks}",
         "trained_on": [f"{Path(folder).resolve().name}/{data.train_split}" for folder in data.data_dir],
         "training": f"{counted(progress.step, 'step')}, each of {batches} of {counted(arguments.batch_size, 'clip')}"
         f"{start}.",

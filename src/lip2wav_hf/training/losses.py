@@ -193,7 +193,7 @@ def ctc_loss(
     return losses.mean()
 
 
-def frame_word_loss(text_logits: torch.Tensor, frame_classes: torch.Tensor) -> torch.Tensor:
+def frame_word_loss(text_logits: torch.Tensor, frame_classes: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
     """
     Cross-entropy of each frame's class with the unit aligned to it: gives the text head true word times.
 
@@ -201,15 +201,15 @@ def frame_word_loss(text_logits: torch.Tensor, frame_classes: torch.Tensor) -> t
         text_logits (`torch.Tensor` of shape `(batch, frames, classes)`).
         frame_classes (`torch.LongTensor` of shape `(batch, frames)`): class of the unit spoken, 0 for silence, -100
             for unknown.
+        smoothing (`float`, *optional*, defaults to 0): what of the target is spread over all classes (Szegedy et al.
+            2016), so that the text head is less sure of people whom it has not seen.
 
     Returns:
         `torch.Tensor`: a scalar; 0 where nothing is known.
     """
-    known = (frame_classes != -100).sum().clamp(min=1)
-    return (
-        F.cross_entropy(text_logits.float().flatten(0, 1), frame_classes.flatten(), reduction="sum", ignore_index=-100)
-        / known
-    )
+    logits, classes = text_logits.float().flatten(0, 1), frame_classes.flatten()
+    total = F.cross_entropy(logits, classes, reduction="sum", ignore_index=-100, label_smoothing=smoothing)
+    return total / (classes != -100).sum().clamp(min=1)
 
 
 def wasserstein_loss(fake_scores: torch.Tensor, real_scores: torch.Tensor) -> torch.Tensor:

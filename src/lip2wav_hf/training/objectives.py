@@ -41,6 +41,9 @@ SOUND_LOSSES: dict[str, Callable[..., torch.Tensor]] = {
 }
 """The losses of generated against original sound, by the names of their weights: what [`LossArguments`] declares."""
 
+OF_SOUND = ("mel", "envelope", "magnitude", "spoken_envelope", *SOUND_LOSSES)
+"""All weights of losses that need no other network and look at the sound or its spectrogram."""
+
 
 class Windows(NamedTuple):
     """
@@ -105,6 +108,11 @@ class Objective(nn.Module):
 
 class TextObjective(Objective):
     """An objective of a network that finds the words that are spoken, if it learns to."""
+
+    @property
+    def smoothing(self) -> float:
+        """Of the words of the frames, in training only."""
+        return self.weights.label_smoothing if self.training else 0.0
 
     def validate(self, batch: Batch) -> tuple[Losses, list[tuple[str, str]]]:
         """Losses of a batch, and for each clip the right words and those found, unless it reads no words."""
@@ -191,6 +199,12 @@ class GeneratorObjective(TextObjective):
         """The frozen speech encoder, where there is one."""
         return None if self.perceptual is None else self.perceptual.encoder
 
+    @property
+    def learns_sound(self) -> bool:
+        """Whether any loss of the sound weighs something: without one, only the lips and the text head learn."""
+        weighed = any(getattr(self.weights, name) for name in OF_SOUND)
+        return weighed or self.perceptual is not None or self.critic_samples > 0
+
     def forward(self, batch: Batch) -> ObjectiveOutput:
         model, weights = self.model, self.weights
         look_ahead = self._look_ahead()
@@ -201,8 +215,10 @@ class GeneratorObjective(TextObjective):
         if weights.ctc:
             losses["ctc"] = weights.ctc * ctc_loss(text_logits, frames, batch["labels"], batch["label_lengths"])
         if weights.words:
-            losses["words"] = weights.words * frame_word_loss(text_logits, batch["frame_classes"])
-        if model.config.decoder_type == "frame":
+            losses["words"] = weights.words * frame_word_loss(text_logits, batch["frame_classes"], self.smoothing)
+        if not self.learns_sound:
+            output = ObjectiveOutput({})
+        elif model.config.decoder_type == "frame":
             output = self._of_waveform(model.decoder(hidden, mask), batch)
         else:
             hidden = model.add_words(hidden, text_logits.detach(), self._true_words(text_logits, batch))
@@ -444,7 +460,7 @@ class SpeechEncoderObjective(TextObjective):
         mel = stretch_frames(mel, batch["stretch"], batch["frame_mask"].shape[1] * factor)
         text_logits = self.model(vary_mel(mel) if self.training else mel, batch["frame_mask"]).text_logits
         ctc = ctc_loss(text_logits, batch["frame_mask"].sum(1), batch["labels"], batch["label_lengths"])
-        words = frame_word_loss(text_logits, batch["frame_classes"])
+        words = frame_word_loss(text_logits, batch["frame_classes"], self.smoothing)
         bare = (batch["frame_classes"] == UNKNOWN_CLASS).all(1)
         if self.training and self.weights.words and bare.any():
             ctc, words = self._of_sentences(text_logits, mel, batch, bare)
@@ -475,7 +491,8 @@ class SpeechEncoderObjective(TextObjective):
         if not len(timed):
             return text_logits.new_zeros(()), words
         ctc = ctc_loss(text_logits[timed], frames[timed], batch["labels"][timed], batch["label_lengths"][timed])
-        words = words + (1 - share) * frame_word_loss(text_logits[timed], batch["frame_classes"][timed])
+        frame_classes = batch["frame_classes"][timed]
+        words = words + (1 - share) * frame_word_loss(text_logits[timed], frame_classes, self.smoothing)
         return (1 - share) * ctc, words
 
 

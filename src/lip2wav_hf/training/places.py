@@ -117,6 +117,9 @@ def _problems(run: TrainingArguments) -> Iterator[Exception]:
             yield TrainingError(f"{folder}, which the recipe names: no such folder. Give yours, --data_dir; or {get}.")
         elif not Path(folder).is_dir() and not is_dataset_name(folder):
             yield TrainingError(f"--data_dir {folder}: no such folder. Give the folder that holds the corpus.")
+    for folder in run.data.appearance_dir or ():
+        if not Path(folder).is_dir() and not is_dataset_name(folder):
+            yield TrainingError(f"--appearance_dir {folder}: no such folder. Give one that holds videos of people.")
     if run.data.alignments is not None and not Path(run.data.alignments).is_dir():
         yield TrainingError(f"--alignments {run.data.alignments}: no such folder. `lip2wav align` makes one.")
     for option in ("output_dir", "cache_dir"):

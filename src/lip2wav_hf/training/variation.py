@@ -11,6 +11,10 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .arguments import AugmentationArguments
 
 
+MOVEMENT = 0.5  # largest change of the logarithm of how strongly a mouth moves, with other looks
+LEAST_CONTRAST = 4.0  # of 255: flatter pictures count as if they had this
+COARSEST = 0.4  # of the width and height that a coarse picture is reduced to
+BEND_POINTS = (4, 5)  # rows and columns of the points that are moved
 UNKNOWN_TIMES = -2  # the word number of all frames of a clip whose words have no times
 
 
@@ -109,6 +113,24 @@ class ClipVariation:
         length = frames if whole else min(int(np.ceil(wanted * stretch)), frames)
         return int(rng.integers(frames - length + 1)), length, stretch
 
+    def disguise(self, regions: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """
+        The movement of a clip on looks that are between its own and those of another: what differs from its mean
+        picture is kept, as strong as the other's contrast, and a bit stronger or weaker.
+
+        Args:
+            regions, other (`np.ndarray` of shape `(frames, height, width)`): uint8; each has frames of its own.
+            rng (`np.random.Generator`): draws how much of the other.
+        """
+        mine, theirs = regions.mean(0, dtype=np.float32), other.mean(0, dtype=np.float32)
+        if rng.random() < self.choices.flip_probability:
+            theirs = theirs[:, ::-1]
+        share = rng.uniform()
+        contrast = np.clip(theirs.std() / max(mine.std(), LEAST_CONTRAST), 0.5, 2.0)
+        strength = (1 - share + share * contrast) * np.exp(rng.uniform(-MOVEMENT, MOVEMENT))
+        dressed = (1 - share) * mine + share * theirs + np.float32(strength) * (regions - mine)
+        return np.rint(dressed.clip(0, 255)).astype(np.uint8)
+
     def warp(self, regions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A random similarity, mirror and gamma for the whole clip: `(frames, crop_height, crop_width)`, float32."""
         choices, height, width = self.choices, self.height, self.width
@@ -128,13 +150,32 @@ class ClipVariation:
         blur = rng.random() < choices.blur_probability
         table = 255 * (np.arange(256) / 255) ** np.exp(rng.uniform(-choices.gamma, choices.gamma))
         light = self._lighting(rng) if choices.lighting else 0
+        bend = self._bend(regions.shape[1:], rng) if choices.bend else None
+        share = 1.0
+        if choices.coarse_probability and rng.random() < choices.coarse_probability:
+            share = rng.uniform(COARSEST, 1)
         warped = np.empty((len(regions), height, width), np.float32)
         for source, target in zip(regions, warped, strict=True):
+            if bend is not None:
+                source = cv2.remap(source, bend[0], bend[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            if share < 1:
+                small = cv2.resize(source, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+                source = cv2.resize(small, source.shape[::-1])
             picture = cv2.warpAffine(
                 source, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
             target[:] = table[cv2.GaussianBlur(picture, (3, 3), 0) if blur else picture] + light
         return warped
+
+    def _bend(self, shape: tuple[int, ...], rng: np.random.Generator) -> list[np.ndarray]:
+        """Where each pixel comes from, `x` and `y` of shape `(height, width)`: a smooth random bend."""
+        height, width = shape
+        places = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        moves = rng.normal(0, self.choices.bend, (2, *BEND_POINTS)).astype(np.float32)
+        return [
+            place + cv2.resize(move, (width, height), interpolation=cv2.INTER_CUBIC)
+            for place, move in zip(places, moves, strict=True)
+        ]
 
     def _lighting(self, rng: np.random.Generator) -> np.ndarray:
         """A plane of brightness `(height, width)`, as from a lamp at one side."""
