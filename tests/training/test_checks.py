@@ -153,3 +153,18 @@ def test_the_decoder_that_is_assumed_is_the_default_one():
 def test_numbers_that_must_be_positive(option):
     with pytest.raises(TrainingError, match=f"--{option} must be at least 1"):
         check_arguments(parse(f"--{option}", 0))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "range_"),
+    [
+        ("bend", "-1", "0 or more"),
+        ("noise", "nan", "0 or more"),
+        ("appearance_probability", "1.5", "between 0 and 1"),
+        ("flip_probability", "-0.1", "between 0 and 1"),
+        ("label_smoothing", "2", "between 0 and 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(option, value, range_):
+    with pytest.raises(TrainingError, match=f"--{option} {float(value)}: it must be {range_}"):
+        check_arguments(parse(f"--{option}={value}"))

@@ -90,6 +90,7 @@ def _check_choices(run: TrainingArguments) -> Network:
     if run.data.sync_network is not None and not run.data.synchronize:
         raise TrainingError("--sync_network: name the speakers whose sounds it moves, with --synchronize.")
     look_aheads(run.losses.look_ahead)
+    _check_ranges(run)
     for option in AT_LEAST_ONE:
         if getattr(run.optimization, option) < 1:
             raise TrainingError(f"--{option} must be at least 1.")
@@ -98,6 +99,15 @@ def _check_choices(run: TrainingArguments) -> Network:
         if chosen not in (None, *choices):
             raise TrainingError(f"--{option} {chosen}: there are {' and '.join(choices)}.")
     return TRAINABLE[name]
+
+
+def _check_ranges(run: TrainingArguments) -> None:
+    """Shares lie between 0 and 1, and how far clips are varied is no negative number."""
+    numbers = {field.name: getattr(run.augmentation, field.name) for field in dataclasses.fields(run.augmentation)}
+    for option, value in (numbers | {"label_smoothing": run.losses.label_smoothing}).items():
+        is_share = option.endswith("probability") or option == "label_smoothing"
+        if not 0 <= value <= (1 if is_share else value):
+            raise TrainingError(f"--{option} {value}: it must be {'between 0 and 1' if is_share else '0 or more'}.")
 
 
 def check_effects(run: TrainingArguments, decoder_type: str | None) -> TrainingArguments:

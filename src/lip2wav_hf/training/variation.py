@@ -132,7 +132,7 @@ class ClipVariation:
         return np.rint(dressed.clip(0, 255)).astype(np.uint8)
 
     def warp(self, regions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A random similarity, mirror and gamma for the whole clip: `(frames, crop_height, crop_width)`, float32."""
+        """Random shape, mirror, sharpness and light of a whole clip: `(frames, crop_height, crop_width)`, float32."""
         choices, height, width = self.choices, self.height, self.width
         centre = (regions.shape[2] / 2 - 0.5, regions.shape[1] / 2 - 0.5)
         scale = np.exp(rng.uniform(-choices.scale, choices.scale))
