@@ -7,6 +7,8 @@ import av
 import numpy as np
 import pytest
 
+from lip2wav_hf.video import VideoReader
+
 
 RATE = 16000  # of the sound, in Hz
 
@@ -54,6 +56,13 @@ def write_video(
                 container.mux(track.encode(block))
             container.mux(track.encode(None))
     return path
+
+
+def mute(video, target):
+    """The pictures of a video alone."""
+    pictures = list(VideoReader(video))
+    height, width = pictures[0].shape[:2]
+    return write_video(target, len(pictures), size=(width, height), make=lambda number, *_: pictures[number])
 
 
 def click(seconds: float, length: float = 2.0) -> np.ndarray:

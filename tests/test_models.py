@@ -153,6 +153,11 @@ def test_a_hub_that_does_not_answer_is_not_one_without_the_model():
         find_model("somebody/something")
 
 
+def test_where_no_model_of_a_kind_comes_with_the_package_none_is_listed(tmp_path):
+    with pytest.raises(ModelError, match=r"no such folder\. Give a folder or a repository of the Hub\.$"):
+        find_model(str(tmp_path / "nothing"), "lip2audspec_autoencoder")
+
+
 def test_a_model_without_the_part_that_is_needed(saved):
     with pytest.raises(ModelError, match="no folder speech_encoder/ is in it. Give a folder.*model: grid-s1\\."):
         load_network(saved("model"), "lip2wav_speech_encoder")

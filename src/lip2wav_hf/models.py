@@ -410,8 +410,12 @@ def _choices(model_type: ModelType) -> str:
         if _is_of(model_type, read_fields(path, ModelError).get("model_type"))
     ]
     names += [folder.name for folder in baseline_models(model_type)]
-    listed = ", ".join(names) or "(none in this installation)"
-    return f"Give a folder, a repository of the Hub, or a bundled model: {listed}."
+    listed = (
+        f", a repository of the Hub, or a bundled model: {', '.join(names)}"
+        if names
+        else " or a repository of the Hub"
+    )
+    return f"Give a folder{listed}."
 
 
 def _download(repository: str, model_type: ModelType) -> Path:

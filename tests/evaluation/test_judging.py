@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -26,9 +25,9 @@ from lip2wav_hf.metrics.heard import score_clip
 from lip2wav_hf.metrics.judge import GRID_JUDGE, Judge
 from lip2wav_hf.metrics.pairs import SoundPair
 from lip2wav_hf.metrics.registry import METRICS
-from lip2wav_hf.video import VideoReader
 from little_grid import run
 from little_recogniser import write_asr_model
+from little_videos import mute
 
 
 RATE = 16_000
@@ -56,18 +55,6 @@ def write_corpus(folder, video, phrases, times=2, speakers=("ann", "ben")):
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("file_name", "transcription", "speaker", "split"), *rows])
     return folder
-
-
-def mute(video, target):
-    pictures = list(VideoReader(video))
-    with av.open(str(target), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")))
-        container.mux(stream.encode())
-    return target
 
 
 def test_the_judge_follows_from_what_is_said():

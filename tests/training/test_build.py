@@ -2,18 +2,23 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
+from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.corpora.registry import open_corpus
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.grid.splits import BUNDLED_SPLIT
 from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training.arguments import DataArguments, OptimizationArguments
 from lip2wav_hf.training.build import build_datasets, build_state, learning_rate_share, published_schemes
+from lip2wav_hf.training.cache import read_cached_clip
+from lip2wav_hf.training.clips import prepare_clips
 from lip2wav_hf.training.facts import training_facts
 from lip2wav_hf.training.state import TrainingError
+from little_videos import mute
 
 from .runs import parse
 
@@ -83,10 +88,47 @@ def test_other_people_lend_their_looks_and_nothing_else(run_arguments, tmp_path,
     assert differ.mean() > 0.05
 
 
+@pytest.mark.parametrize("inside", ["", "video"], ids=["any", "GRID without splits"])
+def test_any_videos_lend_their_looks_without_sound_or_transcripts(inside, run_arguments, tmp_path, talking_video):
+    crowd = tmp_path / "crowd"
+    for file in ("ann/one.mp4", "ann/two.mp4", "bob/one.mp4"):
+        (crowd / inside / file).parent.mkdir(parents=True, exist_ok=True)
+        mute(talking_video, crowd / inside / file)
+    options = [*run_arguments, "--appearance_dir", str(crowd), "--appearance_probability", "1"]
+    looks = build_state(parse(options, tmp_path / "run")).training_clips.looks
+    prefix = f"{inside}-" if inside else ""
+    assert set(looks) == {"synthetic1", f"{prefix}ann", f"{prefix}bob"}
+    (bob,) = looks[f"{prefix}bob"]
+    assert bob not in looks[f"{prefix}ann"] and len(looks[f"{prefix}ann"]) == 2
+    assert len(read_cached_clip(bob).regions) == 75 and not len(read_cached_clip(bob).waveform)
+
+
+def test_looks_are_not_taken_for_clips_to_learn_from(tmp_path, talking_video):
+    clip = Clip("ann", "one", talking_video, ("bin",))
+    places = [
+        prepare_clips([clip], Lip2WavFeatureExtractor(), tmp_path, rate, 1, False).files[clip.key]
+        for rate in (None, 16000)
+    ]
+    assert [len(read_cached_clip(place).waveform) for place in places] == [0, 48000]
+
+
 def test_people_who_lend_their_looks_must_be_there(run_arguments, tmp_path):
     more = ["--appearance_probability", "1", "--appearance_dir", str(tmp_path / "nobody")]
     with pytest.raises(TrainingError, match="--appearance_dir .*nobody: no such folder"):
         build_state(parse(run_arguments, tmp_path / "run", *more))
+    (tmp_path / "nobody").mkdir()
+    with pytest.raises(TrainingError, match="--appearance_dir .*nobody: there is no video in it"):
+        build_state(parse(run_arguments, tmp_path / "run", *more))
+
+
+def test_speakers_that_a_recipe_chose_are_named_as_its_choice(run_arguments, tmp_path, capsys):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(Path(run_arguments[0]).read_text() + "\nspeakers: [s1]\n")
+    assert main([str(recipe), *run_arguments[1:], "--output_dir", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "no speaker s1; it has synthetic1. The recipe takes speaker s1 only; choose yours: --speakers" in error
+    assert main([*run_arguments, "--speakers", "s1", "--output_dir", str(tmp_path / "run")]) == 2
+    assert "recipe" not in capsys.readouterr().err
 
 
 def test_a_config_of_another_network_is_refused(recipe, tmp_path):

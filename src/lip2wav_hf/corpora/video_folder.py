@@ -238,7 +238,7 @@ class VideoFolder:
             end=row.end,
             split=row.split,
         )
-        return replace(clip, version=_version(clip))
+        return replace(clip, version=version_of(clip))
 
     def scheme(self, selection: Selection = Selection()) -> str:
         """The split scheme that is read, which is always `"custom"`."""
@@ -387,10 +387,11 @@ def read_splits_file(path: Path) -> Splits:
     return splits
 
 
-def _version(clip: Clip) -> str:
+def version_of(clip: Clip) -> str:
+    """The `version` of a clip of a video file."""
     status = Path(str(clip.video)).stat()
     facts = (status.st_size, status.st_mtime_ns, clip.start, clip.end, clip.words, clip.times)
     return hashlib.sha256(f"{Path(str(clip.video)).resolve()}|{facts!r}".encode()).hexdigest()[:12]
 
 
-__all__ = ["VideoFolder", "VideoFolderError"]
+__all__ = ["VideoFolder", "VideoFolderError", "version_of"]

@@ -105,8 +105,8 @@ class DataArguments:
     appearance_dir: Annotated[list[str] | None, Use(needs="appearance_probability")] = field(
         default=None,
         metadata={
-            "help": "Folders of videos, with sound, of other people, who lend their looks only. What they say does not"
-            " matter; clips of every split count."
+            "help": "Folders of videos of other people, who lend their looks only: without sound or transcripts too."
+            " A folder in it is a person's, if no corpus says whose a video is."
         },
     )
     preprocessing_workers: int = field(default=2, metadata={"help": "Processes that prepare the cache."})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
+from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +17,12 @@ from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwa
 from torch.utils.data import DataLoader
 
 from ..configuration_lip2wav import Lip2WavSpeechEncoderConfig, Lip2WavTextConfig
-from ..corpora.clips import Clip, Selection
+from ..corpora.clips import Clip, CorpusError, Selection
 from ..corpora.languages import languages_of
 from ..corpora.registry import EVERY_SPLIT, Corpus, load_split, meant_splits, open_corpus, write_made_splits
-from ..errors import counted
+from ..corpora.unused import videos_in
+from ..corpora.video_folder import version_of
+from ..errors import counted, one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import TextNormalizer, TextUnits
 from ..modeling_critic import Lip2WavCritic
@@ -78,13 +82,14 @@ def build_state(run: TrainingArguments) -> State:
     warn_of_idle_cores(accelerator.device, accelerator.num_processes)
     set_seed(run.optimization.seed)
     corpora: list[Corpus] = []
-    plan = plan_networks(run, partial(_clips_of, corpora, run.data, run.data.train_split))
+    with _naming_speakers_of_the_recipe(run):
+        plan = plan_networks(run, partial(_clips_of, corpora, run.data, run.data.train_split))
     if checkpoint is not None:
         check_resumed(plan, checkpoint, record)
     left_out, run = sorted(run.recipe - plan.run.recipe), plan.run
     if left_out and accelerator.is_main_process:
         logger.info("of the recipe, these have no effect in this run: %s", ", ".join(left_out))
-    with accelerator.main_process_first():
+    with accelerator.main_process_first(), _naming_speakers_of_the_recipe(run):
         datasets = build_datasets(
             run.data,
             plan.feature_extractor,
@@ -113,6 +118,20 @@ def build_state(run: TrainingArguments) -> State:
         add_critic(state, critic)
     register_network_hooks(state)
     return state
+
+
+@contextlib.contextmanager
+def _naming_speakers_of_the_recipe(run: TrainingArguments) -> Generator[None]:
+    """Where the clips cannot be had, and the recipe chose speakers: say so, for nobody did on the command line."""
+    try:
+        yield
+    except CorpusError as error:
+        if "speakers" not in run.recipe:
+            raise
+        named = " ".join(run.data.speakers or ())
+        raise TrainingError(
+            f"{one_line(error)} The recipe takes speaker {named} only; choose yours: --speakers NAME …"
+        ) from error
 
 
 def build_accelerator(arguments: OptimizationArguments) -> Accelerator:
@@ -181,7 +200,7 @@ def build_datasets(
             )
         looks = None
         if variation is not None and data.appearance_dir:
-            looks = _prepare_looks(data, feature_extractor, config.sampling_rate, progress)
+            looks = _prepare_looks(data, feature_extractor, progress)
         dataset = SpeechClips(
             prepared, feature_extractor, units, config.samples_per_frame, variation, seed, looks=looks
         )
@@ -194,21 +213,32 @@ def build_datasets(
     return datasets[0], datasets[1]
 
 
-def _prepare_looks(
-    data: DataArguments, feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int, progress: bool
-) -> PreparedClips:
-    """The clips of people who lend their looks, of every split; what is wrong with their transcripts is no matter."""
-    clips = []
-    for folder in data.appearance_dir or ():
-        corpus = open_corpus(folder)
-        for split in meant_splits(corpus, EVERY_SPLIT):
-            clips += load_split(corpus, split, zipped=True)
-    looks = prepare_clips(
-        clips, feature_extractor, data.cache_dir, sampling_rate, data.preprocessing_workers, progress
-    )
+def _prepare_looks(data: DataArguments, feature_extractor: Lip2WavFeatureExtractor, progress: bool) -> PreparedClips:
+    """The pictures of people who lend their looks."""
+    clips = [clip for folder in data.appearance_dir or () for clip in _lenders(folder)]
+    looks = prepare_clips(clips, feature_extractor, data.cache_dir, None, data.preprocessing_workers, progress)
     if not looks.clips:
-        raise TrainingError(f"no usable clip in {', '.join(data.appearance_dir or ())}. The lines above say why.")
+        raise TrainingError(
+            f"--appearance_dir {' '.join(data.appearance_dir or ())}: no usable video. The lines above say why."
+        )
     return looks
+
+
+def _lenders(folder: str) -> list[Clip]:
+    """All clips of a corpus; or, where it is none or has no splits, all videos, by one person in each folder."""
+    try:
+        corpus = open_corpus(folder)
+        splits = meant_splits(corpus, EVERY_SPLIT)
+        return [clip for split in splits for clip in load_split(corpus, split, zipped=True)]
+    except CorpusError as error:
+        place = Path(folder)
+        videos = list(videos_in(place)) if place.is_dir() else []
+        if not videos:
+            raise TrainingError(f"--appearance_dir {folder}: there is no video in it. {one_line(error)}") from error
+        people = [video.parent if video.parent != place else video for video in videos]
+        names = ["-".join(person.relative_to(place).parts) for person in people]
+        clips = [Clip(name, video.name, video) for name, video in zip(names, videos, strict=True)]
+        return [replace(clip, version=version_of(clip)) for clip in clips]
 
 
 def _clips_of(corpora: list[Corpus], data: DataArguments, split: str, normalizer: TextNormalizer) -> list[Clip]:

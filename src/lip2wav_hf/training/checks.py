@@ -102,12 +102,14 @@ def _check_choices(run: TrainingArguments) -> Network:
 
 
 def _check_ranges(run: TrainingArguments) -> None:
-    """Shares lie between 0 and 1, and how far clips are varied is no negative number."""
+    """Shares lie between 0 and 1; how far clips are varied is no negative number; smoothed labels say something."""
     numbers = {field.name: getattr(run.augmentation, field.name) for field in dataclasses.fields(run.augmentation)}
-    for option, value in (numbers | {"label_smoothing": run.losses.label_smoothing}).items():
-        is_share = option.endswith("probability") or option == "label_smoothing"
+    for option, value in numbers.items():
+        is_share = option.endswith("probability")
         if not 0 <= value <= (1 if is_share else value):
             raise TrainingError(f"--{option} {value}: it must be {'between 0 and 1' if is_share else '0 or more'}.")
+    if not 0 <= run.losses.label_smoothing < 1:
+        raise TrainingError(f"--label_smoothing {run.losses.label_smoothing}: it must be 0 or more, and below 1.")
 
 
 def check_effects(run: TrainingArguments, decoder_type: str | None) -> TrainingArguments:

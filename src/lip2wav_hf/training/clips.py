@@ -63,19 +63,20 @@ def prepare_clips(
     clips: list[Clip],
     feature_extractor: Lip2WavFeatureExtractor,
     cache_dir: str | os.PathLike,
-    sampling_rate: int = 16000,
+    sampling_rate: int | None = 16000,
     num_workers: int = 2,
     progress: bool = True,
 ) -> PreparedClips:
     """
-    Cache the mouth regions and the sound of clips, each clip once.
+    Cache the mouth regions and the sound of clips, each clip once; or the mouth regions alone.
 
     Args:
         clips (`list[Clip]`): what to prepare.
         feature_extractor ([`Lip2WavFeatureExtractor`]): the very one that the pipeline will use; its settings name
             the cache's folder.
         cache_dir (`str` or `os.PathLike`): where `SETTINGS/SPEAKER/NAME.safetensors` files go.
-        sampling_rate (`int`, *optional*, defaults to 16000): of the cached waveform, in Hz.
+        sampling_rate (`int`, *optional*, defaults to 16000): of the cached waveform, in Hz. `None`: neither sound nor
+            words are read, so that videos without any can be used.
         num_workers (`int`, *optional*, defaults to 2): processes.
         progress (`bool`, *optional*, defaults to `True`): show a progress bar.
 
@@ -105,7 +106,7 @@ def cached_files(
     clips: list[Clip],
     feature_extractor: Lip2WavFeatureExtractor,
     cache_dir: str | os.PathLike,
-    sampling_rate: int = 16000,
+    sampling_rate: int | None = 16000,
 ) -> dict[str, Path]:
     """Where [`prepare_clips`], called with the same arguments, keeps each clip, by `clip.key`; there or not."""
     folder = Path(cache_dir, _settings_name(feature_extractor, sampling_rate))
@@ -117,7 +118,7 @@ def cached_name(clip: Clip) -> str:
     return f"{clip.name}-{clip.version}" if clip.version else clip.name
 
 
-def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int) -> str:
+def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int | None) -> str:
     """A name for the settings that shape the cached regions; what else an extractor carries does not count."""
     names = [name for name in inspect.signature(type(feature_extractor).__init__).parameters if name != "self"]
     settings = {name: getattr(feature_extractor, name) for name in names if hasattr(feature_extractor, name)}
@@ -126,22 +127,25 @@ def _settings_name(feature_extractor: Lip2WavFeatureExtractor, sampling_rate: in
 
 
 def _prepare_clip(
-    clip: Clip, path: Path, feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int
+    clip: Clip, path: Path, feature_extractor: Lip2WavFeatureExtractor, sampling_rate: int | None
 ) -> ValueError | None:
     """Write one clip's file; returns what is wrong with a clip that cannot be used."""
     try:
         video = clip.source
         regions = feature_extractor.extract(video).regions
-        waveform = read_audio(video, sampling_rate)
-        if waveform is None:
-            raise CorpusError("it has no sound.")
-        per_frame = sampling_rate / feature_extractor.frame_rate
-        frames = min(len(regions), round(len(waveform) / per_frame))
+        frames, samples, waveform = len(regions), 0, np.zeros(0)
+        if sampling_rate is not None:
+            sound = read_audio(video, sampling_rate)
+            if sound is None:
+                raise CorpusError("it has no sound.")
+            per_frame = sampling_rate / feature_extractor.frame_rate
+            frames = min(frames, round(len(sound) / per_frame))
+            samples, waveform = round(frames * per_frame), sound
         if frames < MINIMUM_FRAMES:
             raise CorpusError(f"it has {counted(frames, 'frame')}; {MINIMUM_FRAMES} are needed.")
-        samples = round(frames * per_frame)
         waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
-        words = frame_words(clip, frames, feature_extractor.frame_rate)
+        rate = feature_extractor.frame_rate
+        words = number_frames((), frames, rate) if sampling_rate is None else frame_words(clip, frames, rate)
     except ValueError as error:
         return error
     write_cached_clip(path, CachedClip(regions[:frames], (np.clip(waveform, -1, 1) * 32767).astype(np.int16), words))

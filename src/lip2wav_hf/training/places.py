@@ -40,7 +40,7 @@ class Part:
 
     def error(self, source: str, problem: Exception) -> TrainingError:
         """The error for a place without one."""
-        return TrainingError(f"--{self.option} {source}: {self.complaint} ({one_line(problem)}). {self.advice}")
+        return TrainingError(f"--{self.option} {source}: {self.complaint}. {self.advice} ({one_line(problem)})")
 
     def locate(self, source: str) -> tuple[Path | str, str]:
         """
