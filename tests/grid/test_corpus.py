@@ -9,7 +9,7 @@ import pytest
 
 from lip2wav_hf.corpora.clips import Selection
 from lip2wav_hf.corpora.load import load_clips
-from lip2wav_hf.corpora.registry import load_split, open_corpus, write_made_splits
+from lip2wav_hf.corpora.registry import load_meant, load_split, open_corpus, write_made_splits
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
 from lip2wav_hf.grid.corpus import (
     GridError,
@@ -77,6 +77,23 @@ def test_a_split_joins_videos_and_words(corpus):
     assert clips[1].video == corpus / "s2" / "lgbazp.mpg"
     assert clips[0].words == ("bin", "blue", "at", "f", "two", "now")
     assert [clip.speaker for clip in load_split(corpus, "train", ["s2"])] == ["s2"]
+
+
+def test_every_split_that_has_a_speaker(corpus):
+    """Speakers who are held out are in some of the splits only."""
+    splits = {"train": {"s1": ["bbaf2n"]}, "unseen": {"s2": ["lgbazp"]}}
+    (corpus / "splits.json").write_text(json.dumps(splits))
+
+    def loaded(*speakers, split="all"):
+        found = load_meant(open_corpus(corpus), split, Selection(speakers=speakers or None))
+        return {name: [clip.speaker for clip in clips] for name, clips in found.items()}
+
+    assert loaded("s2") == {"unseen": ["s2"]}
+    assert loaded("s1", "s2") == loaded() == {"train": ["s1"], "unseen": ["s2"]}
+    with pytest.raises(GridError, match="no speaker s9"):
+        loaded("s1", "s9")
+    with pytest.raises(GridError, match="split 'train' has no speaker s2"):
+        loaded("s2", split="train")
 
 
 def test_what_is_missing_is_named(corpus, tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..corpora.registry import EVERY_SPLIT, meant_splits, open_corpus
+from ..corpora.registry import EVERY_SPLIT, load_meant, open_corpus
 from ..errors import counted, require_packages
 from ..evaluation.clips import NO_SPEAKER, Clip, scored_clip
 from ..evaluation.judging import Words, find_words
@@ -109,8 +109,7 @@ def corpus_shown(selection: ClipSelection, counts: Mapping[str, int | None], mod
     require_packages(EXTRA, "a gallery of a corpus", "jiwer", "scipy")
     corpus, parts = open_corpus(selection.data_dir, normalizer_of(model)), []
     for split, count in counts.items():
-        names = meant_splits(corpus, split, selection.of_corpus)
-        found = [clip for name in names for clip in corpus.load_split(name, selection.of_corpus, zipped=True)]
+        found = [clip for own in load_meant(corpus, split, selection.of_corpus).values() for clip in own]
         if not found:
             raise ComparisonError(f"{selection.data_dir}: the split {split!r} holds no clip.")
         clips = list({clip.key: scored_clip(clip, work / split) for clip in found}.values())

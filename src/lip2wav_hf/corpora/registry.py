@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -103,10 +104,23 @@ class Corpus(Protocol):
         """
 
 
-def meant_splits(corpus: Corpus, split: str, selection: Selection = Selection()) -> list[str]:
-    """The splits of a corpus that a name means: `"all"` is every one of them, unless one is called so."""
+def load_meant(corpus: Corpus, split: str, selection: Selection = Selection()) -> dict[str, list[Clip]]:
+    """
+    Clips of the splits of a corpus that a name means, by split: `"all"` is every one of them, unless one is called so,
+    that has any of the speakers. Videos may lie in archives.
+
+    Raises:
+        CorpusError: as [`load_split`].
+    """
     splits = corpus.read_splits(selection)
-    return list(splits) if split == EVERY_SPLIT not in splits else [split]
+    if split != EVERY_SPLIT or EVERY_SPLIT in splits:
+        return {split: corpus.load_split(split, selection, zipped=True)}
+    found = {}
+    for name, own in splits.items():
+        speakers = tuple(speaker for speaker in selection.speakers or () if speaker in own) or None
+        if speakers or not selection.speakers:
+            found[name] = corpus.load_split(name, replace(selection, speakers=speakers), zipped=True)
+    return found
 
 
 def is_dataset_name(source: str | os.PathLike) -> bool:
@@ -207,7 +221,7 @@ __all__ = [
     "DescribedSplits",
     "is_dataset_name",
     "load_split",
-    "meant_splits",
+    "load_meant",
     "open_corpus",
     "write_made_splits",
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora.clips import Selection
-from ..corpora.registry import EVERY_SPLIT, Corpus, meant_splits, open_corpus, write_made_splits
+from ..corpora.registry import EVERY_SPLIT, Corpus, load_meant, open_corpus, write_made_splits
 from ..errors import require_packages
 from ..files import json_ready
 from ..metrics.registry import EXTRA, METRICS, check_names, check_packages
@@ -197,15 +197,15 @@ def _judge_line(words: Words, metrics: Sequence[str]) -> list[str]:
 def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions) -> tuple[list[Clip], list[str]]:
     """The clips of a selection, and what is to be known of them."""
     chosen, output_dir = selection.of_corpus, options.output_dir
-    names = meant_splits(corpus, selection.split, chosen)
-    found = list({clip.key: clip for name in names for clip in corpus.load_split(name, chosen, zipped=True)}.values())
+    loaded = load_meant(corpus, selection.split, chosen)
+    found = list({clip.key: clip for own in loaded.values() for clip in own}.values())
     note = write_made_splits(corpus, replace(chosen, speakers=None), output_dir / "splits.json")
     if note:
         more = "" if selection.split == EVERY_SPLIT else f". The split {EVERY_SPLIT!r} is every clip"
         options.say(f"{selection.data_dir}: {note}{more}")
     if not found:
         raise EvaluationError(f"{selection.data_dir}: the split {selection.split!r} holds no clip.")
-    remarks = list(dict.fromkeys(remark for name in names for remark in corpus.remarks(name, chosen)))
+    remarks = list(dict.fromkeys(remark for name in loaded for remark in corpus.remarks(name, chosen)))
     return [scored_clip(clip, output_dir) for clip in found[: selection.limit]], remarks
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from ..configuration_lip2wav import Lip2WavSpeechEncoderConfig, Lip2WavTextConfig
 from ..corpora.clips import Clip, CorpusError, Selection
 from ..corpora.languages import languages_of
-from ..corpora.registry import EVERY_SPLIT, Corpus, load_split, meant_splits, open_corpus, write_made_splits
+from ..corpora.registry import EVERY_SPLIT, Corpus, load_meant, load_split, open_corpus, write_made_splits
 from ..corpora.unused import videos_in
 from ..corpora.video_folder import version_of
 from ..errors import counted, one_line
@@ -227,9 +227,8 @@ def _prepare_looks(data: DataArguments, feature_extractor: Lip2WavFeatureExtract
 def _lenders(folder: str) -> list[Clip]:
     """All clips of a corpus; or, where it is none or has no splits, all videos, by one person in each folder."""
     try:
-        corpus = open_corpus(folder)
-        splits = meant_splits(corpus, EVERY_SPLIT)
-        return [clip for split in splits for clip in load_split(corpus, split, zipped=True)]
+        loaded = load_meant(open_corpus(folder), EVERY_SPLIT)
+        return list({clip.key: clip for own in loaded.values() for clip in own}.values())
     except CorpusError as error:
         place = Path(folder)
         videos = list(videos_in(place)) if place.is_dir() else []
