@@ -75,8 +75,8 @@ def test_files(tmp_path):
     assert Grammar.of(tmp_path / "phrases.txt").count() == 2
     assert Grammar.of(str(tmp_path / "slots.jsgf")).accepts("bye")
     (tmp_path / "binary.txt").write_bytes(b"\x00\x81\xff\xfe")  # neither UTF-8 nor UTF-16
-    for name in ("binary.txt", "missing.txt"):
-        with pytest.raises(GrammarError, match=f"{name}.*cannot be read"):
+    for name, fault in (("binary.txt", "it cannot be read"), ("missing.txt", "there is no such file")):
+        with pytest.raises(GrammarError, match=f"{name}: {fault}"):
             Grammar.of(tmp_path / name)
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from .errors import Lip2WavError, require_packages
+from .errors import Lip2WavError, one_line, require_packages
 from .files import read_text
 
 
@@ -336,9 +336,10 @@ class Grammar:
         try:
             text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
+            reason = f"it cannot be read as text ({one_line(error)})" if path.exists() else "there is no such file"
             raise GrammarError(
-                f"grammar {path}: it cannot be read as text ({error}). Pass a .jsgf file, or one with a sentence on"
-                " each line, in UTF-8; the sentences themselves as a list; or None for any words."
+                f"grammar {path}: {reason}. Name a .jsgf file, or one with a sentence on each line, in UTF-8; or give"
+                " none for any words. In Python, a list of sentences and None will do."
             ) from error
         if path.suffix.lower() in (".jsgf", ".gram") or "#JSGF" in text:
             return cls.from_jsgf(text, str(path))

@@ -203,7 +203,7 @@ def test_a_judge_that_is_not_there_is_named(corpus, tmp_path, tiny_model_dir, ca
     options = ["--model", tiny_model_dir, "--data", corpus, "--split", "test", "--workers", 1, "--metrics", "wer"]
     for judge, message in (
         (["--judge", tmp_path / "nothing"], "cannot be loaded"),
-        (["--judge-grammar", tmp_path / "nothing.txt"], "cannot be read as text"),
+        (["--judge-grammar", tmp_path / "nothing.txt"], "nothing.txt: there is no such file. Name a .jsgf file"),
         (["--judge-language", "xyz", "--judge-grammar", corpus / "metadata.csv"], "no voice 'xyz'"),
     ):
         assert run("evaluate", *options, *judge, "-o", tmp_path / "out") == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lip2wav_hf.evaluation.options import EvaluationOptions
+from lip2wav_hf.evaluation.options import EvaluationError, EvaluationOptions
 from lip2wav_hf.evaluation.systems import load_pipeline, model_name, weights_sha256
 from lip2wav_hf.models import ModelError, bundled_models
 
@@ -29,3 +29,8 @@ def test_a_folder_comes_before_a_bundled_model_of_its_name(tmp_path, monkeypatch
     )
     with pytest.raises(ModelError, match="there is no such folder"):
         load_pipeline("no-such-model", "cpu", options)
+
+
+def test_a_device_that_is_not_there_is_said_of_the_model_by_its_name(tmp_path):
+    with pytest.raises(EvaluationError, match="the model grid-s1 cannot be loaded: .*no-device"):
+        load_pipeline(None, "no-device", EvaluationOptions(tmp_path / "out"))

@@ -99,7 +99,7 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
         raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         _load_network(folder)
-        raise EvaluationError(f"the model {model} cannot be loaded: {one_line(error)}") from error
+        raise EvaluationError(f"the model {model_name(model)} cannot be loaded: {one_line(error)}") from error
     return pipe, time.perf_counter() - start
 
 
