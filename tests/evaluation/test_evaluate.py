@@ -27,6 +27,7 @@ from lip2wav_hf.evaluation.statistics import summarize
 from lip2wav_hf.evaluation.table import read_clips
 from lip2wav_hf.grid.corpus import GridError, sentence_words
 from lip2wav_hf.machine import process_pool
+from lip2wav_hf.models import ModelError
 from lip2wav_hf.synthetic.voice import synthesize_speech
 from lip2wav_hf.video import VideoError
 from warm_processes import WarmProcesses
@@ -343,6 +344,10 @@ def test_baseline_errors_are_named(tmp_path, corpus, speech):
     ):
         with pytest.raises(EvaluationError, match=message):
             evaluate_model(Recording(), corpus, output_dir=tmp_path / "out", baselines=[baseline], metrics=["stoi"])
+    system = Recording()
+    with pytest.raises(ModelError, match="absent: there is no such folder"):
+        evaluate_model(system, corpus, output_dir=tmp_path / "more", baselines=["absent"], metrics=["stoi"])
+    assert not system.videos  # it is missed before anything is spoken
 
 
 def test_changed_folder_is_scored_anew(tmp_path, speech):

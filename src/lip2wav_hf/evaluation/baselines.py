@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import counted
+from ..models import SPEAKING, find_model
 from .clips import Clip, spoken_file
 from .folders import AUDIO_SUFFIXES, run_folder, sound_files
 from .judging import Words
@@ -28,6 +29,7 @@ def baseline_kind(baseline: str | os.PathLike) -> str:
 
     Raises:
         EvaluationError: if it is a file or a folder of none of these kinds.
+        ModelError: if there is no such model.
     """
     path = Path(baseline)
     if path.suffix.lower() == ".json" or (path / RESULTS).is_file():
@@ -39,13 +41,12 @@ def baseline_kind(baseline: str | os.PathLike) -> str:
                 f"baseline {path}: a comparison clip by clip needs {CLIPS} beside it; it is missing."
             )
         return "results"
-    if (path / "config.json").is_file():
-        return "model"
-    if path.is_dir():
+    if path.is_dir() and not (path / "config.json").is_file():
         sound_files(path, AUDIO_SUFFIXES)
         return "folder"
-    if path.exists():
+    if path.is_file():
         raise EvaluationError(f"baseline {path}: give a model, a folder of sound files, or a results.json.")
+    find_model(baseline, SPEAKING)  # before any work is done
     return "model"
 
 
