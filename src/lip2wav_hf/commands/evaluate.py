@@ -104,7 +104,9 @@ def evaluate(
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where the model runs, such as cpu or cuda:0.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="Type of the model's numbers, such as bfloat16.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Type of the model's numbers: float32, bfloat16 or float16.")
+    ] = None,
     grammar: GrammarOption = None,
     beam: BeamOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips that go through the model together.")] = 8,

@@ -18,6 +18,7 @@ from ..metrics.registry import METRICS
 from ..models import DEFAULT_MODEL
 
 
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 FEW_SOUNDS = 8  # of which each is scored in 1.4 s; another process takes 11 s to import what the metrics need
 
 
@@ -106,7 +107,7 @@ class EvaluationOptions:
         judge ([`JudgeOptions`]): who hears the words.
         baselines (`tuple[str, ...]`): what the same clips are compared with.
         device (`str` or `int`, *optional*): where a model runs.
-        dtype (`str`, *optional*): what a model calculates in; as the checkpoint says by default.
+        dtype (`str`, *optional*): what a model calculates in, one of `DTYPES`; as the checkpoint says by default.
         grammar (`str`, *optional*): file of the sentences that a model may say, or `"none"` for any; the model's own
             by default.
         batch_size (`int`): clips that go through a pipeline together.
@@ -138,6 +139,8 @@ class EvaluationOptions:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise EvaluationError(f"{name} is {number}: it must be at least 1.")
+        if self.dtype not in (None, *DTYPES):  # transformers would calculate in float32 and say nothing
+            raise EvaluationError(f"dtype {self.dtype!r}: there are {', '.join(DTYPES)}.")
 
     def processes(self, sounds: int) -> int:
         """
