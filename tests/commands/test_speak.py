@@ -470,4 +470,4 @@ def test_a_grammar_on_the_command_line(run, tmp_path, talking_video):
         assert status == 0
     assert texts["phrases.txt"] == "bin blue at f two now" and texts["one.jsgf"] in ("place white", "place white soon")
     status, _, errors = run("speak", talking_video, "-o", tmp_path / "b.wav", "--grammar", tmp_path / "none.txt")
-    assert status == 2 and "none.txt: it cannot be read" in errors and not (tmp_path / "b.wav").exists()
+    assert status == 2 and "none.txt: there is no such file" in errors and not (tmp_path / "b.wav").exists()

@@ -109,6 +109,9 @@ def test_a_stop_says_how_to_go_on(run_arguments, tmp_path, capsys, monkeypatch):
     assert main([*words, "--resume", "latest", "--validation_clips", "0"]) == 0
     text = shown(capsys)
     assert f"resumed from {tmp_path}/checkpoint-3" in text and "resuming after step 3" in text and "done:" in text
+    assert "nothing is left" not in text
+    assert main([*words, "--resume", "latest", "--validation_clips", "0"]) == 0
+    assert "nothing is left to do after step 6: to go on, raise --max_steps" in shown(capsys)
 
 
 def test_ctrl_c_before_the_first_step_is_no_crash(run_arguments, tmp_path, capsys, monkeypatch):

@@ -78,6 +78,8 @@ def _summary(state: State, schedule: Schedule) -> Iterator[str]:
     )
     yield f"validation {schedule.validation}, a checkpoint {schedule.saving}" + _advice(schedule)
     yield f"output: {arguments.output_dir}"
+    if progress.step >= arguments.max_steps:
+        yield f"nothing is left to do after step {progress.step}: to go on, raise --max_steps"
     if is_launched():
         yield f"to stop with a checkpoint: kill {os.getpid()} (Ctrl-C too, but then the launcher reports a crash)"
 
