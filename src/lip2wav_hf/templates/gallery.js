@@ -91,7 +91,7 @@
       if (!this.isPlaying) return;
       try {
         await this.video.play();
-        say(`Playing ${this.title}, ${this.labels[this.chosen]}`);
+        if (this.isPlaying) say(`Playing ${this.title}, ${this.labels[this.chosen]}`);
       } catch (error) {
         if (error.name === "AbortError") return;
         this.stop();
