@@ -1,6 +1,6 @@
 """How late live speech is, and what is lost, over some minutes.
 
-    python benchmarks/live.py --minutes 10
+    python benchmarks/live.py --minutes 10 [--runtime onnx]
 
 A video is played over and over at its own speed, as a camera would show it: pictures that nobody takes in time are
 dropped. Sound goes through the queue of a sound device into one made up here, which takes 10 ms every 10 ms, or with
@@ -20,15 +20,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import lip2wav_hf
 from lip2wav_hf import Lip2WavStreamer, VideoReader
+from lip2wav_hf.commands.options import Runtime
+from lip2wav_hf.commands.speak import chosen_graphs, load_speaker
+from lip2wav_hf.lite.graphs import STREAMS
 from lip2wav_hf.live.player import Latencies, Output, PlayQueue, SoundDevice
 from lip2wav_hf.live.running import LiveProgress, run_live
 from lip2wav_hf.live.sources import TimedPictures
 from lip2wav_hf.machine import machine
-from lip2wav_hf.models import DEFAULT_MODEL
+from lip2wav_hf.models import DEFAULT_MODEL, SPEAKING, find_model
 
 
 SAMPLE = Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4"
@@ -167,18 +169,26 @@ def main() -> None:
     parser.add_argument("--video", type=Path, default=SAMPLE, help="what is played; the bundled sample by default")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--look-ahead", type=int, nargs="+", default=[3])
+    parser.add_argument("--runtime", type=Runtime, choices=list(Runtime), default=Runtime.TORCH)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--device", help="name of a sound device")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    folder = find_model(options.model, SPEAKING)
+    graphs = chosen_graphs(folder, options.runtime, "cpu", files=STREAMS)
+    if graphs is None:
+        import torch
+
+        torch.set_num_threads(1)
+    speaker = load_speaker(folder, "cpu", graphs=graphs)
     columns, loads = [], [load()]
     for look_ahead in options.look_ahead:
-        streamer = Lip2WavStreamer.from_pretrained(options.model, look_ahead, "cpu")
+        streamer = Lip2WavStreamer.from_speaker(speaker, look_ahead)
         streamer.warm_up()
         rows = computing(streamer, options.video)
         columns.append([*rows, *measure(streamer, options.video, 60 * options.minutes, options.device)])
         loads.append(load())
-    print(f"{machine()}; {options.minutes:g} minutes each; load {', '.join(loads)}\n")
+    runtime = "torch" if graphs is None else "ONNX Runtime"
+    print(f"{machine()}; {runtime}; {options.minutes:g} minutes each; load {', '.join(loads)}\n")
     print("| look-ahead, frames |", " | ".join(map(str, options.look_ahead)), "|")
     print("|---|" + "---|" * len(columns))
     for rows in zip(*columns, strict=True):

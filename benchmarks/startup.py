@@ -72,6 +72,10 @@ def tasks(source: Path, video: str, folder: str) -> dict[str, tuple[list[str], i
             [*command, "speak", video, "-o", f"{folder}/speech.wav", "--overwrite", "--device", "cpu"],
             0,
         ),
+        f"`lip2wav live {os.path.basename(video)} -o live.wav`": (
+            [*command, "live", video, "-o", f"{folder}/live.wav", "--overwrite"],
+            0,
+        ),
     }
 
 

@@ -29,6 +29,10 @@ class VideoError(Lip2WavError):
     """A video or sound that cannot be read or written; the message names it, the cause and the remedy."""
 
 
+class StreamingError(Lip2WavError):
+    """A network that cannot speak live, or pieces that do not fit its chunks."""
+
+
 class MissingExtraError(Lip2WavError):
     """A package that is not installed, because the extra that brings it is not."""
 

@@ -14,7 +14,8 @@ import pytest
 from commands.command_line import error_line, lip2wav
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.commands import speak as speak_module
-from lip2wav_hf.lite.graphs import ENCODER_FILE
+from lip2wav_hf.commands.options import Runtime
+from lip2wav_hf.lite.graphs import CLIPS, ENCODER_FILE, STREAMS
 from lip2wav_hf.machine import may_have_gpu
 
 
@@ -31,7 +32,7 @@ def test_a_model_of_ones_own(run, tmp_path, talking_video, tiny_model_dir, monke
     status, out, err = run("lite", folder)
     assert (status, err) == (0, "")
     *written, following = out.splitlines()
-    assert [line.removeprefix("wrote ") for line in written] == sorted(map(str, folder.glob("*.onnx")), reverse=True)
+    assert [line.removeprefix("wrote ") for line in written] == [str(folder / name) for name in (*CLIPS, *STREAMS)]
     assert following == f"next: lip2wav speak --model {folder} VIDEO"
     for runtime in ("onnx", "torch"):
         options = ("-o", tmp_path / f"{runtime}.wav", "--runtime", runtime)
@@ -47,6 +48,19 @@ def test_a_model_of_ones_own(run, tmp_path, talking_video, tiny_model_dir, monke
     monkeypatch.setattr(speak_module, "has_torch", lambda: False)
     assert "Write it again" in error_line(run(*arguments, model=folder))
     assert "no ONNX graphs" in error_line(run(*arguments))
+
+    live = ("live", talking_video, "-o", tmp_path / "live.wav", "-y", "--seconds", 0.2, "--model", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speak_module, "has_torch", lambda: True)
+        for options, warnings in (("--runtime", "onnx"), 0), (("--runtime", "torch"), 0), ((), 1):
+            if warnings:
+                (folder / STREAMS[1]).write_bytes(b"")
+            status, _, err = run(*live, *options)
+            assert status == 0 and err.count("PyTorch speaks") == warnings, err
+    (folder / STREAMS[1]).unlink()
+    assert f"no ONNX graphs for live speech in it. Where PyTorch is, write them: lip2wav lite {folder}" in error_line(
+        run(*live, "--runtime", "onnx")
+    )
 
 
 @pytest.mark.parametrize("options", [("--dtype", "bfloat16"), ("--device", "cuda")])
@@ -89,6 +103,10 @@ def test_speaking_needs_no_torch(tmp_path, talking_video):
     assert json.loads(result.stdout)["text"] == "bin blue at f two now"
     assert all(path.stat().st_size for path in [*outputs, tmp_path / "a.png"])
 
+    live = [*command[:3], "live", str(talking_video), "--seconds", "2", "-o", str(tmp_path / "live.wav")]
+    result = subprocess.run(live, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0 and "\nWords: " in result.stderr, result.stderr
+
     command[2] = CALLED  # from Python, it keeps torch from nobody
     result = subprocess.run([*command, "-y", "-q"], capture_output=True, text=True, timeout=300)
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
@@ -107,8 +125,7 @@ def test_speaking_needs_no_torch(tmp_path, talking_video):
 def test_torch_where_there_may_be_a_gpu(monkeypatch):
     for gpu in (True, False):
         monkeypatch.setattr(speak_module, "may_have_gpu", lambda gpu=gpu: gpu)
-        settings = (None, speak_module.Dtype.AUTO, speak_module.Runtime.AUTO)
-        graphs = speak_module._graphs(Path(DEFAULT_CHECKPOINT), *settings)
+        graphs = speak_module.chosen_graphs(Path(DEFAULT_CHECKPOINT), Runtime.AUTO)
         assert (graphs is None) == gpu
     monkeypatch.setattr("os.path.exists", lambda path: path == "/dev/kfd")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

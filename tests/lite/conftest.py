@@ -24,14 +24,15 @@ def exported(made_once) -> Path:
     pytest.importorskip("onnxscript", reason="the extra `lite` is not installed")
 
     def make(folder):
-        from lip2wav_hf.lite.export import export_graphs
+        from lip2wav_hf.lite.export import CLIP_PARTS, export_graphs
+        from lip2wav_hf.live.graphs import STREAM_PARTS
 
         torch.manual_seed(0)
         Lip2WavModel(Lip2WavConfig(**TINY_CONFIG | SETTINGS)).half().save_pretrained(folder)
         Lip2WavFeatureExtractor().save_pretrained(folder)
         text = (folder / "config.json").read_text()
         (folder / "config.json").write_text(text.replace('"dtype": "float16"', '"dtype": "float32"'))
-        export_graphs(folder)
+        export_graphs(folder, CLIP_PARTS | STREAM_PARTS)
 
     return made_once("graphs", make)
 

@@ -12,9 +12,11 @@ from lip2wav_hf.configuration_lip2wav import Lip2WavTextConfig
 from lip2wav_hf.files import read_json, write_json
 from lip2wav_hf.lite.export import export_graphs
 from lip2wav_hf.lite.graphs import (
+    CLIPS,
     DECODER_FILE,
     ENCODER_FILE,
     NOT_IN_GRAPHS,
+    STREAMS,
     GraphError,
     has_graphs,
     keep_torch_out,
@@ -35,7 +37,10 @@ def test_the_bundled_model_has_graphs_of_its_own():
     graphs = open_graphs(folder)
     assert [each.name for each in graphs.encoder.get_inputs()] == ["pixel_values_videos"]
     assert [each.name for each in graphs.decoder.get_outputs()] == ["log_magnitude", "phase"]
-    sizes = [(folder / name).stat().st_size for name in (ENCODER_FILE, DECODER_FILE)]
+    streams = open_graphs(folder, STREAMS)
+    assert streams.encoder.get_inputs()[0].name == "pixel_values_videos"
+    assert [each.name for each in streams.decoder.get_outputs()][:2] == ["log_magnitude", "phase"]
+    sizes = [(folder / name).stat().st_size for name in (*CLIPS, *STREAMS)]
     assert max(sizes) < 200_000  # the weights are those of model.safetensors
 
 

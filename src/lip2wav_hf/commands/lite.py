@@ -1,4 +1,4 @@
-"""`lip2wav lite`: ONNX graphs of a model, with which `lip2wav speak` needs no PyTorch."""
+"""`lip2wav lite`: ONNX graphs of a model, with which `lip2wav speak` and `lip2wav live` need no PyTorch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def lite(
     ],
 ) -> None:
     """
-    Write ONNX graphs beside a model's weights: `lip2wav speak` starts in half of the time with them.
+    Write ONNX graphs beside a model's weights: `lip2wav speak` and `lip2wav live` start in half of the time with them.
 
-    Two small files, which take their numbers from the weights beside them. They are compared with PyTorch before they
-    are kept. `lip2wav speak` uses them where ONNX Runtime is installed and no GPU is used. The bundled model has them.
+    Four small files, which take their numbers from the weights beside them: two for videos, two for live speech. They
+    are compared with PyTorch before they are kept. Both commands use them where ONNX Runtime is installed and no GPU
+    is used. The bundled model has them.
 
     \b
     Example:
@@ -36,10 +37,11 @@ def lite(
         )
     folder = find_model(model)
     check_writable(folder, f"model {model}")
-    with waiting("writing ONNX graphs: about half a minute"):
-        from ..lite.export import export_graphs
+    with waiting("writing ONNX graphs: about a minute"):
+        from ..lite.export import CLIP_PARTS, export_graphs
+        from ..live.graphs import STREAM_PARTS
 
-        written = export_graphs(folder)
+        written = export_graphs(folder, CLIP_PARTS | STREAM_PARTS)
     for path in written:
         print(f"wrote {path}")
     print(f"next: lip2wav speak --model {model} VIDEO")

@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..files import check_writable
+from ..lite.graphs import STREAMS, keep_torch_out
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..sources import readable_path
 from .messages import INTERRUPTED, TERMINATED, CommandError, only_our_messages, print_error, reporting, waiting
-from .options import GrammarOption, ModelOption, OverwriteOption, chosen_grammar
+from .options import GrammarOption, ModelOption, OverwriteOption, Runtime, RuntimeOption, chosen_grammar
 from .outputs import SOUND_SUFFIXES, Job
-from .speak import ask_to_overwrite
+from .speak import ask_to_overwrite, chosen_graphs, load_speaker
 
 
 if TYPE_CHECKING:
+    from ..lite.graphs import Graphs
     from ..live.player import Latencies, Output
     from ..live.running import LiveProgress
     from ..live.sources import TimedPictures
@@ -38,6 +40,7 @@ STATUS_SECONDS = 0.2  # between two states of the status line
 
 @reporting
 def live(
+    context: typer.Context,
     video: Annotated[
         str | None,
         typer.Argument(
@@ -87,6 +90,7 @@ def live(
         ),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
+    runtime: RuntimeOption = Runtime.AUTO,
     grammar: GrammarOption = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.04, help="Stop after so many seconds.", show_default=False)
@@ -141,8 +145,11 @@ def live(
         check_camera(camera)
     with contextlib.ExitStack() as stack:
         with waiting(f"loading {model}", quiet):
+            graphs = chosen_graphs(folder, runtime, "cpu", files=STREAMS)
+            if graphs is not None:
+                keep_torch_out(for_good=context.find_root().obj["alone"])  # before transformers is imported
             stack.enter_context(only_our_messages())
-            streamer = _load(folder, look_ahead, grammar)
+            streamer = _load(folder, graphs, look_ahead, grammar)
         outputs = _open_outputs(stack, streamer, output or [], device)
         pictures = _open_pictures(streamer, video, camera)
         progress, stopped, failure = _run(streamer, pictures, outputs, seconds, quiet, can_wait=video is not None)
@@ -167,16 +174,17 @@ def _check_targets(targets: Sequence[str], overwrite: bool) -> None:
     ask_to_overwrite([Job("", outputs=[Path(target) for target in targets])], overwrite)
 
 
-def _load(folder: Path, look_ahead: int | None, grammar: str | None) -> Lip2WavStreamer:
+def _load(folder: Path, graphs: Graphs | None, look_ahead: int | None, grammar: str | None) -> Lip2WavStreamer:
     """A session that is ready for its first picture."""
-    import torch
-
     from ..live.streamer import Lip2WavStreamer
     from ..speaking import GrammarChoice
 
-    torch.set_num_threads(1)  # two wait for each other on a busy machine, and are no faster
+    if graphs is None:
+        import torch
+
+        torch.set_num_threads(1)  # two wait for each other on a busy machine, and are no faster
     chosen = GrammarChoice.OF_MODEL if grammar is None else chosen_grammar(grammar)
-    streamer = Lip2WavStreamer.from_pretrained(folder, look_ahead, "cpu", chosen)
+    streamer = Lip2WavStreamer.from_speaker(load_speaker(folder, "cpu", graphs=graphs), look_ahead, chosen)
     streamer.warm_up()
     gc.collect()
     gc.freeze()  # what is there now stays: it need not be searched for garbage while sound is made

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated
 
 import typer
 
 from ..models import SPEAKING, baseline_models, bundled_models
+
+
+class Runtime(enum.StrEnum):
+    """What the generator may run in."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    ONNX = "onnx"
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -66,9 +75,28 @@ BeamOption = Annotated[
 ]
 
 
+RuntimeOption = Annotated[
+    Runtime,
+    typer.Option(
+        help="What the generator runs in: PyTorch, or ONNX Runtime, which is on the processor alone and starts sooner."
+        " auto takes ONNX Runtime where it is installed, the model has graphs (the bundled one has, `lip2wav lite`"
+        " writes others), and neither a GPU nor another type of numbers is to be used."
+    ),
+]
+
+
 def chosen_grammar(grammar: str) -> str | None:
     """The argument `grammar=` of pipelines for the value of the option `--grammar`."""
     return None if grammar == "none" else grammar
 
 
-__all__ = ["BeamOption", "GrammarOption", "ModelOption", "SystemsOption", "chosen_grammar", "complete_model"]
+__all__ = [
+    "BeamOption",
+    "GrammarOption",
+    "ModelOption",
+    "Runtime",
+    "RuntimeOption",
+    "SystemsOption",
+    "chosen_grammar",
+    "complete_model",
+]

@@ -17,12 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Lip2WavError, one_line
-from ..lite.graphs import has_graphs, has_torch, keep_torch_out, open_graphs
+from ..lite.graphs import CLIPS, has_graphs, has_torch, keep_torch_out, open_graphs
 from ..machine import may_have_gpu, without_collections
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..sources import readable_path
 from .messages import BAD_INPUT, CommandError, only_our_messages, print_error, report_error, reporting, waiting
-from .options import BeamOption, GrammarOption, ModelOption, OverwriteOption, chosen_grammar
+from .options import (
+    BeamOption,
+    GrammarOption,
+    ModelOption,
+    OverwriteOption,
+    Runtime,
+    RuntimeOption,
+    chosen_grammar,
+)
 from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, read_pipes, write_outputs
 
 
@@ -42,14 +50,6 @@ class Dtype(enum.StrEnum):
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
-
-
-class Runtime(enum.StrEnum):
-    """What the generator may run in."""
-
-    AUTO = "auto"
-    TORCH = "torch"
-    ONNX = "onnx"
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,7 @@ def speak(
     dtype: Annotated[
         Dtype, typer.Option(help="Type of the model's numbers; auto takes the type that it was saved with.")
     ] = Dtype.AUTO,
-    runtime: Annotated[
-        Runtime,
-        typer.Option(
-            help="What the generator runs in: PyTorch, or ONNX Runtime, which is on the processor alone and starts"
-            " sooner. auto takes ONNX Runtime where it is installed, the model has graphs (the bundled one has,"
-            " `lip2wav lite` writes others), and neither a GPU nor another --dtype is to be used."
-        ),
-    ] = Runtime.AUTO,
+    runtime: RuntimeOption = Runtime.AUTO,
     landmark_interval: Annotated[
         int | None,
         typer.Option(
@@ -195,7 +188,7 @@ def speak(
         readable_path(jobs[0].video)  # before seconds are spent on torch
     with contextlib.ExitStack() as stack:
         with waiting(f"loading {model}", quiet), without_collections():
-            graphs = _graphs(folder, device, dtype, runtime)
+            graphs = chosen_graphs(folder, runtime, device, dtype)
             if graphs is not None:
                 keep_torch_out(for_good=context.find_root().obj["alone"])  # before transformers is imported
             messages = stack.enter_context(only_our_messages())
@@ -247,19 +240,31 @@ def ask_to_overwrite(jobs: Sequence[Job], overwrite: bool = False) -> None:
     raise CommandError(f"{what} with --overwrite (-y), or choose another -o.")
 
 
-def _graphs(folder: Path, device: str | None, dtype: Dtype, runtime: Runtime) -> Graphs | None:
-    """The ONNX graphs of a model, or `None` where torch is to speak."""
+def chosen_graphs(
+    folder: Path,
+    runtime: Runtime,
+    device: str | None = None,
+    dtype: Dtype = Dtype.AUTO,
+    files: tuple[str, str] = CLIPS,
+) -> Graphs | None:
+    """
+    The ONNX graphs of a model that are to speak, or `None` where torch is.
+
+    Raises:
+        CommandError: if the options contradict each other.
+        GraphError: if there are none that can be used, and torch cannot speak instead, or is not to.
+    """
     on_processor = device in (None, "cpu") and dtype in (Dtype.AUTO, Dtype.FLOAT32)
     if runtime is Runtime.ONNX and not on_processor:
         raise CommandError("--runtime onnx: it speaks on the processor, in float32. Leave --device and --dtype out.")
     needs_torch = runtime is Runtime.TORCH or not on_processor
     if runtime is Runtime.AUTO and has_torch():
-        is_ready = find_spec("onnxruntime") is not None and has_graphs(folder)
+        is_ready = find_spec("onnxruntime") is not None and has_graphs(folder, files)
         needs_torch = needs_torch or not is_ready or (device is None and may_have_gpu())
     if needs_torch:
         return None
     try:
-        return open_graphs(folder)
+        return open_graphs(folder, files)
     except (Lip2WavError, OSError) as error:
         if runtime is Runtime.ONNX or not has_torch():
             raise
@@ -287,9 +292,11 @@ def load_speaker(
     try:
         if graphs is None:
             return Speaker.from_folder(folder, place, dtype)
-        from ..lite.generator import OnnxGenerator
-
-        generator = OnnxGenerator.from_folder(folder, graphs)
+        if graphs.files == CLIPS:
+            from ..lite.generator import OnnxGenerator as Generator
+        else:
+            from ..lite.stream import OnnxStreamingGenerator as Generator
+        generator = Generator.from_folder(folder, graphs)
         return Speaker(generator, Lip2WavFeatureExtractor.from_pretrained(folder))
     except Exception as error:
         raise CommandError(f"model {folder}: it cannot be loaded ({one_line(error)}). Save it again.") from error
@@ -436,4 +443,4 @@ def _describe(record: dict[str, Any], warm: bool, silent: str) -> str:
     )
 
 
-__all__ = ["ask_to_overwrite", "count_videos", "load_speaker", "speak"]
+__all__ = ["ask_to_overwrite", "chosen_graphs", "count_videos", "load_speaker", "speak"]

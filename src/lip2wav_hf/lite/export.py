@@ -1,4 +1,4 @@
-"""A saved generator as two ONNX graphs, which take their weights from the files beside them."""
+"""A saved generator as ONNX graphs, which take their weights from the files beside them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,13 @@ EXAMPLE_FRAMES, OTHER_FRAMES = 12, 31  # the graphs are made with the one, and t
 PREFIX = "generator."  # of the names of weights in a graph, as torch exports it
 
 
-class _Part(nn.Module):
-    """A part of a generator that becomes a graph; `inputs` and `outputs` are the names of what goes in and out."""
+class Part(nn.Module):
+    """
+    A part of a generator that becomes a graph.
+
+    Attributes:
+        inputs, outputs (`tuple[str, ...]`): names of what goes in and out, in this order.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -46,8 +51,33 @@ class _Part(nn.Module):
         super().__init__()
         self.generator = generator
 
+    def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.calculate(dict(zip(self.inputs, values, strict=True)))
 
-class _Encoder(_Part):
+    def calculate(self, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Outputs, of inputs by name."""
+        raise NotImplementedError
+
+    def shapes(self, frames: int) -> dict[str, tuple[int, ...]]:
+        """Of inputs for so many frames; perhaps of others too."""
+        config = self.generator.config
+        return {
+            "pixel_values_videos": (1, frames, 1, config.image_height, config.image_width),
+            "speaker_embedding": (1, config.speaker_embedding_size),
+            "hidden_states": (1, frames, config.hidden_size),
+            "words": (1, frames, config.num_classes),
+        }
+
+    def examples(self, frames: int) -> dict[str, torch.Tensor]:
+        """Inputs for so many frames, made up."""
+        random, shapes = torch.Generator().manual_seed(frames), self.shapes(frames)
+        values = {name: torch.randn(shapes[name], generator=random) for name in self.inputs}
+        if "words" in values:
+            values["words"] = values["words"].softmax(-1)
+        return values
+
+
+class _Encoder(Part):
     """From mouth crops to hidden states and text logits."""
 
     outputs = ("hidden_states", "text_logits")
@@ -57,13 +87,11 @@ class _Encoder(_Part):
         voice = ("speaker_embedding",) if generator.config.speaker_embedding_size else ()
         self.inputs = ("pixel_values_videos", *voice)
 
-    def forward(
-        self, pixel_values_videos: torch.Tensor, speaker_embedding: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, ...]:
-        return self.generator.encode(pixel_values_videos, None, speaker_embedding)[:2]
+    def calculate(self, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        return self.generator.encode(given["pixel_values_videos"], None, given.get("speaker_embedding"))[:2]
 
 
-class _Decoder(_Part):
+class _Decoder(Part):
     """From hidden states, and how likely each word is, to log-magnitude and phase of the speech."""
 
     outputs = ("log_magnitude", "phase")
@@ -72,22 +100,29 @@ class _Decoder(_Part):
         super().__init__(generator)
         self.inputs = ("hidden_states", *(("words",) if generator.config.word_conditioning else ()))
 
-    def forward(self, hidden_states: torch.Tensor, words: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+    def calculate(self, given: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        hidden_states, words = given["hidden_states"], given.get("words")
         mask = hidden_states.new_ones(hidden_states.shape[:2])[..., None]
         told = hidden_states if words is None else self.generator.add_words(hidden_states, words, words)
         decoder = cast(InverseSTFTDecoder, self.generator.decoder)
         return decoder.spectrum(*self.generator.predict_mel(told, mask))
 
 
-def export_graphs(folder: str | os.PathLike) -> list[Path]:
+CLIP_PARTS: dict[str, type[Part]] = {ENCODER_FILE: _Encoder, DECODER_FILE: _Decoder}
+"""File: what becomes a graph there."""
+
+
+def export_graphs(folder: str | os.PathLike, parts: dict[str, type[Part]] = CLIP_PARTS) -> list[Path]:
     """
     Write the graphs of a saved model beside its weights, once they have been seen to calculate the same.
 
     Args:
         folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
+        parts (`dict[str, type[Part]]`, *optional*): files, and what becomes a graph there; by default the two for
+            whole clips.
 
     Returns:
-        `list[Path]`: the two files.
+        `list[Path]`: the files.
 
     Raises:
         MissingExtraError: if the extra `lite` is not installed.
@@ -99,7 +134,8 @@ def export_graphs(folder: str | os.PathLike) -> list[Path]:
     generator = Generator.from_folder(folder)
     _check(folder, generator)
     written = []
-    for name, part in ((ENCODER_FILE, _Encoder(generator)), (DECODER_FILE, _Decoder(generator))):
+    for name, make in parts.items():
+        part = make(generator)
         graph = _share_weights(_graph(part.eval()), folder)
         content = graph.SerializeToString()
         try:
@@ -126,35 +162,20 @@ def _check(folder: Path, generator: Generator) -> None:
             raise GraphError(f"model {folder}: there are no graphs of such a model ({reason}). Speak with torch.")
 
 
-def _examples(part: _Part, frames: int) -> tuple[torch.Tensor, ...]:
-    """Inputs of a part for a clip of so many frames, made up."""
-    config = part.generator.config
-    random = torch.Generator().manual_seed(frames)
-    shapes = {
-        "pixel_values_videos": (1, frames, 1, config.image_height, config.image_width),
-        "speaker_embedding": (1, config.speaker_embedding_size),
-        "hidden_states": (1, frames, config.hidden_size),
-        "words": (1, frames, config.num_classes),
-    }
-    values = {name: torch.randn(shapes[name], generator=random) for name in part.inputs}
-    if "words" in values:
-        values["words"] = values["words"].softmax(-1)
-    return tuple(values.values())
-
-
-def _graph(part: _Part) -> Any:
+def _graph(part: Part) -> Any:
     """The graph of a part, an `onnx.ModelProto`; its weights are inputs."""
     import onnx  # noqa: PLC0415  of an extra
     import onnxscript.optimizer  # noqa: PLC0415
 
     frames = torch.export.Dim("frames", min=2)
-    shapes = tuple(None if name == "speaker_embedding" else {1: frames} for name in part.inputs)
+    few, more = part.shapes(EXAMPLE_FRAMES), part.shapes(OTHER_FRAMES)
+    moving = tuple(None if few[name] == more[name] else {1: frames} for name in part.inputs)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             part,
-            _examples(part, EXAMPLE_FRAMES),
+            tuple(part.examples(EXAMPLE_FRAMES).values()),
             dynamo=True,
-            dynamic_shapes=shapes,
+            dynamic_shapes=(moving,),
             input_names=part.inputs,
             output_names=part.outputs,
             opset_version=OPSET,
@@ -203,17 +224,17 @@ def _share_weights(model: Any, folder: Path) -> Any:
     return model
 
 
-def _compare(path: Path, part: _Part) -> None:
+def _compare(path: Path, part: Part) -> None:
     """Raises `GraphError` if a graph calculates something else than its part in torch."""
     try:
         session = open_session(path)
     except Exception as error:
         raise GraphError(f"ONNX Runtime cannot open the graph ({one_line(error)}).") from error
     for frames in (1, EXAMPLE_FRAMES, OTHER_FRAMES):
-        examples = _examples(part, frames)
+        examples = part.examples(frames)
         with torch.inference_mode():
-            wanted = [each.numpy() for each in part(*examples)]
-        given = dict(zip(part.inputs, (each.numpy() for each in examples), strict=True))
+            wanted = [each.numpy() for each in part(*examples.values())]
+        given = {name: each.numpy() for name, each in examples.items()}
         for name, value, found in zip(part.outputs, wanted, cast(Any, session.run(None, given)), strict=True):
             if not np.allclose(value, found, atol=TOLERANCE, rtol=TOLERANCE):
                 raise GraphError(
@@ -237,4 +258,4 @@ def _quiet() -> collections.abc.Generator[None]:
         logger.setLevel(level)
 
 
-__all__ = ["export_graphs"]
+__all__ = ["CLIP_PARTS", "Part", "export_graphs"]

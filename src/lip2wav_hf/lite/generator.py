@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
 from ..configuration_lip2wav import Lip2WavConfig
 from ..decoding import NGRAM_FILE, NGram, TextDecoder, Window, Word, clip_scores, decode_words
 from ..errors import WeightsError, check_inputs
-from .graphs import Graphs, open_graphs
+from .graphs import CLIPS, Graphs, open_graphs
 
 
-class OnnxGenerator:
+Model = TypeVar("Model", bound="OnnxModel")
+
+
+class OnnxModel:
     """
-    A generator that speaks one clip at a time, from its ONNX graphs.
-
-    ```python
-    speaker = Speaker(OnnxGenerator.from_folder(folder), Lip2WavFeatureExtractor.from_pretrained(folder))
-    speech = speaker(["clip.mpg"])[0]
-    ```
+    A generator in ONNX graphs.
 
     Args:
         config ([`Lip2WavConfig`]): of the model that the graphs were made of.
@@ -30,12 +28,14 @@ class OnnxGenerator:
         ngram ([`NGram`], *optional*): of its words, for a beam search.
     """
 
+    files: ClassVar[tuple[str, str]] = CLIPS
+
     def __init__(self, config: Lip2WavConfig, graphs: Graphs, ngram: NGram | None = None) -> None:
         self.config, self.graphs, self.ngram = config, graphs, ngram
         self._window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.n_fft) / config.n_fft)).astype(np.float32)
 
     @classmethod
-    def from_folder(cls, folder: str | os.PathLike, graphs: Graphs | None = None) -> OnnxGenerator:
+    def from_folder(cls: type[Model], folder: str | os.PathLike, graphs: Graphs | None = None) -> Model:
         """
         Load a saved model that has graphs.
 
@@ -48,7 +48,7 @@ class OnnxGenerator:
             GraphError: if there are no graphs, or they were made of another model.
             WeightsError: if the vocabulary is of another length.
         """
-        graphs = graphs or open_graphs(folder)
+        graphs = graphs or open_graphs(folder, cls.files)
         config = Lip2WavConfig.from_pretrained(folder)
         classes = graphs.encoder.get_outputs()[1].shape[-1]
         if classes != config.num_classes:
@@ -57,6 +57,37 @@ class OnnxGenerator:
                 f" needs {config.num_classes}."
             )
         return cls(config, graphs, NGram.from_arpa(Path(folder, NGRAM_FILE)) if config.ngram_order else None)
+
+    def overlap_add(self, log_magnitude: np.ndarray, phase: np.ndarray) -> np.ndarray:
+        """
+        Windows of a spectrum `(mel_frames, n_fft // 2 + 1)` added to each other.
+
+        Returns:
+            `np.ndarray` of shape `(2, (mel_frames - 1) * hop_length + n_fft)`: samples, and their weights.
+        """
+        n_fft, hop, frames = self.config.n_fft, self.config.hop_length, len(log_magnitude)
+        magnitude = np.exp(log_magnitude)
+        spectrum = np.empty(magnitude.shape, np.complex64)
+        spectrum.real, spectrum.imag = magnitude * np.cos(phase), magnitude * np.sin(phase)
+        pieces = np.fft.irfft(spectrum, n_fft).astype(np.float32) * self._window
+        sums = np.zeros((2, frames + n_fft // hop - 1, hop), np.float32)
+        for k in range(n_fft // hop):
+            sums[0, k : k + frames] += pieces[:, k * hop : (k + 1) * hop]
+            sums[1, k : k + frames] += self._window[k * hop : (k + 1) * hop] ** 2
+        return sums.reshape(2, -1)
+
+
+class OnnxGenerator(OnnxModel):
+    """
+    A generator that speaks one clip at a time, from its ONNX graphs.
+
+    ```python
+    speaker = Speaker(OnnxGenerator.from_folder(folder), Lip2WavFeatureExtractor.from_pretrained(folder))
+    speech = speaker(["clip.mpg"])[0]
+    ```
+
+    Args: as of [`OnnxModel`].
+    """
 
     def synthesize(
         self,
@@ -133,22 +164,10 @@ class OnnxGenerator:
             words = np.exp(clip_scores(text_logits, None)[0])[None] if window.words is None else window.words
             given["words"] = words
         log_magnitude, phase = cast(list[np.ndarray], self.graphs.decoder.run(None, given))
-        magnitude = np.exp(log_magnitude[0])
-        spectrum = np.empty(magnitude.shape, np.complex64)
-        spectrum.real, spectrum.imag = magnitude * np.cos(phase[0]), magnitude * np.sin(phase[0])
-        return self._overlap_add(spectrum)[None].clip(-1, 1)
-
-    def _overlap_add(self, spectrum: np.ndarray) -> np.ndarray:
-        """Waveform `(mel_frames * hop_length,)` of a spectrum `(mel_frames, n_fft // 2 + 1)`."""
-        n_fft, hop, frames = self.config.n_fft, self.config.hop_length, len(spectrum)
-        pieces = np.fft.irfft(spectrum, n_fft).astype(np.float32) * self._window
-        added, weight = np.zeros((2, frames + n_fft // hop - 1, hop), np.float32)
-        for k in range(n_fft // hop):
-            added[k : k + frames] += pieces[:, k * hop : (k + 1) * hop]
-            weight[k : k + frames] += self._window[k * hop : (k + 1) * hop] ** 2
-        margin = (n_fft - hop) // 2
-        waveform = added.reshape(-1) / weight.reshape(-1).clip(1e-3)
-        return waveform[margin : margin + frames * hop]
+        added, weight = self.overlap_add(log_magnitude[0], phase[0])
+        hop, margin = self.config.hop_length, (self.config.n_fft - self.config.hop_length) // 2
+        waveform = (added / weight.clip(1e-3))[margin : margin + log_magnitude.shape[1] * hop]
+        return waveform[None].clip(-1, 1)
 
 
-__all__ = ["OnnxGenerator"]
+__all__ = ["OnnxGenerator", "OnnxModel"]

@@ -1,7 +1,8 @@
-"""The two ONNX graphs of a model: where they lie, whether they belong to it, and how they are opened."""
+"""The ONNX graphs of a model: where they lie, whether they belong to it, and how they are opened."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 EXTRA = "lite"
 ENCODER_FILE, DECODER_FILE = "encoder_model.onnx", "decoder_model.onnx"  # as Optimum names such parts
+STREAM_ENCODER_FILE, STREAM_DECODER_FILE = f"stream_{ENCODER_FILE}", f"stream_{DECODER_FILE}"
+CLIPS, STREAMS = (ENCODER_FILE, DECODER_FILE), (STREAM_ENCODER_FILE, STREAM_DECODER_FILE)  # what speaks which
+FRAMES, PAST, PRESENT = "frames", "past.", "present."  # of a stream: how many were seen, and names of its state
 SEAL = b"lip2wav_seal"  # among the metadata of a graph
 
 NOT_IN_GRAPHS = frozenset(
@@ -42,23 +46,28 @@ class GraphError(Lip2WavError):
 @dataclass(frozen=True)
 class Graphs:
     """
-    The opened graphs of a model.
+    Two opened graphs of a model.
 
     Attributes:
         encoder (`InferenceSession`): from mouth crops to hidden states and text logits.
         decoder (`InferenceSession`): from these to the magnitude and phase of the speech.
+        files (`tuple[str, str]`): which two, `CLIPS` or `STREAMS`.
+
+    Those for streams also take what they remember of what was before, and return it.
     """
 
     encoder: InferenceSession
     decoder: InferenceSession
+    files: tuple[str, str] = CLIPS
 
 
-def open_graphs(folder: str | os.PathLike) -> Graphs:
+def open_graphs(folder: str | os.PathLike, files: tuple[str, str] = CLIPS) -> Graphs:
     """
     Open the graphs of a saved model.
 
     Args:
         folder (`str` or `os.PathLike`): holds config.json, the weights and the graphs.
+        files (`tuple[str, str]`, *optional*): which two, `CLIPS` or `STREAMS`.
 
     Raises:
         MissingExtraError: if ONNX Runtime is not installed.
@@ -66,29 +75,30 @@ def open_graphs(folder: str | os.PathLike) -> Graphs:
     """
     require_packages(EXTRA, "to speak with ONNX Runtime", "onnxruntime")
     folder = Path(folder)
-    if not has_graphs(folder):
+    if not has_graphs(folder, files):
+        kind = "ONNX graphs for live speech" if files == STREAMS else "ONNX graphs"
         raise GraphError(
-            f"model {folder}: there are no ONNX graphs in it. Where PyTorch is, write them: lip2wav lite {folder}"
+            f"model {folder}: there are no {kind} in it. Where PyTorch is, write them: lip2wav lite {folder}"
         )
     again, sessions = f"Write it again: lip2wav lite {folder}", []
-    for name in (ENCODER_FILE, DECODER_FILE):
+    for name in files:
         graph, found = split_seal((folder / name).read_bytes())
         check_weights_lie_with(folder, folder / name)
         if found != seal(folder, name, graph):  # before it is opened: its weights may lie elsewhere now
             raise GraphError(f"{folder / name}: it is damaged, or not of the model that lies beside it. {again}")
         try:
-            sessions.append(open_session(folder / name))
+            sessions.append(open_session(folder / name, 1 if files == STREAMS else None))
         except Exception as error:
             raise GraphError(f"{folder / name}: it cannot be used ({one_line(error)}). {again}") from error
-    return Graphs(*sessions)
+    return Graphs(*sessions, files)
 
 
-def open_session(path: Path) -> InferenceSession:
-    """A graph, with half of the cores: another thread may read the next pictures meanwhile."""
+def open_session(path: Path, threads: int | None = None) -> InferenceSession:
+    """A graph; by default with half of the cores: another thread may read the next pictures meanwhile."""
     from onnxruntime import InferenceSession, SessionOptions  # noqa: PLC0415  of an extra
 
     options = SessionOptions()
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = threads or _threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what is fatal
     return InferenceSession(path, options, providers=["CPUExecutionProvider"], enable_fallback=0)
@@ -99,18 +109,19 @@ def _threads() -> int:
     return min(int(given), cores) if given.isdecimal() and int(given) else max(cores // 2, 1)
 
 
-def has_graphs(folder: Path) -> bool:
+def has_graphs(folder: Path, files: tuple[str, str] = CLIPS) -> bool:
     """Whether a folder has both files."""
-    return all((folder / name).is_file() for name in (ENCODER_FILE, DECODER_FILE))
+    return all((folder / name).is_file() for name in files)
 
 
 def graph_files(folder: Path) -> list[Path]:
-    """The graphs of a saved model; none if there are none, they are of another one, or ONNX Runtime is missing."""
-    try:
-        open_graphs(folder)
-    except Lip2WavError:
-        return []
-    return [folder / ENCODER_FILE, folder / DECODER_FILE]
+    """The graphs of a saved model, without pairs of another one; none where ONNX Runtime is missing."""
+    found = []
+    for files in (CLIPS, STREAMS):
+        with contextlib.suppress(Lip2WavError):
+            open_graphs(folder, files)
+            found += [folder / name for name in files]
+    return found
 
 
 def check_weights_lie_with(folder: Path, path: Path) -> None:
@@ -199,10 +210,17 @@ def has_torch() -> bool:
 
 
 __all__ = [
+    "CLIPS",
     "DECODER_FILE",
     "ENCODER_FILE",
     "EXTRA",
+    "FRAMES",
+    "PAST",
+    "PRESENT",
     "SEAL",
+    "STREAMS",
+    "STREAM_DECODER_FILE",
+    "STREAM_ENCODER_FILE",
     "check_weights_lie_with",
     "GraphError",
     "Graphs",

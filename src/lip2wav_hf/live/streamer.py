@@ -7,18 +7,24 @@ import os
 from collections import deque
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ..decoding import GrammarDecoder, Word, clip_scores
+from ..errors import StreamingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..speaking import AnyGrammar, GrammarChoice, Speaker
 from .mouth import LiveMouth
-from .streaming import StreamingCache, StreamingError, speak_chunk
 from .words import LiveWords
+
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..lite.stream import OnnxStream
+    from .streaming import TorchStream
 
 
 LOOK_AHEAD = 3  # video frames, where neither the call nor the model says anything
@@ -56,11 +62,12 @@ class Lip2WavStreamer:
     ```
 
     Args:
-        model ([`Lip2WavModel`] or [`Generator`]): the generator, in evaluation mode.
+        model ([`Lip2WavModel`], [`Generator`] or [`OnnxStreamingGenerator`]): the generator, in evaluation mode.
         feature_extractor ([`Lip2WavFeatureExtractor`]): from pictures to mouth crops.
         look_ahead (`int`, *optional*): later video frames that are waited for; by default `config.look_ahead`, then
             `config.live_look_ahead`, then 3.
-        speaker_embedding (`torch.Tensor` of shape `(1, speaker_embedding_size)`, *optional*): as for the model.
+        speaker_embedding (`torch.Tensor` or `np.ndarray` of shape `(1, speaker_embedding_size)`, *optional*): as for
+            the model.
         decoder ([`GrammarDecoder`], *optional*): which sentences are read, see [`Speaker.grammar_decoder`]; by default
             any words in any order. It is for the words alone: the sound is made before a sentence is over.
 
@@ -77,7 +84,7 @@ class Lip2WavStreamer:
         model: Any,
         feature_extractor: Lip2WavFeatureExtractor,
         look_ahead: int | None = None,
-        speaker_embedding: torch.Tensor | None = None,
+        speaker_embedding: torch.Tensor | np.ndarray | None = None,
         decoder: GrammarDecoder | None = None,
     ) -> None:
         config = model.config
@@ -90,8 +97,6 @@ class Lip2WavStreamer:
             )
         if not isinstance(look_ahead, (int, NoneType)):
             raise StreamingError(f"look_ahead={look_ahead!r}: live, it is a number of video frames, 0 or more.")
-        if model.training:
-            raise StreamingError("speaking live needs a network in evaluation mode (`model.eval()`).")
         choices = (look_ahead, config.look_ahead, config.live_look_ahead, LOOK_AHEAD)
         self.look_ahead = next(choice for choice in choices if choice is not None)
         self.model, self.speaker_embedding, self.decoder = model, speaker_embedding, decoder
@@ -138,13 +143,20 @@ class Lip2WavStreamer:
         config = self.model.config
         self.repeated = self.dropped = self.restarts = 0
         self._mouth.reset()
-        self._cache = StreamingCache()
+        self._stream = self._begin()
         self._words = LiveWords(config.units, config.frame_rate, config.change_penalty, self.decoder)
         self._unread: list[np.ndarray] = []  # scores of frames whose words have not been looked for
         self._waiting: list[np.ndarray] = []  # crops of the next chunk
         self._seen: deque[tuple[bool, float]] = deque()  # of these: whether a face was in sight, and when
         self._last: np.ndarray | None = None
         self._face, self._start, self._next, self._now = False, 0.0, 0, -math.inf
+
+    def _begin(self) -> OnnxStream | TorchStream:
+        if hasattr(self.model, "graphs"):
+            return self.model.stream(self.look_ahead, self.speaker_embedding)
+        from .streaming import TorchStream  # noqa: PLC0415  of a model that has imported torch
+
+        return TorchStream(self.model, self.look_ahead, self.speaker_embedding)
 
     def __enter__(self) -> Lip2WavStreamer:
         return self
@@ -225,23 +237,21 @@ class Lip2WavStreamer:
         self._waiting.append(held)
         return self._speak() if len(self._waiting) == self._chunk else LiveSpeech(np.zeros(0, np.float32))
 
-    @torch.inference_mode()
     def _speak(self, is_last: bool = False) -> LiveSpeech:
         """The speech of the frames that wait, silent where no face was in sight."""
-        model, seen, number = self.model, list(self._seen), self.model.config.samples_per_frame
+        seen, number = list(self._seen), self.model.config.samples_per_frame
         if not seen:
             return LiveSpeech(np.zeros(0, np.float32), face=self._face)
-        pixels = torch.from_numpy(np.stack(self._waiting))[None, :, None].to(model.device, model.dtype)
+        crops = np.stack(self._waiting)
         self._waiting.clear()
         self._seen.clear()
-        output: Any = speak_chunk(model, pixels, self._cache, self.look_ahead, self.speaker_embedding, is_last)
-        audio = output.waveform[0].float().cpu().numpy().copy()
-        scores = clip_scores(output.text_logits, None)[0].copy()
+        waveform, text_logits = self._stream.speak(crops, is_last)
+        audio, scores = waveform.copy(), clip_scores(text_logits, None)[0].copy()
         for place, (face, _) in enumerate(seen):
             if not face:
                 audio[place * number : (place + 1) * number] = 0.0
                 scores[place] = np.where(np.arange(scores.shape[1]) == 0, 0.0, -30.0)
-        if model.config.reads_words:
+        if self.model.config.reads_words:
             self._unread.append(scores)
         return LiveSpeech(audio, face=self._face, time=seen[0][1])
 

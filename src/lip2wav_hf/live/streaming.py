@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,12 +13,8 @@ from transformers.utils import ModelOutput
 
 from ..configuration_lip2wav import Chunks
 from ..encoders import ClipNorm, ConvNeXtBlock, Moments, TransformerLayer, VisualEncoder, rotate_positions
-from ..errors import Lip2WavError, check_inputs
-from ..generator import InverseSTFTDecoder, MelDecoder, SpeechGenerator
-
-
-class StreamingError(Lip2WavError):
-    """A network that cannot speak live, or pieces that do not fit its chunks."""
+from ..errors import StreamingError, check_inputs
+from ..generator import InverseSTFTDecoder, SpeechGenerator
 
 
 @dataclass
@@ -26,18 +23,18 @@ class StreamingCache:
     What a stream remembers between its chunks; of constant size. One stream has one, and a new stream an empty one.
 
     Attributes:
-        frames (`int`): video frames so far.
+        frames (`int`, or a tensor of one in a graph): video frames so far.
         pixels (`torch.Tensor` of shape `(batch, stem_frames // 2, height, width)`, *optional*): the newest crops.
         moments (`dict[int, Moments]`): running statistics, by the number of the norm.
         padding (`dict[int, torch.Tensor]`): newest inputs `(batch, channels, frames)`, by the number of the
             convolution.
         past_key_values (`dict[int, tuple[torch.Tensor, torch.Tensor]]`): newest keys, not rotated, and values,
-            `(batch, heads, frames, channels)`, by the number of the layer.
+            `(batch, heads, attention_window, channels)`, by the number of the layer; zeros before the stream.
         sound (`torch.Tensor` of shape `(2, batch, samples)`, *optional*): what windows of the inverse transform have
             added to samples that are not complete, and their weights.
     """
 
-    frames: int = 0
+    frames: int | torch.Tensor = 0
     pixels: torch.Tensor | None = None
     moments: dict[int, Moments] = field(default_factory=dict)
     padding: dict[int, torch.Tensor] = field(default_factory=dict)
@@ -120,32 +117,102 @@ def _speak(
     is_last: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Waveform and text logits of one chunk; `start` are the spectrogram frames that begin before their chunk."""
-    config, step, frames = model.config, _Step(cache), pixel_values_videos.shape[1]
-    hidden = step.see(cast(VisualEncoder, model.visual_encoder), pixel_values_videos[:, :, 0])
-    encoder = cast(Any, model.temporal_encoder)
-    for convolution, layer in zip(encoder.convolutions, encoder.layers, strict=True):
-        hidden = step.attend(layer, step.mix(convolution, hidden))
-    hidden = encoder.norm(hidden)
-    text_logits = model.text_head(hidden)
-    if model.speaker_projection is not None and speaker_embedding is not None:
-        hidden = hidden + model.speaker_projection(speaker_embedding.to(hidden.dtype))[:, None]
-    hidden = model.add_words(hidden, text_logits)
-    pieces = step.widen(model.mel_decoder, hidden, start, is_last)
+    config, step, frames = model.config, Step(cache), pixel_values_videos.shape[1]
+    wide, text_logits = step.read(model, pixel_values_videos, speaker_embedding)
+    pieces = _pieces(wide, start, model.mel_decoder.factor, not cache.frames, is_last)
+    spectra = [torch.polar(magnitude.exp(), phase) for magnitude, phase in (step.say(model, each) for each in pieces)]
     decoder = cast(InverseSTFTDecoder, model.decoder)
-    spectra = [step.spectrum(model.mel_decoder, decoder, piece) for piece in pieces]
     waveform = step.overlap_add(decoder, torch.cat(spectra, 1), frames * config.samples_per_frame)
     cache.frames += frames
     return waveform.clamp(-1, 1), text_logits
 
 
-class _Step:
-    """One chunk on its way through the layers, which are numbered in the order in which they come."""
+class TorchStream:
+    """
+    One stream of a network in torch, in arrays.
+
+    Args:
+        model ([`Lip2WavModel`] or [`Generator`]): in evaluation mode.
+        look_ahead (`int`): as of [`speak_chunk`].
+        speaker_embedding (`torch.Tensor` or `np.ndarray` of shape `(1, speaker_embedding_size)`, *optional*): whose
+            voice.
+
+    Raises:
+        StreamingError: if the network is in training.
+    """
+
+    def __init__(self, model: Any, look_ahead: int, speaker_embedding: Any = None) -> None:
+        if model.training:
+            raise StreamingError("speaking live needs a network in evaluation mode (`model.eval()`).")
+        self.model, self.look_ahead, self.cache = model, look_ahead, StreamingCache()
+        self.speaker_embedding = None if speaker_embedding is None else torch.as_tensor(speaker_embedding)
+
+    @torch.inference_mode()
+    def speak(self, crops: np.ndarray, is_last: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Speak the next chunk.
+
+        Args:
+            crops (`np.ndarray` of shape `(frames, image_height, image_width)`): as many as of [`speak_chunk`].
+            is_last (`bool`, *optional*, defaults to `False`): whether the stream ends with it.
+
+        Returns:
+            `tuple`: waveform `(samples,)` in [-1, 1], and text logits `(1, frames, classes)`.
+        """
+        pixels = torch.from_numpy(crops)[None, :, None].to(self.model.device, self.model.dtype)
+        output: Any = speak_chunk(self.model, pixels, self.cache, self.look_ahead, self.speaker_embedding, is_last)
+        return output.waveform[0].float().cpu().numpy(), output.text_logits.float().cpu().numpy()
+
+
+def _pieces(wide: torch.Tensor, start: int, factor: int, is_first: bool, is_last: bool) -> list[torch.Tensor]:
+    """
+    Spectrogram frames `(batch, mel_frames, hidden_size)` up to where the next chunk begins: those before the first
+    chunk are one piece, and of the next chunk's, `start` are made of the last of the `factor` frames of a picture.
+    """
+    ahead = [] if is_last else [wide[:, -factor:][:, :start]]
+    before = [wide[:, :start]] if is_first and start else []
+    return [*before, torch.cat([wide[:, start:], *ahead], 1)]
+
+
+class Step:
+    """
+    One chunk on its way through the layers, which are numbered in the order in which they come.
+
+    Args:
+        cache ([`StreamingCache`]): is brought up to date.
+    """
 
     def __init__(self, cache: StreamingCache) -> None:
         self.cache = cache
         self.convolutions = self.norms = self.layers = 0
 
-    def see(self, encoder: VisualEncoder, pixels: torch.Tensor) -> torch.Tensor:
+    def read(
+        self, model: SpeechGenerator, pixel_values_videos: torch.Tensor, speaker_embedding: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of crops, spectrogram frames before their layers, `(batch, mel_frames, hidden_size)`, and text logits."""
+        hidden = self._see(cast(VisualEncoder, model.visual_encoder), pixel_values_videos[:, :, 0])
+        encoder = cast(Any, model.temporal_encoder)
+        for convolution, layer in zip(encoder.convolutions, encoder.layers, strict=True):
+            hidden = self._attend(layer, self._mix(convolution, hidden))
+        hidden = encoder.norm(hidden)
+        text_logits = model.text_head(hidden)
+        if model.speaker_projection is not None and speaker_embedding is not None:
+            hidden = hidden + model.speaker_projection(speaker_embedding.to(hidden.dtype))[:, None]
+        return model.mel_decoder.widen(model.add_words(hidden, text_logits)), text_logits
+
+    def say(self, model: SpeechGenerator, wide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-magnitude and phase `(batch, mel_frames, bins)` of a piece of spectrogram frames."""
+        self.convolutions = 1000  # those of the spectrogram's layers, once for each piece
+        mel_decoder, decoder = model.mel_decoder, cast(InverseSTFTDecoder, model.decoder)
+        for block in mel_decoder.blocks:
+            wide = self._mix(cast(ConvNeXtBlock, block), wide)
+        mel = mel_decoder.projection(mel_decoder.norm(wide))
+        hidden = self._convolve(decoder.embed, mel.transpose(1, 2)).transpose(1, 2)
+        for block in decoder.blocks:
+            hidden = self._mix(cast(ConvNeXtBlock, block), hidden)
+        return decoder.polar(hidden)
+
+    def _see(self, encoder: VisualEncoder, pixels: torch.Tensor) -> torch.Tensor:
         """Vectors of crops `(batch, frames, height, width)`."""
         batch, frames, height, width = pixels.shape
         reach, before = encoder.stem_frames // 2, self.cache.pixels
@@ -164,7 +231,7 @@ class _Step:
 
         return encoder.see(windows, normalize)
 
-    def convolve(self, convolution: nn.Conv1d, frames: torch.Tensor) -> torch.Tensor:
+    def _convolve(self, convolution: nn.Conv1d, frames: torch.Tensor) -> torch.Tensor:
         """A convolution in time of `(batch, channels, frames)`, after the frames before them."""
         reach, number = convolution.kernel_size[0] // 2, self.convolutions
         self.convolutions += 1
@@ -176,47 +243,28 @@ class _Step:
         padded = F.pad(joined, (0, reach))
         return F.conv1d(padded, convolution.weight, convolution.bias, groups=convolution.groups)
 
-    def mix(self, block: ConvNeXtBlock, hidden: torch.Tensor) -> torch.Tensor:
+    def _mix(self, block: ConvNeXtBlock, hidden: torch.Tensor) -> torch.Tensor:
         """A ConvNeXt block."""
-        return block.mix(hidden, self.convolve(block.depthwise, hidden.transpose(1, 2)).transpose(1, 2))
+        return block.mix(hidden, self._convolve(block.depthwise, hidden.transpose(1, 2)).transpose(1, 2))
 
-    def attend(self, layer: TransformerLayer, hidden: torch.Tensor) -> torch.Tensor:
+    def _attend(self, layer: TransformerLayer, hidden: torch.Tensor) -> torch.Tensor:
         """A transformer layer: the chunk's frames attend to each other and to those before them."""
         batch, frames, channels = hidden.shape
         qkv = layer.query_key_value(layer.attention_norm(hidden)).view(batch, frames, 3, layer.num_heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         past = self.cache.past_key_values.get(self.layers)
-        if past is not None:
-            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        oldest = max(key.shape[2] - layer.window, 0)
-        self.cache.past_key_values[self.layers] = (key[:, :, oldest:], value[:, :, oldest:])
+        if past is None:
+            nothing = key.new_zeros(batch, layer.num_heads, layer.window, key.shape[-1])
+            past = nothing, nothing
+        key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        self.cache.past_key_values[self.layers] = (key[:, :, frames:], value[:, :, frames:])
         self.layers += 1
-        positions = torch.arange(key.shape[2], device=hidden.device)
+        positions = torch.arange(layer.window + frames, device=hidden.device)
         seen = (positions[-frames:, None] - positions).abs() <= layer.window
+        seen = seen & (positions >= layer.window - self.cache.frames)  # before the stream, there is nothing
         query = rotate_positions(F.pad(query, (0, 0, key.shape[2] - frames, 0)))[:, :, -frames:]
         mixed = F.scaled_dot_product_attention(query, rotate_positions(key), value, attn_mask=seen)
         return layer.feed(hidden + layer.attention_output(mixed.transpose(1, 2).reshape(batch, frames, channels)))
-
-    def widen(self, decoder: MelDecoder, hidden: torch.Tensor, start: int, is_last: bool) -> list[torch.Tensor]:
-        """Spectrogram frames up to where the next chunk begins; those before the first chunk are one piece."""
-        wide, pieces = decoder.widen(hidden), []
-        if not self.cache.frames and start:
-            pieces.append(wide[:, :start])
-        ahead = [] if is_last else [decoder.widen(hidden[:, -1:])[:, :start]]
-        pieces.append(torch.cat([wide[:, start:], *ahead], 1))
-        return pieces
-
-    def spectrum(self, mel_decoder: MelDecoder, decoder: InverseSTFTDecoder, hidden: torch.Tensor) -> torch.Tensor:
-        """Complex spectrum of a piece, `(batch, mel_frames, bins)`."""
-        self.convolutions = 1000  # those of the spectrogram's layers, once for each piece
-        for block in mel_decoder.blocks:
-            hidden = self.mix(cast(ConvNeXtBlock, block), hidden)
-        mel = mel_decoder.projection(mel_decoder.norm(hidden))
-        hidden = self.convolve(decoder.embed, mel.transpose(1, 2)).transpose(1, 2)
-        for block in decoder.blocks:
-            hidden = self.mix(cast(ConvNeXtBlock, block), hidden)
-        log_magnitude, phase = decoder.polar(hidden)
-        return torch.polar(log_magnitude.exp(), phase)
 
     def overlap_add(self, decoder: InverseSTFTDecoder, spectrum: torch.Tensor, samples: int) -> torch.Tensor:
         """The next `samples` of the waveform; what windows add to later ones is kept."""
@@ -237,4 +285,4 @@ class _Step:
         return waveform / weight.clamp(min=1e-3)
 
 
-__all__ = ["StreamingCache", "StreamingError", "StreamingOutput", "speak_chunk"]
+__all__ = ["Step", "StreamingCache", "StreamingError", "StreamingOutput", "TorchStream", "speak_chunk"]
