@@ -278,7 +278,9 @@ def test_the_report_repeats_the_words_and_knows_no_latency_that_was_not_measured
     progress, output = LiveProgress(), player.SoundPipe(io.BytesIO(), 16000, 640)
     assert "Words" not in _report(progress, [output], []) and "Latency" not in _report(progress, [output], [])
     progress.words.extend(words)
-    assert "\nWords: bin bin" in _report(progress, [output], [])
+    assert "\nWords: bin bin" in _report(progress, [output], []) and "wrong" not in _report(progress, [output], [])
+    progress.words.append(words[0] | {"confidence": 0.2})
+    assert "\nThey were read with a confidence of 0.73: some are probably wrong." in _report(progress, [output], [])
     progress.words.extend(words * 30)
     assert "\nWords: … bin bin" in _report(progress, [output], [])  # the newest ones
     for seconds, said in ((0.1, "100 ms, 95 % within 100 ms"), (8.0, "100 ms, more than 5000 ms at times")):

@@ -9,7 +9,7 @@ import typer
 
 from ..files import check_writable
 from ..models import find_model, locate_model
-from .messages import CommandError, reporting, waiting
+from .messages import CommandError, print_error, reporting
 
 
 @reporting
@@ -37,13 +37,11 @@ def lite(
         )
     folder = find_model(model)
     check_writable(folder, f"model {model}")
-    with waiting("writing ONNX graphs: about a minute"):
-        from ..lite.export import CLIP_PARTS, export_graphs
-        from ..live.graphs import STREAM_PARTS
+    print_error("writing ONNX graphs, and comparing them with PyTorch: about a minute")
+    from ..lite.export import CLIP_PARTS, export_graphs
+    from ..live.graphs import STREAM_PARTS
 
-        written = export_graphs(folder, CLIP_PARTS | STREAM_PARTS)
-    for path in written:
-        print(f"wrote {path}")
+    export_graphs(folder, CLIP_PARTS | STREAM_PARTS, lambda path: print(f"wrote {path}", flush=True))
     print(f"next: lip2wav speak --model {model} VIDEO")
 
 

@@ -7,6 +7,7 @@ import gc
 import math
 import shutil
 import signal
+import statistics
 import sys
 import threading
 import time
@@ -296,6 +297,7 @@ def describe(progress: LiveProgress) -> str:
 def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence[str]) -> str:
     """The lines at the end."""
     from ..live.player import SoundDevice
+    from ..speaking import LOW_TEXT_CONFIDENCE
 
     lines = [
         f"{progress.seconds:.2f} s of sound{' in ' + ', '.join(targets) if targets else ''}.",
@@ -307,6 +309,9 @@ def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence
     if progress.words:
         before = "… " if len(progress.words) == progress.words.maxlen else ""
         lines.append(f"Words: {before}{' '.join(word['word'] for word in progress.words)}")
+        confidence = statistics.fmean(word["confidence"] for word in progress.words)
+        if confidence < LOW_TEXT_CONFIDENCE:
+            lines.append(f"They were read with a confidence of {confidence:.2f}: some are probably wrong.")
     for output in outputs[:1]:
         if output.latencies.count:
             lines.append(f"Latency, from the beginning of a picture to its sound: {_lateness(output.latencies)}.")

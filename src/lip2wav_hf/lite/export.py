@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -112,7 +113,11 @@ CLIP_PARTS: dict[str, type[Part]] = {ENCODER_FILE: _Encoder, DECODER_FILE: _Deco
 """File: what becomes a graph there."""
 
 
-def export_graphs(folder: str | os.PathLike, parts: dict[str, type[Part]] = CLIP_PARTS) -> list[Path]:
+def export_graphs(
+    folder: str | os.PathLike,
+    parts: dict[str, type[Part]] = CLIP_PARTS,
+    report: Callable[[Path], object] = lambda path: None,
+) -> list[Path]:
     """
     Write the graphs of a saved model beside its weights, once they have been seen to calculate the same.
 
@@ -120,6 +125,7 @@ def export_graphs(folder: str | os.PathLike, parts: dict[str, type[Part]] = CLIP
         folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
         parts (`dict[str, type[Part]]`, *optional*): files, and what becomes a graph there; by default the two for
             whole clips.
+        report (`Callable`, *optional*): called with each file once it is written.
 
     Returns:
         `list[Path]`: the files.
@@ -145,6 +151,7 @@ def export_graphs(folder: str | os.PathLike, parts: dict[str, type[Part]] = CLIP
         except OSError as error:
             raise GraphError(f"{folder / name}: it cannot be written ({one_line(error)}).") from error
         written.append(folder / name)
+        report(folder / name)
     return written
 
 
