@@ -8,6 +8,7 @@ import lip2wav_hf
 from greek_corpus import SENTENCES, write_greek_corpus
 from lip2wav_hf import VideoReader, load_clips, read_audio
 from lip2wav_hf.corpora.clips import CorpusError, StoredVideo
+from lip2wav_hf.corpora.registry import open_corpus
 from little_grid import write_corpus
 
 
@@ -80,6 +81,25 @@ def test_a_dataset_with_videos_in_it(table, tmp_path, streaming, talking_video):
     part = pickle.loads(pickle.dumps(clips[3]))  # as worker processes get it
     assert sum(1 for _ in VideoReader(part.source)) == 40 and len(read_audio(part.source)) == 25_600
     assert len({clip.version for clip in clips}) == 8
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_saved_dataset(table, tmp_path, streaming):
+    datasets = pytest.importorskip("datasets")
+    made = datasets.load_dataset(str(table), cache_dir=str(tmp_path / "cache"))
+    made.save_to_disk(str(tmp_path / "both"))
+    made["test"].save_to_disk(str(tmp_path / "one"))
+    wanted = load_clips(str(table), "test", cache_dir=str(tmp_path / "cache"))
+    for folder, split in (("both", "test"), ("one", "train")):
+        clips = list(load_clips(tmp_path / folder, split, streaming=streaming))
+        assert [(clip.key, clip.text, clip.start) for clip in clips] == [
+            (clip.key, clip.text, clip.start) for clip in wanted
+        ]
+        assert clips[0].source == wanted[0].source
+        with pytest.raises(CorpusError, match="there is no split 'dev'. There are train"):
+            load_clips(tmp_path / folder, "dev")
+    assert {split: len(own) for split, own in load_clips(tmp_path / "both").items()} == {"train": 8, "test": 4}
+    assert len(open_corpus(tmp_path / "both").clips) == 12
 
 
 def test_a_dataset_goes_into_the_cache(table, tmp_path):

@@ -32,6 +32,10 @@ def test_too_few_clips_and_missing_files_are_named(run_arguments, tmp_path, caps
     options = [*run_arguments, "--output_dir", str(tmp_path)]
     assert main([*options, "--batch_size", "64"]) == 2
     assert "do not fill a batch of 64" in capsys.readouterr().err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lip2wav_hf.training.build.prepare_clips", None)  # nothing is prepared before that is said
+        assert main([*options, "--batch_size", "64"]) == 2
+    assert "do not fill a batch of 64" in capsys.readouterr().err
     assert main([*options, "--speech_encoder", str(tmp_path / "nothing")]) == 2
     assert "Train it first" in capsys.readouterr().err
     assert main([*options, "--config", str(tmp_path / "nothing.json")]) == 2
@@ -89,13 +93,17 @@ def test_other_people_lend_their_looks_and_nothing_else(run_arguments, tmp_path,
 
 
 @pytest.mark.parametrize("inside", ["", "video"], ids=["any", "GRID without splits"])
-def test_any_videos_lend_their_looks_without_sound_or_transcripts(inside, run_arguments, tmp_path, talking_video):
+def test_any_videos_lend_their_looks_without_sound_or_transcripts(
+    inside, run_arguments, tmp_path, talking_video, caplog
+):
     crowd = tmp_path / "crowd"
     for file in ("ann/one.mp4", "ann/two.mp4", "bob/one.mp4"):
         (crowd / inside / file).parent.mkdir(parents=True, exist_ok=True)
         mute(talking_video, crowd / inside / file)
     options = [*run_arguments, "--appearance_dir", str(crowd), "--appearance_probability", "1"]
-    looks = build_state(parse(options, tmp_path / "run")).training_clips.looks
+    with caplog.at_level("INFO", logger="lip2wav_hf"):
+        looks = build_state(parse(options, tmp_path / "run")).training_clips.looks
+    assert "2 people lend their looks, in 3 videos" in caplog.text
     prefix = f"{inside}-" if inside else ""
     assert set(looks) == {"synthetic1", f"{prefix}ann", f"{prefix}bob"}
     (bob,) = looks[f"{prefix}bob"]

@@ -42,9 +42,14 @@ def visible_files(folder: Path, pattern: str = "**/*") -> Iterator[Path]:
             yield path
 
 
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether `save_to_disk` of the library `datasets` has written a folder."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
 def holds_tables(folder: Path) -> bool:
-    """Whether clips lie in tables of a folder, parquet files, and not in videos."""
-    return any(visible_files(folder, "**/*.parquet"))
+    """Whether clips lie in tables of a folder, parquet files or a saved dataset, and not in videos."""
+    return is_saved_dataset(folder) or any(visible_files(folder, "**/*.parquet"))
 
 
 class CorpusError(Lip2WavError):
@@ -278,6 +283,7 @@ __all__ = [
     "WordTimes",
     "ZippedFile",
     "holds_tables",
+    "is_saved_dataset",
     "open_archive",
     "visible_files",
 ]

@@ -1,4 +1,4 @@
-"""A dataset of the Hub, or a folder of parquet files, as a corpus."""
+"""A dataset of the Hub, or of a folder, as a corpus."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class HubDataset(VideoFolder):
     `train`, they are made.
 
     Args:
-        folder (`str` or `os.PathLike`): name on the Hub, such as `"me/voices"`, or a folder of parquet files.
+        folder (`str` or `os.PathLike`): name on the Hub, such as `"me/voices"`, or a folder of parquet files
+            or of `save_to_disk`.
         normalizer, seed: as of [`VideoFolder`].
     """
 
@@ -31,7 +32,7 @@ class HubDataset(VideoFolder):
     @classmethod
     def objection(cls, folder: Path) -> str | None:
         """Why an existing folder is no dataset, one sentence; `None` if it is."""
-        return None if holds_tables(folder) else "there are no parquet files in it."
+        return None if holds_tables(folder) else "there are no parquet files in it, nor a saved dataset."
 
     @property
     def clips(self) -> list[Clip]:

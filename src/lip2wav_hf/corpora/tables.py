@@ -1,4 +1,4 @@
-"""Clips in tables of the library `datasets`: of the Hub, or of parquet files."""
+"""Clips in tables of the library `datasets`: of the Hub, of parquet files, or of a saved dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import one_line, require_packages
 from ..grammar import TextNormalizer
-from .clips import Clip, CorpusError, StoredVideo
+from .clips import Clip, CorpusError, StoredVideo, is_saved_dataset
 from .columns import (
     SPEAKER_COLUMNS,
     SPLIT_NAMES,
@@ -37,6 +37,8 @@ def load_tables(source: str, split: str | None, streaming: bool, options: dict[s
     from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415
 
     try:
+        if is_saved_dataset(Path(source)):
+            return _saved_tables(source, split, streaming)
         loaded = datasets.load_dataset(source, split=split, streaming=streaming, **options)
     except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
         raise CorpusError(
@@ -44,6 +46,18 @@ def load_tables(source: str, split: str | None, streaming: bool, options: dict[s
         ) from error
     tables = dict(loaded) if split is None else {split: loaded}
     return {str(name): _undecoded(table, source) for name, table in tables.items()}
+
+
+def _saved_tables(source: str, split: str | None, streaming: bool) -> dict[str, Any]:
+    """Tables of a folder that `save_to_disk` has written."""
+    import datasets  # noqa: PLC0415  of an extra
+
+    loaded = datasets.load_from_disk(source)
+    tables = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
+    if split is not None and split not in tables:
+        raise CorpusError(f"{source}: there is no split {split!r}. There are {', '.join(map(str, tables))}.")
+    tables = {str(name): _undecoded(table, source) for name, table in tables.items() if split in (None, name)}
+    return {name: table.to_iterable_dataset() for name, table in tables.items()} if streaming else tables
 
 
 def _undecoded(table: Any, source: str) -> Any:

@@ -99,13 +99,14 @@ def build_state(run: TrainingArguments) -> State:
             accelerator.is_main_process,
             corpora,
             run.models.speech_encoder,
+            run.optimization.batch_size,
         )
     if checkpoint is not None and record is not None:
         check_same_clips(checkpoint, record, datasets)
     if accelerator.is_main_process:
         warn_of_absent_speakers(run, corpora, {name for dataset in datasets for name in dataset.by_speaker})
         _write_made_splits(corpora, run.data, Path(run.optimization.output_dir))
-    check_batch_size(datasets[0], run.optimization)
+    check_batch_size(len(datasets[0]), run.optimization.batch_size)
     model = build_model(plan, datasets[0])
     if isinstance(model, Lip2WavModel):
         keep_transcripts(model, datasets[0].clips, run.models.ngram_order)
@@ -160,13 +161,14 @@ def build_datasets(
     progress: bool,
     corpora: list[Corpus] | None = None,
     speech_encoder: str | None = None,
+    batch_size: int = 1,
 ) -> tuple[SpeechClips, SpeechClips]:
     """
     Training and validation clips of the folders, their crops cached. Word times that are missing are found by a speech
     encoder, if one is named.
 
     Raises:
-        TrainingError: if a split has no usable clip.
+        TrainingError: if a split has no usable clip, or there are too few for a batch.
         CorpusError: if a folder, a split or a clip is missing.
     """
     datasets, corpora = [], [] if corpora is None else corpora
@@ -179,6 +181,8 @@ def build_datasets(
             if clips and not sayable:
                 raise TrainingError(f"no usable clip in split {split!r} of {', '.join(data.data_dir)}. {NEW_WORDS}")
             clips = sayable
+        elif clips:
+            check_batch_size(len(clips), batch_size)  # before they are prepared, which takes its time
         prepared = prepare_clips(
             clips, feature_extractor, data.cache_dir, config.sampling_rate, data.preprocessing_workers, progress
         )
@@ -221,6 +225,9 @@ def _prepare_looks(data: DataArguments, feature_extractor: Lip2WavFeatureExtract
         raise TrainingError(
             f"--appearance_dir {' '.join(data.appearance_dir or ())}: no usable video. The lines above say why."
         )
+    if progress:
+        people = counted(len({clip.speaker for clip in looks.clips}), "person", "people")
+        logger.info("%s lend their looks, in %s", people, counted(len(looks.clips), "video"))
     return looks
 
 
@@ -329,12 +336,10 @@ def check_same_clips(checkpoint: Path, record: Record, datasets: tuple[SpeechCli
         raise cannot_change(checkpoint, which)
 
 
-def check_batch_size(dataset: SpeechClips, arguments: OptimizationArguments) -> None:
-    """Raises [`TrainingError`] if the training clips do not fill a batch."""
-    if len(dataset) < arguments.batch_size:
-        raise TrainingError(
-            f"the training clips ({len(dataset)}) do not fill a batch of {arguments.batch_size}: lower --batch_size."
-        )
+def check_batch_size(clips: int, batch_size: int) -> None:
+    """Raises [`TrainingError`] if so many training clips do not fill a batch."""
+    if clips < batch_size:
+        raise TrainingError(f"the training clips ({clips}) do not fill a batch of {batch_size}: lower --batch_size.")
 
 
 def prepare_state(
