@@ -73,7 +73,7 @@ def test_it_is_measured_before_and_after_on_what_was_held_back(adapted):
 def test_progress_goes_through_all_stages_in_order(adapted):
     _, reports = adapted
     stages = list(dict.fromkeys(report.stage for report in reports))
-    assert stages == ["checking", "preparing", "before", "training", "after", "saving"]
+    assert stages == ["loading", "checking", "preparing", "before", "training", "after", "saving"]
     assert [report.step for report in reports if report.stage == "training"] == [1, 2, 3]
     assert all(0 <= report.fraction <= 1 for report in reports)
     fractions = [report.fraction for report in reports if report.stage == "training"]

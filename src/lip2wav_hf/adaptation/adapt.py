@@ -86,6 +86,8 @@ def adapt(
     options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume, language, live)
     require_packages("train", "an adaptation", "accelerate", "jiwer")
     inputs = read_inputs(recordings, output_dir, options)
+    if progress is not None:
+        progress(AdaptationProgress("loading", 0.0, message="PyTorch and the trainer, which takes some seconds"))
     from .running import run  # noqa: PLC0415  brings the trainer, for which a typing error need not wait
 
     return run(inputs, progress, stop, began)

@@ -13,7 +13,7 @@ from ..corpora.languages import check_language
 from ..errors import Lip2WavError
 
 
-Stage = Literal["checking", "preparing", "before", "training", "after", "saving"]
+Stage = Literal["loading", "checking", "preparing", "before", "training", "after", "saving"]
 
 
 class AdaptationError(Lip2WavError):
@@ -184,7 +184,7 @@ class AdaptationProgress:
     Where an adaptation is.
 
     Attributes:
-        stage (`str`): `"checking"`, `"preparing"`, `"before"`, `"training"`, `"after"` or `"saving"`.
+        stage (`str`): `"loading"`, `"checking"`, `"preparing"`, `"before"`, `"training"`, `"after"` or `"saving"`.
         fraction (`float`): share of this stage that is done, 0 to 1.
         step (`int`): training steps done.
         loss (`float`, *optional*): of the last training step.

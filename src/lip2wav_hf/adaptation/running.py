@@ -487,8 +487,8 @@ def _explain_scores(job: Job, before: Measurement | None, after: Measurement | N
     worse = worse_scores(before.scores, after.scores)
     if worse:
         job.notes.append(
-            f"Worse than before: {', '.join(worse)}. That is so where steps or recordings are few, which more minutes,"
-            " or more recordings, help; or where the starting model knew this person already."
+            f"Worse than before by more than 3 %: {', '.join(worse)}. That is so where steps or recordings are few,"
+            " which more minutes, or more recordings, help; or where the starting model knew this person already."
         )
 
 

@@ -127,7 +127,7 @@ class Learning:
             sender.close()
             self._process, self._began = process, time.monotonic()
             message = "Loading the networks, and looking at the first take."
-            self._status = Status("running", stage="checking", minutes=minutes, takes=takes, message=message)
+            self._status = Status("running", stage="loading", minutes=minutes, takes=takes, message=message)
             self._reader = threading.Thread(target=self._read, args=(receiver, process), daemon=True)
             self._reader.start()
 

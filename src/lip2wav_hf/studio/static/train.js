@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { button, h, messageArea, plural, svg } from "./dom.js";
 
 const STAGES = {
+  loading: "Getting ready",
   checking: "Looking at the recordings",
   preparing: "Preparing them",
   before: "Measuring the model as it is",
