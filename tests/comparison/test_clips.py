@@ -39,6 +39,8 @@ def test_splits_of_unseen_speakers_are_a_part_of_their_own(seen_and_unseen, tmp_
     assert "which has 4: spread evenly" in unseen.note and "which has" not in seen.note
     assert seen.clips[0].sentence == "bin blue at f two now"
     assert shown.words.judge is not None and shown.words.judge.kind == "grid"
+    [part] = corpus_shown(ClipSelection(seen_and_unseen, speakers=("s3",)), {"all": 1}, "grid-s1", tmp_path).parts
+    assert part.note.startswith(f"1 clip of {seen_and_unseen.name}, of s3 only, who has 2: spread")
 
 
 def test_all_is_every_clip_once(seen_and_unseen, tmp_path):

@@ -108,6 +108,9 @@ def corpus_shown(selection: ClipSelection, counts: Mapping[str, int | None], mod
     """
     require_packages(EXTRA, "a gallery of a corpus", "jiwer", "scipy")
     corpus, parts = open_corpus(selection.data_dir, normalizer_of(model)), []
+    people = selection.speakers or ()
+    named = f", of {', '.join(people)} only" if people else ""
+    which = "which has" if not people else "who has" if len(people) == 1 else "who have"
     for split, count in counts.items():
         found = [clip for own in load_meant(corpus, split, selection.of_corpus).values() for clip in own]
         if not found:
@@ -115,9 +118,9 @@ def corpus_shown(selection: ClipSelection, counts: Mapping[str, int | None], mod
         clips = list({clip.key: scored_clip(clip, work / split) for clip in found}.values())
         chosen = spread(clips, count)
         of_split = "" if split == EVERY_SPLIT else f" of the split {split}"
-        note = f"{counted(len(chosen), 'clip')}{of_split} of {selection.data}"
+        note = f"{counted(len(chosen), 'clip')}{of_split} of {selection.data}{named}"
         if len(chosen) < len(clips):
-            note += f", which has {len(clips)}: spread evenly over its speakers and their lists, not chosen by result"
+            note += f", {which} {len(clips)}: spread evenly over its speakers and their lists, not chosen by result"
         unseen = split.startswith(UNSEEN)
         title = "Speakers never seen in training" if unseen else f"Split {split}" if of_split else "All clips"
         parts.append(Part(title, chosen, f"{note}.", unseen))
