@@ -142,9 +142,12 @@ def test_systems_of_every_kind(run, corpus, samples, tmp_path, tiny_model_dir):
         (["-m", "grid-s1", "-m", "grid-sync"], "it is a model of the type 'lip2wav_syncnet'"),
         (["-m", "grid-s1"], "there is nothing to compare with"),
         (
-            ["--published", "a=nosuch"],
-            "--published a=nosuch: there is no folder in it whose name begins with 'predict'",
+            ["--published", "a=empty"],
+            "--published a=empty: there is no folder in it whose name begins with 'predict'",
         ),
+        (["--published", "a=nosuch"], "--published a=nosuch: no such folder"),
+        (["--published", "a=silent"], "predicted: holds no sound file"),
+        (["--published", "a=other"], "original: no original for 1 of 1 generated files: two"),
         (["--published", "nosuch"], "give LABEL=FOLDER"),
         (["--published", "a=x", "--published", "a=y"], "samples of 'a' already"),
         (["-m", "a=grid-s1", "-m", "a=x"], "two systems are called 'a'"),
@@ -153,4 +156,8 @@ def test_systems_of_every_kind(run, corpus, samples, tmp_path, tiny_model_dir):
 )
 def test_what_cannot_be_done(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
+    for file in ("empty/a", "silent/predicted/a", "silent/original/one.wav", "other/predicted/two.wav"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    shutil.copytree(tmp_path / "silent" / "original", tmp_path / "other" / "original")
     assert message in error_line(run("compare", "--data", "data", *arguments))

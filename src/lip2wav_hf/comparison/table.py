@@ -18,7 +18,8 @@ from ..corpora.clips import visible_files
 from ..errors import counted
 from ..evaluation.baselines import baseline_kind, baseline_kinds
 from ..evaluation.evaluate import evaluate_folders, evaluate_model
-from ..evaluation.folders import AUDIO_SUFFIXES
+from ..evaluation.folders import AUDIO_SUFFIXES, pair_folders
+from ..evaluation.options import described
 from ..evaluation.published import HEADINGS, NOTE, PUBLISHED
 from ..evaluation.report import differences, is_grid, notes
 from ..files import json_ready, read_fields
@@ -239,7 +240,7 @@ def compare_systems(
         for column, system in zip(columns[1:], systems, strict=True)
     ]
     columns += _sample_columns(pairs, output / "samples", metrics, is_grid(results), shared)
-    where = f"{results['data']}, split {results['split']}"
+    where = described(results["data"], results["split"], speakers)
     where += f", the first {counted(results['limit'], 'clip')}" if results["limit"] else ""
     return Comparison(f"{counted(len(systems), 'system')} on {where}", columns, results)
 
@@ -293,6 +294,8 @@ def _sampling_rate(folder: Path) -> int | None:
 
 def _pair_of_folders(label: str, folder: Path) -> tuple[Path, Path]:
     """What a system made, and the recordings, by the beginnings of the folders' names."""
+    if not folder.is_dir():
+        raise ComparisonError(f"--published {label}={folder}: no such folder.")
     pair = []
     for beginning in (PREDICTED, ORIGINALS):
         found = [path for path in sorted(folder.glob(f"{beginning}*")) if path.is_dir()]
@@ -303,7 +306,9 @@ def _pair_of_folders(label: str, folder: Path) -> tuple[Path, Path]:
                 " hold one such as predicted/ and one such as original/, with sound files of the same names."
             )
         pair.append(found[0])
-    return pair[0], pair[1]
+    made, originals = pair
+    pair_folders(made, originals)  # before anything is measured, whether each has its original
+    return made, originals
 
 
 def _is_of_sounds(name: str, of_grid: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,12 @@ class ClipSelection:
         if is_dataset_name(self.data_dir):
             return self.data_dir.as_posix()
         return self.data_dir.resolve().name
+
+
+def described(data: str, split: str, speakers: Sequence[str] | None) -> str:
+    """Clips in a title: `grid, split test`; of which speakers, if only some were chosen."""
+    only = f", {'speaker' if len(speakers) == 1 else 'speakers'} {', '.join(speakers)}" if speakers else ""
+    return f"{data}, split {split}{only}"
 
 
 @dataclass(frozen=True)
@@ -205,4 +211,12 @@ def folders_command(generated: Path, reference: Path, skip_missing: bool, option
     return shlex.join(["lip2wav", "evaluate", *arguments, *options.as_arguments()])
 
 
-__all__ = ["ClipSelection", "EvaluationError", "EvaluationOptions", "JudgeOptions", "folders_command", "model_command"]
+__all__ = [
+    "ClipSelection",
+    "EvaluationError",
+    "EvaluationOptions",
+    "JudgeOptions",
+    "described",
+    "folders_command",
+    "model_command",
+]

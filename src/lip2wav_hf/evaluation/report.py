@@ -205,7 +205,7 @@ def notes(results: dict[str, Any]) -> list[str]:
         )
     if results.get("limit"):
         first = "clip" if results["limit"] == 1 else f"{results['limit']} clips"
-        found.append(f"Only the first {first} of the split {'was' if results['limit'] == 1 else 'were'} measured.")
+        found.append(f"Only the first {first} of these {'was' if results['limit'] == 1 else 'were'} measured.")
     found += [_machine_note(results["machine"]), f"Intervals: {results['confidence_interval']}."]
     counts = {
         "failed": len(results["failures"]),

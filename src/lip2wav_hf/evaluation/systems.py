@@ -23,7 +23,7 @@ from ..metrics.words import word_errors
 from ..models import BY_TYPE, DEFAULT_MODEL, SPEAKING, ModelError, find_model, name_of_folder
 from .clips import DECIMALS, Clip, ClipRow, Key, spoken_file
 from .judging import Words
-from .options import ClipSelection, EvaluationError, EvaluationOptions
+from .options import ClipSelection, EvaluationError, EvaluationOptions, described
 from .run import Failure, Run, Scorer, Share, WorkerError, collect
 from .scoring import clip_columns
 
@@ -183,7 +183,7 @@ def run_model(
         options.say(f"loading the model {shown} …")
     pipe, load_seconds = load_pipeline(model, device, options)
     settings = {
-        "title": f"{shown} on {selection.data}, split {selection.split}",
+        "title": f"{shown} on {described(selection.data, selection.split, selection.speakers)}",
         "model": name,
         "model_sha256": weights_sha256(pipe),
         "data": selection.data,
