@@ -53,6 +53,11 @@ def test_a_folder_without_any_clip_says_why(tmp_path, streaming):
     (tmp_path / "metadata.csv").write_text("file_name,transcription\ngone.mp4,hello\n")
     with pytest.raises(CorpusError, match="no clip can be used.*missing_video.*gone.mp4"):
         load_clips(tmp_path, streaming=streaming)
+    (tmp_path / "metadata.csv").unlink()
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.srt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CorpusError, match=r"1 corrupt_transcript .*a\.mp4\. For example, .*a\.srt: "):
+        load_clips(tmp_path, streaming=streaming)
 
 
 def test_folders_of_any_corpus(corpus, tmp_path, talking_video):

@@ -338,7 +338,8 @@ class VideoFolder:
         notes = self._notes(selection) if any(found.values()) else []
         report = CorpusReport.of_listing(defects, notes)
         if not any(found.values()):
-            raise VideoFolderError(f"{self.path}: no clip can be used. {report.sentence()}")
+            cause = f" For example, {defects[0].detail}" if defects else ""
+            raise VideoFolderError(f"{self.path}: no clip can be used. {report.sentence()}{cause}")
         return found, report
 
     def _notes(self, selection: Selection) -> list[str]:
