@@ -10,6 +10,7 @@ from lip2wav_hf import DEFAULT_CHECKPOINT, Lip2WavFeatureExtractor, Lip2WavStrea
 from lip2wav_hf.encoders import MOMENT_FRAMES, Moments
 from lip2wav_hf.errors import StreamingError
 from lip2wav_hf.generator import Generator
+from lip2wav_hf.lite.generator import OnnxGenerator
 from lip2wav_hf.lite.graphs import CLIPS, STREAMS, graph_files
 from lip2wav_hf.lite.stream import OnnxStreamingGenerator
 from lip2wav_hf.live.graphs import RunningMoments
@@ -80,6 +81,8 @@ def test_a_session_says_what_one_in_torch_says(talking_video):
     np.testing.assert_array_equal(again, sound)
     with pytest.raises(StreamingError, match="look_ahead='all'"):
         Lip2WavStreamer(lite.model, extractor, look_ahead="all")
+    with pytest.raises(StreamingError, match="take an OnnxStreamingGenerator"):
+        Lip2WavStreamer(OnnxGenerator.from_folder(DEFAULT_CHECKPOINT), extractor)
 
 
 def test_each_pair_is_shared_for_itself(exported, tmp_path):

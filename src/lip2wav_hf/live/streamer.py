@@ -95,6 +95,8 @@ class Lip2WavStreamer:
                 f"a model with the decoder {config.decoder_type!r} cannot speak live: take one with 'istft', such as"
                 f" {DEFAULT_MODEL}."
             )
+        if hasattr(model, "graphs") and not hasattr(model, "stream"):
+            raise StreamingError("an OnnxGenerator speaks whole clips: take an OnnxStreamingGenerator to speak live.")
         if not isinstance(look_ahead, (int, NoneType)):
             raise StreamingError(f"look_ahead={look_ahead!r}: live, it is a number of video frames, 0 or more.")
         choices = (look_ahead, config.look_ahead, config.live_look_ahead, LOOK_AHEAD)
