@@ -205,7 +205,7 @@ def test_the_split_scheme_is_named_as_in_training_or_with_hyphens(corpus, tmp_pa
     [
         (["--split", "test"], "no split test; there are train, unseen_validation"),
         (["--scheme", "seen4", "--speakers", "s3"], "s3 is not part of 'seen4'"),
-        (["--speakers", "s7"], "the splits file has no speaker s7"),
+        (["--speakers", "s7"], "splits.json: there is no speaker s7 in it. There are s1"),
         (["--feature-extractor", "nowhere"], "no feature extractor can be loaded"),
         (["--splits-file", "nowhere.json"], "no such splits file"),
     ],

@@ -207,9 +207,10 @@ def splits_path(folder: GridFolder, splits_file: str | os.PathLike | None) -> Pa
 def _custom_splits(path: Path, speakers: Sequence[str] | None) -> Splits:
     """The splits of a file."""
     splits = _read_splits_file(path)
-    unknown = sorted(set(speakers or ()) - {speaker for chosen in splits.values() for speaker in chosen})
+    known = {speaker for chosen in splits.values() for speaker in chosen}
+    unknown = sorted(set(speakers or ()) - known)
     if unknown:
-        raise GridError(f"the splits file has no speaker {', '.join(unknown)}.")
+        raise GridError(f"{path}: there is no speaker {', '.join(unknown)} in it. There are {_listed(sorted(known))}.")
     return {
         split: {speaker: names for speaker, names in chosen.items() if not speakers or speaker in speakers}
         for split, chosen in splits.items()
