@@ -222,15 +222,17 @@ def live(environment: Environment) -> None:
 
 
 def lite(environment: Environment) -> None:
-    """Speak the sample without torch; and write the graphs of another model, where it is."""
+    """Speak the sample without torch, live too; and write the graphs of another model, where it is."""
     without = "import sys; sys.modules['torch'] = None; from lip2wav_hf.commands.main import main; main(sys.argv[1:])"
     environment.run("python", "-c", without, "speak", SAMPLE, "-y", "-o", "lite.wav", expect="bin blue at f two now")
+    environment.run("python", "-c", without, "live", SAMPLE, "-y", "-o", "lite.wav", expect="3.00 s of sound")
     save = "(Lip2WavModel(Lip2WavConfig({settings})), Lip2WavFeatureExtractor())".format(
         settings=", ".join(f"{name}={value!r}" for name, value in TINY_MODEL.items() if name != "model_type")
     )
     environment.run("python", "-c", f"from lip2wav_hf import *; [each.save_pretrained('own') for each in {save}]")
     environment.run("lip2wav", "lite", "own", expect="wrote own/encoder_model.onnx")
     environment.run("lip2wav", "speak", SAMPLE, "--model", "own", "--runtime", "onnx", "-y", "-o", "own.wav")
+    environment.run("lip2wav", "live", SAMPLE, "--model", "own", "--runtime", "onnx", "-y", "-o", "own.wav")
 
 
 def fetch(command: list[str], expected: bytes) -> None:
