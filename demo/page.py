@@ -10,7 +10,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import gradio as gr
 from answers import METRICS, Answer, Limits, RequestError, answer_with, check_video, compare_with, metric_functions
@@ -19,8 +19,9 @@ from starlette.staticfiles import StaticFiles
 
 import lip2wav_hf
 from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavStreamer, VideoToSpeechPipeline
-from lip2wav_hf.errors import install_extra
+from lip2wav_hf.errors import Lip2WavError, install_extra
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
+from lip2wav_hf.lite.stream import OnnxStreamingGenerator
 from lip2wav_hf.live.socket import LiveError, LiveLimits, LiveServer, place
 from lip2wav_hf.speaking import Speaker
 
@@ -80,7 +81,8 @@ class Page:
         self.checkpoints = checkpoints
         self.limits = limits
         self.concurrency = concurrency
-        self.live_names = [name for name, pipe in checkpoints.items() if _speaks_live(pipe)] if live else []
+        self._live = {name: _live_speaker(pipe) for name, pipe in checkpoints.items() if live and _speaks_live(pipe)}
+        self.live_names = list(self._live)
         # Always the same threads: each thread that runs a network keeps memory of its own, and Gradio has 40 of them.
         self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="speak")
 
@@ -129,7 +131,7 @@ class Page:
         name = name or self.live_names[0]
         if name not in self.live_names:
             raise LiveError(f"There is no model {name[:80]!r} that speaks live. Reload this page.")
-        return _live_session(self.checkpoints[name])
+        return Lip2WavStreamer.from_speaker(self._live[name])
 
     def warm_up(self) -> None:
         """Speak the example once in every thread, so that the first visitor waits no longer than the others."""
@@ -376,14 +378,19 @@ def comparison_routes(cache: str) -> list[Mount]:
     return [Mount(f"/{COMPARISONS}", StaticFiles(directory=folder))]
 
 
-def _live_session(pipe: VideoToSpeechPipeline) -> Lip2WavStreamer:
-    return Lip2WavStreamer.from_speaker(Speaker(pipe.model, cast(Lip2WavFeatureExtractor, pipe.feature_extractor)))
+def _live_speaker(pipe: VideoToSpeechPipeline) -> Speaker:
+    """What speaks live: the ONNX graphs of the model, where they can be used, since they take half of the time."""
+    model: Any = pipe.model
+    if (model.device.type, str(model.dtype)) == ("cpu", "torch.float32"):
+        with contextlib.suppress(Lip2WavError):
+            model = OnnxStreamingGenerator.from_folder(model.name_or_path)
+    return Speaker(model, cast(Lip2WavFeatureExtractor, pipe.feature_extractor))
 
 
 def _speaks_live(pipe: VideoToSpeechPipeline) -> bool:
     """Whether a model can speak picture by picture: not every system can."""
     try:
-        _live_session(pipe)
+        Lip2WavStreamer(pipe.model, cast(Lip2WavFeatureExtractor, pipe.feature_extractor))
     except ValueError:
         return False
     return not pipe.model.config.speaker_embedding_size

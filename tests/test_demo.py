@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -18,6 +20,8 @@ import pytest
 
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
+from lip2wav_hf.lite.graphs import GraphError
+from lip2wav_hf.lite.stream import OnnxStreamingGenerator
 
 
 pytest.importorskip("gradio", reason="the demo page needs gradio: make install")
@@ -530,13 +534,18 @@ def test_live_speech_is_for_this_machine_unless_it_is_turned_on(demo_path, monke
     assert parse_options(arguments).live is live
 
 
-def test_only_models_that_can_speak_live_are_on_the_tab(bundled, answers):
+def test_only_models_that_can_speak_live_are_on_the_tab(bundled, answers, monkeypatch):
     from page import Page
 
     pipe = bundled[BUNDLED]
     page = Page({"own": pipe, BUNDLED: pipe}, answers.Limits(), 1, live=True)
     assert page.live_names == ["own", BUNDLED] and page.live_server().limits.sessions == 1
-    assert page._open_session("").model is page._open_session(BUNDLED).model is pipe.model
+    first, second = page._open_session(""), page._open_session("own")
+    assert first.model is second.model, "sessions share the loaded model"
+    if find_spec("onnxruntime") is not None:
+        assert isinstance(first.model, OnnxStreamingGenerator)
+    monkeypatch.setattr(OnnxStreamingGenerator, "from_folder", Mock(side_effect=GraphError("none")))
+    assert Page({"own": pipe}, answers.Limits(), 1, live=True)._open_session("").model is pipe.model
     with pytest.raises(ValueError, match="no model 'grid-sync' that speaks live"):
         page._open_session("grid-sync")
     assert Page(bundled, answers.Limits(), 1).live_names == []
