@@ -35,9 +35,10 @@ def test_the_demo_takes_what_it_imports():
     files = set(plan_space(DEMO).files)
     rooms = {path.split("/")[1] for path in files if path.startswith("lip2wav_hf/") and path.count("/") > 1}
     rooms -= {"assets", "checkpoints", "face_models", "templates"}  # no code
-    assert rooms == {"comparison", "corpora", "evaluation", "lip2audspec", "live", "metrics", "studio"}
+    assert rooms == {"comparison", "corpora", "evaluation", "lip2audspec", "lite", "live", "metrics", "studio"}
     shared = {path.removeprefix("lip2wav_hf/studio/") for path in files if path.startswith("lip2wav_hf/studio/")}
     assert shared == {"__init__.py", "serving.py", "uploads.py"}  # nothing that records or trains
+    assert not {path for path in files if path.startswith("lip2wav_hf/l") and path.endswith("/export.py")}
     assert {
         "lip2wav_hf/pipeline_video_to_speech.py",
         "lip2wav_hf/evaluation/plotting.py",
