@@ -3,6 +3,11 @@
 import ast
 import functools
 import itertools
+import os
+import subprocess
+import sys
+
+import pytest
 
 from conftest import REPOSITORY
 
@@ -81,6 +86,16 @@ def test_remote_code_is_asked_for_by_nobody_but_the_user():
         if each.arg == "trust_remote_code" and getattr(each.value, "value", None) is True
     ]
     assert not given
+
+
+def test_onnx_runtime_keeps_and_sends_nothing(tmp_path):
+    """When it is imported, it would make a number for this machine, and write it down."""
+    pytest.importorskip("onnxruntime", reason="the extra `lite` is not installed")
+    script = "import lip2wav_hf; from lip2wav_hf.lite import graphs; graphs.open_graphs(lip2wav_hf.DEFAULT_CHECKPOINT)"
+    environment = os.environ | {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=120)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_every_rule_has_its_test():

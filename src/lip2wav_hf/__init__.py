@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ import wrapt
 
 from .models import BY_TYPE, CHECKPOINTS, DEFAULT_MODEL, NETWORKS, Network
 
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime asks for it when it is imported
 
 __version__ = "0.1.0"
 

@@ -412,7 +412,7 @@ def test_results_say_what_was_measured_and_how_to_do_it_again(tmp_path, talking_
         best, corpus, "validation", ["s1"], out, metrics=["stoi"], limit=1, report=False, progress=False
     )
     assert (results["data"], results["split"], results["limit"]) == ("mine", "validation", 1)
-    assert results["title"] == "my voice on mine, split validation" and results["model"] == "my voice"
+    assert results["title"] == "my voice on mine, split validation, speaker s1" and results["model"] == "my voice"
     words = shlex.split(results["command"])
     assert words[:2] == ["lip2wav", "evaluate"] and words[words.index("--model") + 1] == str(best)
     assert words[words.index("--limit") + 1] == "1" and words[words.index("--speaker") + 1] == "s1"

@@ -224,6 +224,8 @@ def compare_systems(
     samples = dict(samples or {})
     check_labels([*(system.label for system in systems), *samples])
     pairs = {label: _pair_of_folders(label, folder) for label, folder in samples.items()}
+    for made, originals in pairs.values():
+        pair_folders(made, originals)  # before anything is measured, whether each has its original
     _check_models(systems)
     first, *others = systems
     trainings = [training_of(system.model) for system in systems]
@@ -306,9 +308,7 @@ def _pair_of_folders(label: str, folder: Path) -> tuple[Path, Path]:
                 " hold one such as predicted/ and one such as original/, with sound files of the same names."
             )
         pair.append(found[0])
-    made, originals = pair
-    pair_folders(made, originals)  # before anything is measured, whether each has its original
-    return made, originals
+    return pair[0], pair[1]
 
 
 def _is_of_sounds(name: str, of_grid: bool) -> bool:
