@@ -382,7 +382,7 @@ def _live_speaker(pipe: VideoToSpeechPipeline) -> Speaker:
     """What speaks live: the ONNX graphs of the model, where they can be used, since they take half of the time."""
     model: Any = pipe.model
     if (model.device.type, str(model.dtype)) == ("cpu", "torch.float32"):
-        with contextlib.suppress(Lip2WavError):
+        with contextlib.suppress(Lip2WavError, OSError):
             model = OnnxStreamingGenerator.from_folder(model.name_or_path)
     return Speaker(model, cast(Lip2WavFeatureExtractor, pipe.feature_extractor))
 

@@ -544,8 +544,9 @@ def test_only_models_that_can_speak_live_are_on_the_tab(bundled, answers, monkey
     assert first.model is second.model, "sessions share the loaded model"
     if find_spec("onnxruntime") is not None:
         assert isinstance(first.model, OnnxStreamingGenerator)
-    monkeypatch.setattr(OnnxStreamingGenerator, "from_folder", Mock(side_effect=GraphError("none")))
-    assert Page({"own": pipe}, answers.Limits(), 1, live=True)._open_session("").model is pipe.model
+    for error in (GraphError("none"), PermissionError("of others")):
+        monkeypatch.setattr(OnnxStreamingGenerator, "from_folder", Mock(side_effect=error))
+        assert Page({"own": pipe}, answers.Limits(), 1, live=True)._open_session("").model is pipe.model
     with pytest.raises(ValueError, match="no model 'grid-sync' that speaks live"):
         page._open_session("grid-sync")
     assert Page(bundled, answers.Limits(), 1).live_names == []
