@@ -1,6 +1,7 @@
 """`load_clips`: of folders, and of datasets of the Hub."""
 
 import pickle
+import shutil
 
 import pytest
 
@@ -105,6 +106,15 @@ def test_a_saved_dataset(table, tmp_path, streaming):
             load_clips(tmp_path / folder, "dev")
     assert {split: len(own) for split, own in load_clips(tmp_path / "both").items()} == {"train": 8, "test": 4}
     assert len(open_corpus(tmp_path / "both").clips) == 12
+
+
+def test_a_saved_dataset_is_told_by_all_of_its_files(corpus, tmp_path):
+    folder = shutil.copytree(corpus, tmp_path / "videos")
+    (folder / "state.json").write_text("{}")  # of another program
+    assert load_clips(folder).keys() == load_clips(corpus).keys()
+    (folder / "dataset_info.json").write_text("{}")
+    with pytest.raises(CorpusError, match="this saved dataset is damaged"):
+        load_clips(folder)
 
 
 def test_a_dataset_goes_into_the_cache(table, tmp_path):

@@ -44,7 +44,8 @@ def visible_files(folder: Path, pattern: str = "**/*") -> Iterator[Path]:
 
 def is_saved_dataset(folder: Path) -> bool:
     """Whether `save_to_disk` of the library `datasets` has written a folder."""
-    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    several, single = ("dataset_dict.json",), ("dataset_info.json", "state.json")
+    return any(all((folder / name).is_file() for name in names) for names in (several, single))
 
 
 def holds_tables(folder: Path) -> bool:

@@ -52,7 +52,10 @@ def _saved_tables(source: str, split: str | None, streaming: bool) -> dict[str, 
     """Tables of a folder that `save_to_disk` has written."""
     import datasets  # noqa: PLC0415  of an extra
 
-    loaded = datasets.load_from_disk(source)
+    try:
+        loaded = datasets.load_from_disk(source)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CorpusError(f"{source}: this saved dataset is damaged ({one_line(error)}). Save it again.") from error
     tables = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     if split is not None and split not in tables:
         raise CorpusError(f"{source}: there is no split {split!r}. There are {', '.join(map(str, tables))}.")
