@@ -36,9 +36,9 @@ def load_tables(source: str, split: str | None, streaming: bool, options: dict[s
     import datasets  # noqa: PLC0415  of an extra
     from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415
 
+    if is_saved_dataset(Path(source)):
+        return _saved_tables(source, split, streaming)
     try:
-        if is_saved_dataset(Path(source)):
-            return _saved_tables(source, split, streaming)
         loaded = datasets.load_dataset(source, split=split, streaming=streaming, **options)
     except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
         raise CorpusError(
