@@ -11,6 +11,7 @@ from conftest import TINY_CONFIG
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavModel
 from lip2wav_hf.adaptation import checking, learning, running
 from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.lite.graphs import CLIPS, seal
 from lip2wav_hf.synthetic.corpus import write_clip
 
 
@@ -63,13 +64,17 @@ def one_recording(recordings, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def starting_model(tmp_path_factory):
-    """A tiny network with random weights that knows GRID's words, and conditions its speech on them."""
+    """
+    A tiny network with random weights that knows GRID's words, and conditions its speech on them. Its graphs are none:
+    an adaptation does not look into them.
+    """
     folder = tmp_path_factory.mktemp("models") / "start"
     torch.manual_seed(0)
-    Lip2WavModel(Lip2WavConfig(**TINY_CONFIG | {"num_mel_bins": 20, "word_conditioning": True})).save_pretrained(
-        folder
-    )
+    config = Lip2WavConfig(**TINY_CONFIG | {"num_mel_bins": 20, "word_conditioning": True})
+    Lip2WavModel(config).half().float().save_pretrained(folder)  # in half precision, as the bundled model
     Lip2WavFeatureExtractor().save_pretrained(folder)
+    for name in CLIPS:
+        (folder / name).write_bytes(b"graph" + seal(folder, name, b"graph"))
     return folder
 
 

@@ -30,6 +30,7 @@ from lip2wav_hf.adaptation.starting import imprint, load_starting_model
 from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.hub.plan import plan_model
+from lip2wav_hf.lite.graphs import has_graphs
 from lip2wav_hf.speaking import Speaker
 from little_videos import write_video
 
@@ -57,6 +58,7 @@ def test_the_result_is_a_model(adapted, recordings):
     [spoken] = speaker([str(recordings / f"{SENTENCES[0]}.mp4")])
     assert len(spoken["audio"]) == pytest.approx(3 * 16000, abs=2000)
     assert (result.model / "README.md").is_file()
+    assert has_graphs(result.model)  # those of the starting model, whose words it knows
     assert not (result.model / WORK).exists()
     assert sorted(path.name for path in result.model.parent.iterdir()) == ["my-voice"]
 

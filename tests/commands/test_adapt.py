@@ -38,6 +38,7 @@ def test_it_says_what_is_wrong_what_was_done_and_what_to_do_next(run, takes, tin
     assert "it answers with 2 phrases only" in out
     assert "phrases read right" in out
     assert f"lip2wav speak VIDEO --model {model} -o speech.wav" in out
+    assert f"lip2wav lite {model}" in out
     config = json.loads((model / "config.json").read_text())
     assert "good" in config["vocabulary"]
     assert "thank" in config["grammar"]

@@ -189,6 +189,24 @@ def test_model_from_video_files(tmp_path, corpus):
     assert "| Text-head WER, % | 16.7 (16.7 – 16.7) | 16.7 | 16.7 |" in table and "Chance" in table
 
 
+def test_clips_of_all_splits_say_how_many_were_for_learning(tmp_path, corpus):
+    """A user who measures everything there is takes clips that the model has learnt from for others."""
+    folder = shutil.copytree(corpus, tmp_path / "grid")
+
+    def remarks(splits, split):
+        (folder / "splits.json").write_text(json.dumps(splits), encoding="utf-8")
+        results = evaluate_model(
+            Recording(), folder, split, output_dir=tmp_path / "out", metrics=["stoi"], overwrite=True
+        )
+        return results.get("remarks", [])
+
+    splits = {"train": {"s1": list(NAMES[:2])}, "test": {"s2": [NAMES[2]]}}
+    (remark,) = remarks(splits, "all")
+    assert remark.startswith("2 of the 3 clips are of the split 'train'")
+    assert not remarks(splits, "test") and not remarks(splits, "train")
+    assert not remarks({"validation": splits["train"], "test": splits["test"]}, "all")
+
+
 def test_run_goes_on_where_it_stopped(tmp_path, corpus):
     whole = evaluate_model(Recording(), corpus, output_dir=tmp_path / "whole")
     folder = tmp_path / "stopped"

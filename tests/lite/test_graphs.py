@@ -1,6 +1,7 @@
 """Graphs that belong to the model beside them, and others."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from lip2wav_hf.lite.graphs import (
     NOT_IN_GRAPHS,
     STREAMS,
     GraphError,
+    copy_graphs,
     has_graphs,
     keep_torch_out,
     open_graphs,
@@ -125,6 +127,46 @@ def test_what_graphs_do_not_depend_on_may_change(copied):
     given = {"pixel_values_videos": pixels, "speaker_embedding": np.ones((1, 3), np.float32)}
     logits = [session.run(["text_logits"], given)[0] for session in (before, after)]
     np.testing.assert_allclose(logits[0] + 1, logits[1], atol=1e-5)
+
+
+def test_a_model_that_was_trained_further_takes_the_graphs(exported, copied):
+    """Its config.json is written by another version, with every default, and its numbers are others."""
+    for name in (*CLIPS, *STREAMS):
+        (copied / name).unlink()
+    save_weights(copied, lambda name, value: value + 1 if name == "text_head.bias" else value)
+    change(copied, **Lip2WavConfig.from_pretrained(copied).to_dict() | {"grammar": None})
+    written = copy_graphs(exported, copied)
+    assert sorted(path.name for path in written) == sorted((*CLIPS, *STREAMS))
+    open_graphs(copied, STREAMS)
+    pixels, voice = np.zeros((1, 5, 1, 40, 64), np.float32), np.ones((1, 3), np.float32)
+    given = {"pixel_values_videos": pixels, "speaker_embedding": voice}
+    first, second = (open_graphs(each).encoder.run(["text_logits"], given)[0] for each in (exported, copied))
+    np.testing.assert_allclose(first + 1, second, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda folder: change(folder, hop_length=320),
+        lambda folder: save_weights(folder, lambda name, value: np.tile(value, 2) if "text_head" in name else value),
+        lambda folder: save_weights(folder, lambda name, value: value.astype("float32")),
+    ],
+    ids=["another setting", "more words", "another type"],
+)
+def test_another_network_takes_no_graphs(exported, copied, what):
+    for name in (*CLIPS, *STREAMS):
+        (copied / name).unlink()
+    what(copied)
+    assert copy_graphs(exported, copied) == [] and not has_graphs(copied)
+
+
+def test_damaged_graphs_are_not_copied(exported, copied, tmp_path):
+    (copied / ENCODER_FILE).write_bytes(b"?" + (copied / ENCODER_FILE).read_bytes()[1:])
+    (copied / STREAMS[0]).unlink()
+    other = shutil.copytree(exported, tmp_path / "other")
+    for name in (*CLIPS, *STREAMS):
+        (other / name).unlink()
+    assert copy_graphs(copied, other) == []
 
 
 def test_settings_for_words_are_not_in_graphs():

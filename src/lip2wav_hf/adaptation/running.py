@@ -29,6 +29,7 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import read_fields, read_json, replace_folder, write_json
 from ..hub.card_texts import quiet_transformers
 from ..hub.facts import known_facts
+from ..lite.graphs import copy_graphs
 from ..machine import take_lock
 from ..modeling_critic import Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel
@@ -586,6 +587,7 @@ def _save(
     folder = job.work / "model"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(learnt.folder, folder, ignore=shutil.ignore_patterns(RECORD_FILE))  # it names folders and persons
+    copy_graphs(job.starting, folder)
     record = dataclasses.asdict(result)
     del record["model"], record["checks"]
     write_json(folder / RECORD, record | {"fingerprint": fingerprint})

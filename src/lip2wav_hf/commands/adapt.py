@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 
 from ..adaptation.records import FINAL_PASS
 from ..errors import counted
+from ..lite.graphs import has_graphs
 from ..models import DEFAULT_MODEL
 from .messages import only_our_messages, print_error, reporting, wrapped
 from .options import complete_model
@@ -211,6 +213,8 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
         f"use it:     lip2wav speak VIDEO --model {folder} -o speech.wav",
         f"in Python:  pipeline('video-to-speech', model={str(result.model)!r})",
     ]
+    if find_spec("onnxruntime") is not None and not has_graphs(result.model):
+        lines.append(f"faster:     lip2wav lite {folder}")
     if result.after is None:
         return [*lines, f"measure it: lip2wav evaluate --model {folder} --data OTHER-RECORDINGS --split all"]
     return [*lines, f"publish it: lip2wav push {folder} OWNER/NAME --private"]

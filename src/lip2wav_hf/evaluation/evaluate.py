@@ -37,6 +37,9 @@ from .run import Share
 from .systems import normalizer_of, run_model
 
 
+LEARNT_FROM = "train"  # the split that trainings take by default
+
+
 def evaluate_model(
     model: Any = None,
     data_dir: str | os.PathLike = ".",
@@ -206,7 +209,12 @@ def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions)
     if not found:
         raise EvaluationError(f"{selection.data_dir}: the split {selection.split!r} holds no clip.")
     remarks = list(dict.fromkeys(remark for name in loaded for remark in corpus.remarks(name, chosen)))
-    return [scored_clip(clip, output_dir) for clip in found[: selection.limit]], remarks
+    found = found[: selection.limit]
+    learnt = {clip.key for clip in loaded.get(LEARNT_FROM, ())} & {clip.key for clip in found}
+    if learnt and len(loaded) > 1 and not note:
+        shown = f"{len(learnt)} of the {len(found)} clips are of the split {LEARNT_FROM!r}"
+        remarks.append(f"{shown}: a model that has learnt from them does better there")
+    return [scored_clip(clip, output_dir) for clip in found], remarks
 
 
 def _check_installed(options: EvaluationOptions) -> None:

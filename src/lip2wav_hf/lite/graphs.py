@@ -93,6 +93,42 @@ def open_graphs(folder: str | os.PathLike, files: tuple[str, str] = CLIPS) -> Gr
     return Graphs(*sessions, files)
 
 
+def copy_graphs(source: Path, folder: Path) -> list[Path]:
+    """
+    Give a model the graphs of another one of the same network, such as the one that its training began from: they take
+    their numbers from the weights beside them.
+
+    Args:
+        source (`Path`): folder of a saved model, perhaps with graphs.
+        folder (`Path`): of another one.
+
+    Returns:
+        `list[Path]`: the new files; none where there are no graphs, or where they would calculate something else.
+
+    Raises:
+        GraphError: if the weights or config.json of one are damaged.
+    """
+    graphs: dict[Path, bytes] = {}
+    for files in (CLIPS, STREAMS):
+        found = {name: split_seal((source / name).read_bytes()) for name in files if has_graphs(source, files)}
+        if all(own == seal(source, name, graph) for name, (graph, own) in found.items()):
+            graphs |= {folder / name: graph for name, (graph, _) in found.items()}
+    if not graphs or _network(source) != _network(folder):
+        return []
+    for path, graph in graphs.items():
+        path.write_bytes(graph + seal(folder, path.name, graph))
+    return list(graphs)
+
+
+def _network(folder: Path) -> tuple[dict[str, Any], list[Any]]:
+    """What graphs depend on, whether config.json writes it or leaves it to the defaults."""
+    from ..configuration_lip2wav import Lip2WavConfig  # noqa: PLC0415  brings transformers
+
+    config = Lip2WavConfig.from_pretrained(folder).to_dict()
+    weights = [(path.name, *weights_header(path)) for path in weight_files(folder)]
+    return {field: value for field, value in config.items() if field not in NOT_IN_GRAPHS}, weights
+
+
 def open_session(path: Path, threads: int | None = None) -> InferenceSession:
     """A graph; by default with half of the cores: another thread may read the next pictures meanwhile."""
     from onnxruntime import InferenceSession, SessionOptions  # noqa: PLC0415  of an extra
@@ -221,9 +257,10 @@ __all__ = [
     "STREAMS",
     "STREAM_DECODER_FILE",
     "STREAM_ENCODER_FILE",
-    "check_weights_lie_with",
     "GraphError",
     "Graphs",
+    "check_weights_lie_with",
+    "copy_graphs",
     "graph_files",
     "has_graphs",
     "has_torch",
