@@ -10,7 +10,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import gradio as gr
 from answers import METRICS, Answer, Limits, RequestError, answer_with, check_video, compare_with, metric_functions
@@ -19,10 +19,10 @@ from starlette.staticfiles import StaticFiles
 
 import lip2wav_hf
 from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavStreamer, VideoToSpeechPipeline
-from lip2wav_hf.errors import Lip2WavError, install_extra
+from lip2wav_hf.errors import install_extra
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
-from lip2wav_hf.lite.stream import OnnxStreamingGenerator
 from lip2wav_hf.live.socket import LiveError, LiveLimits, LiveServer, place
+from lip2wav_hf.live.streamer import live_speaker
 from lip2wav_hf.speaking import Speaker
 
 
@@ -379,12 +379,8 @@ def comparison_routes(cache: str) -> list[Mount]:
 
 
 def _live_speaker(pipe: VideoToSpeechPipeline) -> Speaker:
-    """What speaks live: the ONNX graphs of the model, where they can be used, since they take half of the time."""
-    model: Any = pipe.model
-    if (model.device.type, str(model.dtype)) == ("cpu", "torch.float32"):
-        with contextlib.suppress(Lip2WavError, OSError):
-            model = OnnxStreamingGenerator.from_folder(model.name_or_path)
-    return Speaker(model, cast(Lip2WavFeatureExtractor, pipe.feature_extractor))
+    speaker = Speaker(pipe.model, cast(Lip2WavFeatureExtractor, pipe.feature_extractor))
+    return live_speaker(speaker, pipe.model.name_or_path)
 
 
 def _speaks_live(pipe: VideoToSpeechPipeline) -> bool:

@@ -45,6 +45,11 @@ def test_a_model_of_ones_own(run, tmp_path, talking_video, tiny_model_dir, monke
     assert "Write it again: lip2wav lite" in error_line(run(*arguments, "--runtime", "onnx", model=folder))
     status, _, err = run(*arguments, model=folder)
     assert status == 0 and err.count("PyTorch speaks") == 1
+    content = (folder / ENCODER_FILE).read_bytes()
+    (folder / ENCODER_FILE).unlink()
+    status, _, err = run(*arguments, model=folder)
+    assert status == 0 and f"warning: PyTorch speaks. model {folder}: its {ENCODER_FILE} is missing" in err
+    (folder / ENCODER_FILE).write_bytes(content)
     monkeypatch.setattr(speak_module, "has_torch", lambda: False)
     assert "Write it again" in error_line(run(*arguments, model=folder))
     assert "no ONNX graphs" in error_line(run(*arguments))
@@ -57,7 +62,8 @@ def test_a_model_of_ones_own(run, tmp_path, talking_video, tiny_model_dir, monke
                 (folder / STREAMS[1]).write_bytes(b"")
             status, _, err = run(*live, *options)
             assert status == 0 and err.count("PyTorch speaks") == warnings, err
-    (folder / STREAMS[1]).unlink()
+    for name in STREAMS:
+        (folder / name).unlink()
     assert f"no ONNX graphs for live speech in it. Where PyTorch is, write them: lip2wav lite {folder}" in error_line(
         run(*live, "--runtime", "onnx")
     )

@@ -95,7 +95,10 @@ def test_a_missing_graph(copied):
     assert has_graphs(copied)
     (copied / DECODER_FILE).unlink()
     assert not has_graphs(copied)
-    with pytest.raises(GraphError, match="no ONNX graphs"):
+    with pytest.raises(GraphError, match=f"its {DECODER_FILE} is missing.*lip2wav lite {copied}"):
+        open_graphs(copied)
+    (copied / ENCODER_FILE).unlink()
+    with pytest.raises(GraphError, match="there are no ONNX graphs in it"):
         open_graphs(copied)
 
 

@@ -7,6 +7,9 @@ import pytest
 
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.audio import mux_audio, read_audio
+from lip2wav_hf.generator import Generator
+from lip2wav_hf.lite.graphs import CLIPS, STREAMS
+from lip2wav_hf.lite.stream import OnnxStreamingGenerator
 from lip2wav_hf.studio.recordings import StudioError
 from lip2wav_hf.studio.voice import MOST_ANSWERS, Voice
 
@@ -70,7 +73,7 @@ def test_the_archive_is_a_model_without_recordings(voice, tmp_path):
     with zipfile.ZipFile(tmp_path / "my-voice.zip") as archive:
         names = {name.removeprefix("my-voice/") for name in archive.namelist()}
         archive.extractall(tmp_path / "unpacked")
-    assert {"config.json", "preprocessor_config.json", "model.safetensors", "README.md"} <= names
+    assert {"config.json", "preprocessor_config.json", "model.safetensors", "README.md", *CLIPS, *STREAMS} <= names
     assert not [name for name in names if "adaptation" in name or name.endswith((".webm", ".mp4"))]
     unpacked = Voice(tmp_path / "unpacked" / "my-voice", tmp_path / "answers")
     unpacked.warm_up()
@@ -118,6 +121,16 @@ def test_a_live_session_reads_the_phrases_of_the_voice(voice, talking_video):
     assert " ".join(word["word"] for word in words) == phrases[0] and session.look_ahead == 8
     assert samples == pytest.approx(48000, abs=1280)
     assert voice.live_session().model is session.model, "sessions share the loaded model"
+
+
+def test_a_live_session_takes_the_graphs_of_the_voice(voice):
+    pytest.importorskip("onnxruntime", reason="the extra `lite` is not installed")
+    session = voice.live_session()
+    assert isinstance(session.model, OnnxStreamingGenerator)
+    assert voice.live_session().model is session.model
+    (voice.folder / STREAMS[0]).unlink()
+    (voice.folder / "config.json").touch()
+    assert isinstance(voice.live_session().model, Generator)
 
 
 def test_without_a_voice_nobody_speaks_live(tmp_path):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Lip2WavError, one_line
-from ..lite.graphs import CLIPS, has_graphs, has_torch, keep_torch_out, open_graphs
+from ..lite.graphs import CLIPS, has_torch, keep_torch_out, open_graphs
 from ..machine import may_have_gpu, without_collections
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..sources import readable_path
@@ -259,7 +259,7 @@ def chosen_graphs(
         raise CommandError("--runtime onnx: it speaks on the processor, in float32. Leave --device and --dtype out.")
     needs_torch = runtime is Runtime.TORCH or not on_processor
     if runtime is Runtime.AUTO and has_torch():
-        is_ready = find_spec("onnxruntime") is not None and has_graphs(folder, files)
+        is_ready = find_spec("onnxruntime") is not None and any((folder / name).is_file() for name in files)
         needs_torch = needs_torch or not is_ready or (device is None and may_have_gpu())
     if needs_torch:
         return None

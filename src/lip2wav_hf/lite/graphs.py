@@ -75,11 +75,11 @@ def open_graphs(folder: str | os.PathLike, files: tuple[str, str] = CLIPS) -> Gr
     """
     require_packages(EXTRA, "to speak with ONNX Runtime", "onnxruntime")
     folder = Path(folder)
-    if not has_graphs(folder, files):
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing:
         kind = "ONNX graphs for live speech" if files == STREAMS else "ONNX graphs"
-        raise GraphError(
-            f"model {folder}: there are no {kind} in it. Where PyTorch is, write them: lip2wav lite {folder}"
-        )
+        what = f"there are no {kind} in it" if missing == list(files) else f"its {missing[0]} is missing"
+        raise GraphError(f"model {folder}: {what}. Where PyTorch is, write them: lip2wav lite {folder}")
     again, sessions = f"Write it again: lip2wav lite {folder}", []
     for name in files:
         graph, found = split_seal((folder / name).read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections import deque
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..decoding import GrammarDecoder, Word, clip_scores
-from ..errors import StreamingError
+from ..errors import Lip2WavError, StreamingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..lite.stream import OnnxStreamingGenerator
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..speaking import AnyGrammar, GrammarChoice, Speaker
 from .mouth import LiveMouth
@@ -269,6 +271,22 @@ class Lip2WavStreamer:
         return LiveSpeech(audio, face=self._face, time=time)
 
 
+def live_speaker(speaker: Speaker, folder: str | os.PathLike[str] | None) -> Speaker:
+    """
+    What is to speak live with a model that is loaded in torch: its ONNX graphs where they can be used, since they take
+    half of the time.
+
+    Args:
+        speaker ([`Speaker`]): the loaded model.
+        folder (`str` or `os.PathLike`, *optional*): where it was loaded from, if it was.
+    """
+    model = speaker.model
+    if folder and (model.device.type, str(model.dtype)) == ("cpu", "torch.float32"):
+        with contextlib.suppress(Lip2WavError, OSError):
+            model = OnnxStreamingGenerator.from_folder(folder)
+    return Speaker(model, speaker.feature_extractor)
+
+
 def _check(picture: np.ndarray, time: float | None) -> None:
     if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         found = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
@@ -279,4 +297,4 @@ def _check(picture: np.ndarray, time: float | None) -> None:
         raise StreamingError(f"the time of a picture must be a number of seconds, not {time}.")
 
 
-__all__ = ["Lip2WavStreamer", "LiveSpeech"]
+__all__ = ["Lip2WavStreamer", "LiveSpeech", "live_speaker"]

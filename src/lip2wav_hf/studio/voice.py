@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_ANSWERS = 10  # that are kept; older ones are removed
 NETWORK_FOLDERS = ("critic", "speech_encoder", "results", "face_models")
 PRIVATE_FILES = ("adaptation.json",)  # names the files of the recordings
-MODEL_SUFFIXES = (".json", ".safetensors", ".md", ".yaml", ".txt", ".tflite", ".py", ".csv", ".jsgf")
+MODEL_SUFFIXES = (".json", ".safetensors", ".md", ".yaml", ".txt", ".tflite", ".py", ".csv", ".jsgf", ".onnx")
 
 
 class Voice:
@@ -38,6 +38,7 @@ class Voice:
         self.folder, self.answers = folder, answers
         self._busy = threading.Lock()
         self._speaker: Speaker | None = None
+        self._live: Speaker | None = None
         self._version: tuple[int, ...] = ()
 
     @property
@@ -53,7 +54,7 @@ class Voice:
         files = sorted([*self.folder.glob("*.json"), *self.folder.glob("model*.safetensors")])
         version = tuple(file.stat().st_mtime_ns for file in files)
         if self._speaker is None or version != self._version:
-            self._speaker, self._version = Speaker.from_folder(self.folder), version
+            self._speaker, self._live, self._version = Speaker.from_folder(self.folder), None, version
         return self._speaker
 
     @property
@@ -80,11 +81,12 @@ class Voice:
             StudioError: if there is no voice.
             ValueError: if it cannot speak live.
         """
-        from ..live.streamer import Lip2WavStreamer  # noqa: PLC0415  brings torch
+        from ..live.streamer import Lip2WavStreamer, live_speaker  # noqa: PLC0415  brings torch
 
         with self._busy:
             speaker = self._load()
-        return Lip2WavStreamer.from_speaker(speaker)
+            self._live = self._live or live_speaker(speaker, self.folder)
+        return Lip2WavStreamer.from_speaker(self._live)
 
     def speak(self, video: Path) -> dict[str, Any]:
         """
