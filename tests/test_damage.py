@@ -10,7 +10,7 @@ import pytest
 from av.stream import Disposition
 
 from lip2wav_hf.audio import is_whole_h264, mux_audio
-from lip2wav_hf.video import VideoReader
+from lip2wav_hf.video import VideoError, VideoReader
 from little_videos import numbers, picture, write_video
 
 
@@ -83,6 +83,19 @@ def test_a_beginning_without_key_picture_is_left_out(tmp_path):
     cut = next(packet.pos for packet in packets[20:]) // 188 * 188
     got = numbers(VideoReader(content[cut:]))
     assert got == [number % 26 for number in range(100, 300)]
+
+
+def test_nothing_but_what_depends_on_a_missing_beginning(tmp_path, caplog):
+    """As a recording whose first packet, the only key picture, is lost: the decoder takes the rest without a word."""
+    write_video(tmp_path / "whole.mkv", 60, options={"g": "100", "keyint_min": "100", "sc_threshold": "0"})
+    with av.open(str(tmp_path / "whole.mkv")) as source, av.open(str(tmp_path / "cut.mkv"), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in [packet for packet in source.demux(video=0) if packet.size][2:]:
+            packet.stream = stream
+            output.mux(packet)
+    with pytest.raises(VideoError, match=r"cut\.mkv: not one picture in it can be decoded"):
+        numbers(VideoReader(tmp_path / "cut.mkv"))
+    assert not caplog.records
 
 
 def test_a_second_recording_in_another_form_is_told_of(tmp_path, caplog):
