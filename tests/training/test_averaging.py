@@ -56,6 +56,8 @@ def test_the_command(two_models, tmp_path):
     arguments = ["average", *map(str, two_models), "-o", str(tmp_path / "average")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0 and "next: lip2wav evaluate --model" in done.output
+    named = CliRunner().invoke(app, ["average", str(two_models[0]), "grid-s1", "-o", str(tmp_path / "named")])
+    assert named.exit_code == 2 and "grid-s1 are of different architectures" in named.output
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 2 and "there already" in again.output
 
@@ -73,6 +75,10 @@ def test_what_cannot_be_averaged_is_said(two_models, tmp_path):
     weights = load_file(second / "model.safetensors")
     weights["text_head.bias"] = weights["text_head.bias"][:-1].clone()
     save_file(weights, second / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(AveragingError, match="text_head.bias differs"):
+    with pytest.raises(AveragingError, match="know different words: only models of the same are averaged"):
+        average_models(two_models, tmp_path / "average")
+    weights["decoder.more"] = weights["text_head.bias"].clone()
+    save_file(weights, second / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(AveragingError, match="of different architectures: decoder.more differs"):
         average_models(two_models, tmp_path / "average")
     assert not (tmp_path / "average").exists()

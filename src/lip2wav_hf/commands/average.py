@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..files import check_writable
+from ..models import find_model
 from .messages import reporting
 
 
@@ -15,7 +16,7 @@ from .messages import reporting
 def average(
     folders: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL", help="Folders of saved generators; two or more.", show_default=False),
+        typer.Argument(metavar="MODEL", help="Saved generators; two or more.", show_default=False),
     ],
     output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new model.")],
     share: Annotated[
@@ -32,7 +33,8 @@ def average(
     check_writable(Path(output), f"-o {output}")
     from ..training.averaging import average_models
 
-    folder = average_models(folders, output, share)
+    places = [name if Path(name).is_dir() else str(find_model(name)) for name in folders]
+    folder = average_models(places, output, share)
     print(f"written: {folder}")
     print(f"next: lip2wav evaluate --model {folder} --data CORPUS   lip2wav speak --model {folder} VIDEO")
 

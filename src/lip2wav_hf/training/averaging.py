@@ -21,6 +21,7 @@ NOT_TRUE_OF_THE_AVERAGE = (
     *("results", "README.md", "card.yaml", RECORD_FILE, "validation.jsonl", "adaptation.json", ".adaptation"),
     "*_model.onnx",
 )
+OF_WORDS = ("text_head.", "word_projection.")  # weights as many as there are words
 
 Weights = dict[str, torch.Tensor]
 
@@ -113,6 +114,8 @@ def _check_shapes(models: dict[str, Weights]) -> None:
     last, expected = list(shapes.items())[-1]
     for folder, found in shapes.items():
         different = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        if different and all(name.startswith(OF_WORDS) for name in different):
+            raise AveragingError(f"{folder} and {last} know different words: only models of the same are averaged.")
         if different:
             raise AveragingError(f"{folder} and {last} are of different architectures: {different[0]} differs.")
 
