@@ -7,6 +7,7 @@ import tarfile
 import pytest
 
 from hub_stub import card_errors
+from lip2wav_hf.corpora.registry import load_split
 from little_grid import SPLITS, run, write_corpus
 
 
@@ -75,6 +76,8 @@ def test_a_webdataset_that_datasets_loads(corpus, tmp_path, capfd):
         assert rows["s1/lgbazp"]["mp4"]["bytes"] == video.read_bytes()
         assert rows["s1/prwe1a"]["json"]["words"][5] == {"word": "again", "start": 2.4, "end": 2.8}
         assert rows["s1/bbaf2n"]["json"]["words"][0] == {"word": "bin", "start": -1.0, "end": -1.0}
+    read = {clip.key: clip for clip in load_split(output, "train")}
+    assert read["s1/prwe1a"].timed_words()[5] == (2.4, 2.8, "again") and read["s1/bbaf2n"].timed_words() is None
     streamed = datasets.load_dataset(
         "webdataset", data_files=str(output / "data" / "train-*.tar"), split="train", streaming=True
     )

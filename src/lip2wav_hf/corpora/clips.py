@@ -42,6 +42,9 @@ def visible_files(folder: Path, pattern: str = "**/*") -> Iterator[Path]:
             yield path
 
 
+WEBDATASET_SHARDS = "**/*-[0-9]*-of-[0-9]*.tar"  # such as data/train-00000-of-00002.tar
+
+
 def is_saved_dataset(folder: Path) -> bool:
     """Whether `save_to_disk` of the library `datasets` has written a folder."""
     several, single = ("dataset_dict.json",), ("dataset_info.json", "state.json")
@@ -49,8 +52,10 @@ def is_saved_dataset(folder: Path) -> bool:
 
 
 def holds_tables(folder: Path) -> bool:
-    """Whether clips lie in tables of a folder, parquet files or a saved dataset, and not in videos."""
-    return is_saved_dataset(folder) or any(visible_files(folder, "**/*.parquet"))
+    """Whether clips lie in tables of a folder, parquet files, a saved dataset or a WebDataset, and not in videos."""
+    return is_saved_dataset(folder) or any(
+        next(visible_files(folder, pattern), None) is not None for pattern in ("**/*.parquet", WEBDATASET_SHARDS)
+    )
 
 
 class CorpusError(Lip2WavError):

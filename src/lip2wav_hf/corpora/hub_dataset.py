@@ -22,8 +22,8 @@ class HubDataset(VideoFolder):
     `train`, they are made.
 
     Args:
-        folder (`str` or `os.PathLike`): name on the Hub, such as `"me/voices"`, or a folder of parquet files
-            or of `save_to_disk`.
+        folder (`str` or `os.PathLike`): name on the Hub, such as `"me/voices"`, or a folder of parquet files,
+            of the shards of a WebDataset, or of `save_to_disk`.
         normalizer, seed: as of [`VideoFolder`].
     """
 
@@ -32,7 +32,7 @@ class HubDataset(VideoFolder):
     @classmethod
     def objection(cls, folder: Path) -> str | None:
         """Why an existing folder is no dataset, one sentence; `None` if it is."""
-        return None if holds_tables(folder) else "there are no parquet files in it, nor a saved dataset."
+        return None if holds_tables(folder) else "there are no tables in it: parquet, WebDataset or a saved dataset."
 
     @property
     def clips(self) -> list[Clip]:
