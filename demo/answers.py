@@ -58,6 +58,7 @@ class Answer:
 
     checkpoint: str
     text: str
+    written: str
     words: list[Word]
     face_coverage: float
     seconds: float
@@ -74,6 +75,7 @@ class Answer:
         return {
             "checkpoint": self.checkpoint,
             "text": self.text,
+            "written": self.written,
             "words": [
                 {key: round(value, 4) if isinstance(value, float) else value for key, value in word.items()}
                 for word in self.words
@@ -137,6 +139,7 @@ def answer_with(pipe: VideoToSpeechPipeline, checkpoint: str, video: str, folder
     return Answer(
         checkpoint=checkpoint,
         text=result["text"],
+        written=result["written"],
         words=result["words"],
         face_coverage=result["face_coverage"],
         seconds=seconds,

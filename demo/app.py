@@ -6,6 +6,7 @@ It listens on 127.0.0.1 by default, asks no other machine for anything, and leav
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import signal
@@ -38,7 +39,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="FOLDER_OR_REPO",
-        help="a checkpoint to offer beside the bundled ones; may be given again (also: LIP2WAV_CHECKPOINTS)",
+        help="a checkpoint to offer before the bundled ones; may be given again (also: LIP2WAV_CHECKPOINTS)",
     )
     parser.add_argument(
         "--device", help="where the models run, such as cpu or cuda:0 (default: an accelerator if any)"
@@ -82,12 +83,13 @@ def serve(options: argparse.Namespace, folder: str) -> None:
         from answers import Limits, metric_functions
         from checkpoints import load_checkpoints
         from page import CSS, HEAD, Page, comparison_routes
-        from transformers.utils import logging
+        from transformers.utils import logging as transformers_logging
 
         from lip2wav_hf.live.socket import HEAD as LIVE_HEAD
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()  # the page shows doubts; names of people's files do not belong in a log
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("lip2wav_hf").setLevel(logging.ERROR)  # doubts are shown on the page, files of people in no log
     start = time.perf_counter()
     checkpoints = load_checkpoints(options.checkpoint, options.device)
     metric_functions()

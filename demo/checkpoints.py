@@ -28,7 +28,7 @@ def checkpoint_folders(extra: list[str]) -> dict[str, Path]:
     """
     named = os.environ.get(ENVIRONMENT, "").replace(",", " ").split()
     folders: dict[str, Path] = {}
-    for model in dict.fromkeys([*bundled_models(), *named, *extra]):
+    for model in dict.fromkeys([*extra, *named, *bundled_models()]):
         folder = find_model(model, SPEAKING)
         name = Path(os.path.abspath(model)).name if Path(model).is_dir() else model
         if name in folders and folders[name] != folder:

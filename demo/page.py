@@ -407,7 +407,7 @@ def _show(answer: Answer | None) -> list:
         return [gr.update(visible=False), *[None] * 5, gr.update(visible=False), *[None] * 4]
     name = _escape(answer.checkpoint)
     doubts = f"\n\n*Probably wrong: {'; '.join(answer.doubts)}.*" if answer.doubts else ""
-    text = f"{name} says\n\n## {_escape(answer.text) or '(no words)'}{doubts}"
+    text = f"{name} says\n\n## {_escape(answer.written) or '(no words)'}{doubts}"
     head = [gr.update(visible=True), text, answer.wav, answer.wav, answer.mp4, _word_table(answer)]
     title = f"### What {name} makes of it, over time"
     return [*head, gr.update(visible=True), title, answer.picture, answer.mp4, answer.mouth]

@@ -75,7 +75,7 @@ def faceless(tmp_path_factory):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_checkpoints_of_the_command_line_and_the_environment_come_after_the_bundled(
+def test_checkpoints_of_the_command_line_and_the_environment_come_before_the_bundled(
     demo_path, tiny_model_dir, tmp_path, monkeypatch
 ):
     from checkpoints import checkpoint_folders
@@ -83,8 +83,9 @@ def test_checkpoints_of_the_command_line_and_the_environment_come_after_the_bund
     other = tmp_path / "other"
     other.symlink_to(tiny_model_dir)
     monkeypatch.setenv("LIP2WAV_CHECKPOINTS", f"{tiny_model_dir},")
-    folders = checkpoint_folders([str(other), BUNDLED])
-    assert list(folders)[0] == BUNDLED and list(folders)[-2:] == ["tiny", "other"]
+    folders = checkpoint_folders([str(other)])
+    assert list(folders)[:3] == ["other", "tiny", BUNDLED]
+    assert list(checkpoint_folders([BUNDLED, str(other)]))[:3] == [BUNDLED, "other", "tiny"]
     assert (folders["tiny"], folders["other"]) == (tiny_model_dir, other)
 
 
@@ -354,18 +355,21 @@ def test_old_files_go_and_the_example_stays(page, talking_video, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """(process, address, its temporary folder): `python demo/app.py`, as a user starts it."""
+def served(tmp_path_factory, tiny_model_dir):
+    """(process, address, its temporary folder): `python demo/app.py`, as a user starts it; what it says is beside."""
     folder = tmp_path_factory.mktemp("served")
     # Without what torch has set in this process: it would be spared a folder of its own.
     environment = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
-    process = subprocess.Popen(
-        [sys.executable, str(DEMO / "app.py"), "--port", "0", "--max-seconds", "4"],
-        cwd=folder,
-        env={**environment, "TMPDIR": str(folder)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, str(DEMO / "app.py"), "--port", "0", "--max-seconds", "4"]
+    with folder.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--checkpoint", str(tiny_model_dir)],
+            cwd=folder,
+            env={**environment, "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     line = process.stdout.readline()
     yield process, line.split()[0] if line else "", folder
     process.kill()
@@ -379,7 +383,7 @@ def test_api(served, bundled, talking_video, faceless, tmp_path):
     _, url, _ = served
     client = Client(url, download_files=tmp_path, verbose=False, analytics_enabled=False)
     assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/speak", "/checkpoints"}
-    assert client.predict(api_name="/checkpoints") == [BUNDLED]
+    assert client.predict(api_name="/checkpoints") == ["tiny", BUNDLED]
     wav, mp4, details = client.predict(handle_file(str(talking_video)), BUNDLED, api_name="/speak")
     assert (
         details["text"]
@@ -467,7 +471,9 @@ def test_no_import_swallows_the_end_while_it_is_loading(tmp_path):
 
 
 def test_no_file_is_left_when_it_ends(served):
+    """Nor anything about videos in the log: doubts are for who asks."""
     process, url, folder = served
+    assert "uncertain" not in folder.with_suffix(".log").read_text()
     assert list(folder.glob("lip2wav-demo-*"))
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0

@@ -7,7 +7,7 @@ in `configs/vougioukas2019.json`, sound at 50 kHz.
 import dataclasses
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from huggingface_hub.dataclasses import strict
@@ -479,11 +479,26 @@ class Lip2WavConfig(Lip2WavTextConfig):
                 '`look_ahead` needs the "istft" decoder, without `griffin_lim_iterations` and `mirror_average`.'
             )
 
-    def written(self, text: str) -> str:
-        """A normalised text as transcripts write it, as far as that is known."""
-        forms = self.written_words or {}
-        sentence = (self.written_sentences or {}).get(text)
-        return " ".join(forms.get(word, word) for word in text.split()) if sentence is None else sentence
+    def written(self, text: str, sentences: Mapping[str, str] | None = None) -> str:
+        """
+        A normalised text, of one sentence or several, as transcripts write it, as far as that is known.
+
+        Args:
+            text (`str`): the words.
+            sentences (mapping of `str` to `str`, *optional*): further ones, and how they are written.
+        """
+        known = {**(self.written_sentences or {}), **(sentences or {})}
+        longest = max((len(sentence.split()) for sentence in known), default=0)
+        words, parts = text.split(), list[str]()
+        while words:
+            counts = range(min(longest, len(words)), 0, -1)
+            said = next((said for count in counts if (said := " ".join(words[:count])) in known), None)
+            if said is None:
+                forms = self.written_words or {}
+                return " ".join(forms.get(word, word) for word in text.split())
+            parts.append(known[said])
+            words = words[len(said.split()) :]
+        return " ".join(parts)
 
     def validate_decoding(self) -> None:
         """Part of `@strict`-powered validation: fields of the search for words."""

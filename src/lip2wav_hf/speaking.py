@@ -378,7 +378,7 @@ class Speaker:
         text = " ".join(word["word"] for word in words)
         if self.reads_words:
             forms = decoder.grammar.written if isinstance(decoder, GrammarDecoder) else ()
-            written = dict(forms).get(text) or self.model.config.written(text)
+            written = self.model.config.written(text, dict(forms))
         result = SpokenVideo(
             sampling_rate=self.model.config.sampling_rate,
             text=text,

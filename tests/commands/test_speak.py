@@ -286,6 +286,14 @@ def test_words_as_subtitles(run, tmp_path, talking_video):
         assert " ".join(lines).removeprefix("WEBVTT").split() == text.split()
 
 
+def test_subtitles_are_written_as_the_phrases_are(run, tmp_path, talking_video):
+    (tmp_path / "phrases.txt").write_text("Bin blue at F two now!\n")
+    options = ("--grammar", tmp_path / "phrases.txt", "-o", tmp_path / "a.srt")
+    assert run("speak", talking_video, *options)[0] == 0
+    lines = [line for line in (tmp_path / "a.srt").read_text().splitlines() if "-->" not in line]
+    assert "Bin blue at F two now!" in " ".join(lines)
+
+
 def test_what_exists_is_replaced_only_when_asked_to(run, tmp_path, talking_video):
     """As FFmpeg does: a script is refused, before any work; a terminal is asked (below)."""
     files = [tmp_path / name for name in ("a.wav", "a.png")]

@@ -57,6 +57,9 @@ def test_a_generator_keeps_them_in_its_folder(tmp_path):
     loaded = Lip2WavModel.from_pretrained(tmp_path)
     assert loaded.config.written("here is anna") == "here is Anna" == loaded.config.written_sentences["here is anna"]
     assert loaded.config.written("who is anna") == "Who is Anna?"
+    assert loaded.config.written("who is anna here is anna who is anna") == "Who is Anna? here is Anna Who is Anna?"
+    assert loaded.config.written("here is anna who") == "here is Anna who"  # no sequence of sentences
+    assert loaded.config.written("who is here anna", {"who is": "Who's", "here anna": "here?"}) == "Who's here?"
     assert loaded.config.written("anna is here") == "Anna is here" and loaded.config.written("") == ""
     assert loaded.ngram.order == 2 == loaded.config.ngram_order
     assert loaded.ngram.scores == pytest.approx(model.ngram.scores)

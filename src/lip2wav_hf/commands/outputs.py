@@ -274,15 +274,23 @@ def _write_texts(job: Job, result: SpokenVideo, frame_rate: float) -> None:
     """The files of a job that are written at the end: subtitles and picture."""
     for path in job.outputs:
         if path.suffix.lower() in SUBTITLE_SUFFIXES:
-            write_text(path, subtitles(result["words"], path.suffix.lower()))
+            write_text(path, subtitles(_as_written(result), path.suffix.lower()))
     if job.plot is not None:
         from ..evaluation.plotting import plot_speech
 
         job.plot.parent.mkdir(parents=True, exist_ok=True)
-        title = f'{os.path.basename(job.video)}: "{result["text"]}"'
+        title = f'{os.path.basename(job.video)}: "{result["written"]}"'
         plot_speech(
             job.plot, result["audio"], result["sampling_rate"], result["words"], result["crops"], frame_rate, title
         )
+
+
+def _as_written(result: SpokenVideo) -> list[Word]:
+    """The words as transcripts write them, where there are as many: "Good" for "good", but not "25" for two words."""
+    written, words = result["written"].split(), result["words"]
+    if len(written) != len(words):
+        return words
+    return [{**word, "word": form} for word, form in zip(words, written, strict=True)]
 
 
 def subtitles(words: Sequence[Word], suffix: str = ".srt") -> str:
