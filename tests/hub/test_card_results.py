@@ -90,6 +90,13 @@ def test_changed_numbers_are_noticed(folder):
         update_card(folder, {"validation": results(stoi=0.7)}, check=True)
 
 
+def test_nobody_is_told_to_measure_recordings_that_only_an_adaptation_had(folder):
+    text = update_card(folder, {"held_out": results(split="held_out", clips=1, measured_by="lip2wav adapt")})
+    assert "`held_out` of grid: 1 clip |" in text and "(0." not in text
+    assert "`held_out`: recordings that `lip2wav adapt` held back and measured itself" in text
+    assert "--data RECORDINGS --split all" in text and "--split held_out" not in text
+
+
 def test_older_results_are_measured_again_on_the_split_that_the_card_names(folder):
     (folder / "card.yaml").write_text("datasets: {grid: GRID}\nsplit_schemes: {grid: grid_s1}\n", encoding="utf-8")
     text = update_card(folder, {"validation": results(model="grid-s1", compat=True)})
@@ -133,7 +140,7 @@ def test_bad_input_is_named(folder, tmp_path):
         ({"validation": broken}, "broken.json: it cannot be read"),
         ({"validation": tmp_path / "gone.json"}, "gone.json: there is no such file"),
         ({"validation": {"overall": {}}}, "not the results.json of an evaluation"),
-        ({"test": results()}, "is of the split 'validation', not 'test'"),
+        ({"test": results()}, "is of the split 'validation', not 'test'. Give validation=FILE"),
         ({"../x": results()}, "not the name of a split"),
         ({"validation": results(data=None)}, "do not say on which data"),
         ({"validation": results(failures=[{"clip": "x"}])}, ": 1 clip failed"),

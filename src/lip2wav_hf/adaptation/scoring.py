@@ -21,6 +21,7 @@ from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..files import json_ready
 from ..generator import Generator
 from ..grammar import GrammarError
+from ..hub.card_results import MEASURED_BY
 from ..metrics.pairs import SAMPLING_RATE, SoundPair
 from ..metrics.registry import EXTRA, METRICS, check_packages
 from ..metrics.words import word_errors
@@ -146,7 +147,7 @@ def results_of(measured: Measurement, model: str) -> dict[str, Any]:
         "split": SPLIT,
     }
     system = Measured(model, list(measured.rows), {}, settings=settings)
-    return cast(dict[str, Any], json_ready(build_results(system)))
+    return cast(dict[str, Any], json_ready(build_results(system) | {MEASURED_BY: "lip2wav adapt"}))
 
 
 def available_metrics() -> tuple[list[str], str]:

@@ -34,6 +34,8 @@ DIGITS = 6  # of a value in the metadata: tables round it once
 MOST_SPEAKERS_NAMED = 8
 FURTHER = "trained_further"
 """Key in `results.json` where the model was trained on after it was measured: `steps`, and `model_sha256` of now."""
+MEASURED_BY = "measured_by"
+"""Key in `results.json` of what no command can measure again: what did."""
 
 Source = str | os.PathLike | dict[str, Any]
 
@@ -82,7 +84,12 @@ class Measurement:
         who = ", ".join(speakers) if len(speakers) <= MOST_SPEAKERS_NAMED else f"{len(speakers)} speakers"
         which = counted(self.results["clips"], "clip")
         which = f"first {which} only" if self.limit else which
-        return f"`{self.split}` of {self.dataset}: {who}, {which}"
+        return f"`{self.split}` of {self.dataset}: {which if self.of_an_adaptation else f'{who}, {which}'}"
+
+    @property
+    def of_an_adaptation(self) -> bool:
+        """Whether `lip2wav adapt` measured it, on recordings that nobody else has."""
+        return MEASURED_BY in self.results
 
     def command(self, model: str) -> str:
         """
@@ -279,7 +286,7 @@ def _read_results(split: str, source: Source) -> dict[str, Any]:
     if not isinstance(results, dict) or not isinstance(results.get("overall"), dict) or not results["overall"]:
         raise CardError(f"{name}: not the results.json of an evaluation. Make it with: lip2wav evaluate")
     if results.get("split", split) != split:
-        raise CardError(f"{name}: is of the split {results['split']!r}, not {split!r}.")
+        raise CardError(f"{name}: is of the split {results['split']!r}, not {split!r}. Give {results['split']}=FILE.")
     if results.get("failures"):
         raise CardError(
             f"{name}: {counted(len(results['failures']), 'clip')} failed. A card needs a whole evaluation."
@@ -307,7 +314,7 @@ def results_table(measured: Sequence[Measurement], folder: str | os.PathLike) ->
     headings = ["metric, 95 % interval", *(each.column_title for each in measured)]
     lines = [f"| {' | '.join(headings)} |", f"|---|{'---|' * len(measured)}"]
     for key in keys:
-        cells = [cell(key, each.results["overall"].get(key), True) for each in measured]
+        cells = [cell(key, each.results["overall"].get(key), each.results["clips"] > 1) for each in measured]
         lines.append(f"| {SUMMARY[key].title} | {' | '.join(cells)} |")
     return "\n".join(
         [
@@ -321,8 +328,16 @@ def results_table(measured: Sequence[Measurement], folder: str | os.PathLike) ->
 
 
 def _commands(measured: Sequence[Measurement], model: str) -> list[str]:
-    commands = [each.command(model) for each in measured]
-    return ["From the video files through the whole pipeline:", "", "```bash", *commands, "```", ""]
+    commands = [each.command(model) for each in measured if not each.of_an_adaptation]
+    lines = (
+        ["From the video files through the whole pipeline:", "", "```bash", *commands, "```", ""] if commands else []
+    )
+    own = [f"`{each.split}`" for each in measured if each.of_an_adaptation]
+    if own:
+        more = f"lip2wav evaluate --model {OWNER}/{model} --data RECORDINGS --split all"
+        lines += [f"{', '.join(own)}: recordings that `lip2wav adapt` held back and measured itself. On others:", ""]
+        lines += ["```bash", more, "```", ""]
+    return lines
 
 
 def _trained_on(measured: Sequence[Measurement], trained_on: Sequence[str]) -> list[str]:
