@@ -147,6 +147,7 @@ def test_what_got_worse_is_said():
     before = Scores(3, text_wer=0.5, pesq=1.4, stoi=0.6, estoi=None)
     assert worse_scores(before, Scores(3, text_wer=0.4, pesq=1.39, stoi=0.61)) == []
     assert worse_scores(before, Scores(3, text_wer=0.6, pesq=1.3, stoi=0.7)) == ["words read wrong", "PESQ"]
+    assert worse_scores(Scores(3, estoi=-0.018), Scores(3, estoi=-0.024)) == []
 
 
 def test_the_same_seed_gives_the_same_model(adapted, recordings, starting_model, tmp_path):

@@ -5,7 +5,8 @@ import pytest
 
 from conftest import REPOSITORY
 from lip2wav_hf import read_audio
-from lip2wav_hf.adaptation.checking import QUIET, check_recording, examine_clips, speech_level
+from lip2wav_hf.adaptation.checking import QUIET, _check_sound, check_recording, examine_clips, speech_level
+from lip2wav_hf.adaptation.records import RecordingCheck
 from lip2wav_hf.audio import mux_audio
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
@@ -79,6 +80,10 @@ def test_quiet_and_clipped_speech_are_warned_of(talking_video, speech, tmp_path)
     assert quiet.usable
     loud = check_recording(with_sound(talking_video, np.clip(speech * 8, -1, 1), tmp_path / "loud.mp4"), "bin blue")
     assert "clipped" in kinds(loud)
+    few = speech * 0.9 / np.abs(speech).max()
+    few[:20] = 1.0  # of 48,000
+    _, problems = _check_sound(RecordingCheck("few.mp4"), few)
+    assert [problem.message for problem in problems] == ["Its sound is too loud: 0.042 % of it is cut off."]
 
 
 def test_silence_counts_as_no_sound(talking_video, speech, tmp_path):

@@ -122,7 +122,7 @@ def test_the_whole_way(open_studio, studio_address, folder, screenshot, tmp_path
     page.locator("#train-status", has_text="step").wait_for(timeout=300_000)
     page.click("#stop")
     page.locator("#to-speak").wait_for(timeout=300_000)
-    assert "The voice is ready" in page.locator("#result").inner_text()
+    assert "The voice has hardly learnt yet" in page.locator("#result").inner_text()  # in a few steps
     assert "It was stopped" in page.locator("#result").inner_text()
     screenshot(page, "_4_done")
     page.click("#to-speak")

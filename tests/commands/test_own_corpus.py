@@ -82,14 +82,14 @@ def test_export_is_a_dataset_that_load_clips_reads(corpus, tmp_path, capfd, form
         assert leftover not in card
     tables = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "hf"))
     assert sum(map(len, tables.values())) == 13
-    if format == "webdataset":
-        return
     again = {clip.key: clip for own in load_clips(output).values() for clip in own}
     first = {clip.key: clip for own in load_clips(corpus).values() for clip in own}
     assert again.keys() == first.keys() - {"dora/untold", "dora/damaged", "dora/brief@1.00"}
     assert {key: clip.text for key, clip in again.items()} == {key: first[key].text for key in again}
     cut = again["ben/clips-3@0.60"]
     assert not cut.is_part and sum(1 for _ in VideoReader(cut.source)) == 40
+    assert run("prepare", output, "--cache", tmp_path / "cache", "--workers", 1) == 0
+    assert "13 clips: 12 usable, 1 left out" in capfd.readouterr().out  # in one there is no face
 
 
 def with_more(corpus, folder):
@@ -217,6 +217,10 @@ def test_splits_that_were_made_are_written_to_the_output(tmp_path, talking_video
     assert run("evaluate", *options, "--workers", 1, "-o", tmp_path / "out") == 0
     assert "split by clip: train 6 clips, validation 1, test 1" in capfd.readouterr().err
     assert set(json.loads((tmp_path / "out" / "splits.json").read_text())) == {"train", "validation", "test"}
+    options[options.index("train")] = "all"
+    assert run("evaluate", *options, "--workers", 1, "-o", tmp_path / "every") == 0
+    said = capfd.readouterr().err
+    assert "split by" not in said and "'train'" not in said and not (tmp_path / "every" / "splits.json").exists()
 
 
 def test_every_clip_can_be_measured(tmp_path, talking_video, capfd):

@@ -233,7 +233,7 @@ def _check_sound(check: RecordingCheck, waveform: np.ndarray | None) -> tuple[Re
         problems.append(
             Problem(
                 "clipped",
-                f"Its sound is too loud: {clipped:.1%} of it is cut off.",
+                f"Its sound is too loud: {100 * clipped:.2g} % of it is cut off.",
                 "Lower the level of the microphone, or go farther away.",
                 fatal=clipped > MUCH_CLIPPED,
             )

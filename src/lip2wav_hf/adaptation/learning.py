@@ -34,7 +34,7 @@ from ..training.loop import train
 from ..training.networks import register_network_hooks
 from ..training.objectives import GeneratorObjective
 from ..training.state import State
-from .records import STEPS
+from .records import FEW_STEPS, STEPS
 from .starting import lip_parts
 
 
@@ -50,7 +50,6 @@ FEWEST_TO_CHOOSE = 5  # recordings held back; fewer cannot tell one step from an
 FALLEN = 0.6  # share of the steps after which the learning rate is low
 UNTIMED_STEPS = 2  # which take longer than the others
 VALIDATING = 0.5  # of a step's time, for as many clips
-FEW_STEPS = 20  # with less, a model hardly changes
 TIMED_STEPS = 5  # after so many more, and again after each five, it is planned how many there is time for
 RECENT_STEPS = 10  # that tell how long a step takes: what else works on the machine comes and goes
 LOSSES = LossArguments(perceptual=2.0, heard_words=0.5, envelope=2.5, spoken_envelope=1.0)

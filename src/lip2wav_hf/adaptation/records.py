@@ -25,6 +25,7 @@ class OtherAdaptationError(AdaptationError):
 
 
 STEPS = 200  # of an adaptation's training, at most, unless somebody asks for another number
+FEW_STEPS = 20  # with less, a model hardly changes
 FINAL_PASS = 0.5  # further steps on all recordings, as a share of those before; our choice
 
 
@@ -165,15 +166,18 @@ def score_rows(before: Scores | None, after: Scores | None) -> list[tuple[str, s
     return rows
 
 
+SEEN_LOSS = 0.01  # one per cent of the words, or the last digit of the others
+
+
 def worse_scores(before: Scores, after: Scores) -> list[str]:
-    """Labels of what got worse by more than 3 %, which is our choice."""
+    """Labels of what got worse by more than 3 %, and by enough to be seen in the numbers, which is our choice."""
     worse = []
     for label, name, _ in SCORES:
         first, second = getattr(before, name), getattr(after, name)
         if first is None or second is None:
             continue
         loss = second - first if name == "text_wer" else first - second
-        if loss > 0.03 * first:
+        if loss > max(0.03 * first, SEEN_LOSS):
             worse.append(label.partition(" (")[0])
     return worse
 

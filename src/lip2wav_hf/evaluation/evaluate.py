@@ -202,16 +202,16 @@ def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions)
     chosen, output_dir = selection.of_corpus, options.output_dir
     loaded = load_meant(corpus, selection.split, chosen)
     found = list({clip.key: clip for own in loaded.values() for clip in own}.values())
-    note = write_made_splits(corpus, replace(chosen, speakers=None), output_dir / "splits.json")
+    whole, every = replace(chosen, speakers=None), selection.split == EVERY_SPLIT and EVERY_SPLIT not in loaded
+    note = None if every else write_made_splits(corpus, whole, output_dir / "splits.json")
     if note:
-        more = "" if selection.split == EVERY_SPLIT else f". The split {EVERY_SPLIT!r} is every clip"
-        options.say(f"{selection.data_dir}: {note}{more}")
+        options.say(f"{selection.data_dir}: {note}. The split {EVERY_SPLIT!r} is every clip")
     if not found:
         raise EvaluationError(f"{selection.data_dir}: the split {selection.split!r} holds no clip.")
     remarks = list(dict.fromkeys(remark for name in loaded for remark in corpus.remarks(name, chosen)))
     found = found[: selection.limit]
     learnt = {clip.key for clip in loaded.get(LEARNT_FROM, ())} & {clip.key for clip in found}
-    if learnt and len(loaded) > 1 and not note:
+    if learnt and every and corpus.made_splits(whole) is None:
         shown = f"{len(learnt)} of the {len(found)} clips are of the split {LEARNT_FROM!r}"
         remarks.append(f"{shown}: a model that has learnt from them does better there")
     return [scored_clip(clip, output_dir) for clip in found], remarks

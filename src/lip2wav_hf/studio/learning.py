@@ -256,12 +256,17 @@ def adapt_to_recordings(
     [`adapt`] with plain data in and out, for a pipe.
 
     Returns:
-        `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `final_steps`,
-        `minutes`, `clips`, `held_out` (how many recordings), `stopped`, `notes`, and `checks`: of each recording with
-        problems its file, its phrase, messages and whether it was used.
+        `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `few_steps` (whether it
+        has hardly learnt), `final_steps`, `minutes`, `clips`, `held_out` (how many recordings), `stopped`, `notes`,
+        and `checks`: of each recording with problems its file, its phrase, messages and whether it was used.
     """
     from ..adaptation.adapt import adapt  # noqa: PLC0415  brings torch, which the studio itself does without
-    from ..adaptation.records import AdaptationProgress, OtherAdaptationError, score_rows  # noqa: PLC0415
+    from ..adaptation.records import (  # noqa: PLC0415
+        FEW_STEPS,
+        AdaptationProgress,
+        OtherAdaptationError,
+        score_rows,
+    )
 
     def report(now: AdaptationProgress) -> None:
         progress(asdict(replace(now, message=now.message.replace(f"{recordings}{os.sep}", ""))))
@@ -275,6 +280,7 @@ def adapt_to_recordings(
         "scores": [list(row) for row in score_rows(found.before, found.after)],
         "missing": found.after.missing if found.after is not None else "",
         "steps": found.steps,
+        "few_steps": found.steps < FEW_STEPS,
         "final_steps": found.final_steps,
         "minutes": found.minutes,
         "clips": found.clips,

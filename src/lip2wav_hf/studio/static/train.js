@@ -124,7 +124,7 @@ export function trainPanel(app) {
   function summary({ result: found, takes, seconds }) {
     const fresh = app.state.takes.length - takes;
     return [
-      h("h3", {}, "The voice is ready"),
+      h("h3", {}, found.few_steps ? "The voice has hardly learnt yet" : "The voice is ready"),
       h("p", {}, `It learnt from ${plural(found.clips, "take")} in ${plural(found.steps, "step")}${found.final_steps ? `, then from all in ${plural(found.final_steps, "step")}` : ""}; ${clock(seconds)} min.`),
       found.scores.length
         ? h(
