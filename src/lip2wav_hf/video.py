@@ -183,9 +183,8 @@ def decode(container: InputContainer, stream: Stream, name: str, damage: Damage 
             silent = 0 if frames else silent + 1
         gives_pictures = gives_pictures or bool(frames)
         yield from frames
-    if (
-        stream.type == "video" and gives_pictures and silent > max(_MOST_SILENT, read // 5)
-    ):  # such as H.264 behind MPEG-2
+    # Such as H.264 behind MPEG-2.
+    if stream.type == "video" and gives_pictures and silent > max(_MOST_SILENT, read // 5):
         logger.warning("%s: its last %d pictures are in another form than those before, and not read.", name, silent)
     noted.is_given_up = in_a_row == _UNREADABLE
     if damage is None and noted.packets:
