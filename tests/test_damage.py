@@ -75,14 +75,20 @@ def test_units_of_h264(packet, length_bytes, is_whole):
     assert is_whole_h264(packet, length_bytes) is is_whole
 
 
-def test_a_beginning_without_key_picture_is_left_out(tmp_path):
+def test_a_beginning_without_key_picture_is_left_out(tmp_path, caplog):
     options = {"g": "100", "keyint_min": "100", "sc_threshold": "0", "bf": "0"}
     content = write_video(tmp_path / "whole.ts", 300, options=options).read_bytes()
     with av.open(str(tmp_path / "whole.ts")) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     cut = next(packet.pos for packet in packets[20:]) // 188 * 188
-    got = numbers(VideoReader(content[cut:]))
+    (tmp_path / "cut.ts").write_bytes(content[cut:])
+    got = numbers(VideoReader(tmp_path / "cut.ts"))
     assert got == [number % 26 for number in range(100, 300)]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'cut.ts'}: its first 3.20 s cannot be shown: they build on a picture that is not in it."
+    ]
+    caplog.clear()
+    assert len(numbers(VideoReader(tmp_path / "whole.ts"))) == 300 and not caplog.records
 
 
 def test_nothing_but_what_depends_on_a_missing_beginning(tmp_path, caplog):

@@ -18,7 +18,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from . import files
-from .errors import check_array, check_rate
+from .errors import check_array, check_rate, nothing_decoded, nothing_there
 from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, Source, VideoPart, open_container, split_part
 from .video import (
     Picture,
@@ -29,8 +29,6 @@ from .video import (
     decode,
     first_frame,
     has_presentation_times,
-    nothing_decoded,
-    nothing_there,
     open_part,
     open_pictures,
     orientation,

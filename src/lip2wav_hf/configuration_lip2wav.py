@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig
 
 from .errors import Lip2WavError, one_line, readable_settings
 from .files import model_place
-from .grammar import BLANK, UNIT_KINDS, VOCABULARY, WORD_DELIMITER, Grammar, TextNormalizer, TextUnits
+from .grammar import BLANK, UNIT_KINDS, VOCABULARY, WORD_DELIMITER, Grammar, TextNormalizer, TextUnits, written_text
 
 
 MOST_WEIGHTS = 10**9  # of a network, by a rough estimate; more than 4 GB
@@ -480,25 +480,9 @@ class Lip2WavConfig(Lip2WavTextConfig):
             )
 
     def written(self, text: str, sentences: Mapping[str, str] | None = None) -> str:
-        """
-        A normalised text, of one sentence or several, as transcripts write it, as far as that is known.
-
-        Args:
-            text (`str`): the words.
-            sentences (mapping of `str` to `str`, *optional*): further ones, and how they are written.
-        """
+        """A normalised text as transcripts write it, as far as that is known, or as further `sentences` do."""
         known = {**(self.written_sentences or {}), **(sentences or {})}
-        longest = max((len(sentence.split()) for sentence in known), default=0)
-        words, parts = text.split(), list[str]()
-        while words:
-            counts = range(min(longest, len(words)), 0, -1)
-            said = next((said for count in counts if (said := " ".join(words[:count])) in known), None)
-            if said is None:
-                forms = self.written_words or {}
-                return " ".join(forms.get(word, word) for word in text.split())
-            parts.append(known[said])
-            words = words[len(said.split()) :]
-        return " ".join(parts)
+        return written_text(text, known, self.written_words or {})
 
     def validate_decoding(self) -> None:
         """Part of `@strict`-powered validation: fields of the search for words."""

@@ -228,6 +228,16 @@ def check_rate(value: Any, what: str, name: str) -> Fraction:
     raise VideoError(f"{name}: {what} is {value!r}, but it must be a positive number of frames per second.")
 
 
+def nothing_decoded(name: str) -> VideoError:
+    """The error for a video stream without any frame that can be decoded."""
+    return VideoError(f"{name}: not one picture in it can be decoded; it is damaged or not finished. Get it again.")
+
+
+def nothing_there(name: str, start: Fraction) -> VideoError:
+    """The error for a part that begins after the end of its video."""
+    return VideoError(f"{name}: it is over before {float(start):g} s, where the part begins. Check the start.")
+
+
 def check_array(array: np.ndarray, fps: float | None) -> str:
     """The name of an array of pictures in messages; raises `VideoError` if it is not one."""
     name = f"array of shape {array.shape}"

@@ -276,6 +276,20 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
 """What [`TextUnits.tokenizer_files`] may be called."""
 
 
+def written_text(text: str, sentences: Mapping[str, str], forms: Mapping[str, str]) -> str:
+    """A normalised text as it is written: sentence by sentence where it is made of known ones, else word by word."""
+    longest = max((len(sentence.split()) for sentence in sentences), default=0)
+    words, parts = text.split(), list[str]()
+    while words:
+        counts = range(min(longest, len(words)), 0, -1)
+        said = next((said for count in counts if (said := " ".join(words[:count])) in sentences), None)
+        if said is None:
+            return " ".join(forms.get(word, word) for word in text.split())
+        parts.append(sentences[said])
+        words = words[len(said.split()) :]
+    return " ".join(parts)
+
+
 class GrammarError(Lip2WavError):
     """A grammar or list of phrases that cannot be used."""
 
@@ -680,4 +694,5 @@ __all__ = [
     "NormalizedText",
     "TextNormalizer",
     "TextUnits",
+    "written_text",
 ]

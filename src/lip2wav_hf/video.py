@@ -26,7 +26,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.reformatter import VideoReformatter
 
-from .errors import VideoError, check_array, check_rate
+from .errors import VideoError, check_array, check_rate, nothing_decoded, nothing_there
 from .sources import DOWNLOAD_LIMIT, DOWNLOAD_TIMEOUT, MOST_PIXELS, Source, VideoPart, split_part
 
 
@@ -36,6 +36,7 @@ _REORDERING = 1  # second: timestamps that go back by more are a new beginning
 _AHEAD = 8  # pictures that are looked at to tell a new beginning from pictures out of order
 _RECENT = 64  # times that are kept for that
 _UNREADABLE = 100  # faults of reading in a row after which the rest is given up
+_LATE_BEGINNING = 0.2  # seconds of packets without a picture at the beginning that a warning tells of
 _MOST_SILENT = 8  # packets in a row that a decoder may take without giving a picture: it takes fields one by one
 _LONGEST_GAP = 1  # second without a picture after which a warning says so
 _SEEKABLE = re.compile(r"mov,mp4|matroska")  # their seeking leads to a key picture before the time that is asked for
@@ -156,7 +157,7 @@ class Damage:
 def decode(container: InputContainer, stream: Stream, name: str, damage: Damage | None = None) -> Iterator[Any]:
     """Every frame of the stream that can be decoded; a warning tells of the damage, unless `damage` takes note."""
     noted, packets, in_a_row, read, silent = damage or Damage(), container.demux(stream), 0, 0, 0
-    gives_pictures = False
+    gives_pictures, earliest = False, None
     while in_a_row < _UNREADABLE:
         try:
             packet = next(packets, None)
@@ -181,6 +182,9 @@ def decode(container: InputContainer, stream: Stream, name: str, damage: Damage 
             silent -= 2 * len(frames)
         else:
             silent = 0 if frames else silent + 1
+        if not gives_pictures and stream.type == "video":
+            earliest = min((time for time in (earliest, packet.pts) if time is not None), default=None)
+            _tell_late_beginning(name, stream, earliest, frames)
         gives_pictures = gives_pictures or bool(frames)
         yield from frames
     # Such as H.264 behind MPEG-2.
@@ -189,6 +193,15 @@ def decode(container: InputContainer, stream: Stream, name: str, damage: Damage 
     noted.is_given_up = in_a_row == _UNREADABLE
     if damage is None and noted.packets:
         logger.warning("%s: %s", name, _describe(noted))
+
+
+def _tell_late_beginning(name: str, stream: Stream, earliest: int | None, frames: Sequence[Any]) -> None:
+    """Warn where pictures before the first that can be shown build on one that the file lacks: it was cut there."""
+    if frames and earliest is not None and frames[0].pts is not None and stream.time_base:
+        seconds = float((frames[0].pts - earliest) * stream.time_base)
+        if seconds > _LATE_BEGINNING:
+            why = "cannot be shown: they build on a picture that is not in it"
+            logger.warning("%s: its first %.2f s %s.", name, seconds, why)
 
 
 def _describe(damage: Damage, missing: Fraction = Fraction(0)) -> str:
@@ -667,16 +680,6 @@ def in_background(items: Iterable[_Item], ahead: int = 2) -> Generator[_Item]:
                 yield cast(_Item, item)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def nothing_decoded(name: str) -> VideoError:
-    """The error for a video stream without any frame that can be decoded."""
-    return VideoError(f"{name}: not one picture in it can be decoded; it is damaged or not finished. Get it again.")
-
-
-def nothing_there(name: str, start: Fraction) -> VideoError:
-    """The error for a part that begins after the end of its video."""
-    return VideoError(f"{name}: it is over before {float(start):g} s, where the part begins. Check the start.")
 
 
 def _expected_frames(

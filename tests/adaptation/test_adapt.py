@@ -117,6 +117,15 @@ def test_the_same_again_is_done_already(adapted, recordings, starting_model):
     assert again == read_record(result.model)
 
 
+def test_what_a_killed_run_of_others_has_left_undoes_nothing(adapted, recordings, starting_model, tmp_path):
+    output = shutil.copytree(adapted[0].model, tmp_path / "my-voice")
+    options, _, _ = json.loads((output / RECORD).read_text(encoding="utf-8"))["fingerprint"].partition("-")
+    (output / WORK).mkdir()
+    (output / WORK / "plan.json").write_text(json.dumps(f"{options}-others"), encoding="utf-8")
+    again = adapt(recordings, output, model=starting_model, steps=STEPS)
+    assert again == dataclasses.replace(adapted[0], model=output, checks=())
+
+
 def test_another_adaptation_is_not_replaced_unasked(adapted, recordings, starting_model, tmp_path):
     """With other options there may be other words in it, or another voice; after more recordings it is begun again."""
     output = shutil.copytree(adapted[0].model, tmp_path / "my-voice")

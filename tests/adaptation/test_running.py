@@ -1,12 +1,13 @@
 """The stages of an adaptation within its minutes, on a machine that is slower than its owner thinks."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
 
 from lip2wav_hf import adapt
 from lip2wav_hf.adaptation import running, scoring
-from lip2wav_hf.adaptation.inputs import read_inputs
+from lip2wav_hf.adaptation.inputs import WORK, read_inputs
 from lip2wav_hf.adaptation.job import Job
 from lip2wav_hf.adaptation.learning import Clock
 from lip2wav_hf.adaptation.records import Options
@@ -152,6 +153,27 @@ def test_a_model_that_has_learnt_from_all_is_not_replaced_by_one_that_has_not(
     take_minutes(monkeypatch, 0.01)
     third = adapt(recordings, tmp_path / "out", **options)
     assert third.steps > found.steps + 3 and third.final_steps >= 5
+
+
+def test_a_shorter_call_does_not_replace_what_a_longer_one_has_made(recordings, starting_model, tmp_path, monkeypatch):
+    """Where what the longer one has left to go on with was deleted, as its owner may."""
+    output, options = tmp_path / "out", {"model": starting_model, "minutes": 1.0, "steps": 60, "final_pass": 0}
+    steps = []
+    for number, per_step in enumerate((0.06, 0.2, 0.04)):
+        with monkeypatch.context() as patch:
+            take_minutes(patch, per_step)
+            found = adapt(recordings, output, **options)
+        steps.append(found.steps)
+        assert found.stopped == "time"
+        if number == 0:
+            shutil.rmtree(output / WORK)
+            weights = (output / "model.safetensors").read_bytes()
+        if number == 1:
+            assert found.notes[-1].startswith(
+                f"The model is still the one that was there, which has made {steps[0]} steps"
+            )
+            assert (output / "model.safetensors").read_bytes() == weights
+    assert steps[0] == steps[1] > 5 and steps[2] > steps[0] + 5
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from commands.command_line import damaged, error_line, errors, lip2wav
 from conftest import REPOSITORY
 from lip2wav_hf.commands.speak import MOST_FAILURES, count_videos
+from little_videos import write_video
 from warm_processes import WarmProcesses, errors_of
 
 
@@ -269,9 +270,10 @@ def test_a_folder_stands_for_its_videos(run, tmp_path, talking_video):
         shutil.copy(talking_video, folder / name)
     (folder / "notes.txt").write_text("no video")
     (folder / "._a.MP4").write_bytes(b"of a Mac")
+    write_video(folder / "c.ts", 2)  # shows no face, but is looked at
     status, out, _ = run("speak", folder, "-o", tmp_path / "out", "--json")
-    assert status == 0
-    assert [Path(json.loads(line)["file"]).name for line in out.splitlines()] == ["a.MP4", "b.mp4"]
+    assert status == 2
+    assert [Path(json.loads(line)["file"]).name for line in out.splitlines()] == ["a.MP4", "b.mp4", "c.ts"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.wav", "b.wav"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from .inputs import WORK, Inputs
 from .learning import Clock
-from .records import AdaptationProgress, Options, RecordingCheck, Stage
+from .records import Adaptation, AdaptationProgress, Options, RecordingCheck, Stage
 from .voice import Voice
 
 
@@ -28,7 +28,7 @@ class Job:
         voice ([`Voice`], *optional*): the one that was asked for.
         left_out (`int`): recordings that there was no time to look at.
         learning_seconds (`float`): that there were for all passes when the first of them began.
-        had_final_pass (`bool`): whether the model that this one goes on with has learnt from all recordings.
+        earlier ([`Adaptation`], *optional*): what a call before has made of the same recordings and options.
         other_voice (`tuple[str, ...]`): recordings that sound like another person than most.
     """
 
@@ -41,7 +41,7 @@ class Job:
     voice: Voice | None = None
     left_out: int = 0
     learning_seconds: float = 0.0
-    had_final_pass: bool = False
+    earlier: Adaptation | None = None
     other_voice: tuple[str, ...] = ()
 
     @property

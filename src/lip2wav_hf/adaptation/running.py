@@ -14,7 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError
 
@@ -221,7 +221,7 @@ def _keep_others(job: Job, fingerprint: str) -> None:
     record = job.output / RECORD
     fields = read_fields(record, AdaptationError) if record.is_file() else {}
     finished = fields.get("fingerprint")
-    job.had_final_pass = finished == fingerprint and bool(fields.get("final_steps"))
+    job.earlier = read_record(job.output) if finished == fingerprint else None
     for found in filter(None, (finished, _left_by(job.work))):
         if str(found).partition("-")[0] != fingerprint.partition("-")[0]:
             raise OtherAdaptationError(
@@ -247,12 +247,15 @@ def _left_by(work: Path) -> str | None:
 
 
 def _finished(output: Path, fingerprint: str) -> Adaptation | None:
-    """What an earlier call has made of the same, if it was not stopped."""
+    """What an earlier call has made of the same, if it was not stopped. A run of other recordings, which was killed or
+    stopped, may have left something beside it."""
     path = output / RECORD
-    if not path.is_file() or (output / WORK).is_dir():
+    if not path.is_file() or _left_by(output / WORK) == fingerprint:
         return None
-    record = read_fields(path, AdaptationError)
-    return read_record(output) if record.get("fingerprint") == fingerprint else None
+    if read_fields(path, AdaptationError).get("fingerprint") != fingerprint:
+        return None
+    found = read_record(output)
+    return None if found.stopped in ("asked", "time") else found  # what it would go on with is gone
 
 
 def read_record(folder: str | os.PathLike) -> Adaptation:
@@ -332,8 +335,8 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     before = _measure(job, "before", job.starting, task, phrases)
     first = first_pass(job, task)
     learnt, further = final_pass(job, task, first, recordings)
-    if job.had_final_pass and not further and learnt.reason in ("asked", "time"):
-        return _left_as_it_was(job, learnt.reason)
+    if learnt.reason in ("asked", "time") and (better := _better_there(job, len(usable), learnt.best_step, further)):
+        return _left_as_it_was(job, learnt.reason, better)
     if job.voice is not None and recordings.silent:
         learnt = give_voice(job, task, learnt, recordings)
     measured = first.folder if further else learnt.folder
@@ -344,13 +347,26 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     return _save(job, task, learnt, further, phrases, new_words, before, after, fingerprint)
 
 
-def _left_as_it_was(job: Job, reason: str) -> Adaptation:
-    """The model that is there, which has learnt from all recordings: this call has had no time for that."""
+def _better_there(job: Job, recordings: int, steps: int, further: int) -> str:
+    """In what the model that an earlier call has made of the same is better than that of a call that was stopped."""
+    earlier = job.earlier
+    if earlier is None:
+        return ""
+    if earlier.final_steps and not further:
+        return "has learnt from all recordings"
+    if recordings < (known := earlier.clips + len(earlier.held_out)):
+        return f"was made of {known} recordings"
+    made = earlier.steps + earlier.final_steps
+    return f"has made {made} steps, more than this one" if made > steps + further else ""
+
+
+def _left_as_it_was(job: Job, reason: str, better: str) -> Adaptation:
+    """The model that is there: this call has had no time for one that is as good."""
     note = (
-        "The model is still the one that was there, which has learnt from all recordings. What was learnt now is kept:"
-        " the same call goes on from there."
+        f"The model is still the one that was there, which {better}. What was learnt now is kept: the same call goes"
+        " on from there."
     )
-    found = read_record(job.output)
+    found = cast(Adaptation, job.earlier)
     return dataclasses.replace(found, checks=tuple(job.checks), stopped=reason, notes=(*job.notes, note))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..corpora.clips import VIDEO_SUFFIXES, visible_files
+from ..corpora.unused import OTHER_VIDEO_SUFFIXES
 from ..files import check_writable, replacing, write_text
 from .messages import CommandError
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..speaking import SpeechStream, SpokenVideo
 
 
+SUFFIXES = (*VIDEO_SUFFIXES, *OTHER_VIDEO_SUFFIXES)  # of the videos in a folder
 SOUND_SUFFIXES = (".wav", ".flac")
 SPEAKING_VIDEO_SUFFIX = ".mp4"
 SUBTITLE_SUFFIXES = (".srt", ".vtt")
@@ -119,8 +121,8 @@ def read_pipes(jobs: Sequence[Job]) -> None:
 
 def find_videos(named: Sequence[str]) -> list[str]:
     """
-    The videos that are meant: a folder stands for the video files in it, sorted by name; where none lies in it, for
-    those in its folders, as a corpus has one for each speaker.
+    The videos that are meant: a folder stands for the video files in it, of any kind, sorted by name; where none lies
+    in it, for those in its folders, as a corpus has one for each speaker.
 
     Raises:
         CommandError: if a folder holds none.
@@ -132,13 +134,13 @@ def find_videos(named: Sequence[str]) -> list[str]:
             continue
         inside = _videos_in(name, "*") or _videos_in(name, "**/*")
         if not inside:
-            raise CommandError(f"{name}: there is no video in this folder ({', '.join(VIDEO_SUFFIXES)}).")
+            raise CommandError(f"{name}: there is no video in this folder ({', '.join(SUFFIXES)}).")
         videos += inside
     return videos
 
 
 def _videos_in(folder: str, pattern: str) -> list[str]:
-    return [str(path) for path in visible_files(Path(folder), pattern) if path.suffix.lower() in VIDEO_SUFFIXES]
+    return [str(path) for path in visible_files(Path(folder), pattern) if path.suffix.lower() in SUFFIXES]
 
 
 def plan_jobs(videos: Sequence[str], outputs: Sequence[Path] = (), plot: Path | None = None) -> list[Job]:

@@ -11,7 +11,7 @@ from .defects import Defect
 from .transcripts import READERS, TIMED_WRITERS
 
 
-OTHER_VIDEO_SUFFIXES = (".mpeg", ".wmv", ".flv", ".mts", ".m2ts", ".ogv", ".vob")
+OTHER_VIDEO_SUFFIXES = (".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".ogv", ".vob", ".gif")
 """Of videos that a table may list, but that are not looked for where there is none."""
 
 NO_TRANSCRIPTS = ("readme", "license", "licence", "copying", "notice", "notes", "phrases", "sentences", "changelog")
