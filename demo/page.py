@@ -10,7 +10,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import gradio as gr
 from answers import METRICS, Answer, Limits, RequestError, answer_with, check_video, compare_with, metric_functions
@@ -20,12 +20,15 @@ from starlette.staticfiles import StaticFiles
 import lip2wav_hf
 from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavStreamer, VideoToSpeechPipeline
 from lip2wav_hf.errors import install_extra
-from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
+from lip2wav_hf.evaluation.systems import reads_words
+from lip2wav_hf.grammar import GRAMMAR, VOCABULARY, Grammar
 from lip2wav_hf.live.socket import LiveError, LiveLimits, LiveServer, place
 from lip2wav_hf.live.streamer import live_speaker
 from lip2wav_hf.speaking import Speaker
 
 
+OF_GRID = "the words of GRID"
+MOST_SENTENCES = 30  # that the page lists
 SAMPLE = str(Path(lip2wav_hf.__file__).parent / "assets" / "sample.mp4")
 NONE = "(none)"
 KEEP_SECONDS = 900  # how long uploads and answers stay on the server
@@ -254,12 +257,15 @@ class Page:
             "# Speech from a silent face\n"
             "The model watches the mouth of a person in a video and says what it seems to say. It never gets the sound"
             " of the video, which is only compared with the answer.\n\n"
-            f"**It knows {len(VOCABULARY)} words** and nothing else: whatever is said, it answers with these, in the"
+            f"**It knows {self._knowledge()}** and nothing else: whatever is said, it answers with these, in the"
             " voice it has learnt. **Only with consent:** use videos of yourself, or of people who have agreed."
         )
         slots = "\n".join(f"| {slot} | {', '.join(words)} |" for slot, words in GRAMMAR.items())
-        with gr.Accordion(f"The {len(VOCABULARY)} words, and what becomes of your video", open=False):
+        known = {name: known_by(pipe) for name, pipe in self.checkpoints.items()}
+        others = "\n".join(f"- {_escape(name)}: {_escape(words)}" for name, words in known.items() if words != OF_GRID)
+        with gr.Accordion("The words, and what becomes of your video", open=False):
             gr.Markdown(
+                f"{others}\n\n"
                 "The bundled checkpoint was trained on recordings of the GRID corpus, nearly all of one speaker: a"
                 " face that looks straight into the camera and says sentences of six words, one from each line, as in"
                 f" “bin blue at f two now”.\n\n| slot | words |\n|---|---|\n{slots}\n\n"
@@ -270,6 +276,11 @@ class Page:
                 "If the preview stays empty, your browser does not play this format (GRID's own MPEG-1 is one of"
                 " them). It can still be read."
             )
+
+    def _knowledge(self) -> str:
+        """What the models know, for a sentence."""
+        known = set(map(known_by, self.checkpoints.values()))
+        return f"{len(VOCABULARY)} words" if known == {OF_GRID} else "the words of the checkpoint that you choose"
 
     def _inputs(self) -> tuple[gr.Video, gr.Dropdown, gr.Dropdown, gr.Button, gr.Button]:
         names = self.list_checkpoints()
@@ -376,6 +387,21 @@ def comparison_routes(cache: str) -> list[Mount]:
     folder = Path(cache, COMPARISONS)
     folder.mkdir(parents=True, exist_ok=True)
     return [Mount(f"/{COMPARISONS}", StaticFiles(directory=folder))]
+
+
+def known_by(pipe: VideoToSpeechPipeline) -> str:
+    """What a model answers with: its phrases where they are few, else how many words it knows, and some of them."""
+    config: Any = pipe.model.config
+    if not reads_words(pipe):
+        return "it reads no words"
+    grammar = Grammar.of(config.grammar) if config.grammar else None
+    if grammar is not None and grammar.count() <= MOST_SENTENCES:
+        return "; ".join(config.written(sentence) for sentence in grammar.sentences())
+    if config.units.kind != "words":
+        return "any words, which it spells"
+    if set(VOCABULARY) == set(config.units.vocabulary):
+        return OF_GRID
+    return f"{len(config.units.vocabulary)} words, such as {', '.join(config.units.vocabulary[-MOST_SENTENCES:])}"
 
 
 def _live_speaker(pipe: VideoToSpeechPipeline) -> Speaker:

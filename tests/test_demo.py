@@ -1,6 +1,7 @@
 """The demo page without a browser: its checks, its answers, its API, its command, its card."""
 
 import configparser
+import copy
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import av
@@ -538,6 +540,26 @@ def test_live_speech_is_for_this_machine_unless_it_is_turned_on(demo_path, monke
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert parse_options(arguments).live is live
+
+
+def test_the_page_says_what_each_model_knows(bundled, answers, monkeypatch):
+    """A voice of phrases, offered beside the bundled model, does not know GRID's words and nothing else."""
+    from page import OF_GRID, Page, known_by
+
+    pipe = bundled[BUNDLED]
+    assert known_by(pipe) == OF_GRID and "**It knows 51 words**" in str(
+        Page(bundled, answers.Limits(), 1).build().config
+    )
+    own = copy.copy(pipe)
+    own.model = SimpleNamespace(config=copy.deepcopy(pipe.model.config))
+    own.model.config.grammar = "#JSGF V1.0;\ngrammar g;\npublic <s> = bin blue | soon;\n"
+    own.model.config.written_sentences = {"bin blue": "Bin blue!"}
+    assert known_by(own) == "soon; Bin blue!"
+    own.model.config.grammar, own.model.config.vocabulary = None, ["yes", "no"]
+    assert known_by(own) == "2 words, such as yes, no"
+    page = Page({"own": own, BUNDLED: pipe}, answers.Limits(), 1)
+    assert page._knowledge() == "the words of the checkpoint that you choose"
+    assert "- own: 2 words, such as yes, no" in str(page.build().config)
 
 
 def test_only_models_that_can_speak_live_are_on_the_tab(bundled, answers, monkeypatch):

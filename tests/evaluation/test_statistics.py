@@ -61,6 +61,8 @@ def test_difference_of_pairs_by_hand():
         verdict("stoi", differences["stoi"]) == "better" and verdict("judge_wer", differences["judge_wer"]) == "open"
     )
     assert verdict("stoi", {"value": -0.1, "low": -0.2, "high": -0.05}) == "worse"
+    assert verdict("stoi", {"value": -0.1, "low": -0.1, "high": -0.1, "clips": 1}) == "open"
+    assert verdict("stoi", {"value": -0.1, "low": -0.2, "high": -0.05, "clips": 2}) == "worse"
     assert verdict("mcd", {"value": -1.0, "low": -2.0, "high": -0.5}) == "better"
     same = paired_differences(ours, ours)
     assert all(part["value"] == part["low"] == part["high"] == 0 for part in same.values())

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import counted
 from ..files import check_writable
 from ..lite.graphs import STREAMS, keep_torch_out
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
@@ -301,8 +302,9 @@ def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence
 
     lines = [
         f"{progress.seconds:.2f} s of sound{' in ' + ', '.join(targets) if targets else ''}.",
-        f"{progress.pictures} pictures; {progress.behind} dropped because the machine was behind, {progress.surplus}"
-        f" because they came too often; {progress.repeated} missing, for which the one before stood.",
+        f"{counted(progress.pictures, 'picture')}; {progress.behind} dropped because the machine was behind,"
+        f" {progress.surplus} because they came too often; {progress.repeated} missing, for which the one before"
+        " stood.",
     ]
     if progress.pictures and not progress.seen:
         lines.append("No face was seen in any picture: look into the camera, with light from the front.")

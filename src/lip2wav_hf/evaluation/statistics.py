@@ -17,6 +17,7 @@ Item = TypeVar("Item")
 
 RESAMPLES = 1000
 CONFIDENCE_LEVEL = 0.95
+FEWEST_CLIPS = 2  # that a verdict on a difference needs
 INTERVAL = f"{CONFIDENCE_LEVEL:.0%}, bootstrap over clips, {RESAMPLES} resamples, seed 0"
 
 
@@ -135,9 +136,11 @@ def paired_differences(
 
 
 def verdict(key: str, difference: dict[str, float]) -> str:
-    """What a difference says: `"better"` or `"worse"` where its interval leaves 0 out, `"open"` otherwise."""
+    """What a difference says: `"better"` or `"worse"` where its interval leaves 0 out, `"open"` otherwise; also where
+    it is of one clip, which has no interval."""
     better = SUMMARY[key].better
-    if better is None or difference["low"] <= 0 <= difference["high"]:
+    are_few = difference.get("clips", FEWEST_CLIPS) < FEWEST_CLIPS
+    if better is None or are_few or difference["low"] <= 0 <= difference["high"]:
         return "open"
     return "better" if (difference["value"] > 0) == (better == "higher") else "worse"
 
