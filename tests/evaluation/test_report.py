@@ -124,6 +124,7 @@ def test_page_tells_the_numbers(report):
     for key in ("judge_wer", "text_wer", "stoi", "aligned_stoi", "mcd", "av_offset"):
         assert f"<td>{cell(key, results['overall'][key], True)}</td>" in page
         assert f"<td>{cell(key, results['speakers']['s2'][key])}</td>" in page
+    assert page.count("lower is better; the original: 0.0 %") == 1  # the judge's floor, beside what it hears
     assert "shows no face." in page and "Expected calibration error" in page
     assert "Confused words: text head" in page and page.count("data:image/svg+xml") == 3 + 2 * 6
     assert '<span class="wrong">' in page

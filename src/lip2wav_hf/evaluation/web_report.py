@@ -45,6 +45,7 @@ SHOWN_CLIPS = 3  # best, median and worst each
 RANKED_BY = ("estoi", "stoi", "pesq_wb", "pesq_nb", "corr2d", "text_confidence")  # the first that there is
 CONFUSED = ("judge", "text")  # whose confusions are drawn
 NO_BREAK, JOINER = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
+FLOORS = {f"judge_{name}": f"floor_{name}" for name in ("wer", "cer", "phrase_accuracy")}
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 Sounds = Mapping[Key, Mapping[str, Any]]
@@ -72,7 +73,7 @@ def html_report(rows: Sequence[ClipRow], results: dict[str, Any], sounds: Sounds
     return environment.get_template(TEMPLATE).render(
         results=results,
         facts=_facts(results),
-        tiles=[_tile(key, results["overall"][key]) for key in TILES if key in results["overall"]],
+        tiles=[_tile(key, results["overall"]) for key in TILES if key in results["overall"]],
         groups=_groups(results),
         speakers={name: own["clips"] for name, own in results["speakers"].items()},
         baselines=[{**baseline, "lines": differences(baseline)} for baseline in results.get("baselines", ())],
@@ -109,10 +110,12 @@ def _facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def _tile(key: str, value: dict[str, float]) -> dict[str, str]:
-    number = SUMMARY[key]
+def _tile(key: str, overall: Mapping[str, dict[str, float]]) -> dict[str, str]:
+    """A main number; that of the judge beside what it makes of the original sound."""
+    number, value, floor = SUMMARY[key], overall[key], overall.get(FLOORS.get(key, ""))
     unit = {"%": " %", "dB": " dB"}.get(number.unit, "")
     hint = {"lower": "lower is better", "higher": "higher is better"}.get(number.better or "", "")
+    hint = hint if floor is None else f"{hint}; the original: {number.show(floor['value'])}{unit}"
     low, high = number.show(value["low"]), number.show(value["high"])
     return {
         "label": number.label,

@@ -65,8 +65,9 @@ export function trainPanel(app) {
     start.replaceChildren(training.state === "idle" ? "Train" : "Train again");
     start.classList.toggle("primary", !app.state.voice);
     start.disabled = !app.state.enough || app.state.notices.length > 0;
+    const missing = app.state.wanted - app.state.done;
     counts.textContent = app.state.enough
-      ? `The model learns from ${plural(takes.length, "take")}. You may close this page meanwhile: it goes on.`
+      ? `The model learns from ${plural(takes.length, "take")}${missing > 0 ? `; ${missing} of those planned in step 2 are missing` : ""}. You may close this page meanwhile: it goes on.`
       : `${plural(takes.length, "take")} so far; ${app.state.least} are needed, ten or more are better.`;
     const names = Object.keys(STAGES);
     for (const item of stages.children) {
