@@ -91,6 +91,23 @@ def test_a_beginning_without_key_picture_is_left_out(tmp_path, caplog):
     assert len(numbers(VideoReader(tmp_path / "whole.ts"))) == 300 and not caplog.records
 
 
+def test_a_trimmed_beginning_is_not_missing(tmp_path, caplog):
+    """An edit list says that the first second is not to be shown, as where a phone has cut a video."""
+    options = {"g": "100", "keyint_min": "100", "sc_threshold": "0", "bf": "0"}
+    write_video(tmp_path / "whole.mp4", 60, options=options)
+    with (
+        av.open(str(tmp_path / "whole.mp4")) as source,
+        av.open(str(tmp_path / "cut.mp4"), "w", options={"avoid_negative_ts": "disabled"}) as output,
+    ):
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in [packet for packet in source.demux(video=0) if packet.size]:
+            begin = round(1 / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - begin, packet.dts - begin, stream
+            output.mux(packet)
+    assert numbers(VideoReader(tmp_path / "cut.mp4")) == [number % 26 for number in range(25, 60)]
+    assert not caplog.records
+
+
 def test_nothing_but_what_depends_on_a_missing_beginning(tmp_path, caplog):
     """As a recording whose first packet, the only key picture, is lost: the decoder takes the rest without a word."""
     write_video(tmp_path / "whole.mkv", 60, options={"g": "100", "keyint_min": "100", "sc_threshold": "0"})

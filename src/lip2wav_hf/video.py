@@ -183,12 +183,12 @@ def decode(container: InputContainer, stream: Stream, name: str, damage: Damage 
         else:
             silent = 0 if frames else silent + 1
         if not gives_pictures and stream.type == "video":
-            earliest = min((time for time in (earliest, packet.pts) if time is not None), default=None)
+            known = (earliest, None if packet.is_discard else packet.pts)  # an edit list leaves out what is trimmed
+            earliest = min((time for time in known if time is not None), default=None)
             _tell_late_beginning(name, stream, earliest, frames)
         gives_pictures = gives_pictures or bool(frames)
         yield from frames
-    # Such as H.264 behind MPEG-2.
-    if stream.type == "video" and gives_pictures and silent > max(_MOST_SILENT, read // 5):
+    if gives_pictures and stream.type == "video" and silent > max(_MOST_SILENT, read // 5):  # H.264 behind MPEG-2
         logger.warning("%s: its last %d pictures are in another form than those before, and not read.", name, silent)
     noted.is_given_up = in_a_row == _UNREADABLE
     if damage is None and noted.packets:
