@@ -163,6 +163,14 @@ def test_what_is_true_of_the_model_is_said_once(capfd):
     ]
 
 
+def test_what_is_found_each_time_a_video_is_read_is_said_once(capfd):
+    with only_our_messages() as messages:
+        for name in ("a.ts", "a.ts", "b.ts", "a.ts"):
+            logging.getLogger("lip2wav_hf.video").warning("%s: its first 1.00 s cannot be shown.", name)
+    said = [f"{name}: its first 1.00 s cannot be shown." for name in ("a.ts", "b.ts")]
+    assert messages == said and capfd.readouterr().err == "".join(f"warning: {line}\n" for line in said)
+
+
 def test_a_fault_of_the_program_keeps_its_traceback():
     @reporting
     def command() -> None:

@@ -170,8 +170,9 @@ def waiting(what: str, quiet: bool = False) -> Generator[None]:
 
 class _WarningLines(logging.Handler):
     """
-    Shows each warning of the package as one line, and keeps it for the JSON records. What stands behind the last
-    semicolon, which is true of the model and not of the video, is shown the first time.
+    Shows each warning of the package as one line, once, however often a video is read, and keeps it for the JSON
+    records. What stands behind the last semicolon, which is true of the model and not of the video, is shown the first
+    time.
     """
 
     def __init__(self) -> None:
@@ -181,6 +182,8 @@ class _WarningLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = one_line(record.getMessage())
+        if message in self.messages:
+            return
         self.messages.append(message)
         what, _, explanation = message.rpartition("; ")
         print_error(f"warning: {what if what and explanation in self.explained else message}")
