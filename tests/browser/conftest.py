@@ -89,7 +89,8 @@ def address(chromium_path, serving, tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("served")
     twin = folder / "twin"
     shutil.copytree(DEFAULT_CHECKPOINT, twin)
-    options = ["--port", "0", "--checkpoint", twin, "--max-seconds", MAX_SECONDS, "--max-megabytes", MAX_MEGABYTES]
+    options = ["--port", "0", "--max-seconds", MAX_SECONDS, "--max-megabytes", MAX_MEGABYTES]
+    options += ["--checkpoint", Path(DEFAULT_CHECKPOINT).name, "--checkpoint", twin]
     with serving(folder, DEMO, options) as address:
         yield address
 

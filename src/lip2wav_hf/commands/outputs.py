@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..corpora.clips import VIDEO_SUFFIXES, visible_files
-from ..corpora.unused import OTHER_VIDEO_SUFFIXES
+from ..corpora.clips import OTHER_VIDEO_SUFFIXES, VIDEO_SUFFIXES, visible_files
 from ..files import check_writable, replacing, write_text
 from .messages import CommandError
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 VIDEO_SUFFIXES = (".mpg", ".mkv", ".mp4", ".mov", ".m4v", ".3gp", ".avi", ".webm")
+OTHER_VIDEO_SUFFIXES = (".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".ogv", ".vob", ".gif")
+"""Of videos that a table may list, but that are not looked for where there is none."""
 AUDIO_SUFFIXES = (".wav", ".flac")
 
 TimedWord = tuple[float, float, str]
@@ -277,6 +279,7 @@ class Selection:
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "OTHER_VIDEO_SUFFIXES",
     "VIDEO_SUFFIXES",
     "Clip",
     "ClipFile",

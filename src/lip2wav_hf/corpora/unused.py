@@ -6,13 +6,10 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from .clips import VIDEO_SUFFIXES, Clip, visible_files
+from .clips import OTHER_VIDEO_SUFFIXES, VIDEO_SUFFIXES, Clip, visible_files
 from .defects import Defect
 from .transcripts import READERS, TIMED_WRITERS
 
-
-OTHER_VIDEO_SUFFIXES = (".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".ogv", ".vob", ".gif")
-"""Of videos that a table may list, but that are not looked for where there is none."""
 
 NO_TRANSCRIPTS = ("readme", "license", "licence", "copying", "notice", "notes", "phrases", "sentences", "changelog")
 """Names of texts that say something else."""
