@@ -66,7 +66,7 @@ class Upload:
         repo_type (`str`): `"model"`, `"space"` or `"dataset"`.
         files (`dict[str, Path | bytes]`): path in the repository -> a file, or its content.
         left_out (`list[str]`): files and folders that do not go, relative to the folder.
-        warnings (`list[str]`): what a reader of the card should know.
+        warnings (`list[str]`): what a reader of the card should know, and which ONNX graphs do not go, and why.
         repo_id (`str`): the repository, with its owner once it is known.
         deleted (`list[str]`): files of the repository that the commit deletes.
         space_sdk (`str`, *optional*): `"gradio"` or `"static"`, of a Space.
@@ -121,14 +121,15 @@ def plan_model(folder: str | os.PathLike) -> Upload:
         HubError: if the weights do not load or do not fit, or the card has no measured results of these weights.
     """
     folder = Path(folder)
-    model, files = _plan_network(folder, SPEAKING)
+    model, files, warnings = _plan_network(folder, SPEAKING)
     extractor = _load_extractor(folder, model)
     files["preprocessor_config.json"] = _extractor_config(folder)
     modules = [PIPELINE[0], EXTRACTOR[0], BY_TYPE[model.config.model_type].module]
     for path in sorted(folder.glob("*/config.json")):
         if path.parent.name.startswith(("checkpoint-", "tmp-", ".")):
             continue
-        component, own = _plan_network(path.parent)
+        component, own, left = _plan_network(path.parent)
+        warnings += left
         modules.append(BY_TYPE[component.config.model_type].module)
         files |= {f"{path.parent.name}/{name}": source for name, source in own.items()}
     files |= published_code(modules)
@@ -139,11 +140,14 @@ def plan_model(folder: str | os.PathLike) -> Upload:
     files |= _plan_card(folder, model_sha256(model))
     files |= _files_under(folder, "results", RESULT_SUFFIXES)
     files |= _files_under(folder, "samples", SAMPLE_SUFFIXES) or _make_samples(model, extractor)
-    return Upload(MODEL, files, _left_out(folder, files), limited(stored_measurements(folder)))
+    return Upload(MODEL, files, _left_out(folder, files), limited(stored_measurements(folder)) + warnings)
 
 
-def _plan_network(folder: Path, model_type: ModelType = None) -> tuple[Lip2WavPreTrainedModel, Files]:
-    """A network of a folder, strictly loaded, and its files: weights, and a config.json that names its code."""
+def _plan_network(folder: Path, model_type: ModelType = None) -> tuple[Lip2WavPreTrainedModel, Files, list[str]]:
+    """
+    A network of a folder, strictly loaded, its files, weights and a config.json that names its code, and which of its
+    graphs do not go.
+    """
     network = _find_network(folder, model_type)
     try:
         with quiet_transformers():
@@ -168,10 +172,11 @@ def _plan_network(folder: Path, model_type: ModelType = None) -> tuple[Lip2WavPr
     if isinstance(model.config, Lip2WavTextConfig) and model.config.reads_words:
         tokenizer = model.config.units.tokenizer_files(model.config.normalizer)
         files |= {name: _to_json(content) for name, content in tokenizer.items()}
-    files |= {path.name: path for path in graph_files(folder)}
+    graphs, left = graph_files(folder)
+    files |= {path.name: path for path in graphs}
     if getattr(model.config, "ngram_order", 0):
         files[NGRAM_FILE] = folder / NGRAM_FILE
-    return model, files
+    return model, files, left
 
 
 def _flat(module: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -150,14 +149,26 @@ def has_graphs(folder: Path, files: tuple[str, str] = CLIPS) -> bool:
     return all((folder / name).is_file() for name in files)
 
 
-def graph_files(folder: Path) -> list[Path]:
-    """The graphs of a saved model, without pairs of another one; none where ONNX Runtime is missing."""
-    found = []
+def graph_files(folder: Path) -> tuple[list[Path], list[str]]:
+    """
+    The graphs that lie beside a saved model.
+
+    Returns:
+        `tuple[list[Path], list[str]]`: those that speak for it; and for each pair that does not, or that cannot be
+        checked because ONNX Runtime is missing, a message with its files, what is wrong and what to do.
+    """
+    found, problems = [], []
     for files in (CLIPS, STREAMS):
-        with contextlib.suppress(Lip2WavError):
+        present = [folder / name for name in files if (folder / name).is_file()]
+        if not present:
+            continue
+        try:
+            require_packages(EXTRA, "checking them", "onnxruntime")
             open_graphs(folder, files)
-            found += [folder / name for name in files]
-    return found
+            found += present
+        except Lip2WavError as error:
+            problems.append(f"{', '.join(path.name for path in present)}: left out. {one_line(error)}")
+    return found, problems
 
 
 def check_weights_lie_with(folder: Path, path: Path) -> None:
