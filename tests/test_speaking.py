@@ -148,6 +148,33 @@ def test_the_warning_names_grid_only_for_its_words(caplog, vocabulary):
     assert ("GRID" in message) == (vocabulary is None)
 
 
+@pytest.mark.parametrize(
+    ("sentences", "limits"),
+    [
+        ("yes | no | yes no", "3 phrases"),
+        ("yes", "1 phrase"),
+        ("(yes | no)+", "sentences of a grammar"),
+    ],
+)
+def test_the_warning_speaks_of_phrases_where_there_are_some(caplog, sentences, limits):
+    """Those of the model, or of the call; and of its words where the call says that any may be said."""
+    grammar = f"#JSGF V1.0;\ngrammar g;\npublic <s> = {sentences};\n"
+    config = Lip2WavConfig(**TINY_CONFIG, vocabulary=["yes", "no"])
+    given = Speaker(Lip2WavModel(config).eval(), Lip2WavFeatureExtractor())
+    own = Speaker(
+        Lip2WavModel(Lip2WavConfig(**config.to_dict() | {"grammar": grammar})).eval(), given.feature_extractor
+    )
+    with caplog.at_level(logging.WARNING, "lip2wav_hf"):
+        given([clip(6)], grammar=grammar)
+        own([clip(6)])
+        own([clip(6)], grammar=None)
+    *of_phrases, of_words = [record.getMessage() for record in caplog.records]
+    for message in of_phrases:
+        assert message.count(f"; this model answers with nothing but {limits} and knows frontal faces only") == 1
+        assert "vocabulary" not in message
+    assert len(of_phrases) == 2 and "a closed vocabulary of 2 words" in of_words
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # long videos
 # --------------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import enum
 import functools
 import itertools
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ from .decoding import (
     WordReader,
     clip_scores,
 )
-from .errors import WeightsError, as_clip, video_name
+from .errors import WeightsError, as_clip, counted, video_name
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream
 from .files import read_fields
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
@@ -388,7 +389,7 @@ class Speaker:
         )
         if "crops" in clip:
             result["crops"] = clip["crops"]
-        doubts = self._doubts(result, low_text_confidence, low_face_coverage)
+        doubts = self._doubts(result, decoder, low_text_confidence, low_face_coverage)
         if doubts:
             logger.warning(f"{clip['name']}: {'; and '.join(doubts)}. The speech is probably wrong.")
         return result
@@ -410,7 +411,9 @@ class Speaker:
         inputs = self.prepare(video, return_crops=return_crops, progress=progress, whole=False)
         return SpeechStream(self, inputs, chunk_length_s, decoder, progress)
 
-    def _doubts(self, result: SpokenVideo, low_text_confidence: float, low_face_coverage: float) -> list[str]:
+    def _doubts(
+        self, result: SpokenVideo, decoder: TextDecoder | None, low_text_confidence: float, low_face_coverage: float
+    ) -> list[str]:
         """What is doubtful about a result, and why."""
         doubts, words = [], result["words"]
         if result["face_coverage"] < low_face_coverage:
@@ -419,20 +422,25 @@ class Speaker:
             )
         confidence = float(np.mean([word["confidence"] for word in words])) if words else 0.0
         if self.reads_words and confidence < low_text_confidence:
-            vocabulary = self.model.config.vocabulary
-            of_grid = " (those of the GRID corpus)" if list(vocabulary) == VOCABULARY else ""
-            limits = f"has a closed vocabulary of {len(vocabulary)} words{of_grid} and "
-            if self.model.config.units.is_open:
-                limits = ""
             doubts.append(
                 (
                     f"the words are uncertain (mean confidence {confidence:.2f})"
                     if words
                     else "no words were recognised"
                 )
-                + f"; this model {limits}knows frontal faces only"
+                + f"; this model {self._limits(decoder)}knows frontal faces only"
             )
         return doubts
+
+    def _limits(self, decoder: TextDecoder | None) -> str:
+        """What a model can answer with, for a warning; empty where it spells any word."""
+        units = self.model.config.units
+        if isinstance(decoder, GrammarDecoder):
+            count = decoder.grammar.count()
+            which = "sentences of a grammar" if math.isinf(count) else counted(int(count), "phrase")
+            return f"answers with nothing but {which} and "
+        of_grid = " (those of the GRID corpus)" if list(units.vocabulary) == VOCABULARY else ""
+        return "" if units.is_open else f"has a closed vocabulary of {len(units.vocabulary)} words{of_grid} and "
 
 
 class SpeechStream:
