@@ -17,14 +17,15 @@ from safetensors.torch import load_file, save_file
 from conftest import REPOSITORY, TINY_CONFIG
 from lip2wav_hf import speaking
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
+from lip2wav_hf.decoding import GrammarDecoder
 from lip2wav_hf.errors import Lip2WavError, WeightsError
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.generator import Generator, usable_device
-from lip2wav_hf.grammar import GrammarError
+from lip2wav_hf.grammar import Grammar, GrammarError
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.models import find_model
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
-from lip2wav_hf.speaking import Speaker
+from lip2wav_hf.speaking import Speaker, written_sentences
 from little_videos import write_video
 from warm_processes import WarmProcesses
 
@@ -175,6 +176,15 @@ def test_the_warning_speaks_of_phrases_where_there_are_some(caplog, sentences, l
     assert len(of_phrases) == 2 and "a closed vocabulary of 2 words" in of_words
 
 
+def test_phrases_in_a_row_are_written_where_some_are_as_their_words():
+    config = Lip2WavConfig(vocabulary=["yes", "no", "i"], written_words={"i": "I"})
+    decoder = GrammarDecoder(Grammar.of(["No!", "yes", "i i", "yes no"], config.normalizer), config.units)
+    sentences = written_sentences(config, decoder)
+    assert config.written("yes no i i no yes", sentences) == "yes no I I No! yes"
+    assert written_sentences(config, None) == {}
+    assert written_sentences(config, GrammarDecoder(Grammar.of(["no"]), config.units)) == {}
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # long videos
 # --------------------------------------------------------------------------------------------------------------------
@@ -249,7 +259,7 @@ def test_memory_does_not_grow_with_the_video(tiny_model_dir, tmp_path):
     code = f"""
 import os, statistics, sys
 from lip2wav_hf.audio import open_audio
-from lip2wav_hf.speaking import Speaker
+from lip2wav_hf.speaking import Speaker, written_sentences
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 import numpy as np
 from tqdm.auto import tqdm
 
-from .configuration_lip2wav import Lip2WavConfig
+from .configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig
 from .decoding import (
     BeamDecoder,
     BeamOptions,
@@ -69,6 +69,7 @@ AnyGrammar = (
 CHUNK_SECONDS = 10.0  # long videos go through the generator in chunks of this length
 WORD_SECONDS = 5.0  # to either side that a grammar looks at for what is said in a chunk of a long video
 LONG_SECONDS = 60.0  # videos longer than that are spoken while they are read
+MOST_SENTENCES = 1000  # of a grammar that is taken for a list of phrases
 
 
 class SpokenVideo(TypedDict, total=False):
@@ -378,8 +379,7 @@ class Speaker:
         written = ""
         text = " ".join(word["word"] for word in words)
         if self.reads_words:
-            forms = decoder.grammar.written if isinstance(decoder, GrammarDecoder) else ()
-            written = self.model.config.written(text, dict(forms))
+            written = self.model.config.written(text, written_sentences(self.model.config, decoder))
         result = SpokenVideo(
             sampling_rate=self.model.config.sampling_rate,
             text=text,
@@ -597,6 +597,19 @@ class SpeechStream:
             kept, first = kept[low - first :], low
 
 
+def written_sentences(config: Lip2WavTextConfig, decoder: TextDecoder | None) -> dict[str, str]:
+    """
+    The sentences that are known, and how each is written: those of which the configuration, or a list of phrases, says
+    so, and the others of the same list. Empty where it is said of none.
+    """
+    grammar = decoder.grammar if isinstance(decoder, GrammarDecoder) else None
+    forms = (config.written_sentences or {}) | dict(() if grammar is None else grammar.written)
+    if not forms or grammar is None or grammar.count() > MOST_SENTENCES:
+        return forms
+    words = config.written_words or {}
+    return {text: " ".join(words.get(word, word) for word in text.split()) for text in grammar.sentences()} | forms
+
+
 def _begun(stream: RegionStream, frames: int) -> tuple[RegionStream, bool]:
     """A stream whose first frames have been read, and whether there are more of them."""
     try:
@@ -651,4 +664,5 @@ __all__ = [
     "Speaker",
     "SpeechStream",
     "SpokenVideo",
+    "written_sentences",
 ]

@@ -110,6 +110,20 @@ def test_words_and_sound_come_while_the_face_speaks(open_live, screenshot):
     start(page)  # the server has freed the only session
 
 
+ADD_WORDS = """async (told) => {
+  const {LivePanel} = await import("./live/static/live.js"), panel = new LivePanel();
+  return told.map(([words, written]) => {
+    panel.addWords(words.map((word) => ({word, start: 0, end: 0, confidence: 1})), written);
+    return panel.words.textContent.trim();
+  });
+}"""
+
+
+def test_a_phrase_takes_its_written_form_when_it_is_over(open_live):
+    told = [[["good"], ["good"]], [[], []], [["morning", "yes"], ["Good", "morning!", "yes"]]]
+    assert open_live().evaluate(ADD_WORDS, told) == ["good", "good", "Good morning! yes"]
+
+
 def test_latency_and_gaps(open_live, capsys):
     """Generous limits, for a machine with other work: from when a picture was taken to when its sound arrived, less
     the look-ahead; and how long the sound stays away."""

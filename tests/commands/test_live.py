@@ -277,11 +277,11 @@ def test_the_report_repeats_the_words_and_knows_no_latency_that_was_not_measured
     words = [{"word": "bin", "start": 0.0, "end": 0.1, "confidence": 1.0}] * 2
     progress, output = LiveProgress(), player.SoundPipe(io.BytesIO(), 16000, 640)
     assert "Words" not in _report(progress, [output], []) and "Latency" not in _report(progress, [output], [])
-    progress.words.extend(words)
-    assert "\nWords: bin bin" in _report(progress, [output], []) and "wrong" not in _report(progress, [output], [])
-    progress.words.append(words[0] | {"confidence": 0.2})
+    progress.add(words, ["Bin", "bin"])
+    assert "\nWords: Bin bin" in _report(progress, [output], []) and "wrong" not in _report(progress, [output], [])
+    progress.add([words[0] | {"confidence": 0.2}], ["bin"])
     assert "\nThey were read with a confidence of 0.73: some are probably wrong." in _report(progress, [output], [])
-    progress.words.extend(words * 30)
+    progress.add(words * 30, ["bin"] * 60)
     assert "\nWords: … bin bin" in _report(progress, [output], [])  # the newest ones
     for seconds, said in ((0.1, "100 ms, 95 % within 100 ms"), (8.0, "100 ms, more than 5000 ms at times")):
         output.latencies.add(seconds)
@@ -306,11 +306,11 @@ def test_a_terminal_shows_how_it_goes_in_one_line(monkeypatch):
     terminal = as_terminal(monkeypatch)
     monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((60, 24)))
     progress = LiveProgress(samples=83 * 16000, behind=2, face=True, latency=0.1724)
-    for word in ["bin"] + ["blue"] * 20 + ["now"]:
-        progress.words.append({"word": word, "start": 0.0, "end": 0.1, "confidence": 1.0})
+    for word in ["bin"] + ["blue"] * 20 + ["Now!"]:
+        progress.add([{"word": word, "start": 0.0, "end": 0.1, "confidence": 1.0}], [word])
     with _StatusLine(True) as line:
         line.show(progress)
         line.show(progress)  # too soon for another one
     shown = terminal.getvalue().split("\r\x1b[K")
     assert len(shown) == 3 and shown[0] == shown[2] == "" and len(shown[1]) == 59
-    assert shown[1].startswith("1:23  172 ms  2 dropped  face  ") and shown[1].endswith(" blue now")
+    assert shown[1].startswith("1:23  172 ms  2 dropped  face  ") and shown[1].endswith(" blue Now!")

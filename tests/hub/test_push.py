@@ -410,7 +410,7 @@ def test_a_dry_run_of_the_demo_is_short_enough_to_be_read(capsys):
         main(["push", str(REPOSITORY / "demo"), "me/page", "--dry-run"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 30 and any(line.endswith("  app.py") for line in lines)
-    assert any(line.split()[1:] == ["lip2wav_hf/live/", "12", "files", "of", "the", "package"] for line in lines)
+    assert any(line.split()[1:] == ["lip2wav_hf/live/", "13", "files", "of", "the", "package"] for line in lines)
     with pytest.raises(SystemExit):
         main(["push", str(REPOSITORY / "demo"), "me/page", "--dry-run", "--json"])
     files = json.loads(capsys.readouterr().out)["files"]

@@ -142,6 +142,7 @@ def test_speech_is_that_of_a_session_with_the_same_jpegs(serve, model, pictures)
     assert told["milliseconds"] > 0
     heard = [word["word"] for _, _, told in answers for word in told["words"]]
     assert heard == [word["word"] for speech in spoken for word in speech.words]
+    assert [told["written"] for _, _, told in answers] == [speech.written for speech in spoken]
 
 
 def test_missing_pictures_are_filled_in_and_counted(serve, pictures):  # noqa: F811

@@ -13,6 +13,7 @@ import lip2wav_hf
 from lip2wav_hf import Lip2WavConfig, Lip2WavFeatureExtractor, Lip2WavStreamer, VideoReader
 from lip2wav_hf.live.mouth import LiveMouth
 from lip2wav_hf.live.streaming import StreamingError
+from lip2wav_hf.speaking import Speaker
 
 from .test_streaming import build
 
@@ -131,6 +132,16 @@ def test_a_session_warmed_up_is_as_new(model, pictures):
     warm.warm_up()
     first, second = (np.concatenate([part.audio for part in pushed(each, pictures[:10])]) for each in (cold, warm))
     assert np.array_equal(first, second)
+
+
+def test_words_come_with_how_they_are_written(pictures):
+    """An untrained network that never sees a pause says the only phrase."""
+    model = build(image_height=40, image_width=64, vocabulary=["yes", "no"])
+    model.text_head.bias.data[0] -= 20
+    speaker = Speaker(model, Lip2WavFeatureExtractor())
+    parts = pushed(Lip2WavStreamer.from_speaker(speaker, 3, ["Yes!"]), pictures)
+    told = [([word["word"] for word in part.words], part.written) for part in parts if part.words]
+    assert told == [(["yes"], ["Yes!"])]
 
 
 def weight(value, seen):

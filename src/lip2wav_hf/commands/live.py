@@ -281,8 +281,7 @@ class _StatusLine:
         self._next = time.monotonic() + STATUS_SECONDS
         line = describe(progress)
         width = shutil.get_terminal_size().columns - 1
-        words = " ".join(word["word"] for word in progress.words)
-        room = width - len(line) - 2
+        words, room = progress.text, width - len(line) - 2
         line += f"  {words[-room:] if len(words) > room else words}" if room > 0 else ""
         print(f"\r\x1b[K{line[:width]}", end="", file=sys.stderr, flush=True)
 
@@ -310,7 +309,7 @@ def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence
         lines.append("No face was seen in any picture: look into the camera, with light from the front.")
     if progress.words:
         before = "… " if len(progress.words) == progress.words.maxlen else ""
-        lines.append(f"Words: {before}{' '.join(word['word'] for word in progress.words)}")
+        lines.append(f"Words: {before}{progress.text}")
         confidence = statistics.fmean(word["confidence"] for word in progress.words)
         if confidence < LOW_TEXT_CONFIDENCE:
             lines.append(f"They were read with a confidence of {confidence:.2f}: some are probably wrong.")

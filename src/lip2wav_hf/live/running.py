@@ -14,6 +14,9 @@ from .sources import Feed, TimedPictures
 from .streamer import Lip2WavStreamer, LiveSpeech
 
 
+MOST_WORDS = 50  # that a session's report repeats
+
+
 @dataclass
 class LiveProgress:
     """
@@ -25,7 +28,7 @@ class LiveProgress:
         behind (`int`): pictures that were dropped because the machine was behind.
         surplus, repeated, restarts (`int`): as `dropped`, `repeated` and `restarts` of [`Lip2WavStreamer`].
         face (`bool`): whether one is in sight; `seen`: whether one ever was.
-        words (`deque[Word]`): the newest.
+        words (`deque[Word]`), written (`deque[str]`): the newest, and how they are written.
         latency (`float`, *optional*): of the newest sound, from the beginning of its picture to its being made.
     """
 
@@ -38,13 +41,26 @@ class LiveProgress:
     restarts: int = 0
     face: bool = False
     seen: bool = False
-    words: deque[Word] = field(default_factory=lambda: deque(maxlen=50))
+    words: deque[Word] = field(default_factory=lambda: deque(maxlen=MOST_WORDS))
+    written: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_WORDS))
     latency: float | None = None
 
     @property
     def seconds(self) -> float:
         """Of sound."""
         return self.samples / self.sampling_rate
+
+    @property
+    def text(self) -> str:
+        """The newest words as they are written."""
+        return " ".join(filter(None, self.written))
+
+    def add(self, words: Sequence[Word], written: Sequence[str]) -> None:
+        """Take further words, and how the newest are written, as a [`LiveSpeech`] has them."""
+        self.words.extend(words)
+        for _ in range(min(len(written) - len(words), len(self.written))):
+            self.written.pop()
+        self.written.extend(written)
 
 
 def run_live(
@@ -108,7 +124,7 @@ def _hand_over(
     progress.samples, progress.sampling_rate = progress.samples + len(speech.audio), streamer.sampling_rate
     progress.surplus, progress.repeated, progress.restarts = streamer.dropped, streamer.repeated, streamer.restarts
     progress.face, progress.seen = speech.face, progress.seen or speech.face
-    progress.words.extend(speech.words)
+    progress.add(speech.words, speech.written)
     if speech.time is not None:
         progress.latency = time.monotonic() - speech.time
 

@@ -256,6 +256,7 @@ async def _answer(socket: WebSocket, kind: str, session: Lip2WavStreamer, speech
         "type": kind,
         "face": speech.face,
         "words": [_plain(word) for word in speech.words],
+        "written": speech.written,
         "repeated": session.repeated,
         "dropped": session.dropped,
         "restarts": session.restarts,

@@ -20,6 +20,7 @@ from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..speaking import AnyGrammar, GrammarChoice, Speaker
 from .mouth import LiveMouth
 from .words import LiveWords
+from .written import WrittenWords
 
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ class LiveSpeech:
     Attributes:
         audio (`np.ndarray` of shape `(samples,)`): float32 in [-1, 1]; often empty, as sound comes chunk by chunk.
         words (`list[Word]`): those that have ended since, never taken back; times in seconds of the sound.
+        written (`list[str]`): how the newest words are written, a text for each; where it is longer than `words`, it
+            begins with words that came before, of a sentence that goes on, and replaces what was written for them.
         face (`bool`): whether a face is in sight. Without one, there is silence.
         time (`float`, *optional*): of the oldest picture that `audio` is of, on the clock of `push`.
     """
 
     audio: np.ndarray
     words: list[Word] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
     face: bool = True
     time: float | None = None
 
@@ -149,6 +153,7 @@ class Lip2WavStreamer:
         self._mouth.reset()
         self._stream = self._begin()
         self._words = LiveWords(config.units, config.frame_rate, config.change_penalty, self.decoder)
+        self._written = WrittenWords(config, self.decoder)
         self._unread: list[np.ndarray] = []  # scores of frames whose words have not been looked for
         self._waiting: list[np.ndarray] = []  # crops of the next chunk
         self._seen: deque[tuple[bool, float]] = deque()  # of these: whether a face was in sight, and when
@@ -194,7 +199,7 @@ class Lip2WavStreamer:
         self._face = crop is not None
         speech = self._together([*parts, self._take(crop)])
         if self._unread and (not len(speech.audio) or len(self._unread) > 1):  # sound goes first
-            speech.words += self._read()
+            self._read(speech)
         return speech
 
     def warm_up(self) -> None:
@@ -208,7 +213,7 @@ class Lip2WavStreamer:
     def flush(self) -> LiveSpeech:
         """The speech of the pictures that still wait for others; the session is then as after [`reset`]."""
         speech = self._speak(is_last=True)
-        speech.words += self._read(is_last=True)
+        self._read(speech, is_last=True)
         counts = self.repeated, self.dropped, self.restarts
         self.reset()
         self.repeated, self.dropped, self.restarts = counts
@@ -259,11 +264,12 @@ class Lip2WavStreamer:
             self._unread.append(scores)
         return LiveSpeech(audio, face=self._face, time=seen[0][1])
 
-    def _read(self, is_last: bool = False) -> list[Word]:
-        """Words that have ended by now."""
+    def _read(self, speech: LiveSpeech, is_last: bool = False) -> None:
+        """Add the words that have ended by now."""
         scores = [np.empty((0, self.model.config.num_classes), np.float32), *self._unread]
         self._unread.clear()
-        return self._words.push(np.concatenate(scores), is_last)
+        speech.words = self._words.push(np.concatenate(scores), is_last)
+        speech.written = self._written.push(speech.words)
 
     def _together(self, parts: list[LiveSpeech]) -> LiveSpeech:
         audio = np.concatenate([part.audio for part in parts])

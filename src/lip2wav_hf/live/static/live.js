@@ -126,7 +126,8 @@ export class LivePanel {
       this.root.querySelector(`[data-number=${name}]`).textContent = String(value);
   }
 
-  addWords(words) {
+  // `written`: the text of each of the newest words, which may also change words that are there.
+  addWords(words, written) {
     if (!words.length) return;
     const atEnd = this.words.scrollTop + this.words.clientHeight > this.words.scrollHeight - 30;
     for (const { word, start, end, confidence } of words) {
@@ -139,6 +140,10 @@ export class LivePanel {
       this.words.append(place);
       this.lastWord = end;
     }
+    const places = [...this.words.querySelectorAll("span")].slice(-written.length);
+    written.slice(-places.length).forEach((text, number) => {
+      if (places[number].textContent !== text) places[number].textContent = text;
+    });
     while (this.words.childNodes.length > 2 * MOST_WORDS) this.words.firstChild.remove();
     if (atEnd) this.words.scrollTop = this.words.scrollHeight;
   }
@@ -252,7 +257,7 @@ class Run {
     } else {
       if (message.type === "frame") this.inWork--;
       this.repeated = message.repeated;
-      this.panel.addWords(message.words);
+      this.panel.addWords(message.words, message.written);
       this.face = message.face;
       this.panel.report("frame", message);
     }
