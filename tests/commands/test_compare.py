@@ -78,6 +78,15 @@ def test_systems_and_samples_in_one_table(run, corpus, samples, stated, tmp_path
     assert status == 0 and json.loads(out)["columns"] == record["columns"], "nothing is measured again"
 
 
+def test_all_clips_say_how_many_are_for_training(run, corpus, stated, tmp_path, tiny_model_dir):
+    pytest.importorskip("jiwer", reason="the extra `evaluate` is not installed")
+    arguments = ["--data", corpus, "--split", "all", "-m", tiny_model_dir, "-m", stated, "--metrics", "stoi"]
+    status, _, err = run("compare", *arguments, "-o", tmp_path, "--workers", 1)
+    remark = "3 of the 5 clips are of the split 'train': a model that has learnt from them does better there"
+    assert status == 0 and remark in err
+    assert remark in (tmp_path / "comparison.md").read_text(encoding="utf-8")
+
+
 def _check_differences(columns, output):
     """Against the tables of clips: the first system minus the other, clip by clip."""
 

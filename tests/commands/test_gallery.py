@@ -44,6 +44,19 @@ def test_a_corpus(run, corpus, tmp_path, tiny_model_dir):
     assert "--overwrite" in error_line(run(*arguments))
 
 
+def test_all_clips_say_which_are_for_training(run, corpus, tmp_path, tiny_model_dir):
+    pytest.importorskip("jiwer", reason="the extra `evaluate` is not installed")
+    arguments = ["--data", corpus, "--split", "all", "--clips", 2, "--model", tiny_model_dir, "--metrics", "none"]
+    status, _, err = run("gallery", *arguments, "-o", tmp_path / "site")
+    assert status == 0 and "1 of the 2 clips are of the split 'train': a model that has learnt" in err
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "1 of the 2 clips are of the split &#39;train&#39;: a model" in page
+    assert page.count("Of the split for training") == 1
+    assert page.index('id="s1-') < page.index("Of the split for training") < page.index('id="s2-')
+    [part] = json.loads((tmp_path / "site" / "gallery.json").read_text())["parts"]
+    assert [(clip["label"][:2], clip["for_training"]) for clip in part["clips"]] == [("s1", True), ("s2", False)]
+
+
 def test_videos_with_one_that_fails(run, talking_video, tmp_path, tiny_model_dir):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")

@@ -1,5 +1,7 @@
 """Which clips are shown."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,24 @@ def test_all_is_every_clip_once(seen_and_unseen, tmp_path):
     [part] = corpus_shown(ClipSelection(seen_and_unseen), {"all": None}, "grid-s1", tmp_path).parts
     assert set(keys(part.clips)) >= {"s1/bbaf2n", "s3/bbaf2n"} and len(part.clips) == len(set(keys(part.clips)))
     assert part.title == "All clips" and "split" not in part.note
+
+
+def test_clips_of_all_splits_say_which_are_for_training(seen_and_unseen, tmp_path):
+    """Not where a split is named, which says it, nor where the split is one that this package has made."""
+    splits = {"train": {"s1": ["bbaf2n", "lrwe4p"]}, "test": {"s3": ["bbaf2n"]}}
+    (tmp_path / "splits.json").write_text(json.dumps(splits), encoding="utf-8")
+    selection = ClipSelection(seen_and_unseen, splits_file=tmp_path / "splits.json")
+    [part] = corpus_shown(selection, {"all": None}, "grid-s1", tmp_path).parts
+    assert part.learnt == {("s1", "bbaf2n"), ("s1", "lrwe4p")}
+    remark = "2 of the 3 clips are of the split 'train': a model that has learnt from them does better there"
+    assert part.remark == remark and part.note.endswith(f". {remark}.")
+    [part] = corpus_shown(selection, {"all": 2}, "grid-s1", tmp_path).parts
+    assert part.learnt == {("s1", "bbaf2n")} and part.remark.startswith("1 of the 2 clips")
+    for other in (ClipSelection(seen_and_unseen), replace(selection, speakers=("s3",))):
+        [part] = corpus_shown(other, {"all": None}, "grid-s1", tmp_path).parts
+        assert not part.learnt and not part.remark
+    [part] = corpus_shown(selection, {"train": None}, "grid-s1", tmp_path).parts
+    assert not part.learnt and part.title == "Split train"
 
 
 def test_a_split_that_is_not_there(seen_and_unseen, tmp_path):

@@ -9,7 +9,14 @@ import pytest
 
 from lip2wav_hf.corpora.clips import Selection
 from lip2wav_hf.corpora.load import load_clips
-from lip2wav_hf.corpora.registry import load_meant, load_split, open_corpus, write_made_splits
+from lip2wav_hf.corpora.registry import (
+    find_learnt,
+    learnt_remark,
+    load_meant,
+    load_split,
+    open_corpus,
+    write_made_splits,
+)
 from lip2wav_hf.grammar import GRAMMAR, VOCABULARY
 from lip2wav_hf.grid.corpus import (
     GridError,
@@ -324,6 +331,11 @@ def test_grid_as_downloaded_needs_no_scheme(tmp_path):
         "train": 924,
         "validation": 50,
     }
+    every = load_meant(corpus, "all")
+    assert {split: len(clips) for split, clips in every.items()} == {"train": 924, "validation": 50}
+    assert learnt_remark(corpus, len(find_learnt(corpus, "all", every)), 974).startswith(
+        "924 of the 974 clips are of the split 'train' of grid_s1: a model that has learnt from them"
+    )
     (folder / "splits.json").write_text(json.dumps({"train": {"s1": ["swwz9s"]}}))  # its own comes first
     assert len(load_split(folder, "train")) == 1 and open_corpus(folder).made_splits() is None
 

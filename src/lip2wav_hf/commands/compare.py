@@ -40,7 +40,9 @@ def compare(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for comparison.html, .md and .json, and the evaluation.")
     ] = Path("out/compare"),
-    split: Annotated[str, typer.Option("--split", "-s", help="A split of the corpus.")] = "validation",
+    split: Annotated[
+        str, typer.Option("--split", "-s", help="A split of the corpus; all for every clip.")
+    ] = "validation",
     scheme: SchemeOption = Scheme.custom,
     splits_file: SplitsFileOption = None,
     speakers: SpeakersOption = None,

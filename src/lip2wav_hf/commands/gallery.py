@@ -113,6 +113,9 @@ def gallery(
             shown = videos_shown(files, work)
         built = build_gallery(shown, systems, output, work, metrics=names, device=device, workers=workers, title=title)
     others = "".join(f"; {clips} of them on {name}" for name, clips in built.pages.items() if name != built.page.name)
+    for part in shown.parts:
+        if part.remark:
+            print_error(part.remark)
     print(f"{built.page}: {counted(built.clips, 'clip')}, the largest {built.largest / 1e6:.2f} MB{others}")
     for failure in built.failures:
         print_error(f"error: {failure.error}")

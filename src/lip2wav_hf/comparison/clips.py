@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..corpora.registry import EVERY_SPLIT, load_meant, open_corpus
+from ..corpora.registry import EVERY_SPLIT, find_learnt, learnt_remark, load_meant, open_corpus
 from ..errors import counted, require_packages
-from ..evaluation.clips import NO_SPEAKER, Clip, scored_clip
+from ..evaluation.clips import NO_SPEAKER, Clip, Key, scored_clip
 from ..evaluation.judging import Words, find_words
 from ..evaluation.options import ClipSelection, JudgeOptions
 from ..evaluation.systems import normalizer_of
@@ -32,12 +32,16 @@ class Part:
         clips (`list[Clip]`): the clips.
         note (`str`): which clips these are.
         unseen (`bool`): whether no training has seen their speakers.
+        learnt (`frozenset[Key]`): those that trainings take, where clips of every split are shown.
+        remark (`str`): what that means.
     """
 
     title: str
     clips: list[Clip]
     note: str = ""
     unseen: bool = False
+    learnt: frozenset[Key] = frozenset()
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,12 @@ def corpus_shown(selection: ClipSelection, counts: Mapping[str, int | None], mod
     named = f", of {', '.join(people)} only" if people else ""
     which = "which has" if not people else "who has" if len(people) == 1 else "who have"
     for split, count in counts.items():
-        found = [clip for own in load_meant(corpus, split, selection.of_corpus).values() for clip in own]
+        loaded = load_meant(corpus, split, selection.of_corpus)
+        found = [clip for own in loaded.values() for clip in own]
         if not found:
             raise ComparisonError(f"{selection.data_dir}: the split {split!r} holds no clip.")
-        clips = list({clip.key: scored_clip(clip, work / split) for clip in found}.values())
+        scored = {clip.key: scored_clip(clip, work / split) for clip in found}
+        clips = list(scored.values())
         chosen = spread(clips, count)
         of_split = "" if split == EVERY_SPLIT else f" of the split {split}"
         note = f"{counted(len(chosen), 'clip')}{of_split} of {selection.data}{named}"
@@ -123,7 +129,11 @@ def corpus_shown(selection: ClipSelection, counts: Mapping[str, int | None], mod
             note += f", {which} {len(clips)}: spread evenly over its speakers and their lists, not chosen by result"
         unseen = split.startswith(UNSEEN)
         title = "Speakers never seen in training" if unseen else f"Split {split}" if of_split else "All clips"
-        parts.append(Part(title, chosen, f"{note}.", unseen))
+        learnt = {scored[key].key for key in find_learnt(corpus, split, loaded, selection.of_corpus)}
+        learnt &= {clip.key for clip in chosen}
+        remark = learnt_remark(corpus, len(learnt), len(chosen), selection.of_corpus) if learnt else ""
+        note = ". ".join(filter(None, (note, remark)))
+        parts.append(Part(title, chosen, f"{note}.", unseen, frozenset(learnt), remark))
     whole = replace(selection.of_corpus, speakers=None)
 
     def sentences() -> list[str]:

@@ -189,7 +189,8 @@ def _write_clips(
             for clip in part.clips:
                 name = next(names)
                 try:
-                    clips.append(_write_clip(clip, name, spoken, folder / name))
+                    made = _write_clip(clip, name, spoken, folder / name)
+                    clips.append(replace(made, learnt=clip.key in part.learnt))
                 except (Lip2WavError, OSError) as error:
                     shutil.rmtree(folder / name, ignore_errors=True)
                     failures.append(Failure(str(clip), str(error) if str(clip) in str(error) else f"{clip}: {error}"))

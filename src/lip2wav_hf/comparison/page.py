@@ -108,6 +108,7 @@ class SiteClip:
         silent (`list[str]`): the systems that could not speak it.
         with_original (`bool`): whether the recording has sound.
         bytes (`int`): size of its files.
+        learnt (`bool`): whether it is one of those that trainings take, among clips of every split.
     """
 
     name: str
@@ -118,6 +119,7 @@ class SiteClip:
     silent: list[str]
     with_original: bool
     bytes: int
+    learnt: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ class SitePart:
                     "sentence": clip.sentence,
                     "seconds": round(clip.seconds, 3),
                     "bytes": clip.bytes,
+                    "for_training": clip.learnt,
                     "sounds": [
                         {
                             "label": sound.label,

@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ..errors import counted
 from ..files import write_json
 from ..grammar import TextNormalizer
 from .clips import Clip, CorpusError, Selection, Splits
+from .made_splits import MadeSplits
 
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ READERS = {
 A reader is imported when a folder is opened: the readers build on this package, not the other way around."""
 
 EVERY_SPLIT = "all"  # clips of every split
+LEARNT_FROM = "train"  # the split that trainings take by default
 
 LIKELY = "videos"
 """What a folder that nobody can read was most likely meant to be."""
@@ -107,7 +110,7 @@ class Corpus(Protocol):
 def load_meant(corpus: Corpus, split: str, selection: Selection = Selection()) -> dict[str, list[Clip]]:
     """
     Clips of the splits of a corpus that a name means, by split: `"all"` is every one of them, unless one is called so,
-    that has any of the speakers. Videos may lie in archives.
+    that has any clip, and any of the speakers. Videos may lie in archives.
 
     Raises:
         CorpusError: as [`load_split`].
@@ -115,12 +118,39 @@ def load_meant(corpus: Corpus, split: str, selection: Selection = Selection()) -
     splits = corpus.read_splits(selection)
     if split != EVERY_SPLIT or EVERY_SPLIT in splits:
         return {split: corpus.load_split(split, selection, zipped=True)}
-    found = {}
-    for name, own in splits.items():
+    found, there = {}, {name: own for name, own in splits.items() if any(own.values())}
+    for name, own in (there or splits).items():
         speakers = tuple(speaker for speaker in selection.speakers or () if speaker in own) or None
         if speakers or not selection.speakers:
             found[name] = corpus.load_split(name, replace(selection, speakers=speakers), zipped=True)
     return found
+
+
+def find_learnt(
+    corpus: Corpus, split: str, loaded: dict[str, list[Clip]], selection: Selection = Selection()
+) -> set[str]:
+    """
+    Keys of those of all clips that trainings take: of the split `"train"`, where a name means every split, and the
+    folder gives them, or a scheme that others have published. See [`learnt_remark`].
+
+    Args:
+        corpus ([`Corpus`]), split (`str`), selection ([`Selection`]): as for [`load_meant`].
+        loaded (`dict`): what that gave.
+    """
+    made = corpus.made_splits(replace(selection, speakers=None))
+    if split != EVERY_SPLIT or EVERY_SPLIT in loaded or isinstance(made, MadeSplits):
+        return set()
+    return {clip.key for clip in loaded.get(LEARNT_FROM, ())}
+
+
+def learnt_remark(corpus: Corpus, learnt: int, clips: int, selection: Selection = Selection()) -> str:
+    """What is to be known of clips of which some are for training: how many, and what that means."""
+    scheme = corpus.scheme(selection)
+    of_scheme = "" if scheme == Selection().scheme else f" of {scheme}"
+    return (
+        f"{learnt} of the {counted(clips, 'clip')} are of the split {LEARNT_FROM!r}{of_scheme}: a model that has"
+        " learnt from them does better there"
+    )
 
 
 def is_dataset_name(source: str | os.PathLike) -> bool:
@@ -219,7 +249,9 @@ __all__ = [
     "READERS",
     "Corpus",
     "DescribedSplits",
+    "find_learnt",
     "is_dataset_name",
+    "learnt_remark",
     "load_split",
     "load_meant",
     "open_corpus",

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora.clips import Selection
-from ..corpora.registry import EVERY_SPLIT, Corpus, load_meant, open_corpus, write_made_splits
+from ..corpora.registry import (
+    EVERY_SPLIT,
+    Corpus,
+    find_learnt,
+    learnt_remark,
+    load_meant,
+    open_corpus,
+    write_made_splits,
+)
 from ..errors import require_packages
 from ..files import json_ready
 from ..metrics.registry import EXTRA, METRICS, check_names, check_packages
@@ -35,9 +43,6 @@ from .options import (
 from .results import build_results, publish
 from .run import Share
 from .systems import normalizer_of, run_model
-
-
-LEARNT_FROM = "train"  # the split that trainings take by default
 
 
 def evaluate_model(
@@ -210,10 +215,8 @@ def _clips(corpus: Corpus, selection: ClipSelection, options: EvaluationOptions)
         raise EvaluationError(f"{selection.data_dir}: the split {selection.split!r} holds no clip.")
     remarks = list(dict.fromkeys(remark for name in loaded for remark in corpus.remarks(name, chosen)))
     found = found[: selection.limit]
-    learnt = {clip.key for clip in loaded.get(LEARNT_FROM, ())} & {clip.key for clip in found}
-    if learnt and every and corpus.made_splits(whole) is None:
-        shown = f"{len(learnt)} of the {len(found)} clips are of the split {LEARNT_FROM!r}"
-        remarks.append(f"{shown}: a model that has learnt from them does better there")
+    learnt = find_learnt(corpus, selection.split, loaded, chosen) & {clip.key for clip in found}
+    remarks += [learnt_remark(corpus, len(learnt), len(found), chosen)] if learnt else []
     return [scored_clip(clip, output_dir) for clip in found], remarks
 
 
