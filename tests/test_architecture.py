@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 
@@ -134,6 +135,19 @@ def test_all_errors_have_one_base():
                 assert issubclass(error, Lip2WavError), f"{module}: {node.name} is no Lip2WavError"
                 found += 1
     assert found > 5
+
+
+@pytest.mark.parametrize("room", ["corpora", "grid"])
+def test_errors_of_what_python_loads_name_no_options(room):
+    """They name arguments, which the commands spell as their options; a whole command of its own may be named."""
+    texts = [
+        "".join(str(part.value) for part in ast.walk(node) if isinstance(part, ast.Constant))
+        for name, module in modules().items()
+        if place(name) == room
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Raise)
+    ]
+    assert len(texts) > 5 and not [text for text in texts if re.search("--[a-z]", text.partition("lip2wav ")[0])]
 
 
 def test_the_judge_is_no_teacher():

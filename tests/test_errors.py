@@ -2,7 +2,15 @@
 
 import pytest
 
-from lip2wav_hf.errors import Lip2WavError, MissingExtraError, counted, missing_extra, one_line, require_packages
+from lip2wav_hf.errors import (
+    Lip2WavError,
+    MissingExtraError,
+    counted,
+    missing_extra,
+    name_options,
+    one_line,
+    require_packages,
+)
 
 
 def test_a_missing_package_is_named_with_the_way_to_install_it():
@@ -19,6 +27,14 @@ def test_a_message_is_one_line():
     assert one_line("two\n lines") == "two lines"
     assert one_line(ValueError("bad")) == "bad" and one_line(OSError("bad")) == "OSError: bad"
     assert one_line(KeyError()) == "KeyError"
+
+
+def test_arguments_become_options_where_there_are_some():
+    text = "give `workers=2`, another `scheme=`, `overwrite=True`, `none=` or `fps`: a=b"
+    options = {"workers": "--workers", "scheme": "--split-scheme", "overwrite": "--overwrite"}
+    assert name_options(text, options.get) == (
+        "give --workers 2, another --split-scheme, --overwrite, `none=` or `fps`: a=b"
+    )
 
 
 def test_a_noun_follows_its_number():

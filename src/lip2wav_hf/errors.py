@@ -6,8 +6,9 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,23 @@ def one_line(error: BaseException | str) -> str:
     if isinstance(error, BaseException) and not isinstance(error, ValueError):
         return f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text or type(error).__name__
+
+
+def name_options(text: str, option: Callable[[str], str | None]) -> str:
+    """
+    A message for somebody at a command line. Messages name arguments of Python as `` `split_scheme=` ``, or with a
+    value, `` `overwrite=True` ``, between backticks.
+
+    Args:
+        text (`str`): the message.
+        option (callable): from the name of an argument to its option; `None` leaves it as it is.
+    """
+
+    def spelt(found: re.Match[str]) -> str:
+        name, value = option(found[1]), found[2]
+        return found[0] if name is None else name if value in ("", "True") else f"{name} {value}"
+
+    return re.sub(r"`(\w+)=(\w*)`", spelt, text)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -295,6 +313,7 @@ __all__ = [
     "finite_numbers",
     "fit_report",
     "for_each_video",
+    "name_options",
     "one_line",
     "readable_settings",
     "silent_stderr",

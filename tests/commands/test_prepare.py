@@ -51,7 +51,8 @@ def test_a_part_of_grid_is_prepared_without_splits(corpus, tmp_path, capfd):
     assert "all: 2 clips" in said and "train: no clips" in said and "training needs clips in train" in said
     for named in (["--split", "train"], ["--splits-file", tmp_path / "mine.json"]):
         assert run("prepare", corpus, "--cache", tmp_path / "cache", "--workers", 1, *named) == 2
-        assert "no such splits file" in capfd.readouterr().err
+        err = capfd.readouterr().err
+        assert "no such splits file" in err and "choose a published split with --split-scheme: seen4" in err
 
 
 def test_a_log_is_told_how_far_prepare_is(corpus, tmp_path, capfd, monkeypatch):
@@ -204,7 +205,11 @@ def test_the_split_scheme_is_named_as_in_training_or_with_hyphens(corpus, tmp_pa
     ("arguments", "message"),
     [
         (["--split", "test"], "no split test; there are train, unseen_validation"),
-        (["--scheme", "seen4", "--speakers", "s3"], "s3 is not part of 'seen4'"),
+        (
+            ["--scheme", "seen4", "--speakers", "s3"],
+            "s3 is not part of 'seen4', which has s1, s2, s4, s29. Choose others with --speakers, or another"
+            " --split-scheme.",
+        ),
         (["--speakers", "s7"], "splits.json: there is no speaker s7 in it. There are s1"),
         (["--feature-extractor", "nowhere"], "no feature extractor can be loaded"),
         (["--splits-file", "nowhere.json"], "no such splits file"),
@@ -214,6 +219,12 @@ def test_prepare_refuses_what_it_cannot_do(corpus, tmp_path, capfd, arguments, m
     assert run("prepare", corpus, "-c", tmp_path / "cache", *arguments) == 2
     errors = capfd.readouterr().err
     assert errors.startswith("error: ") and message in errors and len(errors.splitlines()) == 1
+
+
+def test_how_to_keep_short_clips_is_named_as_an_option(corpus, tmp_path, capfd):
+    run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1, "--min-frames", 500)
+    shown = capfd.readouterr()
+    assert "--min-frames N keeps those of N frames and more" in shown.out + shown.err
 
 
 def test_the_real_corpus_is_prepared(grid_dir, tmp_path, capfd):

@@ -387,7 +387,7 @@ def test_files_without_a_partner_are_said(tmp_path, speech, capfd):
     reference = write_folder(tmp_path / "ref", {"a": speech[NAMES[0]], "b": speech[NAMES[1]]})
     generated = write_folder(tmp_path / "gen", {"b": speech[NAMES[1]], "c": speech[NAMES[2]]})
     (generated / "._b.wav").write_bytes(b"of a Mac")
-    with pytest.raises(EvaluationError, match=r"no original for 1 of 2 generated files: c; .*--skip-missing"):
+    with pytest.raises(EvaluationError, match=r"no original for 1 of 2 generated files: c; .*`skip_missing=True`"):
         evaluate_folders(generated, reference, tmp_path / "out", metrics=["stoi"])
     options = {"metrics": ["stoi"], "skip_missing": True, "progress": True, "report": True}
     results = evaluation.evaluate_folders(generated, reference, tmp_path / "out", **options)
@@ -444,7 +444,7 @@ def test_a_published_split_is_measured_by_name(tmp_path, corpus, talking_video, 
     """Of GRID without a splits.json, as it is downloaded."""
     folder = shutil.copytree(corpus, tmp_path / "grid")
     (folder / "splits.json").unlink()
-    with pytest.raises(GridError, match="no such splits file.*--split_scheme: seen4, unseen33, overlap33, grid_s1"):
+    with pytest.raises(GridError, match="no such splits file.*`split_scheme=`: seen4, unseen33, overlap33, grid_s1"):
         evaluate_model(Recording(), folder, output_dir=tmp_path / "out")
     choice = {"split_scheme": "overlap33", "metrics": ["stoi"]}
     results = evaluation.evaluate_model(

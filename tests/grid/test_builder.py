@@ -246,6 +246,8 @@ def test_what_cannot_be_loaded(tmp_path, corpus):
         load_grid(tmp_path / "nowhere")
     with pytest.raises(GridError, match="split_scheme 'seen5': there are seen4"):
         load_grid(corpus, "seen5")
+    with pytest.raises(GridError, match="s9 is not .*Choose others with `speakers=`, or another `split_scheme=`"):
+        load_grid(corpus, speakers=["s9"], cache_dir=tmp_path / "cache")
     with pytest.raises(GridError, match="no videos of a speaker of 'seen4'"):
         (tmp_path / "empty").mkdir()
         load_grid(tmp_path / "empty", cache_dir=tmp_path / "cache")

@@ -331,6 +331,9 @@ def test_grid_as_downloaded_needs_no_scheme(tmp_path):
         "train": 924,
         "validation": 50,
     }
+    assert len(load_clips(folder, "train", split_scheme="grid_s1", speakers=["s1"])) == 900
+    with pytest.raises(GridError, match="speaker s5 is not part of 'grid_s1'.*another `split_scheme=`"):
+        load_clips(folder, split_scheme="grid_s1", speakers=["s5"])
     every = load_meant(corpus, "all")
     assert {split: len(clips) for split, clips in every.items()} == {"train": 924, "validation": 50}
     assert learnt_remark(corpus, len(find_learnt(corpus, "all", every)), 974).startswith(
@@ -347,7 +350,7 @@ def test_a_download_without_the_bundled_models_speaker(whole_corpus, tmp_path):
     assert corpus.scheme() == "overlap33" and len(corpus.load_split("test", zipped=True)) == 2 * 255
     with zipfile.ZipFile(tmp_path / "s6.zip", "w") as archive:
         archive.writestr("bbaf2n.mpg", b"")
-    with pytest.raises(GridError, match="choose a published split with --split_scheme: seen4, .*grid_s1"):
+    with pytest.raises(GridError, match="choose a published split with `split_scheme=`: seen4, .*grid_s1"):
         open_corpus(tmp_path).load_split("test", zipped=True)
 
 

@@ -148,7 +148,7 @@ def test_the_bundled_card_is_made_from_its_template(folder):
 
 def test_a_card_written_by_hand_is_kept(folder):
     (folder / "README.md").write_text("# My own words\n", encoding="utf-8")
-    with pytest.raises(CardError, match="written by hand.*--overwrite"):
+    with pytest.raises(CardError, match="written by hand.*`overwrite=True`"):
         write_model_card(folder)
     assert (folder / "README.md").read_text(encoding="utf-8") == "# My own words\n"
 

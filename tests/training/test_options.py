@@ -81,6 +81,17 @@ def test_what_is_wrong_is_said(elsewhere, words, complaint, capsys):
     assert complaint in error and error.startswith("error: ") and "Traceback" not in error
 
 
+def test_arguments_are_named_as_options(elsewhere, capsys, monkeypatch):
+    """What a corpus says is worded for Python."""
+
+    def run(sections):
+        raise TrainingError("choose a split with `split_scheme=`, not with `somewhere=`.")
+
+    monkeypatch.setattr("lip2wav_hf.train.__main__._run", run)
+    assert main(["grid_s1", "--data_dir", "x"]) == 2
+    assert capsys.readouterr().err == "error: choose a split with --split_scheme, not with `somewhere=`.\n"
+
+
 def test_an_unknown_option_of_a_recipe_is_named(elsewhere):
     (elsewhere / "mine.yaml").write_text("data_dir: [x]\nbatchsize: 3\n")
     with pytest.raises(TrainingError, match="mine.yaml: unknown option batchsize. Did you mean batch_size"):

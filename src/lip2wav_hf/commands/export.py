@@ -28,7 +28,7 @@ from .corpus_options import (
     lost_workers,
     split_names,
 )
-from .messages import reporting
+from .messages import as_options, reporting
 
 
 class Format(enum.StrEnum):
@@ -89,7 +89,7 @@ def export(
         facts = {"checked": report.checked, "usable": report.usable, "left_out": report.left_out}
         typer.echo(json.dumps(facts | {"counts": report.counts(), "output": str(output)}, indent=2))
         return
-    typer.echo(report.summary())
+    typer.echo(as_options(report.summary()))
     if report.notes:
         typer.echo(f"splits: {output / 'splits.json'}")
     typer.echo(f'written: {output}   load: datasets.load_dataset("{output}")')

@@ -14,6 +14,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from .messages import spelling_options
+
 
 # What stands for the value of an option in the help, by its type.
 VALUES = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
@@ -36,6 +38,11 @@ class HelpfulCommand(TyperCommand):
             if hasattr(error, "format_message") and getattr(error, "ctx", None) is None:
                 vars(error)["ctx"] = ctx
             raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; messages name its options."""
+        with spelling_options(self):
+            return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """`[OPTIONS] CORPUS DIR [SPEAKER]...`"""

@@ -13,13 +13,14 @@ import textwrap
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import typer
 
-from ..errors import Lip2WavError, one_line
+from ..errors import Lip2WavError, name_options, one_line
 from ..files import nearest_folder
 from ..machine import ending_by
 
@@ -32,6 +33,11 @@ INTERRUPTED = 130
 
 TERMINATED = 143
 """Exit status after SIGTERM."""
+
+SPELT = {"minimum_frames": "min_frames"}
+"""Arguments of Python whose option has another name."""
+
+_options: ContextVar[Mapping[str, str] | None] = ContextVar("options", default=None)  # of the command that runs
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -88,6 +94,26 @@ def _terminations() -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def spelling_options(command: Any) -> Generator[None]:
+    """While a command of typer runs, its messages name its options, where errors name arguments of Python."""
+    names: dict[str, str] = {}
+    for parameter in command.params:
+        options = [name for name in parameter.opts if name.startswith("--")]
+        names |= {name[2:].replace("-", "_"): options[0] for name in options}
+    token = _options.set(names)
+    try:
+        yield
+    finally:
+        _options.reset(token)
+
+
+def as_options(text: str) -> str:
+    """A text with arguments of Python spelt as options of the command that runs, see [`name_options`]."""
+    names = _options.get() or {}
+    return name_options(text, lambda name: names.get(SPELT.get(name, name)) or names.get(name.removesuffix("s")))
 
 
 def report_error(error: BaseException | str, subject: str | None = None) -> int:
@@ -147,8 +173,8 @@ def wrapped(text: str, stream: TextIO) -> str:
 
 
 def print_error(line: str) -> None:
-    """Print a line on stderr, above a progress bar if there is one."""
-    line = wrapped(line, sys.stderr)
+    """Print a line on stderr, with options for arguments, above a progress bar if there is one."""
+    line = wrapped(as_options(line), sys.stderr)
     if "tqdm" in sys.modules:
         sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
     else:
@@ -225,10 +251,12 @@ __all__ = [
     "TERMINATED",
     "CommandError",
     "Terminated",
+    "as_options",
     "only_our_messages",
     "print_error",
     "report_error",
     "reporting",
+    "spelling_options",
     "waiting",
     "wrapped",
 ]

@@ -18,7 +18,7 @@ from ..errors import counted, one_line
 from ..files import check_writable
 from ..machine import available_cores
 from . import corpus_options as shared
-from .messages import reporting, waiting
+from .messages import as_options, reporting, waiting
 
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def prepare_corpus(
     counts = {name: sum(clip.key in prepared.files for clip in each) for name, each in found.items()}
     wanted = dict.fromkeys((*(() if options.splits else ("train", "validation")), *counts))
     return Prepared(
-        summary=report.summary(),
+        summary=as_options(report.summary()),
         checked=report.checked,
         usable=len(prepared.clips),
         left_out=report.left_out,

@@ -146,7 +146,7 @@ class CorpusReport:
             found = [defect for defect in self.defects if defect.kind == kind]
             names = ", ".join(defect.clip for defect in found[:examples])
             more = f" and {count - examples} more" if count > examples else ""
-            more += ". --min-frames N keeps those of N frames and more" if kind == "short_video" else ""
+            more += ". `minimum_frames=N` keeps those of N frames and more" if kind == "short_video" else ""
             verdict = "used" if kind in HARMLESS else "left out"
             lines.append(f"{count} {kind} ({verdict}): {self.kinds[kind]}: {names}{more}")
         return lines

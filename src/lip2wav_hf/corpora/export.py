@@ -187,7 +187,9 @@ def target_suffix(clip: Clip, mp4: bool) -> str:
     if mp4 or clip.is_part:
         return ".mp4"
     if suffix not in SUFFIXES:
-        raise ExportError(f"{clip.video}: `datasets` does not take {suffix} for a video. Use --mp4 to convert it.")
+        raise ExportError(
+            f"{clip.video}: `datasets` does not take {suffix} for a video. Use `mp4=True` to convert it."
+        )
     return SUFFIXES[suffix]
 
 
@@ -267,8 +269,8 @@ def _write_webdataset(
     suffixes = sorted({target_suffix(clip, options.mp4) for clips in splits.values() for clip in clips})
     if len(suffixes) > 1:
         raise ExportError(
-            f"the videos are of several kinds ({', '.join(suffixes)}), which a WebDataset cannot mix. Use --mp4 to"
-            " convert them all."
+            f"the videos are of several kinds ({', '.join(suffixes)}), which a WebDataset cannot mix. Use `mp4=True`"
+            " to convert them all."
         )
     size, jobs = options.clips_per_shard, []
     for split, clips in splits.items():

@@ -24,6 +24,7 @@ def load_clips(
     streaming: Literal[False] = False,
     speakers: list[str] | tuple[str, ...] | None = None,
     splits_file: str | os.PathLike | None = None,
+    split_scheme: str = "custom",
     **options: Any,
 ) -> list[Clip]: ...
 
@@ -36,6 +37,7 @@ def load_clips(
     streaming: Literal[False] = False,
     speakers: list[str] | tuple[str, ...] | None = None,
     splits_file: str | os.PathLike | None = None,
+    split_scheme: str = "custom",
     **options: Any,
 ) -> dict[str, list[Clip]]: ...
 
@@ -48,6 +50,7 @@ def load_clips(
     streaming: Literal[True],
     speakers: list[str] | tuple[str, ...] | None = None,
     splits_file: str | os.PathLike | None = None,
+    split_scheme: str = "custom",
     **options: Any,
 ) -> Iterator[Clip]: ...
 
@@ -59,6 +62,7 @@ def load_clips(
     streaming: bool = False,
     speakers: list[str] | tuple[str, ...] | None = None,
     splits_file: str | os.PathLike | None = None,
+    split_scheme: str = "custom",
     **options: Any,
 ) -> list[Clip] | dict[str, list[Clip]] | Iterator[Clip]:
     """
@@ -83,6 +87,8 @@ def load_clips(
             a dataset first.
         speakers (`list[str]`, *optional*): only these.
         splits_file (`str` or `os.PathLike`, *optional*): of a folder: JSON `{split: {speaker: [names]}}`.
+        split_scheme (`str`, *optional*, defaults to `"custom"`): of a folder of GRID: one of `"seen4"`, `"unseen33"`,
+            `"overlap33"` and `"grid_s1"`, instead of a splits file.
         options: of a dataset: further arguments of `datasets.load_dataset`, such as `revision`.
 
     Returns:
@@ -100,7 +106,7 @@ def load_clips(
     elif path.is_dir() and holds_tables(path):
         tables = load_tables(str(path), split, streaming, options)
     else:
-        return _of_folder(path, split, Selection("custom", splits_file, tuple(speakers or ()) or None), streaming)
+        return _of_folder(path, split, Selection(split_scheme, splits_file, tuple(speakers or ()) or None), streaming)
     clips = {name: clips_of_table(table, str(source), name, speakers) for name, table in tables.items()}
     if streaming:
         return (clip for own in clips.values() for clip in own)

@@ -93,7 +93,7 @@ def pair_folders(generated: Path, reference: Path, skip_missing: bool = False) -
     originals = sound_files(reference, AUDIO_SUFFIXES + VIDEO_SUFFIXES)
     missing = tuple(sorted(produced.keys() - originals.keys()))
     if missing and (not skip_missing or len(missing) == len(produced)):
-        advice = "" if len(missing) == len(produced) else "; leave them out with --skip-missing"
+        advice = "" if len(missing) == len(produced) else "; leave them out with `skip_missing=True`"
         counts = f"{len(missing)} of {len(produced)} generated files"
         raise EvaluationError(f"{reference}: no original for {counts}: {_some(missing)}{advice}.")
     produced = {key: path for key, path in produced.items() if key in originals}

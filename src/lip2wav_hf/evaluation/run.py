@@ -149,7 +149,7 @@ def collect(future: Future) -> Any:
     except BrokenProcessPool as error:
         raise WorkerError(
             "a process that computes metrics was killed, perhaps because memory ran out; start again with"
-            " fewer --workers: what is done is kept."
+            " fewer `workers=`: what is done is kept."
         ) from error
 
 
@@ -221,7 +221,7 @@ class Run:
         if set(differing) - {FINGERPRINT}:
             raise EvaluationError(
                 f"{self.output_dir}: holds the evaluation of another model or split, or with other options"
-                f" ({', '.join(sorted(differing))}); give another output folder, or --overwrite."
+                f" ({', '.join(sorted(differing))}); give another output folder, or `overwrite=True`."
             )
 
     def _settings_before(self) -> dict[str, Any] | None:
@@ -235,7 +235,9 @@ class Run:
         except (ValueError, TypeError):
             if self.overwrite:
                 return None
-            raise EvaluationError(f"{path}: cannot be read; give another output folder, or --overwrite.") from None
+            raise EvaluationError(
+                f"{path}: cannot be read; give another output folder, or `overwrite=True`."
+            ) from None
 
     def _is_stale(self) -> bool:
         return self.overwrite or self._settings_before() != self.settings

@@ -223,8 +223,8 @@ def _scheme_splits(folder: GridFolder, split_scheme: str, speakers: Sequence[str
     for speaker in speakers or ():
         if speaker not in known:
             raise GridError(
-                f"speaker {speaker} is not part of {split_scheme!r}, which has {', '.join(known)}. Choose other"
-                " speakers, or another --split_scheme."
+                f"speaker {speaker} is not part of {split_scheme!r}, which has {', '.join(known)}. Choose others with"
+                " `speakers=`, or another `split_scheme=`."
             )
         if not folder.videos(speaker):
             raise GridError(
@@ -264,7 +264,7 @@ def _read_splits_file(path: Path) -> Splits:
     if not path.is_file():
         raise GridError(
             f'{path}: no such splits file. Write one, as JSON: {{"train": {{"s1": ["bbaf2n", …]}}, "validation": …}};'
-            f" or choose a published split with --split_scheme: {', '.join(_SCHEMES)}. One is chosen by itself only"
+            f" or choose a published split with `split_scheme=`: {', '.join(_SCHEMES)}. One is chosen by itself only"
             " for a whole copy of GRID."
         )
     try:

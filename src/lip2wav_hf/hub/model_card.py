@@ -104,7 +104,7 @@ def write_model_card(folder: str | os.PathLike, overwrite: bool = False) -> Path
     path = Path(folder, "README.md")
     before = path.read_bytes() if path.is_file() else None
     if before is not None and WRITTEN_BY.encode() not in before and not overwrite:
-        raise CardError(f"{path}: it was written by hand. Replace it with --overwrite, or keep it.")
+        raise CardError(f"{path}: it was written by hand. Replace it with `overwrite=True`, or keep it.")
     write_text(path, render_model_card(folder))
     if not has_results(folder):
         return path

@@ -107,7 +107,7 @@ def push_space(
         check_name(name)
         if "/" not in name and name not in bundled_models():
             raise HubError(
-                f"--model {name}: it is neither a repository (owner/name) nor a bundled model"
+                f"`models=`: {name} is neither a repository (owner/name) nor a bundled model"
                 f" ({', '.join(bundled_models())})."
             )
     return send(plan_space(folder, models or ()), destination, Path(folder).resolve().name)
@@ -185,7 +185,7 @@ def _check_own(upload: Upload, token: str | None) -> None:
     if not (token or get_token()):
         raise HubError(
             f"{upload.repo_id}: whose? Name the owner too, as in me/{upload.repo_id}; or run `hf auth login`, set"
-            " HF_TOKEN or pass --token, and it will be yours."
+            " HF_TOKEN or pass `token=`, and it will be yours."
         )
     upload.warnings.append(
         f"{upload.repo_id}: no owner is named, so it goes to the account that is logged in (`hf auth whoami`)."
@@ -243,12 +243,12 @@ def _is_managed(path: str, repo_type: str) -> bool:
 def _hub_problem(error: Exception) -> str:
     """What the Hub's answer means, and what to do."""
     if isinstance(error, LocalTokenNotFoundError):
-        return "you are not logged in. Run `hf auth login`, set HF_TOKEN, or pass --token."
+        return "you are not logged in. Run `hf auth login`, set HF_TOKEN, or pass `token=`."
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so the Hub is not contacted. Unset it."
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 401:
-        return "the Hub does not know you. Run `hf auth login`, set HF_TOKEN, or pass --token."
+        return "the Hub does not know you. Run `hf auth login`, set HF_TOKEN, or pass `token=`."
     if status == 403:
         return "your token may not write there. Use a token with the right to write, and a name of your own."
     if status is None and (isinstance(error, OSError) or type(error).__module__.startswith("httpx")):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
-from ..errors import require_packages
+from ..errors import name_options, require_packages
 from ..machine import leave, rest_waiting_threads, without_collections
 from ..training.arguments import TrainingArguments, TrainingError
 from ..training.checks import check_start
@@ -36,12 +37,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _run(parse_arguments(arguments))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {name_options(str(error), _option)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped before the first step; there is nothing to resume from.", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _option(argument: str) -> str | None:
+    known = {field.name for section in SECTIONS for field in dataclasses.fields(section)}
+    return f"--{argument}" if argument in known else None
 
 
 def _run(sections: TrainingArguments) -> None:
