@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,7 +12,9 @@ from typer.testing import CliRunner
 
 from lip2wav_hf import Lip2WavFeatureExtractor, Lip2WavModel
 from lip2wav_hf.commands.main import app
+from lip2wav_hf.lite.graphs import STREAMS, has_graphs, open_graphs
 from lip2wav_hf.training.averaging import AveragingError, average_models
+from lite.conftest import exported  # noqa: F401  a fixture
 
 
 @pytest.fixture
@@ -42,6 +46,33 @@ def test_the_average_lies_between(two_models, tmp_path):
     assert not [path for path in output.glob("*") if path.is_file() and path.read_bytes().startswith(b"true of")]
     assert (output / "critic" / "config.json").is_file()
     assert not list(tmp_path.glob(".*tmp*"))
+
+
+def test_an_average_has_the_graphs_of_its_models(exported, tmp_path):  # noqa: F811
+    """They take their numbers from its weights; those of one model, or of both."""
+    other = Path(shutil.copytree(exported, tmp_path / "other"))
+    for name in STREAMS:
+        (other / name).unlink()
+    weights = load_file(other / "model.safetensors")
+    weights["text_head.bias"] += 2
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    average = average_models([exported, other], tmp_path / "average")
+    given = {"pixel_values_videos": np.zeros((1, 5, 1, 40, 64), np.float32)}
+    given["speaker_embedding"] = np.ones((1, 3), np.float32)
+    logits = [open_graphs(folder).encoder.run(["text_logits"], given)[0] for folder in (exported, average)]
+    np.testing.assert_allclose(logits[0] + 1, logits[1], atol=2e-3)
+    open_graphs(average, STREAMS)
+
+
+def test_graphs_that_an_average_cannot_have_are_named(exported, tmp_path):  # noqa: F811
+    other = Path(shutil.copytree(exported, tmp_path / "other"))
+    weights = load_file(other / "model.safetensors")
+    save_file({name: value.float() for name, value in weights.items()}, other / "model.safetensors")
+    output = tmp_path / "average"
+    done = CliRunner().invoke(app, ["average", str(exported), str(other), "-o", str(output)])
+    assert done.exit_code == 0 and not has_graphs(output)
+    why = "those of its models do not fit it, or are damaged. Write them: lip2wav lite"
+    assert f"warning: {output}: it has no ONNX graphs for videos and live speech: {why} {output}\n" in done.output
 
 
 def test_an_average_reads_words_only_if_all_do(two_models, tmp_path):

@@ -9,7 +9,7 @@ import typer
 
 from ..files import check_writable
 from ..models import find_model
-from .messages import reporting
+from .messages import only_our_messages, reporting
 
 
 @reporting
@@ -34,7 +34,8 @@ def average(
     from ..training.averaging import average_models
 
     places = [name if Path(name).is_dir() else str(find_model(name)) for name in folders]
-    folder = average_models(places, output, share)
+    with only_our_messages():
+        folder = average_models(places, output, share)
     print(f"written: {folder}")
     print(f"next: lip2wav evaluate --model {folder} --data CORPUS   lip2wav speak --model {folder} VIDEO")
 

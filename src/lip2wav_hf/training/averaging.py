@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -13,14 +14,18 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import Lip2WavError, counted
 from ..files import follow_umask, read_fields, replace_folder, write_json
+from ..lite.graphs import CLIPS, STREAMS, copy_graphs, has_graphs
 from .record import RECORD_FILE
 
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS_FILE = "model.safetensors"
 NOT_TRUE_OF_THE_AVERAGE = (
     *("results", "README.md", "card.yaml", RECORD_FILE, "validation.jsonl", "adaptation.json", ".adaptation"),
     "*_model.onnx",
 )
+GRAPHS = {"videos": CLIPS, "live speech": STREAMS}
 OF_WORDS = ("text_head.", "word_projection.")  # weights as many as there are words
 
 Weights = dict[str, torch.Tensor]
@@ -39,7 +44,8 @@ def average_models(
 
     Args:
         folders (sequence of `str` or `os.PathLike`): saved generators of one architecture. Config, feature extractor,
-            `critic/` and `speech_encoder/` are taken from the last.
+            `critic/` and `speech_encoder/` are taken from the last, ONNX graphs from any that they fit; where some are
+            left out, a warning says so.
         output (`str` or `os.PathLike`): folder of the new model, which must not exist; it appears whole or not at all.
         shares (sequence of `float`, *optional*): of each model, in all 1; equal by default.
 
@@ -64,9 +70,16 @@ def average_models(
         _unless_all_read(temporary, folders)
         save_file(average, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
         follow_umask(temporary / WEIGHTS_FILE)
+        lacking = _take_graphs(temporary, [Path(folder) for folder in folders])
         replace_folder(temporary, output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    if lacking:
+        logger.warning(
+            "%s: it has no ONNX graphs for %s: those of its models do not fit it, or are damaged. Write them: lip2wav"
+            " lite %s",
+            *(output, " and ".join(lacking), output),
+        )
     return output
 
 
@@ -80,6 +93,15 @@ def average_weights(models: Sequence[Weights], shares: Sequence[float]) -> Weigh
                 total += share * weights[name].to(torch.float64)
             average[name] = total.to(value.dtype)
     return average
+
+
+def _take_graphs(average: Path, folders: Sequence[Path]) -> list[str]:
+    """Give an average the ONNX graphs of its models. Returns what it has none for, where one of them has some."""
+    for folder in folders:
+        if any(has_graphs(folder, files) for files in GRAPHS.values()):
+            copy_graphs(folder, average)
+    there = {name: any(has_graphs(folder, files) for folder in folders) for name, files in GRAPHS.items()}
+    return [name for name, files in GRAPHS.items() if there[name] and not has_graphs(average, files)]
 
 
 def _unless_all_read(average: Path, folders: Sequence[str | os.PathLike]) -> None:
