@@ -42,6 +42,23 @@ def test_a_folder_of_folders_stands_for_the_videos_in_them(tmp_path):
     assert find_videos([str(tmp_path)]) == [str(tmp_path / "e.mp4")]
 
 
+def test_folders_that_are_not_looked_into_are_told_of(tmp_path, capfd):
+    """Those that are named too, and those without videos, are not."""
+    for name in ("a.mp4", "x/b.mkv", "x/y/c.mp4", "z/d.mp4", "z/e.mp4", "text/f.txt", ".hidden/g.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    top = str(tmp_path)
+    assert find_videos([top]) == [f"{top}/a.mp4"]
+    assert capfd.readouterr().err == (
+        f"warning: {top}: without 4 videos in 3 sub-folders; to take them too, name the folders, such as {top}/x.\n"
+    )
+    assert len(find_videos([top, f"{top}/x", f"{top}/z"])) == 4
+    err = capfd.readouterr().err
+    assert f"warning: {top}: without 1 video in 1 sub-folder;" in err and f"such as {top}/x/y." in err
+    assert f"warning: {top}/x: without 1 video in 1 sub-folder;" in err and err.count("\n") == 2
+    assert len(find_videos([f"{top}/x/y", f"{top}/z"])) == 3 and capfd.readouterr().err == ""
+
+
 def test_by_default_names_lie_in_the_current_folder():
     assert [str(job.outputs[0]) for job in plan_jobs(["s1/a.mpg", "s2/a.mpg"])] == ["s1-a.wav", "s2-a.wav"]
 

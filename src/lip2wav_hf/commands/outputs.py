@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..corpora.clips import OTHER_VIDEO_SUFFIXES, VIDEO_SUFFIXES, visible_files
+from ..errors import counted
 from ..files import check_writable, replacing, write_text
-from .messages import CommandError
+from .messages import CommandError, print_error
 
 
 if TYPE_CHECKING:
@@ -121,21 +122,36 @@ def read_pipes(jobs: Sequence[Job]) -> None:
 def find_videos(named: Sequence[str]) -> list[str]:
     """
     The videos that are meant: a folder stands for the video files in it, of any kind, sorted by name; where none lies
-    in it, for those in its folders, as a corpus has one for each speaker.
+    in it, for those in its folders, as a corpus has one for each speaker. Else a warning counts these.
 
     Raises:
         CommandError: if a folder holds none.
     """
-    videos = []
+    videos, beside = [], {}
     for name in named:
         if not os.path.isdir(name):
             videos.append(name)
             continue
-        inside = _videos_in(name, "*") or _videos_in(name, "**/*")
-        if not inside:
+        inside = _videos_in(name, "*")
+        deeper = _videos_in(name, "*/**/*")
+        if not inside + deeper:
             raise CommandError(f"{name}: there is no video in this folder ({', '.join(SUFFIXES)}).")
-        videos += inside
+        videos += inside or deeper
+        beside[name] = deeper if inside else []
+    for name, deeper in beside.items():
+        _warn_of_left(name, sorted(set(deeper) - set(videos)))
     return videos
+
+
+def _warn_of_left(folder: str, videos: Sequence[str]) -> None:
+    """Say which videos in the folders of a folder are not taken, if there are any."""
+    folders = list(dict.fromkeys(os.path.dirname(video) for video in videos))
+    if folders:
+        number = counted(len(folders), "sub-folder")
+        print_error(
+            f"warning: {folder}: without {counted(len(videos), 'video')} in {number}; to take them too, name the"
+            f" folders, such as {folders[0]}."
+        )
 
 
 def _videos_in(folder: str, pattern: str) -> list[str]:
