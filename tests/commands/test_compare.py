@@ -38,7 +38,8 @@ def stated(tmp_path_factory, tiny_model_dir):
     """A model whose card says what its training took."""
     folder = tmp_path_factory.mktemp("models") / "stated"
     shutil.copytree(tiny_model_dir, folder)
-    (folder / "card.yaml").write_text("core_hours: 1.5\nhardware: two cores\ntraining_type: fine-tuning\n")
+    facts = "core_hours: 1.5\nhardware: two cores\ntraining_type: fine-tuning\ndata: what `lip2wav <align>` left.\n"
+    (folder / "card.yaml").write_text(facts)
     return folder
 
 
@@ -69,6 +70,7 @@ def test_systems_and_samples_in_one_table(run, corpus, samples, stated, tmp_path
     page = (output / "comparison.html").read_text()
     assert "&lt;noise&gt;" in page and "<noise>" not in page and "http" not in page
     assert '<table class="texts">' in page
+    assert "what <code>lip2wav &lt;align&gt;</code> left." in page and "`" not in page
     assert "2 systems on grid" in record["title"] and "first" not in record["title"]
     markdown = (output / "comparison.md").read_text()
     assert "| 95 % interval | Original | grid-s1 | <noise> | Others * |" in markdown

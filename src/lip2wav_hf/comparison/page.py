@@ -9,11 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-
-from ..errors import counted
 from ..evaluation.clips import ClipRow
 from ..evaluation.marking import HEARD_TITLES, marked_words
+from ..evaluation.pages import page_templates
 from ..files import write_text
 from ..machine import versions
 from ..metrics.registry import SUMMARY
@@ -177,11 +175,7 @@ def write_pages(folder: Path, title: str, labels: Sequence[str], parts: Sequence
     pages = {name: own for name, own in pages.items() if own}
     if len(pages) == 1:
         pages = {INDEX: next(iter(pages.values()))}
-    environment = Environment(
-        loader=PackageLoader("lip2wav_hf", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["counted"] = counted
-    template = environment.get_template(TEMPLATE)
+    template = page_templates().get_template(TEMPLATE)
     links = {name: _page_title(own) for name, own in pages.items()} if len(pages) > 1 else {}
     for name, own in pages.items():
         shared = {"title": title, "labels": labels, "links": links, "largest": LARGEST_CLIP / 1e6}

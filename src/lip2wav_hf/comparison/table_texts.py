@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader
-
 from ..errors import counted
+from ..evaluation.pages import page_templates
 from ..evaluation.published import HEADINGS, NOTE
 from ..evaluation.report import cell, differences, markdown_lines
 from ..files import write_json, write_text
@@ -120,19 +119,20 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     Returns:
         `Path`: of the page.
     """
-    environment = Environment(
-        loader=PackageLoader("lip2wav_hf", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("comparison.html.jinja").render(
-        comparison=comparison,
-        numbers=table(comparison, comparison.keys),
-        paired=paired(comparison),
-        compute=compute(comparison),
-        curves=draw_curves(comparison.curves),
-        learning=learning_verdicts(comparison.curves),
-        published=(HEADINGS, comparison.published),
-        published_note=NOTE,
-        versions=comparison.results["versions"],
+    page = (
+        page_templates()
+        .get_template("comparison.html.jinja")
+        .render(
+            comparison=comparison,
+            numbers=table(comparison, comparison.keys),
+            paired=paired(comparison),
+            compute=compute(comparison),
+            curves=draw_curves(comparison.curves),
+            learning=learning_verdicts(comparison.curves),
+            published=(HEADINGS, comparison.published),
+            published_note=NOTE,
+            versions=comparison.results["versions"],
+        )
     )
     write_json(folder / "comparison.json", comparison.record())
     write_text(folder / "comparison.md", markdown(comparison))

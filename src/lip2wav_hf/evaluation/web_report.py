@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 from scipy.io import wavfile
 
-from ..errors import counted
 from ..metrics.registry import CLIP_NUMBERS, GROUPS, SUMMARY, TILES
 from .clips import HEARD, ClipRow, Key, clip_label
 from .marking import HEARD_TITLES, marked_words
+from .pages import page_templates
 from .published import HEADINGS, NOTE, PUBLISHED
 from .report import (
     SLOT_NAMES,
@@ -65,10 +64,8 @@ def html_report(rows: Sequence[ClipRow], results: dict[str, Any], sounds: Sounds
     Returns:
         `str`: HTML.
     """
-    environment = Environment(
-        loader=PackageLoader("lip2wav_hf", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": percent, "together": _together, "counted": counted}
+    environment = page_templates()
+    environment.filters |= {"percent": percent, "together": _together}
     published = {"headings": HEADINGS, "rows": [row.cells() for row in PUBLISHED], "note": NOTE}
     return environment.get_template(TEMPLATE).render(
         results=results,
