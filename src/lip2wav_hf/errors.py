@@ -30,6 +30,10 @@ class VideoError(Lip2WavError):
     """A video or sound that cannot be read or written; the message names it, the cause and the remedy."""
 
 
+class PartError(VideoError):
+    """A part of a video that begins after its end."""
+
+
 class StreamingError(Lip2WavError):
     """A network that cannot speak live, or pieces that do not fit its chunks."""
 
@@ -253,7 +257,7 @@ def nothing_decoded(name: str) -> VideoError:
 
 def nothing_there(name: str, start: Fraction) -> VideoError:
     """The error for a part that begins after the end of its video."""
-    return VideoError(f"{name}: it is over before {float(start):g} s, where the part begins. Check the start.")
+    return PartError(f"{name}: it is over before {float(start):g} s, where the part begins. Check the start.")
 
 
 def check_array(array: np.ndarray, fps: float | None) -> str:
@@ -304,6 +308,7 @@ def check_inputs(config: Any, videos: Any, frame_mask: Any, speaker_embedding: A
 
 __all__ = [
     "Lip2WavError",
+    "PartError",
     "VideoError",
     "WeightsError",
     "as_clip",

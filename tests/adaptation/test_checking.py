@@ -67,6 +67,24 @@ def test_a_transcript_that_is_too_long_for_the_recording(talking_video):
     assert kinds(check_recording(talking_video, "word " * 40)) == ["too_many_words"]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "text", "message"),
+    [
+        (5.0, 6.0, "bin", "Its times are from 5 to 6 s, but the video is over before."),
+        (2.8, 4.0, "bin", "Its times are from 2.8 to 4 s, but the video ends at 3"),
+        (2.4, 5.0, "bin blue at f two now", "Its times are from 2.4 to 5 s, but the video ends at 3"),
+        (1.0, 4.0, "bin blue", "Its times are from 1 to 4 s, but the video ends at 3"),
+        (1.0, 3.1, "bin blue", None),
+    ],
+)
+def test_times_after_the_end_of_the_video_are_named(talking_video, start, end, text, message):
+    """And no consequence of them; a recording of which enough is left can be used."""
+    check = check_recording(VideoPart(talking_video, start, end), text)
+    assert kinds(check) == ([] if message is None else ["times"])
+    assert check.usable == (start == 1.0)
+    assert message is None or check.problems[0].message.startswith(message)
+
+
 def test_a_short_recording_is_warned_of(tmp_path):
     path = REPOSITORY / "src/lip2wav_hf/assets/sample.mp4"
     found = [check_recording(VideoPart(path, 0.4, 0.4 + seconds), "yes") for seconds in (0.4, 0.72, 0.8)]

@@ -60,6 +60,31 @@ def test_a_part_is_prepared_as_it_is_in_the_whole(corpus, tmp_path, talking_vide
     assert np.corrcoef(cached.waveform, sound)[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("check", ["none", "fast", "full"])
+def test_times_after_the_end_of_the_video_are_named(tmp_path, talking_video, capfd, check):
+    """Of three seconds: cues of which hardly anything or nothing is left, one that is cut, one that is not; words."""
+    cues = {"ann": ("2.500", "4.500"), "bob": ("5.200", "6.500"), "cid": ("0.500", "4.000"), "dot": ("0.200", "3.100")}
+    folder = tmp_path / "videos"
+    for name, (start, end) in cues.items():
+        (folder / name).mkdir(parents=True)
+        shutil.copy(talking_video, folder / name / "x.mp4")
+        (folder / name / "x.vtt").write_text(f"WEBVTT\n\n00:0{start} --> 00:0{end}\nbin blue\n")
+    (folder / "eve").mkdir()
+    shutil.copy(talking_video, folder / "eve" / "x.mp4")
+    (folder / "eve" / "x.txt").write_text("Text: BIN BLUE\n\nWORD START END\nBIN 0.5 1.0\nBLUE 1.0 9.0\n")
+    assert run("prepare", folder, "-c", tmp_path / "cache", "--workers", 1, "--check", check) == 0
+    assert "3 late_times (left out): by its transcript or table, it goes on after the end" in capfd.readouterr().out
+    found = json.loads((tmp_path / "cache" / "defects.json").read_text())["defects"]
+    details = {defect["clip"].partition("/")[0]: (defect["kind"], defect["detail"]) for defect in found}
+    expected = {"ann": "but the video ends at ", "bob": "times are from 5.2 to 6.5 s, but the video is over before."}
+    expected["eve"] = "its last word ends at 9.00 s."
+    if check != "none":
+        assert details.pop("cid")[0] == "cut_times"
+    assert details.keys() == expected.keys()
+    for name, (kind, detail) in details.items():
+        assert kind == "late_times" and expected[name] in detail
+
+
 def test_a_recording_that_was_replaced_is_prepared_again(tmp_path, talking_video):
     folder = write_greek_corpus(tmp_path / "greek", talking_video, faults=False)
     before = {clip.key: clip.version for own in load_clips(folder).values() for clip in own}

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..audio import read_audio
-from ..corpora.clips import Clip
-from ..errors import one_line
+from ..corpora.clips import Clip, late_end
+from ..errors import PartError, one_line
 from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import TextNormalizer
@@ -59,9 +59,9 @@ def check_recording(file: VideoInput | VideoPart, transcript: str | None = None)
     """
     Look whether a model can learn from a recording.
 
-    Problems have one of these kinds: `unreadable`, `no_face`, `face_lost`, `dark`, `bright`, `too_short`, `short`,
-    `too_long`, `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`; among other recordings `spelling`
-    too. A recording without sound has no problem: the lips alone can be learnt from; see
+    Problems have one of these kinds: `unreadable`, `times`, `no_face`, `face_lost`, `dark`, `bright`, `too_short`,
+    `short`, `too_long`, `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`; among other recordings
+    `spelling` too. A recording without sound has no problem: the lips alone can be learnt from; see
     [`RecordingCheck.has_sound`].
 
     Args:
@@ -100,6 +100,8 @@ def examine(
             "no_face", "No face was found in it.", "Record again with the face in the middle, lit from the front."
         )
         return Examined(replace(check, problems=(*problems, problem), face_coverage=0.0))
+    except PartError:
+        return Examined(replace(check, problems=(*problems, *_time_problems(file, 0.0, True))))
     except (VideoError, OSError) as error:
         problem = Problem("unreadable", f"It cannot be read ({one_line(error)}).", "Record it again.")
         return Examined(replace(check, problems=(*problems, problem)))
@@ -107,7 +109,9 @@ def examine(
     check = replace(
         check, seconds=seconds, face_coverage=found.face_coverage, light=float(found.regions.mean(dtype=np.float64))
     )
-    problems += _length_problems(seconds, transcript) + _picture_problems(check)
+    length = _length_problems(seconds, transcript)
+    late = _time_problems(file, seconds, any(problem.fatal for problem in length))
+    problems += (late or length) + _picture_problems(check)
     check, more = _check_sound(check, waveform)
     problems += more
     if check.has_sound and waveform is not None:
@@ -134,6 +138,15 @@ def _transcript_problems(transcript: str | None) -> list[Problem]:
             "Write it into the column transcription of metadata.csv, or into a .txt file of the same name.",
         )
     ]
+
+
+def _time_problems(file: Any, seconds: float, fatal: bool) -> list[Problem]:
+    """Of a part of a video that ends before it, so that there are only so many seconds, perhaps too few."""
+    late = late_end(file.start, file.end, seconds) if isinstance(file, VideoPart) else None
+    if late is None:
+        return []
+    advice = "Correct them in its transcript, or in metadata.csv."
+    return [Problem("times", late[0].upper() + late[1:], advice, fatal=fatal)]
 
 
 def _length_problems(seconds: float, transcript: str | None) -> list[Problem]:

@@ -228,10 +228,9 @@ def _write_splits(corpus: Corpus, selection: Selection, cache: Path, report: Cor
 def _problems(prepared: PreparedClips, report: CorpusReport) -> list[Defect]:
     from ..corpora.defects import Defect
 
-    return [
-        Defect(key, "no_face" if key in prepared.faceless and "no_face" in report.kinds else "unprepared", reason)
-        for key, reason in prepared.problems.items()
-    ]
+    known = {"no_face": prepared.faceless, "late_times": prepared.late}
+    kinds = {key: kind for kind, keys in known.items() if kind in report.kinds for key in keys}
+    return [Defect(key, kinds.get(key, "unprepared"), reason) for key, reason in prepared.problems.items()]
 
 
 def _check_all(

@@ -64,6 +64,31 @@ class CorpusError(Lip2WavError):
     """A folder, archive, split or clip of a corpus that cannot be used."""
 
 
+class LateTimesError(CorpusError):
+    """Times of a clip, or of its words, that go on after the end of its video."""
+
+
+LATE_SECONDS = 0.2  # that a part of a video may end after it, as the last of subtitles often does
+
+
+def late_end(start: float, end: float | None, seconds: float) -> str | None:
+    """
+    What is wrong with the times of a part of a video, where the video ends before them.
+
+    Args:
+        start (`float`), end (`float`, *optional*): as the transcript or the table names them, in seconds.
+        seconds (`float`): how much of it there is.
+
+    Returns:
+        `str`, *optional*: a sentence, for a message that names the clip; `None` where nothing is wrong.
+    """
+    if seconds and (end is None or end - start - seconds <= LATE_SECONDS):
+        return None
+    span = f"from {start:g} s on" if end is None else f"from {start:g} to {end:g} s"
+    over = f"ends at {start + seconds:.2f} s" if seconds else "is over before"
+    return f"its times are {span}, but the video {over}."
+
+
 @functools.lru_cache(maxsize=64)
 def _open_archive(path: Path, modified: int, process: int) -> zipfile.ZipFile:
     """An archive, opened once per process: forked processes would share, and so disturb, its position."""
@@ -285,6 +310,7 @@ __all__ = [
     "ClipFile",
     "ClipVideo",
     "CorpusError",
+    "LateTimesError",
     "Selection",
     "Splits",
     "StoredVideo",
@@ -293,6 +319,7 @@ __all__ = [
     "ZippedFile",
     "holds_tables",
     "is_saved_dataset",
+    "late_end",
     "open_archive",
     "visible_files",
 ]

@@ -13,17 +13,18 @@ from typing import ClassVar, Self
 import av
 
 from ..audio import read_audio
-from ..errors import counted, one_line
+from ..errors import PartError, counted, one_line
 from ..files import read_fields, write_json
 from ..machine import worker_processes
 from ..sources import open_container
 from ..video import VideoPart, VideoReader
-from .clips import Clip, CorpusError
+from .clips import Clip, CorpusError, late_end
 from .progress import progress_bar
 
 
 MINIMUM_FRAMES = 25  # one second
 CHECKS = ("none", "fast", "full")
+PART_RATE = 25.0  # frames/s at which pictures of a part of a video count
 POOL_CLIPS = 200  # from so many clips on, starting processes to check them pays
 
 KINDS = {
@@ -33,6 +34,7 @@ KINDS = {
     "corrupt_video": "the video cannot be decoded",
     "short_video": "the video has too few frames",
     "no_sound": "the video has no sound track",
+    "late_times": "by its transcript or table, it goes on after the end of the video",
     "no_face": "no face is found in the video",
     "unprepared": "no mouth crops or sound could be made of it",
     "unlisted_video": "there is a video, but the metadata do not name it",
@@ -41,10 +43,11 @@ KINDS = {
     "other_format": "a video of a kind that is not looked for",
     "lone_transcript": "a transcript without a video beside it",
     "unused_times": "word times of no clip",
+    "cut_times": "the video ends before the time that its transcript or table names",
 }
 """What can be wrong with a clip of any corpus, and what it means."""
 
-HARMLESS = ("no_alignment",)
+HARMLESS = ("no_alignment", "cut_times")
 """Defects with which a clip is used all the same."""
 
 NO_CLIP = ("other_name", "repeated_row", "lone_transcript", "unused_times")
@@ -200,7 +203,7 @@ def count_frames(video: str | bytes | VideoPart, decode: bool = False) -> tuple[
 
     Args:
         video (`str`, `bytes` or [`VideoPart`]): a file's path or contents, or a part of it, whose pictures count at
-            25/s.
+            25/s; none where it begins after the end.
         decode (`bool`, *optional*, defaults to `False`): decode every picture and sound, instead of counting the
             pictures in the container, which finds what is cut off but not what is scrambled.
 
@@ -239,6 +242,8 @@ def _count_part(part: VideoPart, decode: bool) -> tuple[int, bool]:
             if frames is None:  # the container does not say how long it is
                 frames = sum(1 for _ in reader)
             return frames, reader.has_sound
+    except PartError:
+        return 0, False
     except ValueError as error:
         raise CorpusError(f"it cannot be {'decoded' if decode else 'opened'}: {error}.") from None
 
@@ -257,12 +262,15 @@ def check_video(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_F
         frames, sound = count_frames(clip.source, check == "full")
     except CorpusError as error:
         return [Defect(clip.key, "corrupt_video", f"{clip.video}: {error}")]
+    late = late_end(clip.start, clip.end, frames / PART_RATE) if clip.is_part else None
+    if late and frames < minimum_frames:
+        return [Defect(clip.key, "late_times", f"{clip.video}: {late}")]
     if frames < minimum_frames:
         found = f"{clip.video}: {counted(frames, 'frame')}; {minimum_frames} are needed"
         return [Defect(clip.key, "corrupt_video" if not frames else "short_video", found)]
     if not sound and clip.audio is None:
         return [Defect(clip.key, "no_sound", f"{clip.video}: no sound track")]
-    return []
+    return [Defect(clip.key, "cut_times", f"{clip.video}: {late}")] if late else []
 
 
 def check_clip(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:

@@ -28,6 +28,7 @@ KINDS = {
     "no_sound": "the video has no sound track",
     "contradicting_alignment": "the alignment has other words than the file name",
     "corrupt_alignment": "the alignment cannot be read",
+    "late_times": "its last word ends after the end of the video",
     "unprepared": "no mouth crops or sound could be made of it",
     "no_alignment": "there is no alignment: the words have no times",
     "other_name": "the file name is not a GRID sentence",

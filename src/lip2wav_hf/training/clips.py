@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import read_audio
-from ..corpora.clips import Clip, CorpusError, TimedWord
+from ..corpora.clips import Clip, CorpusError, LateTimesError, TimedWord, late_end
 from ..corpora.progress import progress_bar
-from ..errors import counted
+from ..errors import PartError, counted
 from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..machine import worker_processes
@@ -42,6 +42,7 @@ class PreparedClips:
         files (`dict[str, Path]`): the cached file of each, by `clip.key`.
         problems (`dict[str, str]`, *optional*): why each of the others cannot be used, by `clip.key`.
         faceless (`frozenset[str]`, *optional*): those of the problems that are for want of a face, by `clip.key`.
+        late (`frozenset[str]`, *optional*): those whose times go on after the end of the video, by `clip.key`.
         sound_offsets (`dict[str, float]`, *optional*): by how many seconds the sound of a clip is late, by `clip.key`;
             it is to be moved to where it belongs, and its words with it.
         silent (`frozenset[str]`, *optional*): those whose sound says nothing, by `clip.key`: only their lips are
@@ -54,6 +55,7 @@ class PreparedClips:
     files: dict[str, Path]
     problems: dict[str, str] = field(default_factory=dict)
     faceless: frozenset[str] = frozenset()
+    late: frozenset[str] = frozenset()
     sound_offsets: dict[str, float] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
     word_times: dict[str, list[TimedWord]] = field(default_factory=dict)
@@ -94,12 +96,15 @@ def prepare_clips(
             problems = {clip.key: problem for clip, problem in zip(missing, results, strict=True) if problem}
     for key, problem in problems.items():
         logger.warning("not used: %s: %s", key, problem)
-    faceless = frozenset(key for key, problem in problems.items() if isinstance(problem, FaceTrackingError))
+    faceless, late = (
+        frozenset(key for key, problem in problems.items() if isinstance(problem, kind))
+        for kind in (FaceTrackingError, LateTimesError)
+    )
     if problems:
         logger.warning("%d of %s cannot be used.", len(problems), counted(len(clips), "clip"))
     usable = [clip for clip in clips if files[clip.key].is_file()]
     reasons = {key: str(problem) for key, problem in problems.items()}
-    return PreparedClips(usable, {clip.key: files[clip.key] for clip in usable}, reasons, faceless)
+    return PreparedClips(usable, {clip.key: files[clip.key] for clip in usable}, reasons, faceless, late)
 
 
 def cached_files(
@@ -141,11 +146,16 @@ def _prepare_clip(
             per_frame = sampling_rate / feature_extractor.frame_rate
             frames = min(frames, round(len(sound) / per_frame))
             samples, waveform = round(frames * per_frame), sound
+        late = late_end(clip.start, clip.end, len(regions) / feature_extractor.frame_rate) if clip.is_part else None
+        if frames < MINIMUM_FRAMES and late:
+            raise LateTimesError(late)
         if frames < MINIMUM_FRAMES:
             raise CorpusError(f"it has {counted(frames, 'frame')}; {MINIMUM_FRAMES} are needed.")
         waveform = np.pad(waveform[:samples], (0, max(samples - len(waveform), 0)))
         rate = feature_extractor.frame_rate
         words = number_frames((), frames, rate) if sampling_rate is None else frame_words(clip, frames, rate)
+    except PartError:
+        return LateTimesError(late_end(clip.start, clip.end, 0.0) or "")
     except ValueError as error:
         return error
     write_cached_clip(path, CachedClip(regions[:frames], (np.clip(waveform, -1, 1) * 32767).astype(np.int16), words))
@@ -157,7 +167,7 @@ def frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     entries = clip.timed_words()
     if entries and len(entries) <= MOST_WORDS and entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
         length = counted(frames, "frame")
-        raise CorpusError(f"it ends too early: {length}, but its last word ends at {entries[-1][1]:.2f} s.")
+        raise LateTimesError(f"it ends too early: {length}, but its last word ends at {entries[-1][1]:.2f} s.")
     return number_frames(entries or (), frames, frame_rate)
 
 
