@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ import lip2wav_hf
 from greek_corpus import SENTENCES, write_greek_corpus
 from lip2wav_hf import VideoReader, load_clips, read_audio
 from lip2wav_hf.corpora.clips import CorpusError, StoredVideo
+from lip2wav_hf.corpora.hub_dataset import HubDataset
 from lip2wav_hf.corpora.registry import open_corpus
 from little_grid import write_corpus
 
@@ -96,8 +98,9 @@ def test_a_saved_dataset(table, tmp_path, streaming):
     made.save_to_disk(str(tmp_path / "both"))
     made["test"].save_to_disk(str(tmp_path / "one"))
     wanted = load_clips(str(table), "test", cache_dir=str(tmp_path / "cache"))
-    for folder, split in (("both", "test"), ("one", "train")):
-        clips = list(load_clips(tmp_path / folder, split, streaming=streaming))
+    for folder, split in (("both", "test"), ("one", None)):
+        clips = load_clips(tmp_path / folder, split, streaming=streaming)
+        clips = sorted(sum(clips.values(), []), key=str) if isinstance(clips, dict) else list(clips)
         assert [(clip.key, clip.text, clip.start) for clip in clips] == [
             (clip.key, clip.text, clip.start) for clip in wanted
         ]
@@ -128,9 +131,23 @@ def test_a_dataset_goes_into_the_cache(table, tmp_path):
 
 def test_all_splits_of_a_dataset(table, tmp_path):
     clips = load_clips(str(table), speakers=["cleo"], cache_dir=str(tmp_path))
-    assert {split: len(own) for split, own in clips.items()} == {"train": 0, "test": 4}
+    assert {split: len(own) for split, own in clips.items()} == {"test": 4}
     streamed = load_clips(str(table), streaming=True)
     assert [clip.split for clip in streamed] == ["train"] * 8 + ["test"] * 4
+
+
+def test_of_a_dataset_with_one_split_the_same_ones_are_made_as_in_the_commands(table, tmp_path):
+    folder = Path(shutil.copytree(table, tmp_path / "own"))
+    (folder / "data" / "test-00000-of-00001.parquet").unlink()
+    options = {"cache_dir": str(tmp_path / "cache")}
+    clips = load_clips(folder, **options)
+    splits = HubDataset(folder, options=options).find_clips()[0]
+    assert clips == splits and set(clips) == {"train", "validation", "test"} and all(clips.values())
+    assert load_clips(folder, "validation", **options) == clips["validation"]
+    assert len(load_clips(folder, "train[:3]", **options)) == 3
+    assert sum(1 for _ in load_clips(folder, "train", streaming=True)) == 8
+    with pytest.raises(CorpusError, match="there is no speaker zoe"):
+        load_clips(folder, speakers=["zoe"], **options)
 
 
 def test_a_dataset_of_the_hub_is_asked_for_by_name(table, monkeypatch, tmp_path):
@@ -143,7 +160,7 @@ def test_a_dataset_of_the_hub_is_asked_for_by_name(table, monkeypatch, tmp_path)
 
     monkeypatch.setattr(datasets, "load_dataset", answer)
     clips = load_clips("me/own", "test", revision="v1")
-    assert len(clips) == 4 and asked == [("me/own", "test", "v1")]
+    assert len(clips) == 4 and asked == [("me/own", None, "v1")]
 
 
 def test_what_cannot_be_loaded(table, tmp_path, corpus):
@@ -153,8 +170,10 @@ def test_what_cannot_be_loaded(table, tmp_path, corpus):
         load_clips(corpus, "dev")
     with pytest.raises(CorpusError, match="there is no speaker zoe"):
         load_clips(corpus, speakers=["zoe"])
-    with pytest.raises(CorpusError, match="no dataset of that name can be loaded"):
+    with pytest.raises(CorpusError, match="there is no split 'dev'. There are train, test"):
         load_clips(str(table), "dev", cache_dir=str(tmp_path))
+    with pytest.raises(CorpusError, match="no dataset of that name can be loaded"):
+        load_clips(str(table), "dev[:1]", cache_dir=str(tmp_path))
     datasets = pytest.importorskip("datasets")
     (tmp_path / "text").mkdir()
     datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(str(tmp_path / "text" / "train.parquet"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import require_packages
+from ..grammar import TextNormalizer
 from .clips import Clip, holds_tables
 from .defects import Defect
 from .tables import clips_of_table, load_tables
@@ -25,9 +27,20 @@ class HubDataset(VideoFolder):
         folder (`str` or `os.PathLike`): name on the Hub, such as `"me/voices"`, or a folder of parquet files,
             of the shards of a WebDataset, or of `save_to_disk`.
         normalizer, seed: as of [`VideoFolder`].
+        options (`dict`, *optional*): further arguments of `datasets.load_dataset`, such as `revision`.
     """
 
     name = "dataset"
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        normalizer: TextNormalizer | None = None,
+        seed: int = 0,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(folder, normalizer, seed)
+        self.options = options or {}
 
     @classmethod
     def objection(cls, folder: Path) -> str | None:
@@ -61,7 +74,7 @@ class HubDataset(VideoFolder):
 
         if not sys.stderr.isatty():
             datasets.disable_progress_bars()
-        return load_tables(self.path.as_posix(), None, False, {})
+        return load_tables(self.path.as_posix(), None, False, self.options)
 
 
 __all__ = ["HubDataset"]

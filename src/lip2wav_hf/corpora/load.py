@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from .clips import Clip, Selection, holds_tables
-from .registry import open_corpus
+from .hub_dataset import HubDataset
+from .registry import Corpus, open_corpus
 from .tables import clips_of_table, load_tables
 
 
 logger = logging.getLogger(__name__)
+
+IS_SLICE = re.compile(r"[\[+]")  # in the name of a split, as `datasets` reads it: of what one split has, or of several
 
 
 @overload
@@ -82,11 +86,12 @@ def load_clips(
             folder of GRID; or the name of a dataset with a column of videos, as `datasets.load_dataset` takes it. Its
             other columns are those of such a folder: `transcription`, and *optional* `speaker`, `start`, `end`,
             `words`.
-        split (`str`, *optional*): only this one, such as `"train"`; all by default.
+        split (`str`, *optional*): only this one, such as `"train"`; all by default. Of a dataset that has only
+            `train`, splits are made, as of a folder without any; `"train[:10%]"` is a part of the dataset's own.
         streaming (`bool`, *optional*, defaults to `False`): give one clip after the other, without downloading all of
-            a dataset first.
+            a dataset first. Splits are then those of the dataset.
         speakers (`list[str]`, *optional*): only these.
-        splits_file (`str` or `os.PathLike`, *optional*): of a folder: JSON `{split: {speaker: [names]}}`.
+        splits_file (`str` or `os.PathLike`, *optional*): JSON `{split: {speaker: [names]}}`.
         split_scheme (`str`, *optional*, defaults to `"custom"`): of a folder of GRID: one of `"seen4"`, `"unseen33"`,
             `"overlap33"` and `"grid_s1"`, instead of a splits file.
         options: of a dataset: further arguments of `datasets.load_dataset`, such as `revision`.
@@ -101,28 +106,26 @@ def load_clips(
         MissingExtraError: if the library `datasets` is needed, but not installed.
     """
     path = Path(source)
-    if not path.is_dir() and isinstance(source, str) and source.count("/") <= 1 and not source.startswith((".", "~")):
-        tables = load_tables(source, split, streaming, options)
-    elif path.is_dir() and holds_tables(path):
-        tables = load_tables(str(path), split, streaming, options)
-    else:
-        return _of_folder(path, split, Selection(split_scheme, splits_file, tuple(speakers or ()) or None), streaming)
+    selection = Selection(split_scheme, splits_file, tuple(speakers or ()) or None)
+    is_name = not path.is_dir() and str(source).count("/") <= 1 and not str(source).startswith((".", "~"))
+    if not (is_name and isinstance(source, str)) and not (path.is_dir() and holds_tables(path)):
+        return _of_corpus(open_corpus(path), split, selection, streaming)
+    if not streaming and not (split and IS_SLICE.search(split)):
+        return _of_corpus(HubDataset(source, options=options), split, selection, streaming)
+    tables = load_tables(str(source), split, streaming, options)
     clips = {name: clips_of_table(table, str(source), name, speakers) for name, table in tables.items()}
-    if streaming:
-        return (clip for own in clips.values() for clip in own)
-    return {name: list(own) for name, own in clips.items()} if split is None else list(clips[split])
+    return (clip for own in clips.values() for clip in own) if streaming else list(clips[str(split)])
 
 
-def _of_folder(
-    path: Path, split: str | None, selection: Selection, streaming: bool
+def _of_corpus(
+    corpus: Corpus, split: str | None, selection: Selection, streaming: bool
 ) -> list[Clip] | dict[str, list[Clip]] | Iterator[Clip]:
-    corpus = open_corpus(path)
     splits = {} if split is not None else corpus.read_splits(selection)
     names = [split] if split is not None else [name for name, own in splits.items() if any(own.values())]
     if not names:
         corpus.find_clips(selection)  # says why there is none
     for remark in dict.fromkeys(remark for name in names for remark in corpus.remarks(name, selection)):
-        logger.warning("%s: %s", path, remark)
+        logger.warning("%s: %s", corpus.path, remark)
     if streaming:
         return (clip for name in names for clip in corpus.load_split(name, selection, zipped=True))
     clips = {name: corpus.load_split(name, selection, zipped=True) for name in names}
