@@ -448,13 +448,12 @@ class FaceTracker:
 
     def reset(self) -> None:
         """Forget the video: the next frame is the first of another one."""
-        self.frames = self._found = 0
-        self._segment = 0
+        self.frames = self._found = self._segment = 0
+        self.checks = self.rivals = 0  # looks at the whole frame; those with another face of half the area and more
         self._last: np.ndarray | None = None  # landmarks of the newest frame with a face
         self._pace: np.ndarray | None = None  # what they moved by in a frame, over the last `_paced` frames
         self._paced = self._step = 1
-        self._lost = 0  # frames since then
-        self._checked = 0  # frames since the last detection
+        self._lost = self._checked = 0  # frames since then, and since the last detection
         self._searched: int | None = None  # frames since the last thorough search
         self._unseen = 0  # checks in a row in which BlazeFace did not see the followed face
         self._thumbnail: np.ndarray | None = None
@@ -631,6 +630,7 @@ class FaceTracker:
                 seen, area = True, detection.area
             else:
                 others.append(detection)
+        self.checks, self.rivals = self.checks + 1, self.rivals + any(2 * other.area > area for other in others)
         for other in others[:2]:
             if other.area > 1.4 * area:
                 larger, _, sure = self._confirm(frame, other)

@@ -1,11 +1,12 @@
 """Whether a recording can be learnt from."""
 
+import cv2
 import numpy as np
 import pytest
 
 from conftest import REPOSITORY
-from lip2wav_hf import read_audio
-from lip2wav_hf.adaptation.checking import QUIET, _check_sound, check_recording, examine_clips, speech_level
+from lip2wav_hf import VideoReader, read_audio
+from lip2wav_hf.adaptation.checking import QUIET, STILL, _check_sound, check_recording, examine_clips, speech_level
 from lip2wav_hf.adaptation.records import RecordingCheck
 from lip2wav_hf.audio import mux_audio
 from lip2wav_hf.corpora.clips import Clip
@@ -61,6 +62,40 @@ def test_a_file_that_is_no_video_is_a_problem_not_an_error(tmp_path, content):
     path.write_bytes(content)
     assert kinds(check_recording(path, "yes")) == ["unreadable"]
     assert kinds(check_recording(tmp_path / "absent.mp4", "yes")) == ["unreadable"]
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0], ids=["a picture", "a photograph before a camera"])
+def test_a_mouth_that_does_not_move_teaches_nothing(talking_video, speech, tmp_path, noise):
+    """One picture of the face, over and over; with the noise of a camera, and coming a little nearer."""
+    first, rng = list(VideoReader(talking_video))[20], np.random.default_rng(0)
+    height, width = first.shape[:2]
+    pictures = []
+    for number in range(75):
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 0, 1 + 0.001 * number * bool(noise))
+        picture = cv2.warpAffine(first, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        pictures.append(np.clip(picture + rng.normal(scale=noise, size=first.shape), 0, 255).astype(np.uint8))
+    mux_audio(np.stack(pictures), speech, 16000, tmp_path / "still.mp4", fps=25)
+    check = check_recording(tmp_path / "still.mp4", "bin blue at f two now")
+    assert "still" in kinds(check) and not check.usable and check.movement < STILL
+    [problem] = [problem for problem in check.problems if problem.kind == "still"]
+    assert "does not move" in problem.message and "photograph" in problem.advice
+    assert check_recording(talking_video, "bin blue").movement > 10 * STILL
+
+
+def test_another_face_of_the_same_size_is_noted(talking_video, speech, tmp_path):
+    pictures = np.stack(list(VideoReader(talking_video)))
+    beside = np.concatenate([pictures, pictures[:, :, ::-1]], 2)
+    mux_audio(beside, speech, 16000, tmp_path / "two.mp4", fps=25)
+    check = check_recording(tmp_path / "two.mp4", "bin blue at f two now")
+    assert "several_faces" in kinds(check) and check.usable
+    assert "The larger one is followed." in next(p.advice for p in check.problems if p.kind == "several_faces")
+
+
+def test_real_mouths_move_far_more_than_photographs(grid_dir):
+    for name in ("s4/lriq4s", "s11/bbak9a", "s32/bbac2s"):  # those that move least, of 500
+        [video] = (grid_dir / "video").glob(f"{name}.*")
+        check = check_recording(video, "bin blue")
+        assert check.movement > 7 * STILL and not {"still", "several_faces"} & set(kinds(check))
 
 
 def test_a_transcript_that_is_too_long_for_the_recording(talking_video):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections import Counter
@@ -15,10 +16,11 @@ from ..audio import read_audio
 from ..corpora.clips import Clip, late_end
 from ..errors import PartError, one_line
 from ..face_tracking import FaceTrackingError
-from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
+from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor, MouthRegions
 from ..grammar import TextNormalizer
 from ..metrics.synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset
 from ..video import VideoError, VideoInput, VideoPart
+from .movement import mouth_movement
 from .records import Problem, RecordingCheck
 
 
@@ -27,6 +29,7 @@ MINIMUM_SECONDS = 0.48  # 12 frames: a short word with its closing and opening o
 SHORT_SECONDS = 0.8  # below, hardly anything is left before and after the word
 MAXIMUM_SECONDS = 30.0  # a training step takes whole recordings, and their times in words grow unsure
 FEW_FACES, NO_FACES = 0.9, 0.5  # shares of the frames
+STILL = 0.03  # `mouth_movement`: 0.27 and more in sentences, 0.06 in words cut out of them, 0.007 in photographs
 DARK, BRIGHT = 35.0, 225.0  # gray levels
 QUIET, INAUDIBLE = -42.0, -60.0  # dBFS
 FULL_SCALE = 0.985
@@ -59,10 +62,10 @@ def check_recording(file: VideoInput | VideoPart, transcript: str | None = None)
     """
     Look whether a model can learn from a recording.
 
-    Problems have one of these kinds: `unreadable`, `times`, `no_face`, `face_lost`, `dark`, `bright`, `too_short`,
-    `short`, `too_long`, `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`; among other recordings
-    `spelling` too. A recording without sound has no problem: the lips alone can be learnt from; see
-    [`RecordingCheck.has_sound`].
+    Problems have one of these kinds: `unreadable`, `times`, `no_face`, `face_lost`, `several_faces`, `still`, `dark`,
+    `bright`, `too_short`, `short`, `too_long`, `no_transcript`, `too_many_words`, `quiet`, `clipped`, `out_of_sync`;
+    among other recordings `spelling` too. A recording without sound has no problem: the lips alone can be learnt from;
+    see [`RecordingCheck.has_sound`].
 
     Args:
         file (`str`, `os.PathLike`, `bytes`, binary file object or [`VideoPart`]): as for `VideoReader`.
@@ -94,7 +97,7 @@ def examine(
     problems = _transcript_problems(transcript)
     try:
         waveform = read_audio(file, SAMPLING_RATE)
-        found = extractor.extract(file)
+        found, several = _regions(extractor, file)
     except FaceTrackingError:
         problem = Problem(
             "no_face", "No face was found in it.", "Record again with the face in the middle, lit from the front."
@@ -107,17 +110,29 @@ def examine(
         return Examined(replace(check, problems=(*problems, problem)))
     seconds = len(found.regions) / extractor.frame_rate
     check = replace(
-        check, seconds=seconds, face_coverage=found.face_coverage, light=float(found.regions.mean(dtype=np.float64))
+        check,
+        seconds=seconds,
+        face_coverage=found.face_coverage,
+        light=float(found.regions.mean(dtype=np.float64)),
+        movement=mouth_movement(found.regions, extractor.frame_rate),
     )
     length = _length_problems(seconds, transcript)
     late = _time_problems(file, seconds, any(problem.fatal for problem in length))
-    problems += (late or length) + _picture_problems(check)
+    problems += (late or length) + _picture_problems(check, several)
     check, more = _check_sound(check, waveform)
     problems += more
     if check.has_sound and waveform is not None:
         check, more = _check_sync(check, found.regions, waveform, extractor)
         problems += more
     return Examined(replace(check, problems=tuple(problems)), found.regions, waveform)
+
+
+def _regions(extractor: Lip2WavFeatureExtractor, file: VideoInput | VideoPart) -> tuple[MouthRegions, bool]:
+    """The mouth regions, and whether another face of half the area and more was there most of the time."""
+    with contextlib.closing(extractor.stream(file)) as stream:
+        regions = np.stack(list(stream))
+        several = stream.tracker is not None and 2 * stream.tracker.rivals > stream.tracker.checks
+        return MouthRegions(regions, stream.face_coverage, stream.name), several
 
 
 def _name(file: Any) -> str:
@@ -187,7 +202,7 @@ def _length_problems(seconds: float, transcript: str | None) -> list[Problem]:
     return []
 
 
-def _picture_problems(check: RecordingCheck) -> list[Problem]:
+def _picture_problems(check: RecordingCheck, several: bool) -> list[Problem]:
     problems, coverage, light = [], check.face_coverage or 0.0, check.light or 0.0
     if coverage < FEW_FACES:
         problems.append(
@@ -198,6 +213,12 @@ def _picture_problems(check: RecordingCheck) -> list[Problem]:
                 fatal=coverage < NO_FACES,
             )
         )
+    if several:
+        advice = "The larger one is followed. Be alone in the picture, or let others be farther away."
+        problems.append(Problem("several_faces", "Another face in it is about as large.", advice, fatal=False))
+    if coverage >= NO_FACES and check.movement is not None and check.movement < STILL:
+        advice = "Record somebody who speaks; a photograph teaches nothing."
+        problems.append(Problem("still", "Its mouth does not move.", advice))
     if light < DARK:
         problems.append(Problem("dark", "The mouth is dark.", "Put a lamp in front of you.", fatal=False))
     if light > BRIGHT:

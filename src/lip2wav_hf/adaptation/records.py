@@ -91,6 +91,8 @@ class RecordingCheck:
         seconds (`float`): duration of the pictures.
         face_coverage (`float`, *optional*): share of the frames in which a face was found, 0 to 1.
         light (`float`, *optional*): mean gray level of the mouth region, 0 (black) to 255 (white).
+        movement (`float`, *optional*): how much the mouth moves, see `mouth_movement`; of somebody who speaks, 0.2 and
+            more.
         has_sound (`bool`): whether speech can be heard in it. A recording without is one of the lips alone.
         level (`float`, *optional*): of the speech in dBFS: the root mean square of its loud parts.
         clipped (`float`, *optional*): share of the samples at full scale.
@@ -105,6 +107,7 @@ class RecordingCheck:
     seconds: float = 0.0
     face_coverage: float | None = None
     light: float | None = None
+    movement: float | None = None
     has_sound: bool = False
     level: float | None = None
     clipped: float | None = None
