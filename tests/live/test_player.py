@@ -2,6 +2,9 @@
 
 import io
 import sys
+import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,21 +69,121 @@ def test_where_it_came_near_a_gap_more_waits_from_the_next_quiet_place_on():
 
 
 def test_after_a_delay_the_latency_comes_down_again():
-    """A chunk is 0.3 s late, and all after it are in time: what waits is left out within three seconds."""
+    """A chunk is 0.3 s late, and all after it are in time: what waits is left out once no pause came for 3 s."""
     queue = PlayQueue(RATE)
     chunks = [(0.16 * number + (0.3 if number == 10 else 0.0), tone(0.16), 0.16 * number) for number in range(60)]
     chunks[11:13] = [(1.9, audio, taken) for _, audio, taken in chunks[11:13]]
     _, levels = played(queue, chunks, 9.6)
-    assert max(levels[200:230]) > 0.4 and max(levels[500:900]) < 0.16 + 0.05
+    assert max(levels[200:230]) > 0.4 and max(levels[700:900]) < 0.16 + 0.05
     assert queue.left_out == pytest.approx(0.28, abs=0.05) and queue.gaps == 1
 
 
 def test_what_is_left_out_makes_no_click():
-    queue = PlayQueue(RATE)
-    sound, _ = played(queue, [(0.0, tone(1.2), None), (0.3, tone(1.2, 1.2), None)], 2.0)
-    assert queue.left_out > 0.8
-    heard = sound[: round((2.4 - queue.left_out - 0.02) * RATE)]
+    queue, chunks = PlayQueue(RATE), [(number, tone(1.0, number), None) for number in range(6)]
+    sound, _ = played(queue, [*chunks, (0.3, tone(1.0, 6.0), None)], 6.0)
+    assert queue.left_out > 0.6
+    heard = sound[: round((7.0 - queue.left_out - 0.02) * RATE)]
     assert np.abs(np.diff(heard)).max() < 0.12  # of the tone alone: 0.086
+
+
+def late_device(queue, chunks, seconds):
+    """What is played when the device first asks for sound once so many seconds of it have come."""
+    return played(queue, [(max(start - seconds, 0.0), audio, None) for start, audio in chunks], 8.0)[0]
+
+
+def test_nothing_of_a_file_is_left_out():
+    """The device begins 1.5 s late, and then as much waits all the time: its source waits too."""
+    queue, speech = PlayQueue(RATE, can_wait=True), tone(4.8)
+    sound = late_device(queue, [(0.16 * number, part) for number, part in enumerate(np.split(speech, 30))], 1.5)
+    assert queue.left_out == 0 and np.array_equal(np.trim_zeros(sound), np.trim_zeros(speech))
+
+
+def test_what_a_camera_saw_before_the_device_began_is_not_cut_out_of_the_middle():
+    queue, speech = PlayQueue(RATE), tone(4.8)
+    sound = late_device(queue, [(0.16 * number, part) for number, part in enumerate(np.split(speech, 30))], 1.5)
+    begin = round(9 * 0.16 * RATE)  # the newest chunk that had come
+    assert queue.left_out == pytest.approx(9 * 0.16)
+    assert np.array_equal(np.trim_zeros(sound), np.trim_zeros(speech[begin:]))
+
+
+def test_what_waits_needlessly_is_left_out_of_a_pause_first():
+    """Half a second too much waits from 1.6 s on; the pause comes at 3.2 s, and nothing of the speech is cut."""
+    queue, quiet = PlayQueue(RATE), np.full(round(0.64 * RATE), 0.002, np.float32)
+    speech = np.concatenate([tone(3.2), quiet, tone(3.2)])
+    times = [0.16 * number - min(0.05 * number, 0.5) for number in range(44)]
+    chunks = list(zip(times, np.split(speech, 44), [None] * 44, strict=True))
+    sound, levels = played(queue, chunks, 8.0)
+    assert queue.left_out == pytest.approx(0.5, abs=0.06) and max(levels[400:600]) < 0.16 + 0.08
+    assert np.array_equal(sound[: round(3.2 * RATE)], tone(3.2))
+    assert np.abs(np.trim_zeros(sound)[-round(3.1 * RATE) :] - np.trim_zeros(speech)[-round(3.1 * RATE) :]).max() == 0
+
+
+class MadeUpDevice:
+    """A device that begins half a second late, takes 10 ms at a time, and stops after some seconds."""
+
+    latency, stops = 0.03, 1e9
+
+    def __init__(self, callback, **options):
+        self.callback, self.sound, self.is_open = callback, [], True
+        self.clock = SimpleNamespace(outputBufferDacTime=0.03, currentTime=0.0)
+
+    def start(self):
+        threading.Thread(target=self.play, daemon=True).start()
+
+    def play(self):
+        time.sleep(0.5)
+        start = time.monotonic()
+        while self.is_open and len(self.sound) < self.stops * 100:
+            block = np.zeros((BLOCK, 1), np.float32)
+            self.callback(block, BLOCK, self.clock, None)
+            self.sound.append(block[:, 0])
+            time.sleep(max(start + len(self.sound) * 0.01 - time.monotonic(), 0))
+
+    def abort(self):
+        self.is_open = False
+
+    close = abort
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """sounddevice, but for its devices."""
+    library = SimpleNamespace(OutputStream=MadeUpDevice, PortAudioError=ValueError)
+    monkeypatch.setattr(player, "sound_library", lambda: library)
+    monkeypatch.setattr(player, "DEVICE_PATIENCE", 1.0)
+
+
+@pytest.mark.usefixtures("made_up")
+def test_a_device_that_begins_late_is_waited_for():
+    begin = time.monotonic()
+    with player.SoundDevice(RATE) as device:
+        assert 0.5 < time.monotonic() - begin < 0.95  # it takes sound now
+        device.write(tone(0.16), time.monotonic())
+        device.finish()
+    assert device.latencies.percentile(100) < 0.2 and device.queue.left_out == 0
+
+
+@pytest.mark.usefixtures("made_up")
+def test_a_file_waits_for_the_device():
+    """It is made faster than it is played."""
+    with player.SoundDevice(RATE, can_wait=True) as device:
+        for number in range(18):
+            device.write(tone(0.16, 0.16 * number), None)
+        assert 1.7 < device.queue.seconds <= player.LONGEST_QUEUE
+        device.finish()
+        sound = np.trim_zeros(np.concatenate(device._stream.sound))
+    assert device.queue.left_out == 0
+    assert np.abs(sound - np.trim_zeros(tone(18 * 0.16))).max() < 1e-4
+
+
+@pytest.mark.usefixtures("made_up")
+def test_a_device_that_stops_ends_a_file_too(monkeypatch):
+    monkeypatch.setattr(MadeUpDevice, "stops", 0.2)
+    with player.SoundDevice(RATE, can_wait=True) as device:
+        device.write(tone(1.0), None)
+        begin = time.monotonic()
+        device.finish()
+    assert 0.9 < time.monotonic() - begin < 2 and device.queue.seconds
 
 
 def test_a_device_that_is_slower_than_the_camera_is_no_reason_to_be_late():

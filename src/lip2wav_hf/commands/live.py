@@ -152,9 +152,10 @@ def live(
                 keep_torch_out(for_good=context.find_root().obj["alone"])  # before transformers is imported
             stack.enter_context(only_our_messages())
             streamer = _load(folder, graphs, look_ahead, grammar)
-        outputs = _open_outputs(stack, streamer, output or [], device)
+        can_wait = video is not None
+        outputs = _open_outputs(stack, streamer, output or [], device, can_wait)
         pictures = _open_pictures(streamer, video, camera)
-        progress, stopped, failure = _run(streamer, pictures, outputs, seconds, quiet, can_wait=video is not None)
+        progress, stopped, failure = _run(streamer, pictures, outputs, seconds, quiet, can_wait)
     if not quiet:
         print_error(_report(progress, outputs, targets))
     if failure is not None:
@@ -194,7 +195,7 @@ def _load(folder: Path, graphs: Graphs | None, look_ahead: int | None, grammar: 
 
 
 def _open_outputs(
-    stack: contextlib.ExitStack, streamer: Lip2WavStreamer, targets: Sequence[str], device: str | None
+    stack: contextlib.ExitStack, streamer: Lip2WavStreamer, targets: Sequence[str], device: str | None, can_wait: bool
 ) -> list[Output]:
     """Where the sound goes; closed with the stack."""
     from ..audio import open_audio
@@ -202,7 +203,7 @@ def _open_outputs(
 
     rate, outputs = streamer.sampling_rate, list["Output"]()
     if device is not None or not targets:
-        outputs.append(stack.enter_context(SoundDevice(rate, device)))
+        outputs.append(stack.enter_context(SoundDevice(rate, device, can_wait)))
     for target in dict.fromkeys(targets):
         if target == PIPE:
             outputs.append(SoundPipe(sys.stdout.buffer, rate, streamer.model.config.samples_per_frame))
@@ -319,7 +320,7 @@ def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence
         if isinstance(output, SoundDevice):
             queue = output.queue
             lines.append(
-                f"{queue.gaps} gaps in the sound, {1000 * queue.gap_seconds:.0f} ms in all, the longest"
+                f"{counted(queue.gaps, 'gap')} in the sound, {1000 * queue.gap_seconds:.0f} ms in all, the longest"
                 f" {1000 * queue.longest_gap:.0f} ms; {1000 * queue.left_out:.0f} ms left out to catch up."
             )
     return "\n".join(lines)

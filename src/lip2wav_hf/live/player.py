@@ -24,8 +24,10 @@ LONGEST_QUEUE = 2.0  # seconds; what a device does not take is given up
 LEAST_TARGET, MOST_TARGET, STEP = 0.03, 0.1, 0.01  # seconds of sound that are kept waiting, against jitter
 NEAR_SECONDS = 0.005  # left: nearly a gap
 CALM_SECONDS = 30.0  # without either, after which less is kept waiting
-QUIET = 0.01  # of full scale: where a longer pause is not heard
+QUIET = 0.01  # of full scale: where a longer or a shorter pause is not heard
+PATIENCE = 3.0  # seconds to look for a quiet place; then what waits needlessly is left out anyway
 DEVICE_SECONDS = 0.03  # that a device is asked to keep; less runs dry on a busy machine
+DEVICE_PATIENCE = 2.0  # seconds for a device to take more sound
 INSTEAD = "Write the sound with -o FILE, or into a pipe with -o -"
 
 
@@ -74,10 +76,14 @@ class PlayQueue:
     """
     The sound that waits to be played. It is begun when a little is there; where it runs dry there is silence, and more
     is kept waiting from then on. Where it came near that, more waits from the next quiet place on. What waits
-    needlessly long, after a delay or because the clocks of camera and device differ, is left out.
+    needlessly long, after a delay or because the clocks of camera and device differ, is left out: in quiet places, and
+    elsewhere only if none came for three seconds. What was said before the first sound is taken is left out too, but
+    for the newest piece.
 
     Args:
         sampling_rate (`int`): in Hz.
+        can_wait (`bool`, *optional*, defaults to `False`): whether the source can, as a file: then nothing is left out
+            to catch up with it.
 
     Attributes:
         gaps (`int`): how often it ran dry, in between.
@@ -86,17 +92,18 @@ class PlayQueue:
         latencies ([`Latencies`]): from the beginning of a picture to that of its sound.
     """
 
-    def __init__(self, sampling_rate: int) -> None:
-        self.sampling_rate = sampling_rate
+    def __init__(self, sampling_rate: int, can_wait: bool = False) -> None:
+        self.sampling_rate, self.can_wait = sampling_rate, can_wait
         self.gaps, self.gap_seconds, self.longest_gap, self.left_out = 0, 0.0, 0.0, 0.0
         self.latencies = Latencies()
         self.target = LEAST_TARGET
         self._lock = threading.Lock()
         self._blocks: deque[tuple[np.ndarray, float | None]] = deque()
         self._level = 0  # samples that wait
-        self._is_playing, self._dry = False, 0  # samples of silence since it ran dry
+        self._is_playing, self._has_played, self._dry = False, False, 0  # samples of silence since it ran dry
         self._least, self._taken, self._calm = math.inf, 0, 0  # level in this second, samples of it; since a gap
-        self._missing = 0  # samples that should wait too
+        self._missing = self._excess = 0  # samples that should wait too, or that wait needlessly
+        self._searched = 0  # samples played since a quiet place is looked for, to leave some out
 
     @property
     def seconds(self) -> float:
@@ -112,9 +119,7 @@ class PlayQueue:
             self._blocks.append((audio, taken))
             self._level += len(audio)
             while self._level > LONGEST_QUEUE * self.sampling_rate and len(self._blocks) > 1:
-                lost = len(self._blocks.popleft()[0])
-                self._level -= lost
-                self.left_out += lost / self.sampling_rate
+                self._drop_oldest()
 
     def take(self, samples: int, heard: float) -> np.ndarray:
         """The next sound, `(samples,)`, of which the first sample is heard at the time `heard`."""
@@ -129,7 +134,10 @@ class PlayQueue:
                 self._missing -= samples
                 self._least, self._taken = math.inf, 0
                 return sound
-            self._is_playing, done = True, 0
+            if not self._has_played:
+                self._drop_stale()
+            self._leave_out_unheard()
+            self._is_playing, self._has_played, done = True, True, 0
             while done < samples and self._blocks:
                 block, taken = self._blocks.popleft()
                 if taken is not None:
@@ -145,21 +153,38 @@ class PlayQueue:
             self._trim(samples)
         return sound
 
+    def _drop_oldest(self) -> None:
+        lost = len(self._blocks.popleft()[0])
+        self._level -= lost
+        self.left_out += lost / self.sampling_rate
+
+    def _drop_stale(self) -> None:
+        """Before the first sound: what a device that begins late has left waiting."""
+        least = self.target * self.sampling_rate
+        while not self.can_wait and len(self._blocks) > 1 and self._level - len(self._blocks[0][0]) >= least:
+            self._drop_oldest()
+
     def _note_gap(self) -> None:
         seconds, self._dry = self._dry / self.sampling_rate, 0
         self.gaps, self.gap_seconds = self.gaps + 1, self.gap_seconds + seconds
         self.longest_gap = max(self.longest_gap, seconds)
-        self.target, self._calm, self._missing = min(self.target + STEP, MOST_TARGET), 0, 0
+        self.target, self._calm = min(self.target + STEP, MOST_TARGET), 0
+        self._missing = self._excess = self._searched = 0
 
     def _is_quiet(self, samples: int) -> bool:
         """Whether nothing is to be heard in the next samples, which are all there."""
+        return self._quiet_samples(samples) == samples
+
+    def _quiet_samples(self, most: int) -> int:
+        """In how many of the next samples, at most so many, nothing is to be heard."""
+        quiet = 0
         for block, _ in self._blocks:
-            if np.abs(block[:samples]).max(initial=0.0) > QUIET:
-                return False
-            samples -= len(block)
-            if samples <= 0:
-                return True
-        return False
+            part = block[: most - quiet]
+            loud = np.abs(part) > QUIET
+            quiet += int(loud.argmax()) if loud.any() else len(part)
+            if loud.any() or quiet == most:
+                break
+        return quiet
 
     def _trim(self, samples: int) -> None:
         """Once a second, leave out what the level never fell below, but for the target."""
@@ -175,8 +200,20 @@ class PlayQueue:
         self._least, self._taken = math.inf, 0
         if self._calm > CALM_SECONDS * self.sampling_rate:
             self.target, self._calm = max(self.target - STEP, LEAST_TARGET), 0
-        if excess > STEP * self.sampling_rate:
-            self._leave_out(excess)
+        self._excess = excess if excess > STEP * self.sampling_rate and not self.can_wait else 0
+        self._searched = self._searched + self.sampling_rate if self._excess else 0
+
+    def _leave_out_unheard(self) -> None:
+        """Of what waits needlessly, what is quiet now; all of it once no quiet place came for long."""
+        if self._excess <= 0:
+            return
+        patient = self._searched <= PATIENCE * self.sampling_rate
+        most = min(self._excess, int(self._level - self.target * self.sampling_rate))  # the next may be late just now
+        samples = self._quiet_samples(most) if patient else most
+        if samples >= FADE_SECONDS * self.sampling_rate:
+            self._leave_out(samples)
+            self._excess -= samples
+            self._searched = 0 if patient else self._searched
 
     def _leave_out(self, samples: int) -> None:
         """Drop the next samples; what follows is faded in while they are faded out."""
@@ -199,20 +236,23 @@ class PlayQueue:
 
 class SoundDevice:
     """
-    Plays on a sound device, through PortAudio; for use in `with`.
+    Plays on a sound device, through PortAudio; for use in `with`. It is ready once the device takes sound steadily:
+    some fill their memory, and begin a second later.
 
     Args:
         sampling_rate (`int`): in Hz.
         device (`str`, *optional*): its number, or a part of its name; the default device by default.
+        can_wait (`bool`, *optional*, defaults to `False`): as for [`PlayQueue`]; [`write`] then waits for the device.
 
     Raises:
         SoundError: if there is none, or it cannot play.
         MissingExtraError: if sounddevice is not installed.
     """
 
-    def __init__(self, sampling_rate: int, device: str | None = None) -> None:
-        self.queue = PlayQueue(sampling_rate)
+    def __init__(self, sampling_rate: int, device: str | None = None, can_wait: bool = False) -> None:
+        self.queue = PlayQueue(sampling_rate, can_wait)
         self.latencies = self.queue.latencies
+        self._asked, self._begins = 0.0, threading.Event()  # seconds that the device has asked for
         with _opening(device) as (library, named):
             self._stream = library.OutputStream(
                 samplerate=sampling_rate,
@@ -223,6 +263,7 @@ class SoundDevice:
                 callback=self._play,
             )
             self._stream.start()
+        self._begins.wait(DEVICE_PATIENCE)
 
     def __enter__(self) -> SoundDevice:
         return self
@@ -235,18 +276,30 @@ class SoundDevice:
         delay = clock.outputBufferDacTime - clock.currentTime
         delay = delay if 0 < delay < 2 else self._stream.latency
         outdata[:, 0] = self.queue.take(frames, time.monotonic() + delay)
+        self._asked += frames / self.queue.sampling_rate
+        if self._asked > 3 * self._stream.latency:
+            self._begins.set()
 
     def write(self, audio: np.ndarray, taken: float | None) -> None:
         """As of [`Output`]."""
+        if self.queue.can_wait:
+            self._wait(max(LONGEST_QUEUE - len(audio) / self.queue.sampling_rate, 0.0))
         self.queue.put(audio, taken)
 
     def finish(self) -> None:
         """Wait until all has been played."""
-        until = time.monotonic() + self.queue.seconds + 1.0
         self.queue.target = 0.0
-        while self.queue.seconds and time.monotonic() < until:
-            time.sleep(0.01)
+        self._wait(0.0)
         time.sleep(min(self._stream.latency, 0.5))
+
+    def _wait(self, most: float) -> None:
+        """Until no more seconds than that wait in the queue, or the device has taken none for long."""
+        seconds, until = self.queue.seconds, time.monotonic() + DEVICE_PATIENCE
+        while seconds > most and time.monotonic() < until:
+            time.sleep(0.01)
+            before, seconds = seconds, self.queue.seconds
+            if seconds < before:
+                until = time.monotonic() + DEVICE_PATIENCE
 
 
 def check_sound_device(device: str | None = None) -> None:
