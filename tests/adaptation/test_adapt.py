@@ -29,6 +29,7 @@ from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import imprint, load_starting_model
 from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.hub.model_card import render_model_card
 from lip2wav_hf.hub.plan import plan_model
 from lip2wav_hf.lite.graphs import has_graphs
 from lip2wav_hf.speaking import Speaker
@@ -349,6 +350,7 @@ def test_recordings_without_sound_leave_the_voice_as_it_was(recordings, starting
     assert result.before is None
     assert result.new_words == ("day", "good", "night")
     assert any("no sound" in note for note in result.notes)
+    assert "**Not the voice of the person recorded.**" in (result.model / "README.md").read_text(encoding="utf-8")
     before, after = load_starting_model(starting_model), load_starting_model(result.model)
     for name, value in before.state_dict().items():
         kept = name.startswith(("mel_decoder", "decoder"))
@@ -567,6 +569,10 @@ def test_a_voice_is_given_to_recordings_with_and_without_sound(recordings, start
     options = {"model": starting_model, "steps": STEPS, "voice": tmp_path / "voice.wav"}
     voiced = adapt(clips, tmp_path / "voiced", **options)
     assert any("voice" in note for note in voiced.notes)
+    assert read_record(voiced.model).given_voice == 1
+    card = (voiced.model / "README.md").read_text(encoding="utf-8")
+    assert "| voice | one like that of 1 sound file" in card and "face and voice" not in card
+    assert "**A voice that was given.**" in render_model_card(voiced.model)  # which a push takes
     silent = adapt([dataclasses.replace(clips[0], video=SAMPLE)], tmp_path / "silent", **options)
     assert silent.steps == STEPS + STEPS // 2
     before, after = load_starting_model(starting_model), load_starting_model(silent.model)

@@ -153,7 +153,7 @@ def test_an_adaptation_says_so_in_time_in_its_record_and_in_its_card(
     card = (result.model / "README.md").read_text(encoding="utf-8")
     assert "recordings of perhaps two people" in card and "one person" not in card.lower()
     record = json.loads((result.model / RECORD).read_text())
-    for name in ("other_voice", "people"):  # of an earlier version
+    for name in ("other_voice", "people", "given_voice"):  # of an earlier version
         del record[name]
     (result.model / RECORD).write_text(json.dumps(record))
     assert read_record(result.model).other_voice == ()
@@ -170,3 +170,25 @@ def test_the_card_says_of_how_many_people_the_recordings_are(tmp_path, found, sa
     assert f"made of recordings of {said}, " in content["limits"][0]
     assert ("one person" in json.dumps(content).lower()) == (said == "one person")
     assert ("person recorded" in content["license_name"]) == (said == "one person")
+
+
+@pytest.mark.parametrize(
+    ("given", "silent", "said"),
+    [
+        (3, 0, "one like that of 3 sound files, given with `--voice`"),
+        (1, 4, "one like that of 1 sound file, given with `--voice`"),
+        (0, 4, "that of `grid-s1`"),
+        (0, 3, ""),
+    ],
+)
+@pytest.mark.parametrize("people", [1, 2])
+def test_the_card_says_whose_voice_it_is_not(tmp_path, given, silent, said, people):
+    result = Adaptation(tmp_path, None, None, (), 1, 1.0, clips=4, people=people, given_voice=given)
+    content = _content(Facts("mine", "grid-s1", result, 12.0, silent, []))
+    recorded = "the person recorded" if people == 1 else "the people recorded"
+    consent, *voice = content["limits"]
+    assert content.get("voice", "") == said and (f" Its voice is {said}." in content["summary"]) == bool(said)
+    assert ("voice" in consent.lower()) == (not said)
+    assert [recorded in limit for limit in voice] == [True] * bool(said)
+    assert ("perhaps of somebody else, who must have agreed" in str(voice)) == bool(given)
+    assert ("sound file" in content["data"]) == ("sound files" in content["license_name"]) == bool(given)

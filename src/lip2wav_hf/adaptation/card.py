@@ -22,13 +22,18 @@ from .starting import load_starting_model
 
 ONE_PERSON = "one person"
 CONSENT = (
-    "**One person's face and voice.** It was made of recordings of {people}, who must have agreed to that, and to"
+    "**One person's {what}.** It was made of recordings of {people}, who must have agreed to that, and to"
     " every use of it; so must whoever is seen in a video that it speaks for."
 )
 CONSENTS = (
-    "**Faces and voices of people.** It was made of recordings of {people}, each of whom must have agreed to"
+    "**{what} of people.** It was made of recordings of {people}, each of whom must have agreed to"
     " that, and to every use of it; so must whoever is seen in a video that it speaks for."
 )
+GIVEN_VOICE = (
+    "**A voice that was given.** It does not speak with the voice of the {recorded}, but with one like that of"
+    " {sounds}, perhaps of somebody else, who must have agreed to that, and to every use of it, too."
+)
+OTHER_VOICE = "**Not the voice of the {recorded}.** No recording had sound: it speaks with the voice of `{starting}`."
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,31 @@ class Facts:
             return f"{self.result.people} people"
         return "perhaps two people" if self.result.other_voice else ONE_PERSON
 
+    @property
+    def recorded(self) -> str:
+        """What they are called in a sentence."""
+        return "person recorded" if self.people == ONE_PERSON else "people recorded"
+
+    @property
+    def voice(self) -> str:
+        """Whose voice the model has; empty where it is that of the recordings."""
+        if self.result.given_voice:
+            return f"one like that of {counted(self.result.given_voice, 'sound file')}, given with `--voice`"
+        return f"that of `{self.starting_name}`" if self.silent >= self.result.clips > 0 else ""
+
+    @property
+    def limits(self) -> list[str]:
+        """Who must have agreed, and whose voice it is not."""
+        what, others = ("face", "Faces") if self.voice else ("face and voice", "Faces and voices")
+        one = self.people == ONE_PERSON
+        limits = [(CONSENT if one else CONSENTS).format(what=what if one else others, people=self.people)]
+        if self.result.given_voice:
+            sounds = counted(self.result.given_voice, "sound file")
+            limits.append(GIVEN_VOICE.format(recorded=self.recorded, sounds=sounds))
+        elif self.voice:
+            limits.append(OTHER_VOICE.format(recorded=self.recorded, starting=self.starting_name))
+        return limits
+
 
 def write_card(folder: Path, facts: Facts, after: Measurement | None) -> None:
     """
@@ -99,24 +129,27 @@ def _content(facts: Facts) -> dict[str, Any]:
     accelerator = hardware["accelerator"]
     further = f", then {result.final_steps} on all recordings" if result.final_steps else ""
     hours = max(round(result.minutes * (1 if accelerator else hardware["torch_threads"]) / 60, 3), 0.001)
-    people = facts.people
+    people, recorded, voice = facts.people, facts.recorded, facts.voice
+    owners = f"the {recorded}{', and by whoever speaks in the sound files' if result.given_voice else ''}"
     if people == ONE_PERSON:
-        seen, own, recorded, consent = people, "that person's own recordings", "person recorded", CONSENT
+        seen, own = people, "that person's own recordings"
     else:
-        seen, own, recorded, consent = "a speaker", f"recordings of {people}", "people recorded", CONSENTS
+        seen, own = "a speaker", f"recordings of {people}"
     return {
         "name": facts.name,
         "summary": f"From a silent, frontal video of {seen} to speech: `{name}`, adapted to {own} with"
-        f" `lip2wav adapt`{sentences}.",
+        f" `lip2wav adapt`{sentences}.{f' Its voice is {voice}.' if voice else ''}",
         "license": "other",
-        "license_name": f"all rights reserved by the {recorded}",
+        "license_name": f"all rights reserved by {owners}",
         "license_note": f"what comes from `{name}` is under that model's licence",
-        "data": f"{result.clips} recordings of {people}; with those held back {facts.seconds:.0f} seconds{lips}.",
-        "data_license": f"The recordings belong to the {recorded}, and are not published.",
+        "data": f"{result.clips} recordings of {people}; with those held back {facts.seconds:.0f} seconds{lips}."
+        + (f" The voice: {counted(result.given_voice, 'sound file')}." if result.given_voice else ""),
+        "data_license": f"The recordings belong to {owners.replace(' by ', ' to ')}, and are not published.",
         "training": f"{result.steps} steps from the weights of `{name}`{further}, in {result.minutes:.1f} minutes.",
         "training_type": "fine-tuning",
         **({"language": facts.language} if facts.language else {}),
-        "limits": [consent.format(people=people)],
+        "limits": facts.limits,
+        **({"voice": voice} if voice else {}),
         ("gpu_hours" if accelerator else "core_hours"): hours,
         "hardware": str(accelerator or hardware["cpu"]),
     }

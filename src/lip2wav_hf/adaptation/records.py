@@ -233,6 +233,8 @@ class Adaptation:
         people (`int`): how many people the recordings name; 1 where they name nobody.
         other_voice (`tuple[str, ...]`): files of the recordings that do not sound like most, where there may be two
             people under one name; a note says what to do.
+        given_voice (`int`): how many sound files the voice was brought near, with `voice`; 0 where it is that of the
+            recordings, or of the starting model.
     """
 
     model: Path
@@ -250,6 +252,7 @@ class Adaptation:
     notes: tuple[str, ...] = field(default=())
     people: int = 1
     other_voice: tuple[str, ...] = ()
+    given_voice: int = 0
 
 
 __all__ = [

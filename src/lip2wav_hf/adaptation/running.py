@@ -474,7 +474,10 @@ def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: 
             f" {'late' if recordings.offset > 0 else 'early'}, and was moved to where the lips say it belongs."
         )
     if job.voice is not None:
-        job.notes.append("The voice is one like that of the sound files, no copy: of like pitch and timbre.")
+        job.notes.append(
+            "The voice is one like that of the sound files, no copy: of like pitch and timbre. The card says so: if it"
+            " is somebody else's, they must have agreed too."
+        )
     shown = {word for clip in recordings.clips for word in clip.words or ()}
     unseen = [word for word in new_words if word not in shown]
     if unseen:
@@ -484,7 +487,7 @@ def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: 
         )
     if len(recordings.silent) == count:
         if job.voice is None:
-            job.notes.append("The recordings have no sound: only the lips were learnt, and the voice is that it had.")
+            job.notes.append("The recordings have no sound: the lips alone are learnt, and the voice stays as it was.")
         if new_words:
             job.notes.append(
                 f"The voice has never said {len(new_words)} of these words, such as {new_words[0]!r}: they are read,"
@@ -598,6 +601,7 @@ def _save(
         notes=tuple(job.notes),
         people=len({clip.speaker for clip in (*task.training.clips, *task.held_out.clips)}),
         other_voice=job.other_voice,
+        given_voice=len(job.inputs.voice or ()),
     )
     seconds = sum(check.seconds for check in job.checks if check.usable)
     folder = job.work / "model"

@@ -41,6 +41,7 @@ COMMENTS = {
     "language": "[CODE, …] of what it says, such as [en]; may stay empty",
     "trained_on": "[DATA/SPLIT, …] as results.json names them, such as [grid/train]; may stay empty",
     "datasets": "{FOLDER: NAME}: proper names of measured data, such as {grid: GRID}; may stay empty",
+    "voice": "whose it is, where not that of the training data; may stay empty",
     "training": "steps, batch size, configuration",
     "selection": "how this checkpoint was chosen, and by which clips; may stay empty",
     "limits": "[…] what it cannot do, one text each; may stay empty",
@@ -85,6 +86,7 @@ class ModelFacts:
             folder names, such as `{grid: grid_s1}`; for results whose command does not say so.
         selection (`str`, *optional*): how the checkpoint was chosen, and by which clips.
         limits (`list[str]`, *optional*): what it cannot do.
+        voice (`str`, *optional*): whose voice it has, where that is not the one of the training data.
         language (`list[str]`, *optional*): codes of ISO 639, such as `en`; the card names none where it is unknown.
         tags (`list[str]`, *optional*): for the Hub's search, besides the usual ones.
     """
@@ -108,6 +110,7 @@ class ModelFacts:
     split_schemes: dict[str, str] = field(default_factory=dict)
     selection: str = ""
     limits: list[str] = field(default_factory=list)
+    voice: str = ""
     language: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
 
