@@ -1,12 +1,13 @@
 """Speech in another voice."""
 
+import av
 import numpy as np
 import pytest
 
 from lip2wav_hf import write_audio
 from lip2wav_hf.adaptation.inputs import voice_files
 from lip2wav_hf.adaptation.records import AdaptationError
-from lip2wav_hf.adaptation.voice import Voice, convert, find_pitches, formant_ratio, read_voice
+from lip2wav_hf.adaptation.voice import Voice, convert, find_pitches, formant_ratio, read_voice, voice_notes
 
 
 RATE = 16000
@@ -50,23 +51,69 @@ def test_higher_formants_are_found():
     assert formant_ratio(low, high) == pytest.approx(1.2, abs=0.06)
 
 
+def files_of(place):
+    return voice_files(place)[0]
+
+
 def test_a_voice_is_read_from_a_file_or_a_folder(tmp_path):
     write_audio(tmp_path / "a.wav", vowel(120), RATE)
     write_audio(tmp_path / "b.flac", vowel(120), RATE)
     (tmp_path / "._a.wav").write_bytes(b"of a Mac")
-    assert read_voice(voice_files(tmp_path)).pitch == pytest.approx(120, rel=0.03)
+    assert read_voice(files_of(tmp_path)).pitch == pytest.approx(120, rel=0.03)
     with pytest.raises(AdaptationError, match=r"2\.\d s of speech in 1 file; 3 s are needed"):
-        read_voice(voice_files(tmp_path / "a.wav"))
+        read_voice(files_of(tmp_path / "a.wav"))
 
 
 def test_what_is_no_voice_is_refused(tmp_path):
     with pytest.raises(AdaptationError, match="no sound file"):
-        read_voice(voice_files(tmp_path))
+        read_voice(files_of(tmp_path))
     with pytest.raises(AdaptationError, match="no such file or folder"):
-        read_voice(voice_files(tmp_path / "absent.wav"))
+        read_voice(files_of(tmp_path / "absent.wav"))
     (tmp_path / "noise.wav").write_bytes(b"RIFF no sound")
     with pytest.raises(AdaptationError, match="cannot be read as sound"):
-        read_voice(voice_files(tmp_path / "noise.wav"))
+        read_voice(files_of(tmp_path / "noise.wav"))
     write_audio(tmp_path / "noise.wav", np.zeros(5 * RATE, np.float32), RATE)
     with pytest.raises(AdaptationError, match=r"0\.0 s of speech"):
-        read_voice(voice_files(tmp_path))
+        read_voice(files_of(tmp_path))
+
+
+def write_sound(path, form, codec):
+    """Three seconds of a vowel as another program writes it."""
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(vowel(120, seconds=4)[None], format="fltp", layout="mono")
+        frame.sample_rate = RATE
+        resampler = av.AudioResampler(stream.format, "mono", 48000, getattr(stream, "frame_size", None) or 1024)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "codec"), [("a.m4a", "mp4", "aac"), ("a.MP3", "mp3", "libmp3lame"), ("a.opus", "ogg", "libopus")]
+)
+def test_what_phones_record_is_read_in_a_folder_too(tmp_path, name, form, codec):
+    write_sound(tmp_path / name, form, codec)
+    (tmp_path / "list.pdf").write_bytes(b"of what was said")
+    files, others = voice_files(tmp_path)
+    assert [file.name for file in files] == [name] and voice_files(tmp_path / name)[0] == files
+    voice = read_voice(files)
+    assert voice.pitch == pytest.approx(120, rel=0.03)
+    assert voice_notes(voice, others) == ["Not read for the voice, as they are no sound files: list.pdf."]
+
+
+def test_noise_is_said_to_sound_like_no_speech(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, 5 * RATE)
+    for sound in (noise, np.convolve(noise, np.sin(np.arange(30) / 3)) / 5):
+        write_audio(tmp_path / "noise.wav", sound.astype(np.float32), RATE)
+        voice = read_voice(files_of(tmp_path))
+        assert voice.pitch is None
+        assert ["does not sound like speech" in note for note in voice_notes(voice, [])] == [True]
+    assert voice_notes(Voice.of([vowel(120)]), []) == []
+
+
+def test_a_text_is_said_to_be_no_sound(tmp_path):
+    (tmp_path / "text.txt").write_text("my voice")
+    with pytest.raises(AdaptationError, match="it cannot be read as sound. Check that it plays") as caught:
+        read_voice(files_of(tmp_path / "text.txt"))
+    assert "video" not in str(caught.value) and ".mp4" not in str(caught.value)

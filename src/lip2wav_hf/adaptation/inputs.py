@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..corpora.clips import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Clip, CorpusError, Selection, holds_tables, visible_files
+from ..corpora.clips import (
+    AUDIO_SUFFIXES,
+    OTHER_AUDIO_SUFFIXES,
+    OTHER_VIDEO_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Clip,
+    CorpusError,
+    Selection,
+    holds_tables,
+    visible_files,
+)
 from ..corpora.registry import is_dataset_name, open_corpus
 from ..files import read_fields
 from ..models import DEFAULT_MODEL, find_model
@@ -16,6 +26,7 @@ from .records import AdaptationError, Options
 
 
 RECORD = "adaptation.json"  # file in the model's folder: what was done
+VOICE_SUFFIXES = (*AUDIO_SUFFIXES, *OTHER_AUDIO_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_VIDEO_SUFFIXES)
 WORK = ".adaptation"  # folder in the model's: what a run that was stopped goes on with
 
 
@@ -30,6 +41,7 @@ class Inputs:
         starting (`Path`): folder of the starting model, and `name` (`str`), what its user calls it.
         phrases (`list[str]`, *optional*): that somebody chose.
         voice (`list[Path]`, *optional*): files of the voice that was asked for.
+        no_voice (`list[Path]`): files beside them that are neither sound nor video.
         options ([`Options`]): everything else.
     """
 
@@ -39,6 +51,7 @@ class Inputs:
     name: str
     phrases: list[str] | None
     voice: list[Path] | None
+    no_voice: list[Path]
     options: Options
 
 
@@ -80,8 +93,8 @@ def read_inputs(
         )
     _check_output(output, starting)
     phrases = read_phrases(options.phrases)
-    voice = None if options.voice is None else voice_files(options.voice)
-    return Inputs(recordings, output, starting, name, phrases, voice, options)
+    voice, others = (None, []) if options.voice is None else voice_files(options.voice)
+    return Inputs(recordings, output, starting, name, phrases, voice, others, options)
 
 
 def _check_output(output: Path, starting: Path) -> None:
@@ -103,23 +116,26 @@ def _check_output(output: Path, starting: Path) -> None:
         raise AdaptationError(f"{output}: nothing can be written there. Name a folder of your own.")
 
 
-def voice_files(place: str | os.PathLike) -> list[Path]:
+def voice_files(place: str | os.PathLike) -> tuple[list[Path], list[Path]]:
     """
-    A sound file, a video, or all such files of a folder.
+    A sound file, a video, or all such files of a folder; and the folder's other files.
 
     Raises:
         AdaptationError: if there is none.
     """
     path = Path(place).expanduser()
-    files = [path]
+    files, others = [path], list[Path]()
     if path.is_dir():
-        suffixes = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES)
-        files = [file for file in visible_files(path) if file.suffix.lower() in suffixes]
+        files, others = [], []
+        for file in visible_files(path):
+            (files if file.suffix.lower() in VOICE_SUFFIXES else others).append(file)
     if not path.exists():
         raise AdaptationError(f"voice {place}: no such file or folder. Name a sound file, or a folder of such.")
     if not files:
-        raise AdaptationError(f"voice {place}: no sound file in it. Name a .wav or .flac file, or a folder of such.")
-    return files
+        raise AdaptationError(
+            f"voice {place}: no sound file in it. Name a file, such as a .wav or .m4a, or a folder of such."
+        )
+    return files, others
 
 
 __all__ = ["RECORD", "WORK", "Inputs", "read_inputs", "voice_files"]

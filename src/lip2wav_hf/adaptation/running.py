@@ -59,7 +59,7 @@ from .records import (
 )
 from .scoring import Measurement, measure, of_first, prepare_measuring
 from .starting import grow, imprint, load_starting_model
-from .voice import read_voice
+from .voice import read_voice, voice_notes
 
 
 SPACE = 30  # times the size of the weights: checkpoints of two passes, with the optimizer's state, and models
@@ -87,7 +87,9 @@ def run(
     clips, job.checks = _all_clips(inputs.recordings, job.starting)
     normalizer = Lip2WavConfig.from_pretrained(job.starting).normalizer
     find_phrases([clip for clip in clips if clip.words], inputs.phrases, normalizer)  # what it refuses, it refuses now
-    job.voice = None if inputs.voice is None else read_voice(inputs.voice)
+    if inputs.voice is not None:
+        job.voice = read_voice(inputs.voice)
+        job.notes += voice_notes(job.voice, inputs.no_voice)
     fingerprint = _fingerprint(job, clips)
     _finish_replacing(job.output)
     if options.resume:

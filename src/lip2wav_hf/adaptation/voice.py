@@ -23,10 +23,12 @@ MINIMUM_SECONDS = 3.0  # of speech that shows what a voice is like
 N_FFT, HOP = 1024, 256  # at 16 kHz: 64 and 16 ms
 ENVELOPE_QUEFRENCY = 32  # samples: what is slower over frequency is the envelope, up to pitches of 500 Hz
 LOWEST_PITCH, HIGHEST_PITCH = 60.0, 400.0  # Hz
+LEAST_VOICED = 0.15  # of the loud frames: GRID's and CREMA-D's speech has 0.3 and more, noise at most 0.13
 VOICED = 0.5  # of the autocorrelation at the pitch period
 STRETCHES = np.linspace(0.8, 1.25, 19)  # of the formants
 MOST_GAIN_DB = 15.0
 NEAR_PITCH = 1.2  # ratio of pitches, up to which pitch and formants stay
+MOST_NAMED = 5  # files in a note
 LOUD_DB = 30.0  # below the loudest frame: what counts as speech
 
 
@@ -39,10 +41,12 @@ class Voice:
         pitch (`float`, *optional*): median fundamental frequency, in Hz; `None` for a voice without, as a whisper.
         spectrum (`np.ndarray` of shape `(513,)`): mean log magnitude of its speech by frequency, 0 to 8 kHz, its own
             mean removed.
+        voiced (`float`): share of its loud frames that have a pitch; of speech, a third and more.
     """
 
     pitch: float | None
     spectrum: np.ndarray
+    voiced: float
 
     @classmethod
     def of(cls, waveforms: Sequence[np.ndarray]) -> Voice:
@@ -55,8 +59,9 @@ class Voice:
         pitches = np.concatenate([find_pitches(waveform) for waveform in waveforms])
         frames = np.concatenate([_speech_frames(waveform) for waveform in waveforms])
         spectrum = np.log(np.abs(frames) + 1e-6).mean(0)
-        pitch = float(np.median(pitches)) if len(pitches) >= 10 else None
-        return cls(pitch, spectrum - spectrum.mean())
+        voiced = len(pitches) / max(len(frames), 1)
+        pitch = float(np.median(pitches)) if len(pitches) >= 10 and voiced >= LEAST_VOICED else None
+        return cls(pitch, spectrum - spectrum.mean(), voiced)
 
 
 def read_voice(files: Sequence[Path]) -> Voice:
@@ -73,8 +78,12 @@ def read_voice(files: Sequence[Path]) -> Voice:
     for file in files:
         try:
             waveform = read_audio(str(file), SAMPLING_RATE)
-        except (VideoError, OSError) as error:
-            raise AdaptationError(f"voice {file}: it cannot be read as sound ({error}).") from error
+        except OSError as error:
+            raise AdaptationError(f"voice {file}: it cannot be read ({error.strerror}).") from error
+        except VideoError as error:
+            raise AdaptationError(
+                f"voice {file}: it cannot be read as sound. Check that it plays, or convert it to .wav."
+            ) from error
         if waveform is not None and speech_level(waveform) > INAUDIBLE:
             waveforms.append(waveform)
     seconds = sum(len(_speech_frames(waveform)) * HOP / SAMPLING_RATE for waveform in waveforms)
@@ -84,6 +93,27 @@ def read_voice(files: Sequence[Path]) -> Voice:
             " are needed, better a minute."
         )
     return Voice.of(waveforms)
+
+
+def voice_notes(voice: Voice, others: Sequence[Path]) -> list[str]:
+    """
+    What is doubtful of sound files, a sentence or more each.
+
+    Args:
+        voice ([`Voice`]): what was read from them.
+        others (sequence of `Path`): files that lay beside them and were not read.
+    """
+    notes = []
+    if voice.pitch is None:
+        notes.append(
+            "What is heard in the sound files does not sound like speech: hardly any of it has a pitch, as of noise or"
+            " of a whisper. Listen to them."
+        )
+    if others:
+        names = [file.name for file in others]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        notes.append(f"Not read for the voice, as they are no sound files: {', '.join(names[:MOST_NAMED])}{more}.")
+    return notes
 
 
 def find_pitches(waveform: np.ndarray) -> np.ndarray:
@@ -220,4 +250,4 @@ def _shifted(waveform: np.ndarray, ratio: float) -> np.ndarray:
     return np.interp(np.arange(len(waveform)) * ratio, np.arange(len(long)), long)
 
 
-__all__ = ["Voice", "convert", "find_pitches", "formant_ratio", "read_voice"]
+__all__ = ["Voice", "convert", "find_pitches", "formant_ratio", "read_voice", "voice_notes"]

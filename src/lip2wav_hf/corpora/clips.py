@@ -22,6 +22,22 @@ VIDEO_SUFFIXES = (".mpg", ".mkv", ".mp4", ".mov", ".m4v", ".3gp", ".avi", ".webm
 OTHER_VIDEO_SUFFIXES = (".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".ogv", ".vob", ".gif")
 """Of videos that a table may list, but that are not looked for where there is none."""
 AUDIO_SUFFIXES = (".wav", ".flac")
+OTHER_AUDIO_SUFFIXES = (
+    ".m4a",
+    ".mp3",
+    ".aac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".wma",
+    ".aif",
+    ".aiff",
+    ".amr",
+    ".caf",
+    ".mka",
+    ".weba",
+)
+"""Of sound that phones and programs record: the voice of somebody may lie in such files, but that of no clip."""
 
 TimedWord = tuple[float, float, str]
 """Start and end in seconds, and the word."""
@@ -304,6 +320,7 @@ class Selection:
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "OTHER_AUDIO_SUFFIXES",
     "OTHER_VIDEO_SUFFIXES",
     "VIDEO_SUFFIXES",
     "Clip",
