@@ -31,7 +31,7 @@ def test_prepare_finds_and_counts_defects_and_makes_splits(corpus, tmp_path, cap
     output = capfd.readouterr().out
     assert "17 clips: 12 usable, 5 left out." in output
     assert "1 no_face (left out): no face is found in the video: dora/faceless" in output
-    assert "split by clip: train 12 clips, validation 2, test 2, seed 0; written to " in output
+    assert "split by clip: train 11 clips, validation 2, test 2, seed 0; written to " in output
     report = json.loads((cache / "defects.json").read_text())
     assert report["counts"] == FAULTS | {"no_face": 1}
     assert {defect["clip"] for defect in report["defects"]} == {

@@ -99,6 +99,26 @@ def test_repeated_sentences_stay_together_where_sentences_are_held_back(tmp_path
     assert not said["train"] & said["validation"] and not said["train"] & said["test"]
 
 
+def test_clips_without_words_take_no_place_in_a_split_that_measures(tmp_path):
+    said = [f"say {number}" if number > 9 else "" for number in range(20)]
+    for number in range(20):
+        touch(tmp_path, f"{number}.mp4")
+    write_metadata(tmp_path, ["file_name,transcription", *(f"{n}.mp4,{text}" for n, text in enumerate(said))])
+    found, report = VideoFolder(tmp_path).find_clips()
+    assert sum(map(len, found.values())) == 20  # they are reported, each once
+    assert [sum(bool(clip.words) for clip in clips) for clips in found.values()] == [8, 1, 1]
+    assert all(clip.words for split in ("validation", "test") for clip in found[split])
+    assert report.notes == ["split by sentence: train 8 sentences, validation 1, test 1, seed 0"]
+
+
+def test_clips_are_divided_where_none_has_words(tmp_path):
+    for number in range(20):
+        touch(tmp_path, f"{number}.mp4")
+    write_metadata(tmp_path, ["file_name,transcription", *(f"{number}.mp4," for number in range(20))])
+    found, _ = VideoFolder(tmp_path).find_clips()
+    assert {split: len(clips) for split, clips in found.items()} == {"train": 16, "validation": 2, "test": 2}
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -45,7 +45,8 @@ def shuffled(prefix: str, names: Iterable[str]) -> list[str]:
 
 def make_splits(clips: Sequence[Clip], seed: int = 0, by: str | None = None) -> MadeSplits:
     """
-    Divide clips among `train`, `validation` and `test`.
+    Divide clips among `train`, `validation` and `test`. Those without words, which nobody trains or measures with, go
+    to `train` and count nowhere, unless no clip has any.
 
     Args:
         clips (`Sequence[Clip]`): all of a corpus.
@@ -57,6 +58,8 @@ def make_splits(clips: Sequence[Clip], seed: int = 0, by: str | None = None) -> 
     Returns:
         [`MadeSplits`].
     """
+    told = [clip for clip in clips if clip.words] or list(clips)
+    untold, clips = [clip for clip in clips if not clip.words and told[0].words], told
     by = by or _kind(clips)
     groups: dict[str, list[Clip]] = {}
     for clip in clips:
@@ -68,7 +71,8 @@ def make_splits(clips: Sequence[Clip], seed: int = 0, by: str | None = None) -> 
         count = max(round(share * len(order)), 1) if len(order) > len(SHARES) else 0
         _add(splits[split], [clip for name in order[position : position + count] for clip in groups[name]])
         position, counts[split] = position + count, count
-    _add(splits["train"], [clip for name in order[position:] for clip in groups[name]])
+    rest = [clip for name in order[position:] for clip in groups[name]]
+    _add(splits["train"], [*rest, *untold])
     counts = {"train": len(order) - position} | counts
     return MadeSplits({split: speakers for split, speakers in splits.items() if speakers}, by, seed, counts)
 
