@@ -16,7 +16,7 @@ from lip2wav_hf.audio import write_audio
 from lip2wav_hf.errors import Lip2WavError
 from lip2wav_hf.evaluation.clips import Clip, ClipRow
 from lip2wav_hf.evaluation.evaluate import evaluate_folders
-from lip2wav_hf.evaluation.judging import choose_metrics, find_words, without_sound
+from lip2wav_hf.evaluation.judging import choose_metrics, find_words, judge_notes, language_remarks, without_sound
 from lip2wav_hf.evaluation.options import EvaluationError, JudgeOptions
 from lip2wav_hf.evaluation.report import markdown_table
 from lip2wav_hf.evaluation.scoring import read_sound, score_files
@@ -65,6 +65,26 @@ def test_the_judge_follows_from_what_is_said():
     assert find_words(["hello"], nothing, lambda: ["hello", "you"]).judge.kind == "open"
     assert find_words(["γεια"], nothing).judge is None and not find_words([], nothing).judge
     assert find_words(["你好", "再见"], nothing).unspaced
+
+
+def test_a_judge_of_english_says_so_where_the_corpus_is_in_another_language():
+    spoken = find_words(["guten tag"], JudgeOptions(), lambda: ["guten tag", "bitte sehr"])
+    [remark] = language_remarks(spoken, ["de"])
+    assert spoken.judge.kind == "open" and "in de," in remark and "--judge NAME" in remark and "floor" in remark
+    of_list = find_words(["guten tag"] * 2, JudgeOptions())
+    assert "--judge-language de" in language_remarks(of_list, ["de", "fr"])[0]
+    for languages in ([], ["en"], ["en-GB", "de"]):
+        assert language_remarks(spoken, languages) == []
+    assert language_remarks(find_words(["guten tag"] * 2, JudgeOptions(language="de")), ["de"]) == []
+    for other in (find_words([GRID], JudgeOptions()), find_words(["ja"], JudgeOptions("some/model"))):
+        assert language_remarks(other, ["de"]) == []
+
+
+def test_a_judge_that_does_not_understand_the_recordings_is_said_so():
+    for floor, said in ((2.333, True), (0.2, False), (None, False)):
+        results = {"judge": "pocketsphinx", "overall": {"floor_wer": {"value": floor}}}
+        assert any("hears 233 % of the words wrong" in note for note in judge_notes(results)) == said
+    assert len(judge_notes({"judge": "pocketsphinx"})) == 1
 
 
 def test_the_judge_can_be_chosen(tmp_path):
@@ -161,8 +181,11 @@ def test_a_list_of_sentences_is_given(corpus, tmp_path, tiny_model_dir):
     assert results["judge"] == "pocketsphinx with list.txt, 4 sentences"
     assert results["phrases"]["chance_accuracy"] == 0.25 and "--judge-grammar" in results["command"]
     (tmp_path / "list.txt").write_text("something else\n")
+    corpus = options[3] = shutil.copytree(corpus, tmp_path / "german")
+    (corpus / "README.md").write_text("---\nlanguage: de\n---\n")
     assert run("evaluate", *options, "--no-report", "--overwrite") == 0
     results = json.loads((output / "results.json").read_text())
+    assert ["in de," in remark for remark in results["remarks"]] == [True]
     assert results["unknown_to_judge"] == 1
     assert "Clips whose sentence the judge does not know, and cannot hear: 1." in markdown_table(results)
 

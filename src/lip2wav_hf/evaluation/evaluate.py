@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora.clips import Selection
+from ..corpora.languages import languages_of
 from ..corpora.registry import (
     EVERY_SPLIT,
     Corpus,
@@ -31,7 +32,7 @@ from ..metrics.registry import EXTRA, METRICS, check_names, check_packages
 from .baselines import baseline_kinds, run_baselines
 from .clips import Clip, scored_clip
 from .folders import pair_folders, run_folder
-from .judging import NOT_NAMED, Words, choose_metrics, find_words
+from .judging import NOT_NAMED, Words, choose_metrics, find_words, language_remarks
 from .options import (
     ClipSelection,
     EvaluationError,
@@ -171,6 +172,7 @@ def _evaluate_model(
     words = find_words((clip.sentence for clip in clips), options.judge, lambda: _sentences(corpus, whole))
     metrics, reasons = choose_metrics(clips, options.metrics, wanted, words)
     options = replace(options, metrics=metrics)
+    remarks += language_remarks(words, languages_of([corpus])) if _judge_line(words, metrics) else []
     kinds = baseline_kinds(options.baselines)
     _check_installed(options)
     share = share or Share.of_this_process(options.device)

@@ -20,6 +20,7 @@ NOT_GRID = "the judge recognises GRID's grammar only, and these clips say someth
 NO_TRANSCRIPT = "no clip has a transcript."
 NO_VIDEO = "the originals are not videos, so there are no lips to look at."
 NO_SOUND = "the recordings have no sound to compare with."
+DEAF = 0.5  # word error rate in the recordings themselves, from which on a judge is said not to understand them
 NO_LIST = "the sentences are no list of a few that repeat; give one with --judge-grammar."
 NO_JUDGE = (
     "no judge knows these words: name a recogniser of this language (--judge NAME), or say which sentences there are"
@@ -109,6 +110,29 @@ def find_words(
     return Words(judge, phrases, is_unspaced(known))
 
 
+def language_remarks(words: Words, languages: Sequence[str]) -> list[str]:
+    """
+    What is to be known of a judge that hears English where a corpus says that it is in another language.
+
+    Args:
+        words ([`Words`]): with the judge.
+        languages (sequence of `str`): codes of the corpus; empty where it does not say.
+    """
+    judge = words.judge
+    if judge is None or not judge.is_sphinx or judge.kind == "grid" or not judge.language.startswith("en"):
+        return []
+    if not languages or any(code.startswith("en") for code in languages):
+        return []
+    known = "knows English only" if judge.grammar is None else "pronounces these words as English"
+    advice = "name a recogniser of that language with --judge NAME"
+    if judge.grammar is not None:
+        advice += f", or let them be pronounced with --judge-language {languages[0]}"
+    return [
+        f"the corpus says that it is in {' and '.join(languages)}, but the judge of the words {known}: what it hears"
+        f" means little, as its floor shows, the same for the recordings themselves; {advice}"
+    ]
+
+
 def choose_metrics(
     clips: Sequence[Clip], names: Sequence[str], asked: bool, words: Words, why_no_words: str = NO_TRANSCRIPT
 ) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -185,6 +209,13 @@ def judge_notes(results: Mapping[str, Any]) -> list[str]:
         chance = results.get("chance_wer")
         guess = "" if chance is None else f" Chance (guessing from {_source(results)}): {100 * chance:.0f} %."
         notes.append(f"Judge: {results['judge']}; reference: the sentence; corpus-level WER.{guess}")
+        floor = results.get("overall", {}).get("floor_wer", {}).get("value") or 0.0
+        if floor >= DEAF:
+            notes.append(
+                f"The judge hears {100 * floor:.0f} % of the words wrong in the recordings themselves: it does not"
+                " understand them, and what it says of the model means little. Another one: --judge NAME, or"
+                " --judge-language."
+            )
     if results.get("unknown_to_judge"):
         notes.append(f"Clips whose sentence the judge does not know, and cannot hear: {results['unknown_to_judge']}.")
     if "phrases" in results:
@@ -221,6 +252,7 @@ __all__ = [
     "choose_metrics",
     "find_words",
     "judge_notes",
+    "language_remarks",
     "phrases_note",
     "without_sound",
     "without_sound_note",
