@@ -181,6 +181,27 @@ def test_what_cannot_be_loaded(table, tmp_path, corpus):
         load_clips(tmp_path / "text", cache_dir=str(tmp_path / "cache"))
 
 
+@pytest.mark.parametrize("source", ["nosuch", "clip.mp4", "away/clip.mp4", "there/nosuch"])
+def test_what_is_plainly_a_path_is_not_looked_for_on_the_hub(source, tmp_path, monkeypatch):
+    monkeypatch.setattr("lip2wav_hf.corpora.load.load_tables", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "clip.mp4").touch()
+    wrong = "this is a file. Give the folder that it lies in" if source == "clip.mp4" else "no such folder.*OWNER/NAME"
+    with pytest.raises(CorpusError, match=f"^{source}: {wrong}"):
+        load_clips(source)
+
+
+def test_a_folder_has_no_other_options(corpus, table, tmp_path):
+    for option, hint in (("splits", "Did you mean 'split'"), ("revision", "Of a folder it takes split")):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'. {hint}"):
+            load_clips(corpus, **{option: "train"})
+    datasets = pytest.importorskip("datasets")
+    datasets.load_dataset(str(table), cache_dir=str(tmp_path / "cache")).save_to_disk(str(tmp_path / "saved"))
+    with pytest.raises(TypeError, match="Did you mean 'speakers'"):
+        load_clips(tmp_path / "saved", speaker=["ann"])
+
+
 def test_a_stored_video_without_contents_says_so():
     with pytest.raises(CorpusError, match="holds no video in row 0"):
         StoredVideo("a.mp4").read_bytes()

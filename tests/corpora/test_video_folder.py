@@ -306,3 +306,18 @@ def test_broken_splits_and_schemes_of_grid_are_refused(tmp_path):
         VideoFolder(tmp_path).read_splits()
     with pytest.raises(VideoFolderError, match="'seen4' is one of GRID"):
         VideoFolder(tmp_path).read_splits(Selection("seen4"))
+
+
+def test_of_subtitles_only_the_one_with_wrong_times_is_left_out(tmp_path):
+    touch(tmp_path, "a.mp4")
+    cues = ["00:01.000 --> 00:02.000\none", "00:06.000 --> 00:05.000\ntwo", "00:07.000 --> 00:08.000\nthree"]
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n" + "\n\n".join(cues))
+    folder = VideoFolder(tmp_path)
+    assert [clip.text for clip in folder.clips] == ["one", "three"]
+    [remark] = folder.remarks("train")
+    assert remark.startswith(
+        "1 corrupt_cue (left out): a subtitle whose times cannot be right; the others are used: a"
+    )
+    assert "a.vtt: a cue ends at 00:05.000, not after its beginning at 00:06.000" in remark
+    found, report = folder.find_clips()
+    assert (sum(map(len, found.values())), report.left_out, report.checked) == (2, 0, 0)

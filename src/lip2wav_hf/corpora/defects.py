@@ -31,6 +31,7 @@ KINDS = {
     "missing_video": "listed, but there is no video file",
     "no_transcript": "nobody wrote down what is said",
     "corrupt_transcript": "the transcript cannot be read",
+    "corrupt_cue": "a subtitle whose times cannot be right; the others are used",
     "corrupt_video": "the video cannot be decoded",
     "short_video": "the video has too few frames",
     "no_sound": "the video has no sound track",
@@ -50,10 +51,14 @@ KINDS = {
 HARMLESS = ("no_alignment", "cut_times")
 """Defects with which a clip is used all the same."""
 
-NO_CLIP = ("other_name", "repeated_row", "lone_transcript", "unused_times")
+NO_CLIP = ("other_name", "corrupt_cue", "repeated_row", "lone_transcript", "unused_times")
 """Defects of files, or rows of a table, that are no clips."""
 
+EXPLAINED = ("corrupt_transcript", "corrupt_cue")
+"""Defects of which the first one's detail is shown, since the kind does not say what to do."""
+
 OF_NO_SPLIT = (
+    "corrupt_cue",
     "unlisted_video",
     "contradicting_rows",
     "repeated_row",
@@ -149,6 +154,7 @@ class CorpusReport:
             found = [defect for defect in self.defects if defect.kind == kind]
             names = ", ".join(defect.clip for defect in found[:examples])
             more = f" and {count - examples} more" if count > examples else ""
+            more += f". For example, {found[0].detail}" if kind in EXPLAINED else ""
             more += ". `minimum_frames=N` keeps those of N frames and more" if kind == "short_video" else ""
             verdict = "used" if kind in HARMLESS else "left out"
             lines.append(f"{count} {kind} ({verdict}): {self.kinds[kind]}: {names}{more}")

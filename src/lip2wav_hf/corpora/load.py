@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import re
@@ -9,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .clips import Clip, Selection, holds_tables
+from .clips import Clip, Selection, holds_tables, is_saved_dataset
 from .hub_dataset import HubDataset
-from .registry import Corpus, open_corpus
+from .registry import Corpus, is_dataset_name, open_corpus
 from .tables import clips_of_table, load_tables
 
 
@@ -83,7 +84,7 @@ def load_clips(
 
     Args:
         source (`str` or `os.PathLike`): a folder of videos with `metadata.csv`, or with transcripts beside them; a
-            folder of GRID; or the name of a dataset with a column of videos, as `datasets.load_dataset` takes it. Its
+            folder of GRID; or the name of a dataset on the Hub, `OWNER/NAME`, with a column of videos. Its
             other columns are those of such a folder: `transcription`, and *optional* `speaker`, `start`, `end`,
             `words`.
         split (`str`, *optional*): only this one, such as `"train"`; all by default. Of a dataset that has only
@@ -104,17 +105,30 @@ def load_clips(
     Raises:
         CorpusError: if there is no such folder, dataset, split or speaker, no column of videos, or no clip in it.
         MissingExtraError: if the library `datasets` is needed, but not installed.
+        TypeError: if a folder has no such option.
     """
     path = Path(source)
     selection = Selection(split_scheme, splits_file, tuple(speakers or ()) or None)
-    is_name = not path.is_dir() and str(source).count("/") <= 1 and not str(source).startswith((".", "~"))
-    if not (is_name and isinstance(source, str)) and not (path.is_dir() and holds_tables(path)):
+    if options and path.is_dir() and (is_saved_dataset(path) or not holds_tables(path)):
+        raise TypeError(_unexpected(next(iter(options))))
+    if not (holds_tables(path) if path.is_dir() else is_dataset_name(source)):
         return _of_corpus(open_corpus(path), split, selection, streaming)
     if not streaming and not (split and IS_SLICE.search(split)):
         return _of_corpus(HubDataset(source, options=options), split, selection, streaming)
     tables = load_tables(str(source), split, streaming, options)
     clips = {name: clips_of_table(table, str(source), name, speakers) for name, table in tables.items()}
     return (clip for own in clips.values() for clip in own) if streaming else list(clips[str(split)])
+
+
+def _unexpected(option: str) -> str:
+    """What is wrong with an option that a folder does not have."""
+    known = ("split", "streaming", "speakers", "splits_file", "split_scheme")
+    close = difflib.get_close_matches(option, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return (
+        f"load_clips() got an unexpected keyword argument {option!r}. {hint}Of a folder it takes {', '.join(known)};"
+        " others go to datasets.load_dataset, for a dataset of the Hub."
+    )
 
 
 def _of_corpus(

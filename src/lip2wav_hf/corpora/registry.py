@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..errors import counted
 from ..files import write_json
 from ..grammar import TextNormalizer
-from .clips import Clip, CorpusError, Selection, Splits
+from .clips import VIDEO_SUFFIXES, Clip, CorpusError, Selection, Splits
 from .made_splits import MadeSplits
 
 
@@ -155,9 +155,10 @@ def learnt_remark(corpus: Corpus, learnt: int, clips: int, selection: Selection 
 
 def is_dataset_name(source: str | os.PathLike) -> bool:
     """Whether what is no folder can be the name of a dataset on the Hub, such as `"me/voices"`; a folder that is
-    missing beside others cannot."""
+    missing beside others, or a video, cannot."""
     path = Path(source)
-    return bool(_DATASET.fullmatch(os.fspath(source))) and not path.exists() and not path.parent.exists()
+    is_name = bool(_DATASET.fullmatch(os.fspath(source))) and path.suffix.lower() not in VIDEO_SUFFIXES
+    return is_name and not path.exists() and not path.parent.exists()
 
 
 def open_corpus(folder: str | os.PathLike, normalizer: TextNormalizer | None = None) -> Corpus:
@@ -176,7 +177,12 @@ def open_corpus(folder: str | os.PathLike, normalizer: TextNormalizer | None = N
         dataset = _reader("dataset")
         return dataset(path) if normalizer is None else dataset(path, normalizer)
     if not path.is_dir():
-        raise CorpusError(f"{folder}: no such folder. Give the folder that holds the corpus.")
+        if path.exists():
+            raise CorpusError(f"{folder}: this is a file. Give the folder that it lies in.")
+        raise CorpusError(
+            f"{folder}: no such folder. Give the folder that holds the corpus; a dataset of the Hub is named"
+            " OWNER/NAME."
+        )
     objections = {}
     for name in READERS:
         reader = _reader(name)

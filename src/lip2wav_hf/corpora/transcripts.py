@@ -48,11 +48,13 @@ class Transcript:
         text (`str`): all of it, as it is written, on one line.
         cues (`tuple[Cue, ...]`): sentences with their times, of subtitles; empty for other files.
         words (`tuple[Cue, ...]`): words with their times, without silences; empty where there are none.
+        faults (`tuple[str, ...]`): what is wrong with subtitles that are left out, a clause each.
     """
 
     text: str
     cues: tuple[Cue, ...] = ()
     words: tuple[Cue, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def read_transcript(path: str | os.PathLike) -> Transcript:
@@ -109,7 +111,7 @@ def _seconds(stamp: str) -> float:
 
 
 def _read_subtitles(text: str) -> Transcript:
-    cues = []
+    cues, faults = [], []
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         times = _CUE_TIMES.search(block)
         if times is None:
@@ -118,12 +120,12 @@ def _read_subtitles(text: str) -> Transcript:
         spoken = _one_line(html.unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", spoken)))
         start, end = map(_seconds, times.groups())
         if end <= start:
-            raise ValueError(f"a cue ends at {times[2]}, not after its beginning at {times[1]}")
-        if spoken:
+            faults.append(f"a cue ends at {times[2]}, not after its beginning at {times[1]}")
+        elif spoken:
             cues.append(Cue(start, end, spoken))
     if not cues:
-        raise ValueError("there is no cue with a time, such as 00:00:01.000 --> 00:00:02.500")
-    return Transcript(" ".join(cue.text for cue in cues), tuple(cues))
+        raise ValueError(faults[0] if faults else "there is no cue with a time, such as 00:00:01.000 --> 00:00:02.500")
+    return Transcript(" ".join(cue.text for cue in cues), tuple(cues), faults=tuple(faults))
 
 
 def _read_textgrid(text: str) -> Transcript:

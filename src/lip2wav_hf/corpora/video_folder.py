@@ -203,6 +203,7 @@ class VideoFolder:
             except TranscriptError as error:
                 self.defects.append(Defect(str(inside), "corrupt_transcript", str(error)))
                 continue
+            self.defects += [Defect(str(inside), "corrupt_cue", f"{source}: {fault}") for fault in transcript.faults]
             for cue in transcript.cues:
                 yield _Row(video, cue.text, None, split, cue.start, cue.end, place=f"{source.name}, {cue.start} s")
             if not transcript.cues:
