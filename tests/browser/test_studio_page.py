@@ -264,6 +264,11 @@ def test_phone(open_studio, screenshot):
     page.locator("#agreed").tap()
     page.locator("#agree").tap()
     page.locator("#own-text").wait_for()
+    page.fill("#own-text", "x" * 300)
+    page.get_by_text("is too long").wait_for()
+    fits("_long_word")
+    cut = "[...document.querySelectorAll('#studio *')].filter((e) => e.getBoundingClientRect().right > 391)"
+    assert page.evaluate(f"{cut}.map((e) => e.outerHTML.slice(0, 200))") == []
     page.fill("#own-text", PHRASE)
     fits("_phrases")
     page.locator("#choose").tap()
@@ -285,9 +290,14 @@ def test_phone(open_studio, screenshot):
     ("flags", "permissions", "message"),
     [
         ([], ["camera", "microphone"], "No camera was found"),
-        (["--use-fake-device-for-media-stream"], [], "The browser does not let this page use the camera"),
+        (
+            ["--use-fake-device-for-media-stream"],
+            [],
+            "The browser does not let this page use the camera and microphone",
+        ),
+        (["--use-fake-device-for-media-stream"], ["camera"], "use the microphone. Allow it"),
     ],
-    ids=["no_camera", "not_allowed"],
+    ids=["no_camera", "not_allowed", "no_microphone"],
 )
 def test_without_a_camera(open_studio, studio_address, chromium_path, screenshot, flags, permissions, message):
     """A browser on a machine without a camera, and one that may not use it."""

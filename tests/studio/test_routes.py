@@ -1,6 +1,7 @@
 """The addresses of the page, asked as the page asks them, with a training that learns nothing."""
 
 import io
+import json
 import math
 import shutil
 import time
@@ -22,6 +23,7 @@ pytest.importorskip("gradio", reason="the studio needs gradio: make install")
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from lip2wav_hf.studio.learning import Status
 from lip2wav_hf.studio.recordings import Recordings, StudioError
 from lip2wav_hf.studio.routes import studio_routes
 from lip2wav_hf.studio.studio import Studio
@@ -153,6 +155,7 @@ def test_training_and_speaking(ready, studio, recorded):
     archive = ready.get("/studio/my-voice.zip")
     assert "my-voice/config.json" in zipfile.ZipFile(io.BytesIO(archive.content)).namelist()
     assert "must be confirmed" in error_of(ready.post("/studio/push", json={"repo_id": "me/my-voice"}))
+    assert "'a b' is not the name" in error_of(ready.post("/studio/push", json={"repo_id": "a b", "check": True}))
 
 
 def test_nothing_without_consent(client, recorded, studio):
@@ -288,3 +291,26 @@ def test_the_files_of_the_page(client):
     assert "javascript" in client.get("/studio/static/main.js").headers["content-type"]
     assert client.get("/studio/static/../page.py").status_code == 404
     assert client.get("/studio/takes/..%2Fconsent.json").status_code in (400, 404)
+
+
+def test_step_4_tells_of_the_model_that_is_there(ready, studio, tiny_model_dir):
+    """One that `lip2wav adapt` has put in its place, after a training of the studio."""
+    studio.learning._status = Status(
+        "done", history=[(10, 1.0)], result={"steps": 5, "final_steps": 0, "minutes": 2.0}
+    )
+    assert ready.get("/studio/state").json()["training"]["result"]["steps"] == 5
+    shutil.copytree(tiny_model_dir, studio.recordings.voice)
+    scores = {"clips": 1, "text_wer": 0.5}
+    record = {"before": scores, "after": scores | {"text_wer": 0.25}, "steps": 30, "final_steps": 4, "minutes": 3.5}
+    record |= {"clips": 4, "held_out": ["a.mp4"], "stopped": "finished", "notes": ["A note."], "given_voice": 2}
+    (studio.recordings.voice / "adaptation.json").write_text(json.dumps(record))
+    training = ready.get("/studio/training").json()
+    assert (training["state"], training["seconds"], training["history"]) == ("done", 210.0, [])
+    result = training["result"]
+    assert result["scores"] == [["words read wrong", "50.0%", "25.0%"]] and result["given_voice"] == 2
+    assert (result["steps"], result["clips"], result["held_out"], result["notes"]) == (30, 4, 1, ["A note."])
+    studio.learning._status = Status("failed", error="no recording can be used")
+    assert ready.get("/studio/training").json()["state"] == "failed"
+    (studio.recordings.voice / "adaptation.json").write_text("[]")
+    studio.learning._status = Status()
+    assert ready.get("/studio/training").json()["result"] is None

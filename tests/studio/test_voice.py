@@ -90,6 +90,26 @@ def test_pushing_needs_a_login_and_a_name(voice, monkeypatch):
     assert Path(voice.folder, "model.safetensors").is_file()
 
 
+def test_whether_it_can_be_pushed_is_known_before(voice, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_secret")
+    voice.check_push("me/my-voice")
+    with pytest.raises(StudioError, match="'bad name!!' is not the name of a repository"):
+        voice.check_push("bad name!!")
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(StudioError, match="Nobody is logged in on this machine. Run `hf auth login`"):
+        voice.check_push("me/my-voice")
+
+
+@pytest.mark.parametrize("option", ["--token", "`token=`"])
+def test_a_page_names_no_option(voice, monkeypatch, option):
+    def refuse(*arguments, **options):
+        raise ValueError(f"anna: whose? or run `hf auth login`, set HF_TOKEN or pass {option}, and it will be yours.")
+
+    monkeypatch.setattr("lip2wav_hf.hub.push.push", refuse)
+    with pytest.raises(StudioError, match="^anna: whose. or run `hf auth login` or set HF_TOKEN, and it"):
+        voice.push("anna", private=True)
+
+
 def test_what_it_answers_with_is_known_as_it_is_written(voice, talking_video):
     assert voice.phrases == []
     (voice.folder / "adaptation.json").write_text('{"phrases": ["bin blue at f two now", "no"]}')

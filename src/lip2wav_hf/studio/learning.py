@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -256,17 +256,11 @@ def adapt_to_recordings(
     [`adapt`] with plain data in and out, for a pipe.
 
     Returns:
-        `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `few_steps` (whether it
-        has hardly learnt), `final_steps`, `minutes`, `clips`, `held_out` (how many recordings), `stopped`, `notes`,
-        and `checks`: of each recording with problems its file, its phrase, messages and whether it was used.
+        `dict`: as [`summary_of`], and `checks`: of each recording with problems its file, its phrase, messages and
+        whether it was used.
     """
     from ..adaptation.adapt import adapt  # noqa: PLC0415  brings torch, which the studio itself does without
-    from ..adaptation.records import (  # noqa: PLC0415
-        FEW_STEPS,
-        AdaptationProgress,
-        OtherAdaptationError,
-        score_rows,
-    )
+    from ..adaptation.records import AdaptationProgress, OtherAdaptationError  # noqa: PLC0415
 
     def report(now: AdaptationProgress) -> None:
         progress(asdict(replace(now, message=now.message.replace(f"{recordings}{os.sep}", ""))))
@@ -276,17 +270,7 @@ def adapt_to_recordings(
         found = adapt(recordings, voice, **options, progress=report, stop=stop)
     except OtherAdaptationError:  # who trains again, with other phrases, wants another voice
         found = adapt(recordings, voice, **options, progress=report, stop=stop, resume=False)
-    return {
-        "scores": [list(row) for row in score_rows(found.before, found.after)],
-        "missing": found.after.missing if found.after is not None else "",
-        "steps": found.steps,
-        "few_steps": found.steps < FEW_STEPS,
-        "final_steps": found.final_steps,
-        "minutes": found.minutes,
-        "clips": found.clips,
-        "held_out": len(found.held_out),
-        "stopped": found.stopped,
-        "notes": list(found.notes),
+    return summary_of(asdict(found)) | {
         "checks": [
             {
                 "file": Path(check.file).name,
@@ -300,4 +284,31 @@ def adapt_to_recordings(
     }
 
 
-__all__ = ["Learning", "Status", "adapt_to_recordings", "last_status"]
+def summary_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    What the page tells of an adaptation.
+
+    Args:
+        record (`Mapping`): the fields of [`Adaptation`], as adaptation.json has them.
+
+    Returns:
+        `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `few_steps` (whether it
+        has hardly learnt), `final_steps`, `minutes`, `clips`, `held_out` (how many recordings), `stopped`, `notes`,
+        `given_voice` (how many sound files it was brought near), and `checks`, which are in no notes.
+    """
+    from ..adaptation.records import FEW_STEPS, Scores, score_rows  # noqa: PLC0415
+
+    before, after = (None if record[name] is None else Scores(**record[name]) for name in ("before", "after"))
+    return {
+        "scores": [list(row) for row in score_rows(before, after)],
+        "missing": after.missing if after is not None else "",
+        "few_steps": record["steps"] < FEW_STEPS,
+        "held_out": len(record["held_out"]),
+        "given_voice": record.get("given_voice", 0),
+        "notes": list(record["notes"]),
+        "checks": [],
+        **{name: record[name] for name in ("steps", "final_steps", "minutes", "clips", "stopped")},
+    }
+
+
+__all__ = ["Learning", "Status", "adapt_to_recordings", "last_status", "summary_of"]

@@ -13,7 +13,7 @@ from typing import Any
 from ..files import read_json
 from ..machine import missing_packages
 from ..sources import open_container
-from .learning import Learning, adapt_to_recordings, last_status
+from .learning import Learning, Status, adapt_to_recordings, last_status
 from .phrases import (
     ALL_WORDS,
     PhraseError,
@@ -275,8 +275,14 @@ class Studio:
     # -----------------------------------------------------------------------------------------------------------------
 
     def training(self) -> dict[str, Any]:
-        """Where the training is, see [`Status`]."""
+        """Where the training is, see [`Status`]; of a model that `lip2wav adapt` has put in its place, what its own
+        notes say."""
         status = self.learning.status()
+        found = self.voice.summary if status.state in ("idle", "done") else None
+        known = status.result or {}
+        if found is not None and any(found[name] != known.get(name) for name in ("steps", "final_steps", "minutes")):
+            takes, seconds = len(self.recordings.takes), 60 * found["minutes"]
+            status = Status("done", fraction=1.0, seconds=seconds, takes=takes, result=found)
         return {**asdict(status), "active": status.active}
 
     def train(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -324,10 +330,15 @@ class Studio:
         return path
 
     def push(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Publish the model as `repo_id`; private unless `public` is true. Only with `confirmed`."""
+        """Publish the model as `repo_id`; private unless `public` is true. Only with `confirmed`; with `check`, see
+        only whether that could be done."""
+        name = text_of(request, "repo_id").strip()
+        if request.get("check") is True:
+            self.voice.check_push(name)
+            return {}
         if request.get("confirmed") is not True:
             raise StudioError("Publishing must be confirmed.")
-        return {"url": self.voice.push(text_of(request, "repo_id").strip(), request.get("public") is not True)}
+        return {"url": self.voice.push(name, request.get("public") is not True)}
 
 
 def text_of(request: dict[str, Any], name: str) -> str:

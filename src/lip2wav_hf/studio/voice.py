@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import uuid
 import zipfile
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Lip2WavError, one_line
 from ..files import read_fields, replacing
+from .learning import summary_of
 from .recordings import StudioError
 
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ..live.streamer import Lip2WavStreamer
     from ..speaking import Speaker
 
+TOKEN = re.compile(r", set HF_TOKEN,? or pass (?:--token|`token=`)")  # which nobody can do on a page
 MOST_ANSWERS = 10  # that are kept; older ones are removed
 NETWORK_FOLDERS = ("critic", "speech_encoder", "results", "face_models")
 PRIVATE_FILES = ("adaptation.json",)  # names the files of the recordings
@@ -145,6 +148,36 @@ class Voice:
             for file in self.model_files():
                 archive.write(file, f"my-voice/{file.relative_to(self.folder).as_posix()}")
 
+    def check_push(self, repo_id: str) -> None:
+        """
+        Look whether the model could be published under a name; nothing is sent.
+
+        Raises:
+            StudioError: if there is no voice, the name is none, or nobody is logged in on this machine.
+        """
+        from huggingface_hub import get_token  # noqa: PLC0415
+        from huggingface_hub.utils import HFValidationError, validate_repo_id  # noqa: PLC0415
+
+        if not self.exists:
+            raise StudioError("There is no voice yet. Train it in step 4.")
+        try:
+            validate_repo_id(repo_id)
+        except HFValidationError as error:
+            raise StudioError(
+                f"{repo_id!r} is not the name of a repository, such as 'me/my-voice'. {one_line(error)}"
+            ) from error
+        if not get_token():
+            raise StudioError("Nobody is logged in on this machine. Run `hf auth login` there, or set HF_TOKEN.")
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """What the model's own notes say of its training, as [`summary_of`]; `None` where there are none."""
+        try:
+            record = read_fields(self.folder / "adaptation.json") if self.exists else {}
+            return summary_of(record) if record else None
+        except (Lip2WavError, AttributeError, KeyError, TypeError, ValueError):  # not the notes of an adaptation
+            return None
+
     def push(self, repo_id: str, private: bool) -> str:
         """
         Publish the model on the Hugging Face Hub, with the login of this machine.
@@ -162,7 +195,7 @@ class Voice:
         try:
             upload = push(self.folder, repo_id, private=private)
         except (ValueError, OSError, ImportError) as error:
-            raise StudioError(one_line(error).replace(", or pass --token", "")) from error
+            raise StudioError(TOKEN.sub(" or set HF_TOKEN", one_line(error))) from error
         return upload.commit_url or ""
 
 

@@ -10,8 +10,20 @@ export function withoutCamera(remedy) {
   return "";
 }
 
+// Whether the microphone alone is refused, as far as the browser says.
+async function onlyMicrophoneIsRefused() {
+  const states = ["camera", "microphone"].map(async (name) => (await navigator.permissions.query({ name })).state);
+  const [camera, microphone] = await Promise.all(states).catch(() => []);
+  return microphone === "denied" && camera !== "denied";
+}
+
 export async function explainDevice(error, sound) {
   const wanted = sound ? "camera and microphone" : "camera";
+  if (error.name === "NotAllowedError" && sound && (await onlyMicrophoneIsRefused()))
+    return (
+      "The browser does not let this page use the microphone. Allow it, with the sign at the left of the address, and" +
+      " in the settings of the system; then try again. Or choose silent recordings in step 2."
+    );
   if (error.name === "NotAllowedError" || error.name === "SecurityError")
     return (
       `The browser does not let this page use the ${wanted}. Allow it, with the sign at the left of the address, and in` +

@@ -26,8 +26,8 @@ export function consentPanel(app) {
       h(
         "p",
         {},
-        "You read some phrases aloud before the camera, and a model learns how your mouth moves and how you sound. Then it",
-        " speaks for you when you only move your lips. Ten takes are enough for a first voice; more are better.",
+        "You say some phrases before the camera, aloud, or silently if you have no voice. A model learns how your mouth",
+        " moves, and how you sound if it hears you. Then it speaks for you when you only move your lips. Ten takes are enough for a first voice; more are better.",
       ),
       h(
         "p",

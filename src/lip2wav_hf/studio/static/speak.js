@@ -53,6 +53,7 @@ export function speakPanel(app) {
     "Push",
     async () => {
       if (!name.value.trim()) throw new Error("Name the repository first: owner/name.");
+      await post("push", { repo_id: name.value, check: true });
       const kind = isPublic.checked ? "public" : "private";
       const sure = await confirmDialog(
         "Send the model to the Hugging Face Hub?",

@@ -67,7 +67,7 @@ export function trainPanel(app) {
     start.disabled = !app.state.enough || app.state.notices.length > 0;
     const missing = app.state.wanted - app.state.done;
     counts.textContent = app.state.enough
-      ? `The model learns from ${plural(takes.length, "take")}${missing > 0 ? `; ${missing} of those planned in step 2 are missing` : ""}. You may close this page meanwhile: it goes on.`
+      ? `The model learns from ${plural(takes.length, "take")}${missing > 0 ? `; ${missing} of those planned in step 2 ${missing === 1 ? "is" : "are"} missing` : ""}. You may close this page meanwhile: it goes on.`
       : `${plural(takes.length, "take")} so far; ${app.state.least} are needed, ten or more are better.`;
     const names = Object.keys(STAGES);
     for (const item of stages.children) {
@@ -136,6 +136,9 @@ export function trainPanel(app) {
             h("tbody", {}, found.scores.map(([label, before, after]) => h("tr", {}, h("th", { scope: "row" }, label), h("td", {}, before), h("td", {}, after)))),
           )
         : null,
+      found.given_voice
+        ? h("p", { class: "success" }, "Its voice was given with lip2wav adapt --voice. Train again here makes one without it; to keep it, run that command again.")
+        : null,
       found.missing ? h("p", { class: "success" }, found.missing) : null,
       found.stopped in ENDS ? h("p", {}, ENDS[found.stopped]) : null,
       found.notes.map((note) => h("p", { class: "success" }, note)),
@@ -147,7 +150,7 @@ export function trainPanel(app) {
             h("ul", {}, found.checks.map((check) => h("li", {}, `${check.phrase || check.file}${check.usable ? "" : " (not used)"}: ${check.problems.join(" ")}`))),
           )
         : null,
-      fresh > 0 ? h("p", {}, `Since then ${plural(fresh, "take")} were recorded. Train again to learn them.`) : null,
+      fresh > 0 ? h("p", {}, `Since then ${plural(fresh, "take")} ${fresh === 1 ? "was" : "were"} recorded. Train again to learn ${fresh === 1 ? "it" : "them"}.`) : null,
     ].filter(Boolean).flat();
   }
 
