@@ -3,16 +3,19 @@
 import itertools
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
+from lip2wav_hf.evaluation import plotting
 from lip2wav_hf.evaluation.clips import ClipRow
 from lip2wav_hf.evaluation.plotting import draw_speech, log_mel_spectrogram, mel_positions, plot_speech
-from lip2wav_hf.evaluation.report_plots import draw_boxes
+from lip2wav_hf.evaluation.report_plots import data_uri, draw_boxes
 
 
 RATE = 16000
@@ -157,3 +160,22 @@ def test_matplotlib_waits_until_something_is_drawn():
     code = "import sys, lip2wav_hf.evaluation.plotting; assert 'matplotlib' not in sys.modules"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_characters_that_no_font_has_are_named_once(tmp_path, caplog, recwarn):
+    word = {"word": "\U0001f9ff", "start": 0.1, "end": 0.4, "confidence": 1.0}
+    for title in ("speaker \U0001f9ff", "again"):
+        plot_speech(tmp_path / "a.png", np.zeros(8000, np.float32), 16000, [word], title=title)
+    assert [record.getMessage() for record in caplog.records] == [
+        "no font that pictures are drawn with has \U0001f9ff: boxes stand there instead"
+    ]
+    with pytest.warns(UserWarning, match="^another$"), plotting.naming_missing_glyphs():
+        warnings.warn("another", UserWarning, stacklevel=1)
+    assert not [each for each in recwarn if "Glyph" in str(each.message)]
+
+
+def test_reports_name_them_too(caplog, recwarn):
+    figure = Figure(figsize=(2, 2))
+    figure.subplots().set_title("\U0001f9fe")
+    data_uri(figure)
+    assert "has \U0001f9fe: boxes" in caplog.text and not list(recwarn)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import warnings
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -17,6 +21,11 @@ if TYPE_CHECKING:  # matplotlib is imported when something is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+logger = logging.getLogger(__name__)
+
+_GLYPH = re.compile(r"Glyph (\d+) .*missing from font")
+_NAMED: set[str] = set()  # characters that were named already
+MOST_NAMED = 10
 MAX_CROPS = 24
 MAX_COLUMNS = 4000  # of the spectrogram; of longer speech fewer are taken
 
@@ -28,6 +37,27 @@ BAR, ROW, GAP = 0.3, 0.21, 0.1  # of the words: height of their boxes and of a r
 
 LABEL_SIZE = 9  # points
 FINE_SCALE = 0.5  # inches per second: on a coarser time axis, lines at each word would hide what is below them
+
+
+@contextlib.contextmanager
+def naming_missing_glyphs() -> Generator[None]:
+    """While something is drawn: characters that no font has are named once, in our words; others' warnings go on."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    missing = set()
+    for each in caught:
+        if found := _GLYPH.match(str(each.message)):
+            missing.add(chr(int(found[1])))
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    missing -= _NAMED
+    _NAMED.update(missing)
+    if missing:
+        logger.warning(
+            "no font that pictures are drawn with has %s: boxes stand there instead",
+            " ".join(sorted(missing)[:MOST_NAMED]) + (" …" if len(missing) > MOST_NAMED else ""),
+        )
 
 
 def plot_speech(
@@ -51,8 +81,8 @@ def plot_speech(
         frame_rate (`float`, *optional*, defaults to 25.0): Of `crops`, in frames/s.
         title (`str`, *optional*): Above the picture.
     """
-    figure = draw_speech(audio, sampling_rate, words, crops, frame_rate, title)
-    with replacing(path) as temporary:
+    with naming_missing_glyphs(), replacing(path) as temporary:
+        figure = draw_speech(audio, sampling_rate, words, crops, frame_rate, title)
         figure.savefig(temporary, dpi=110)
 
 

@@ -19,7 +19,7 @@ from ..grammar import GRAMMAR
 from ..metrics.registry import BOXED, SUMMARY
 from .calibration import confident_rows, selective_wer
 from .clips import ClipRow
-from .plotting import log_mel_spectrogram, mel_positions
+from .plotting import log_mel_spectrogram, mel_positions, naming_missing_glyphs
 from .scoring import SAMPLING_RATE
 from .statistics import by_speaker, clip_values, column
 
@@ -41,7 +41,7 @@ def data_uri(figure: Figure, kind: str = "svg") -> str:
         `str`: for the `src` of an `<img>`.
     """
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "lip2wav_hf", "svg.fonttype": "path"}):
+    with matplotlib.rc_context({"svg.hashsalt": "lip2wav_hf", "svg.fonttype": "path"}), naming_missing_glyphs():
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
         figure.savefig(buffer, format=kind, dpi=110, metadata=metadata)
     mime = {"svg": "image/svg+xml", "png": "image/png"}[kind]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import MissingExtraError, require_packages
-from ..evaluation.plotting import draw_speech
+from ..evaluation.plotting import draw_speech, naming_missing_glyphs
 from ..generator import Word
 from ..modeling_lip2wav import Lip2WavModel
 from ..models import BY_TYPE
@@ -92,8 +92,9 @@ def _show(
     config, step = state.average.model.config, state.progress.step
     for kind, waveform in (("generated", sound), ("original", original)):
         writer.add_audio(f"{kind}/{name}", torch.from_numpy(waveform)[None], step, config.sampling_rate)
-        figure = draw_speech(waveform, config.sampling_rate, words if kind == "generated" else ())
-        writer.add_figure(f"{kind}/{name}", figure, step)
+        with naming_missing_glyphs():
+            figure = draw_speech(waveform, config.sampling_rate, words if kind == "generated" else ())
+            writer.add_figure(f"{kind}/{name}", figure, step)
     crops = pixels[::8]  # (pictures, 1, height, width)
     low, high = crops.min(), crops.max()
     writer.add_images(f"mouth_crops/{name}", (crops - low) / (high - low).clamp(min=1e-6), step)
