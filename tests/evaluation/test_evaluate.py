@@ -14,9 +14,11 @@ import pytest
 
 pytest.importorskip("evaluate", reason="the extra 'evaluate' is not installed")
 
+import typer
 from typer.testing import CliRunner
 
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
+from lip2wav_hf.commands.evaluate import _print_results as print_results
 from lip2wav_hf.commands.main import app
 from lip2wav_hf.evaluation import evaluate as evaluation
 from lip2wav_hf.evaluation import options, run
@@ -226,10 +228,15 @@ def test_run_goes_on_where_it_stopped(tmp_path, corpus):
     assert len(read_clips(folder / "clips.csv")) == 1
 
 
-def test_bad_clip_is_reported_and_the_others_are_done(tmp_path, corpus):
+def test_bad_clip_is_reported_and_the_others_are_done(tmp_path, corpus, capsys):
     results = evaluate_model(Recording([NAMES[1]]), corpus, output_dir=tmp_path / "a", batch_size=3)
     assert results["clips"] == 2 and [failure["clip"] for failure in results["failures"]] == [f"s1/{NAMES[1]}"]
     assert "shows no face" in results["failures"][0]["error"] and "failed 1" in markdown_table(results)
+    with pytest.raises(typer.Exit) as ended:
+        print_results(results, tmp_path / "report.md", verbose=False, as_json=True)
+    *errors, last = capsys.readouterr().err.splitlines()
+    assert ended.value.exit_code == 2 and "shows no face" in errors[-1]
+    assert last == "3 clips: 2 measured, 1 failed."
     with pytest.raises(EvaluationError, match="no clip could be scored; the first failure: s1/.*no face"):
         evaluate_model(Recording(NAMES), corpus, output_dir=tmp_path / "b")
 

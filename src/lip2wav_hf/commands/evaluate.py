@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import counted
 from ..files import check_writable
 from ..metrics.registry import METRICS
 from .corpus_options import (
@@ -135,6 +136,8 @@ def evaluate(
       torchrun --nproc-per-node 2 -m lip2wav_hf.evaluation --data grid --device cpu -o out/s1
 
     Look at OUT/report.html. Run the same command again to continue a stopped run.
+
+    Exit status: 0; 2 when something cannot be read or written, a clip too: the others are measured all the same.
     """
     shared: dict[str, Any] = {
         "baselines": baseline or (),
@@ -189,6 +192,8 @@ def _print_results(results: dict[str, Any], report: Path, verbose: bool, as_json
     for failure in results["failures"]:
         print_error(f"error: {failure['error']}")
     if results["failures"]:
+        failed, measured = len(results["failures"]), results["clips"]
+        print_error(f"{counted(failed + measured, 'clip')}: {measured} measured, {failed} failed.")
         raise typer.Exit(BAD_INPUT)
 
 
