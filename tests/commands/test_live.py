@@ -277,7 +277,12 @@ def test_the_report_repeats_the_words_and_knows_no_latency_that_was_not_measured
     words = [{"word": "bin", "start": 0.0, "end": 0.1, "confidence": 1.0}] * 2
     progress, output = LiveProgress(), player.SoundPipe(io.BytesIO(), 16000, 640)
     assert "Words" not in _report(progress, [output], []) and "Latency" not in _report(progress, [output], [])
+    assert "recognised" not in _report(progress, [output], [])  # without a face, that is what is said
+    progress.seen = True
+    assert "\nNo words were recognised: the sound is probably not" in _report(progress, [output], [])
+    assert "\nThis model reads no words." in _report(progress, [output], [], reads_words=False)
     progress.add(words, ["Bin", "bin"])
+    assert "recognised" not in _report(progress, [output], [])
     assert "\nWords: Bin bin" in _report(progress, [output], []) and "wrong" not in _report(progress, [output], [])
     progress.add([words[0] | {"confidence": 0.2}], ["bin"])
     assert "\nThey were read with a confidence of 0.73: some are probably wrong." in _report(progress, [output], [])

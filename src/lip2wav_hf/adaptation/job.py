@@ -30,6 +30,8 @@ class Job:
         learning_seconds (`float`): that there were for all passes when the first of them began.
         earlier ([`Adaptation`], *optional*): what a call before has made of the same recordings and options.
         other_voice (`tuple[str, ...]`): recordings that sound like another person than most.
+        forecast (`tuple[str, int]`, *optional*): the note that hardly any steps can be made, and in how many minutes
+            they could.
     """
 
     inputs: Inputs
@@ -43,6 +45,7 @@ class Job:
     learning_seconds: float = 0.0
     earlier: Adaptation | None = None
     other_voice: tuple[str, ...] = ()
+    forecast: tuple[str, int] | None = None
 
     @property
     def output(self) -> Path:

@@ -21,6 +21,7 @@ from ..training.arguments import TrainingError
 from .job import Job
 from .learning import FINAL_RATE, LEARNING_RATE, VALIDATING, Follower, Learnt, Task, learn
 from .preparing import Recordings
+from .records import FEW_STEPS
 from .scoring import speak_clips
 from .starting import freeze_lips, freeze_speech, keep_unsaid, load_starting_model
 from .voice import Voice, convert
@@ -202,7 +203,28 @@ def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:
         f" {needed} minutes, or let nothing else work on this machine."
     )
     job.notes.append(note)
+    job.forecast = note, needed
     logger.warning(note)
 
 
-__all__ = ["final_pass", "first_pass", "forget_passes", "give_voice"]
+def correct_forecast(job: Job, made: int, wanted: int) -> None:
+    """
+    Replace the note that hardly any steps can be made by how many were.
+
+    Args:
+        job ([`Job`]): whose notes are changed.
+        made (`int`): steps of the first pass, and `wanted` (`int`), how many were asked for.
+    """
+    if job.forecast is None:
+        return
+    note, needed = job.forecast
+    job.notes.remove(note)
+    if made < min(FEW_STEPS, wanted):
+        minutes = f"{job.clock.minutes:g} minute{'' if job.clock.minutes == 1 else 's'}"
+        job.notes.append(
+            f"There was time for {counted(made, 'step')} of {wanted} in {minutes}: the model has hardly changed. Give"
+            f" it more, up to {needed} minutes, or let nothing else work on this machine."
+        )
+
+
+__all__ = ["correct_forecast", "final_pass", "first_pass", "forget_passes", "give_voice"]

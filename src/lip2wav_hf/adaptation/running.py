@@ -43,7 +43,7 @@ from .choosing import find_phrases, grammar_of, hold_back, in_turns, written_for
 from .inputs import RECORD, WORK, Inputs
 from .job import Job
 from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
-from .passes import final_pass, first_pass, forget_passes, give_voice
+from .passes import correct_forecast, final_pass, first_pass, forget_passes, give_voice
 from .people import compare_voices
 from .preparing import Recordings
 from .records import (
@@ -336,6 +336,7 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     _explain(job, recordings, held_out, new_words)
     before = _measure(job, "before", job.starting, task, phrases)
     first = first_pass(job, task)
+    correct_forecast(job, first.steps, task.steps)
     learnt, further = final_pass(job, task, first, recordings)
     if learnt.reason in ("asked", "time") and (better := _better_there(job, len(usable), learnt.best_step, further)):
         return _left_as_it_was(job, learnt.reason, better)

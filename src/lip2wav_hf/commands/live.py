@@ -157,7 +157,7 @@ def live(
         pictures = _open_pictures(streamer, video, camera)
         progress, stopped, failure = _run(streamer, pictures, outputs, seconds, quiet, can_wait)
     if not quiet:
-        print_error(_report(progress, outputs, targets))
+        print_error(_report(progress, outputs, targets, streamer.model.config.reads_words))
     if failure is not None:
         raise failure
     if stopped:
@@ -295,7 +295,9 @@ def describe(progress: LiveProgress) -> str:
     return f"{minutes}:{rest:02}  {latency} ms  {progress.behind} dropped  {face}"
 
 
-def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence[str]) -> str:
+def _report(
+    progress: LiveProgress, outputs: Sequence[Output], targets: Sequence[str], reads_words: bool = True
+) -> str:
     """The lines at the end."""
     from ..live.player import SoundDevice
     from ..speaking import LOW_TEXT_CONFIDENCE
@@ -314,6 +316,12 @@ def _report(progress: LiveProgress, outputs: Sequence[Output], targets: Sequence
         confidence = statistics.fmean(word["confidence"] for word in progress.words)
         if confidence < LOW_TEXT_CONFIDENCE:
             lines.append(f"They were read with a confidence of {confidence:.2f}: some are probably wrong.")
+    elif progress.seen:
+        lines.append(
+            "No words were recognised: the sound is probably not what was said."
+            if reads_words
+            else "This model reads no words."
+        )
     for output in outputs[:1]:
         if output.latencies.count:
             lines.append(f"Latency, from the beginning of a picture to its sound: {_lateness(output.latencies)}.")
