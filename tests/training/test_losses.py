@@ -1,16 +1,21 @@
 """Losses against values worked out by hand."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from torchaudio.functional import resample
 
+from lip2wav_hf.audio import read_audio
 from lip2wav_hf.generator import third_octave_pooling
+from lip2wav_hf.metrics.pesq.score import pesq_pair
 from lip2wav_hf.training.arguments import LossArguments
 from lip2wav_hf.training.losses import (
     adversarial_loss,
     ctc_loss,
+    disturbance_loss,
     envelope_correlation_loss,
     frame_word_loss,
     gradient_penalty,
@@ -186,6 +191,59 @@ def test_power_loss_of_a_gain():
     assert gradient_check(lambda x: power_loss(x, torch.ones(1, 64), 16, 8), sound, eps=1e-3, atol=1e-2, rtol=1e-2)
 
 
+@pytest.fixture(scope="module")
+def speech(talking_video):
+    return torch.from_numpy(read_audio(talking_video, 16000))[None]
+
+
+def noisy(speech, decibels):
+    noise = torch.randn(speech.shape, generator=torch.Generator().manual_seed(0))
+    return speech + noise * speech.std() * 10 ** (-decibels / 20)
+
+
+def test_the_disturbance_by_noise_is_what_pesq_takes_off(speech):
+    lost = []
+    for decibels in (40, 30, 20, 10, 0):
+        heard = noisy(speech, decibels)
+        score = pesq_pair(heard[0].numpy(), speech[0].numpy(), 16000)["pesq_nb"]
+        raw = (4.6607 - math.log(4 / (score - 0.999) - 1)) / 1.4945  # before the mapping of ITU-T P.862.1
+        lost.append((disturbance_loss(heard, speech).item(), 4.5 - raw))
+    assert all(first < second for first, second in pairwise(loss for loss, _ in lost))
+    for loss, wanted in lost[:3]:  # with louder noise PESQ takes off up to 0.4 more
+        assert loss == pytest.approx(wanted, abs=0.3)
+
+
+def test_the_disturbance_is_none_of_equal_sounds_at_any_level(speech):
+    assert disturbance_loss(speech, speech).item() == pytest.approx(0, abs=3e-3)
+    assert disturbance_loss(0.1 * speech, speech).item() == pytest.approx(0, abs=3e-3)
+    rumble = 0.1 * torch.sin(2 * math.pi * 40 * torch.arange(speech.shape[1]) / 16000)  # which no telephone passes
+    assert disturbance_loss(speech + rumble, speech).item() == pytest.approx(0, abs=0.1)
+
+
+def test_the_disturbance_is_the_same_at_other_sampling_rates(speech):
+    heard = noisy(speech, 10)
+    wanted = disturbance_loss(heard, speech).item()
+    for rate in (8000, 48000):
+        sounds = [resample(sound, 16000, rate) for sound in (heard, speech)]
+        assert disturbance_loss(*sounds, sampling_rate=rate).item() == pytest.approx(wanted, rel=0.1)
+
+
+def test_the_disturbance_of_pauses_is_that_beside_louder_clips(speech):
+    """The level is that of the loudest clip: the hum of a pause is not made as loud as speech."""
+    pause, other = 1e-3 * torch.randn(2, *speech.shape, generator=torch.Generator().manual_seed(0))
+    alone = disturbance_loss(other, pause)
+    beside = 2 * disturbance_loss(torch.cat([speech, other]), torch.cat([speech, pause]))
+    assert beside < 0.3 * alone
+
+
+def test_the_disturbance_of_silence_is_finite(speech):
+    for pair in ((0 * speech, speech), (speech, 0 * speech), (0 * speech, 0 * speech)):
+        heard = pair[0].clone().requires_grad_()
+        loss = disturbance_loss(heard, pair[1])
+        loss.backward()
+        assert loss.isfinite() and heard.grad.isfinite().all()
+
+
 def test_total_variation_of_a_zigzag():
     zigzag = torch.tensor([[0.0, 1.0, -1.0, 1.0]], requires_grad=True)
     loss = total_variation_loss(zigzag)
@@ -197,7 +255,7 @@ def test_total_variation_of_a_zigzag():
 def test_losses_without_a_reference_value_have_gradients_towards_the_target():
     generator = torch.Generator().manual_seed(0)
     target = torch.randn(2, 4000, generator=generator)
-    for loss in (multi_resolution_stft_loss, power_loss, waveform_l1_loss):
+    for loss in (multi_resolution_stft_loss, power_loss, waveform_l1_loss, disturbance_loss):
         prediction = (0.5 * target + 0.1 * torch.randn(2, 4000, generator=generator)).requires_grad_()
         before = loss(prediction, target)
         before.backward()
@@ -209,7 +267,7 @@ def test_losses_without_a_reference_value_have_gradients_towards_the_target():
 def test_a_declared_loss_of_sound_is_a_function_of_two_waveforms():
     generator = torch.Generator().manual_seed(0)
     sounds = torch.randn(2, 2, 4000, generator=generator)
-    assert set(SOUND_LOSSES) == {"waveform", "stft", "power", "total_variation"}
+    assert set(SOUND_LOSSES) == {"waveform", "stft", "power", "disturbance", "total_variation"}
     for name, loss in SOUND_LOSSES.items():
         value = loss(sounds[0], sounds[1])
         assert value.shape == () and value.item() > 0 and hasattr(LossArguments(), name)

@@ -14,6 +14,7 @@ from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.build import build_state
 from lip2wav_hf.training.checkpoints import save_checkpoint
 from lip2wav_hf.training.networks import build_critic, build_model, load_speech_encoder, plan_networks
+from lip2wav_hf.training.objectives import OF_SOUND
 from lip2wav_hf.training.validation import validate
 
 from .runs import TINY_CRITIC, TINY_MODEL, parse, run
@@ -119,6 +120,25 @@ def test_a_resumed_critic_standardises_as_before_though_the_data_have_changed(
     for network in (second.model, second.average.model, second.critic):
         assert network.config.mel_mean == first.model.config.mel_mean
     assert torch.equal(second.critic(waveform).scores, scores)
+
+
+def test_without_training_the_lips_the_sound_alone_learns(run_arguments, tmp_path):
+    few = ("--max_steps", 1, "--validation_clips", 0)
+    before = run(run_arguments, tmp_path / "before", *few).average.model.state_dict()
+    kept = ("--pretrained", tmp_path / "before" / "final", "--no_train_lips", *few)
+    after = run(run_arguments, tmp_path / "after", *kept).average.model.state_dict()
+    changed = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name].half().float())}
+    assert changed == {"mel_decoder", "decoder"}
+
+
+def test_lips_are_kept_of_a_trained_network_and_something_else_must_learn(run_arguments, tmp_path):
+    with pytest.raises(TrainingError, match="--no_train_lips: name the network whose lips are kept"):
+        build_state(parse(run_arguments, tmp_path / "new", "--no_train_lips"))
+    run(run_arguments, tmp_path / "before", "--max_steps", 1, "--validation_clips", 0)
+    silent = [word for name in OF_SOUND for word in (f"--{name}", 0)]
+    kept = ("--pretrained", tmp_path / "before" / "final", "--no_train_lips", *silent)
+    with pytest.raises(TrainingError, match="nothing would be learnt, since no loss of the sound has a weight"):
+        build_state(parse(run_arguments, tmp_path / "after", *kept))
 
 
 NO_WORDS = ("--ctc", 0, "--words", 0)

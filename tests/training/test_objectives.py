@@ -9,6 +9,7 @@ import torch
 from lip2wav_hf import Lip2WavConfig, Lip2WavModel, Lip2WavSpeechEncoder, Lip2WavSpeechEncoderConfig
 from lip2wav_hf.training.arguments import LossArguments, TrainingError, look_aheads, middle_look_ahead
 from lip2wav_hf.training.dataset import collate_clips
+from lip2wav_hf.training.networks import freeze_lips, lip_parts
 from lip2wav_hf.training.objectives import OF_SOUND, GeneratorObjective, SpeechEncoderObjective, stretch_frames
 
 from .runs import TINY_CRITIC, TINY_MODEL, clips_of, losses_of
@@ -150,6 +151,18 @@ def test_without_a_loss_of_the_sound_only_the_lips_learn(cached_clip):
     assert learnt and {name.split(".")[0] for name in learnt} == {"visual_encoder", "temporal_encoder", "text_head"}
     assert GeneratorObjective(tiny_generator(), LossArguments(**silent | {"stft": 0.1})).learns_sound
     assert GeneratorObjective(tiny_generator(), LossArguments(**silent), critic_samples=10240).learns_sound
+
+
+def test_lips_that_learn_nothing_read_in_training_as_they_will():
+    objective = GeneratorObjective(tiny_generator(dropout=0.5), LossArguments())
+    model = objective.train().model
+    assert model.visual_encoder.training and model.temporal_encoder.training
+    freeze_lips(model)
+    objective.train()
+    assert not any(layer.training for part in lip_parts(model) for layer in part.children())
+    assert model.mel_decoder.training and model.decoder.training
+    objective.eval()
+    assert not model.mel_decoder.training
 
 
 def test_each_batch_draws_a_look_ahead(cached_clip):

@@ -31,11 +31,10 @@ from ..training.checkpoints import find_checkpoints, save_model
 from ..training.clips import PreparedClips
 from ..training.dataset import SpeechClips
 from ..training.loop import train
-from ..training.networks import register_network_hooks
+from ..training.networks import lip_parts, register_network_hooks
 from ..training.objectives import GeneratorObjective
 from ..training.state import State
 from .records import FEW_STEPS, STEPS
-from .starting import lip_parts
 
 
 LEARNING_RATE = 5e-4

@@ -18,12 +18,13 @@ from ..errors import counted, one_line
 from ..files import read_json, write_json
 from ..modeling_lip2wav import Lip2WavModel
 from ..training.arguments import TrainingError
+from ..training.networks import freeze_lips
 from .job import Job
 from .learning import FINAL_RATE, LEARNING_RATE, VALIDATING, Follower, Learnt, Task, learn
 from .preparing import Recordings
 from .records import FEW_STEPS
 from .scoring import speak_clips
-from .starting import freeze_lips, freeze_speech, keep_unsaid, load_starting_model
+from .starting import freeze_speech, keep_unsaid, load_starting_model
 from .voice import Voice, convert
 
 

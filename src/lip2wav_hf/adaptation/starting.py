@@ -116,17 +116,6 @@ def freeze_speech(model: Lip2WavModel) -> None:
             part.requires_grad_(False)
 
 
-def freeze_lips(model: Lip2WavModel) -> None:
-    """Leave what reads the lips as it is: only the sound learns."""
-    for part in lip_parts(model):
-        part.requires_grad_(False)
-
-
-def lip_parts(model: Lip2WavModel) -> tuple[nn.Module, ...]:
-    """What reads the lips."""
-    return model.visual_encoder, model.temporal_encoder, model.text_head
-
-
 def keep_unsaid(model: Lip2WavModel, words: Iterable[str]) -> None:
     """
     Leave what the text head knows of words that nobody says in the recordings as it is. They would be unlearnt: each
@@ -147,4 +136,4 @@ def keep_unsaid(model: Lip2WavModel, words: Iterable[str]) -> None:
         model.word_projection.weight.register_hook(lambda gradient: gradient * said.to(gradient))
 
 
-__all__ = ["freeze_lips", "freeze_speech", "grow", "imprint", "keep_unsaid", "load_starting_model"]
+__all__ = ["freeze_speech", "grow", "imprint", "keep_unsaid", "load_starting_model"]

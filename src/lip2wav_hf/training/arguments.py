@@ -209,6 +209,9 @@ class LossArguments:
     power_window: Annotated[int, Use(("generator",), needs="power")] = field(
         default=640, metadata={"help": "Samples over which power is taken, every quarter of them."}
     )
+    disturbance: Annotated[float, GENERATOR, SoundLoss("disturbance_loss")] = field(
+        default=0.0, metadata={"help": "How differently the waveform is heard, as PESQ measures it."}
+    )
     total_variation: Annotated[float, GENERATOR, SoundLoss("total_variation_loss")] = field(
         default=0.0, metadata={"help": "Mean absolute difference of the waveform's neighbouring samples."}
     )
@@ -347,6 +350,10 @@ class OptimizationArguments:
     )
     overwrite_output_dir: bool = field(
         default=False, metadata={"help": "Delete another run that is in output_dir, when this one begins."}
+    )
+    train_lips: Annotated[bool, GENERATOR] = field(
+        default=True,
+        metadata={"help": "Train what reads the lips; otherwise it stays as in --pretrained, and the sound learns."},
     )
     max_steps: int = field(default=4500, metadata={"help": "Optimiser steps in all."})
     batch_size: int = field(default=16, metadata={"help": "Clips per batch, in each process."})

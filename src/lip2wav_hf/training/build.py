@@ -38,11 +38,12 @@ from .networks import (
     build_model,
     build_objective,
     check_resumed,
+    freeze_lips,
     plan_networks,
     register_network_hooks,
     sync_network_of,
 )
-from .objectives import CriticObjective, Objective
+from .objectives import CriticObjective, GeneratorObjective, Objective
 from .output_dir import checkpoint_to_resume
 from .record import Record, cannot_change, read_record
 from .sound_offsets import find_sound_offsets
@@ -112,6 +113,10 @@ def build_state(run: TrainingArguments) -> State:
         keep_transcripts(model, datasets[0].clips, run.models.ngram_order)
     critic = build_critic(plan)
     objective = build_objective(plan, model, critic, run.losses)
+    if isinstance(objective, GeneratorObjective) and not run.optimization.train_lips:
+        if not objective.learns_sound:
+            raise TrainingError("--no_train_lips: nothing would be learnt, since no loss of the sound has a weight.")
+        freeze_lips(objective.model)
     state = prepare_state(accelerator, run, objective, plan.feature_extractor, datasets)
     state.split_schemes = published_schemes(corpora, run.data)
     state.languages = tuple(languages_of(corpora))

@@ -89,6 +89,8 @@ def _check_choices(run: TrainingArguments) -> Network:
         raise TrainingError("--synchronize needs a trained sync network: it cannot be used to train one.")
     if run.data.sync_network is not None and not run.data.synchronize:
         raise TrainingError("--sync_network: name the speakers whose sounds it moves, with --synchronize.")
+    if not run.optimization.train_lips and run.models.pretrained is None:
+        raise TrainingError("--no_train_lips: name the network whose lips are kept, with --pretrained.")
     look_aheads(run.losses.look_ahead)
     _check_ranges(run)
     for option in AT_LEAST_ONE:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -13,6 +16,17 @@ Batch = dict[str, torch.Tensor]
 
 Losses = dict[str, torch.Tensor]
 """Weighted losses by name, scalars."""
+
+# Of ITU-T P.862.
+HERTZ = 31.25  # of a bin: 32 ms of sound
+BARK = 0.315  # of a band
+LEVEL = 2e7  # of the power of speech at the ear
+SPEECH = slice(9, 96)  # bins by which the level is measured, 310 to 3000 Hz
+LOUDNESS = 0.1866
+RECEIVER = (  # of a telephone: Hz, dB
+    *((31.25, -80), (50, -40), (100, -20), (125, -12), (160, -6), (200, 0), (250, 4), (300, 6), (350, 8), (400, 10)),
+    *((500, 11), (600, 12), (3250, 12), (3500, 4), (4000, -200)),
+)
 
 
 def masked_l1(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -275,6 +289,106 @@ def power_loss(
     """
     power = [F.avg_pool1d(signal.float().square()[:, None], window, hop_length) for signal in (prediction, target)]
     return F.mse_loss((power[0] + floor).log(), (power[1] + floor).log())
+
+
+class Hearing(NamedTuple):
+    """
+    How loud a spectrum is heard, after ITU-T P.862.
+
+    Attributes:
+        response (`torch.Tensor` of shape `(bins,)`): what a telephone receiver passes of the power of each bin.
+        pooling (`torch.Tensor` of shape `(bins, bands)`): from bins to the density of power in bands of Bark.
+        threshold (`torch.Tensor` of shape `(bands,)`): of hearing, as a density of power.
+        exponent (`torch.Tensor` of shape `(bands,)`): from power to loudness.
+        width (`torch.Tensor` of shape `(bands,)`): of the bands, in Bark.
+    """
+
+    response: torch.Tensor
+    pooling: torch.Tensor
+    threshold: torch.Tensor
+    exponent: torch.Tensor
+    width: torch.Tensor
+
+    def loudness(self, density: torch.Tensor) -> torch.Tensor:
+        """Loudness density (Zwicker) of power densities `(..., bands)`; 0 below the threshold."""
+        louder = (0.5 + 0.5 * density / self.threshold) ** self.exponent - 1
+        return LOUDNESS * (2 * self.threshold) ** self.exponent * louder.clamp(min=0)
+
+    def audible(self, density: torch.Tensor, factor: float = 1.0) -> torch.Tensor:
+        """Power of what is above the threshold, or so many times above it; `(..., 1)`."""
+        return (density * (density > factor * self.threshold)).sum(-1, keepdim=True)
+
+
+@cache
+def hearing(device: torch.device) -> Hearing:
+    """How a telephone is heard: bins of 31.25 Hz, 32 ms of sound, up to 4 kHz."""
+    frequency = HERTZ * np.arange(1, 129)  # without the direct current
+    bark = 13 * np.arctan(7.6e-4 * frequency) + 3.5 * np.arctan((frequency / 7500) ** 2)  # Zwicker, Terhardt 1980
+    number = np.unique(np.floor(bark / BARK), return_inverse=True)[1]
+    pooling = (number[:, None] == np.arange(number.max() + 1)).astype(np.float32)
+    counts = pooling.sum(0)
+    upper = np.append(np.interp(np.cumsum(counts)[:-1] + 0.5, np.arange(1, 129), bark), bark[-1])
+    width = np.diff(upper, prepend=0.0)
+    kilohertz = (pooling * frequency[:, None]).sum(0) / counts / 1000
+    quiet = 3.64 * kilohertz**-0.8 - 6.5 * np.exp(-0.6 * (kilohertz - 3.3) ** 2) + 1e-3 * kilohertz**4  # Terhardt 1979
+    centre = upper - width / 2
+    low = np.where(centre < 4, np.minimum(6 / (centre + 2), 2), 1) ** 0.15
+    response = 10 ** (np.interp(frequency, *np.array(RECEIVER).T) / 10)
+    arrays = (response, pooling * BARK / width, 10 ** (quiet / 10), 0.23 * low, width)
+    return Hearing(*(torch.as_tensor(array, dtype=torch.float32, device=device) for array in arrays))
+
+
+def disturbance_loss(prediction: torch.Tensor, target: torch.Tensor, sampling_rate: int = 16000) -> torch.Tensor:
+    """
+    What PESQ (ITU-T P.862, narrow band) takes off its best score: how differently the two are heard through a
+    telephone, and more so where something is added; slow changes of loudness are forgiven. Unlike PESQ, it neither
+    looks for delays nor forgives another colour of the sound; bands and threshold of hearing are by formula. The level
+    is that of the loudest clips, so that what is quiet stays quiet. Our choice, after losses such as that of
+    Martín-Doñas et al. (2018, "A deep learning loss function based on the perceptual evaluation of the speech
+    quality").
+
+    Args:
+        prediction, target (`torch.Tensor` of shape `(batch, samples)`): 32 ms or more.
+        sampling_rate (`int`, *optional*, defaults to 16000): in Hz, 8000 or more.
+
+    Returns:
+        `torch.Tensor`: a scalar, 0 for equal waveforms, about 2 for noise as loud as the speech.
+    """
+    ear = hearing(prediction.device)
+    heard, wanted = (_telephone_power(signal, sampling_rate, ear) for signal in (prediction, target))
+    audible = ear.audible(wanted, 100)  # (batch, frames, 1)
+    gains = (ear.audible(wanted) + 5e3) / (ear.audible(heard) + 5e3)
+    gain, smooth = torch.ones_like(gains[:, 0]), []
+    for each in gains.unbind(1):
+        gain = 0.2 * gain + 0.8 * each
+        smooth.append(gain)
+    heard = heard * torch.stack(smooth, 1).clamp(3e-4, 5)
+    loud = [ear.loudness(power) for power in (heard, wanted)]
+    difference = loud[0] - loud[1]
+    difference = difference.sign() * (difference.abs() - 0.25 * torch.minimum(*loud)).clamp(min=0)
+    added = ((heard + 50) / (wanted + 50)) ** 1.2
+    added = torch.where(added < 3, 0.0, added.clamp(max=12))
+    quiet = ((audible + 1e5) / 1e7)[..., 0] ** 0.04
+    both = ((difference * ear.width).square().sum(-1) + 1e-9).sqrt() * ear.width.sum().sqrt()
+    more = (difference.abs() * added * ear.width).sum(-1)
+    return (0.1 * _over_time(both / quiet) + 0.0309 * _over_time(more / quiet)).mean()
+
+
+def _telephone_power(signal: torch.Tensor, sampling_rate: int, ear: Hearing) -> torch.Tensor:
+    """Density of power in bands of Bark, `(batch, frames, bands)`, of sounds `(batch, samples)`."""
+    length = round(sampling_rate / HERTZ)
+    window = torch.hann_window(length, device=signal.device)
+    spectrum = torch.stft(signal.float(), length, length // 2, length, window, center=False, return_complex=True)
+    power = spectrum[:, 1 : 1 + len(ear.response)].mT.abs().square()
+    level = power[..., SPEECH].sum(-1).mean(1).amax()
+    return power / level.clamp(min=1e-12) * LEVEL * ear.response @ ear.pooling
+
+
+def _over_time(disturbance: torch.Tensor) -> torch.Tensor:
+    """Of frames `(batch, frames)`, as PESQ has it: what is bad for a third of a second counts most."""
+    length = min(20, disturbance.shape[1])
+    parts = (disturbance.clamp(max=45).unfold(1, length, 10).pow(6).mean(-1) + 1e-12).pow(1 / 6)
+    return parts.square().mean(-1).sqrt()
 
 
 def waveform_l1_loss(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

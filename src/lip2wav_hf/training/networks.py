@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import torch
+from torch import nn
 
 from ..configuration_lip2wav import (
     Lip2WavConfig,
@@ -34,7 +35,7 @@ from ..lip2audspec.configuration_lip2audspec import (
 from ..lip2audspec.modeling_autoencoder import Lip2AudSpecAutoencoder
 from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
 from ..modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
-from ..modeling_lip2wav import Lip2WavPreTrainedModel
+from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from ..models import ModelError, Network, load_network, locate_model
 from .arguments import (
     CriticArguments,
@@ -322,11 +323,11 @@ def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedMod
     if plan.pretrained is not None:
         model = plan.network.model_class.from_pretrained(plan.pretrained, dtype=torch.float32)
         if isinstance(model.config, Lip2WavConfig):
-            model.config.text_recognition |= _learns_words(plan.run.losses)
+            model.config.text_recognition |= _learns_words(plan.run)
             _note_look_ahead(model.config, plan.run.losses)
         return model
     if isinstance(plan.config, Lip2WavConfig):
-        plan.config.text_recognition = _learns_words(plan.run.losses)
+        plan.config.text_recognition = _learns_words(plan.run)
         _note_look_ahead(plan.config, plan.run.losses)
     if plan.autoencoder is not None:
         model = plan.network.model_class(plan.config)
@@ -338,9 +339,20 @@ def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedMod
     return plan.network.model_class(plan.config)
 
 
-def _learns_words(weights: LossArguments) -> bool:
+def freeze_lips(model: Lip2WavModel) -> None:
+    """Leave what reads the lips as it is: only the sound learns."""
+    for part in lip_parts(model):
+        part.requires_grad_(False)
+
+
+def lip_parts(model: Lip2WavModel) -> tuple[nn.Module, ...]:
+    """What reads the lips."""
+    return model.visual_encoder, model.temporal_encoder, model.text_head
+
+
+def _learns_words(run: TrainingArguments) -> bool:
     """Whether the text head of a generator learns anything."""
-    return bool(weights.ctc or weights.words)
+    return run.optimization.train_lips and bool(run.losses.ctc or run.losses.words)
 
 
 def _note_look_ahead(config: Lip2WavConfig, weights: LossArguments) -> None:
@@ -417,6 +429,8 @@ __all__ = [
     "build_objective",
     "check_resumed",
     "check_sync_network",
+    "freeze_lips",
+    "lip_parts",
     "load_speech_encoder",
     "measure_spectrogram",
     "plan_networks",

@@ -194,6 +194,13 @@ class GeneratorObjective(TextObjective):
         """The same objective of another generator; the speech encoder is shared, and there is no critic."""
         return type(self)(model, self.weights, self.speech_encoder)
 
+    def train(self, mode: bool = True) -> GeneratorObjective:
+        """Training mode, but for encoders that learn nothing: they read as they will, and keep their statistics."""
+        super().train(mode)
+        for encoder in (self.model.visual_encoder, self.model.temporal_encoder):
+            encoder.train(mode and any(weight.requires_grad for weight in encoder.parameters()))
+        return self
+
     @property
     def speech_encoder(self) -> Lip2WavSpeechEncoder | None:
         """The frozen speech encoder, where there is one."""
@@ -278,7 +285,10 @@ class GeneratorObjective(TextObjective):
     def _sound_losses(self, prediction: torch.Tensor, target: torch.Tensor) -> Losses:
         """Losses of waveforms `(batch, samples)`."""
         window = self.weights.power_window
-        options = {"power": {"window": window, "hop_length": max(window // 4, 1)}}
+        options = {
+            "power": {"window": window, "hop_length": max(window // 4, 1)},
+            "disturbance": {"sampling_rate": self.model.config.sampling_rate},
+        }
         losses = {}
         for name, loss in SOUND_LOSSES.items():
             if weight := getattr(self.weights, name):
