@@ -89,6 +89,9 @@ def test_each_pair_is_shared_for_itself(exported, tmp_path):
     """Where the graphs for live speech are damaged, those for clips are published, and the other way round."""
     for broken, whole in ((STREAMS, CLIPS), (CLIPS, STREAMS)):
         folder = shutil.copytree(exported, tmp_path / broken[0])
-        assert [path.name for path in graph_files(folder)] == [*CLIPS, *STREAMS]
+        found, problems = graph_files(folder)
+        assert [path.name for path in found] == [*CLIPS, *STREAMS] and not problems
         (folder / broken[1]).write_bytes(b"")
-        assert [path.name for path in graph_files(folder)] == list(whole)
+        found, problems = graph_files(folder)
+        assert [path.name for path in found] == list(whole)
+        assert len(problems) == 1 and problems[0].startswith(", ".join(broken))

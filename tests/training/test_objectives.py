@@ -119,6 +119,26 @@ def test_the_decoder_learns_from_clips_of_every_length():
     assert max(start for clip, start in places if clip == 0) in range(300, 400 - 64 + 1)
 
 
+@pytest.mark.parametrize(
+    ("choices", "number"), [({}, 6), ({"decoder_real_windows": 1}, 4), ({"decoder_real_windows": 0}, 3)]
+)
+def test_the_decoder_learns_from_as_many_windows_of_real_mel(cached_clip, monkeypatch, choices, number):
+    objective = GeneratorObjective(tiny_generator(), LossArguments(decoder_windows=3, **choices)).train()
+    decode, seen = objective._decode, []
+
+    def watched(windows, chunks):
+        seen.append(windows)
+        return decode(windows, chunks)
+
+    monkeypatch.setattr(objective, "_decode", watched)
+    batch = collate_clips([clips_of(cached_clip)[0]])
+    losses = objective(batch).losses
+    assert [len(windows) for windows in seen] == [number] and losses["stft"] > 0
+    real = objective.log_mel.standardise(objective.log_mel(batch["waveform"]))[0]
+    starts = [(real[:, None] == window[0]).all(-1).any() for window in seen[0]]
+    assert sum(map(bool, starts)) == number - 3  # the others are generated
+
+
 def test_only_the_lips_are_learnt_from_clips_without_sound(cached_clip):
     """The sound of such a clip changes no loss, and without any other there is none of the sound."""
     dataset = clips_of(cached_clip)

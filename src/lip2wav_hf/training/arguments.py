@@ -248,7 +248,10 @@ class LossArguments:
     )
     decoder_windows: Annotated[int, ISTFT] = field(
         default=8,
-        metadata={"help": "Windows of predicted mel, and as many of real mel, that the decoder learns from."},
+        metadata={"help": "Windows of predicted mel that the decoder learns from."},
+    )
+    decoder_real_windows: Annotated[int | None, ISTFT] = field(
+        default=None, metadata={"help": "Windows of real mel that it learns from too; as many by default."}
     )
     decoder_window_frames: Annotated[int, ISTFT] = field(
         default=64, metadata={"help": "Length of such a window, in mel frames."}

@@ -323,13 +323,14 @@ class GeneratorObjective(TextObjective):
     ) -> ObjectiveOutput:
         """Random windows of the predicted and of the real mel spectrogram, of clips whose speed is unchanged."""
         weights, count = self.weights, self.weights.decoder_windows
+        real_count = count if weights.decoder_real_windows is None else weights.decoder_real_windows
         names = ("magnitude", "spoken_envelope", *SOUND_LOSSES)
         places = []
         if any(getattr(weights, name) for name in names) or self.critic_samples:
-            places = self._window_places(batch, mel.shape[1], 2 * count, chunks)
+            places = self._window_places(batch, mel.shape[1], count + real_count, chunks)
         if not places:
             return ObjectiveOutput({})
-        sources = [mel.float()] * count + [target] * count
+        sources = [mel.float()] * count + [target] * real_count
         log_magnitude, generated = self._decode(
             torch.stack(
                 [self._cut(source[clip], start) for source, (clip, start) in zip(sources, places, strict=True)]
