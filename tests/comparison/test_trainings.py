@@ -13,7 +13,8 @@ from lip2wav_hf.comparison.trainings import (
     training_of,
     verdicts,
 )
-from lip2wav_hf.models import baseline_models
+from lip2wav_hf.hub.facts import known_facts
+from lip2wav_hf.models import CHECKPOINTS, baseline_models
 
 
 FALLING = [{"step": 100 * step, "seconds": 36 * step, "validation/loss": 1 / step} for step in range(1, 11)]
@@ -78,7 +79,8 @@ def test_a_network_inside_of_a_model_took_a_part_of_its_hours(tmp_path, tiny_mod
     """The bundled model brings its speech encoder along, and states the hours of both."""
     later = write_run(tmp_path / "later", tiny_model_dir, options={"speech_encoder": "grid-s1"})
     compute = training_of(str(later)).compute
-    assert compute.endswith(", beside a part of the 11.2 core-hours of grid-s1 for the speech encoder")
+    hours = known_facts(CHECKPOINTS / "grid-s1")["core_hours"]
+    assert compute.endswith(f", beside a part of the {hours} core-hours of grid-s1 for the speech encoder")
 
 
 def test_the_curve_goes_with_the_model(tmp_path, tiny_model_dir):
