@@ -168,3 +168,10 @@ def test_numbers_that_must_be_positive(option):
 def test_numbers_out_of_range_are_refused(option, value, range_):
     with pytest.raises(TrainingError, match=f"--{option} {float(value)}: it must be {range_}"):
         check_arguments(parse(f"--{option}={value}"))
+
+
+@pytest.mark.parametrize("option", ["decoder_windows", "decoder_real_windows"])
+def test_windows_are_no_negative_number(option):
+    with pytest.raises(TrainingError, match=f"--{option} -1: it must be 0 or more"):
+        check_arguments(parse(f"--{option}=-1"))
+    check_arguments(parse(f"--{option}=0"))

@@ -228,6 +228,12 @@ def test_the_disturbance_is_the_same_at_other_sampling_rates(speech):
         assert disturbance_loss(*sounds, sampling_rate=rate).item() == pytest.approx(wanted, rel=0.1)
 
 
+def test_the_disturbance_of_short_or_coarse_sounds_is_refused(speech):
+    for sound, rate in ((speech[:, :511], 16000), (speech, 7999)):
+        with pytest.raises(ValueError, match="needs 32 ms of sound or more at 8000 Hz or more"):
+            disturbance_loss(sound, sound, rate)
+
+
 def test_the_disturbance_of_pauses_is_that_beside_louder_clips(speech):
     """The level is that of the loudest clip: the hum of a pause is not made as loud as speech."""
     pause, other = 1e-3 * torch.randn(2, *speech.shape, generator=torch.Generator().manual_seed(0))

@@ -110,6 +110,10 @@ def _check_ranges(run: TrainingArguments) -> None:
         is_share = option.endswith("probability")
         if not 0 <= value <= (1 if is_share else value):
             raise TrainingError(f"--{option} {value}: it must be {'between 0 and 1' if is_share else '0 or more'}.")
+    for option in ("decoder_windows", "decoder_real_windows"):
+        number = getattr(run.losses, option)
+        if number is not None and number < 0:
+            raise TrainingError(f"--{option} {number}: it must be 0 or more.")
     if not 0 <= run.losses.label_smoothing < 1:
         raise TrainingError(f"--label_smoothing {run.losses.label_smoothing}: it must be 0 or more, and below 1.")
 

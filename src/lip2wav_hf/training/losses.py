@@ -353,7 +353,15 @@ def disturbance_loss(prediction: torch.Tensor, target: torch.Tensor, sampling_ra
 
     Returns:
         `torch.Tensor`: a scalar, 0 for equal waveforms, about 2 for noise as loud as the speech.
+
+    Raises:
+        ValueError: for a shorter sound or a lower rate.
     """
+    if sampling_rate < 8000 or target.shape[-1] < round(sampling_rate / HERTZ):
+        raise ValueError(
+            f"`disturbance` needs 32 ms of sound or more at 8000 Hz or more; got {target.shape[-1]} samples at"
+            f" {sampling_rate} Hz: set `decoder_window_frames` higher, or `disturbance` to 0."
+        )
     ear = hearing(prediction.device)
     heard, wanted = (_telephone_power(signal, sampling_rate, ear) for signal in (prediction, target))
     audible = ear.audible(wanted, 100)  # (batch, frames, 1)
