@@ -130,19 +130,22 @@ class GrammarDecoder:
         arrived[0] = reduce(arrived[0], restart)
         return arrived, by_edge
 
-    def _forward(self, log_probabilities: np.ndarray, reduce: np.ufunc) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of all beginnings that end in each edge `(frames, edges)` and in each pause `(frames, states)`."""
+    def _forward(self, log_probabilities: np.ndarray, reduce: np.ufunc) -> tuple[np.ndarray, ...]:
+        """Scores of all beginnings that end in each edge `(frames, edges)`, in each pause `(frames, states)`, and that
+        have come to each state `(frames - 1, states)`: the last frame's nobody needs."""
         frames, penalty = len(log_probabilities), self.options.change_penalty
         spoken = log_probabilities[:, self.edge_classes]
         edges = np.full((frames, len(self.sources)), -np.inf)
         pauses = np.full((frames, self.num_states), -np.inf)
         edges[0, self.sources == 0] = spoken[0, self.sources == 0]
         pauses[0, 0] = log_probabilities[0, 0]
+        arrivals = np.empty((frames - 1, self.num_states))
         for frame in range(1, frames):
             arrived, by_edge = self._arrivals(edges[frame - 1], pauses[frame - 1], reduce)
+            arrivals[frame - 1] = arrived
             edges[frame] = reduce(edges[frame - 1], arrived[self.sources] - penalty) + spoken[frame]
             pauses[frame] = reduce(pauses[frame - 1], by_edge - penalty) + log_probabilities[frame, 0]
-        return edges, pauses
+        return edges, pauses, arrivals
 
     def decode(self, log_probabilities: np.ndarray, is_open: bool = False) -> DecodedFrames:
         """
@@ -156,12 +159,12 @@ class GrammarDecoder:
         nothing = DecodedFrames(np.zeros(frames, np.int64), [], -np.inf)
         if not frames:
             return nothing
-        edges, pauses = self._forward(log_probabilities.astype(np.float64), np.maximum)
+        edges, pauses, arrivals = self._forward(log_probabilities.astype(np.float64), np.maximum)
         arrived, _ = self._arrivals(edges[-1], pauses[-1], np.maximum)
         last = int(np.argmax(arrived)) if is_open else int(self.finals[np.argmax(arrived[self.finals])])
         if not np.isfinite(arrived[last]):
             return nothing
-        path = self._trace(edges, pauses, last)
+        path = self._trace(edges, pauses, arrivals, last)
         classes = np.array([self.edge_classes[edge] if edge >= 0 else 0 for edge, _ in path])
         pieces, begin = [], 0
         for frame in range(1, frames + 1):
@@ -174,7 +177,7 @@ class GrammarDecoder:
         beginnings = [piece.start for piece in pieces if piece.begins]
         return DecodedFrames(classes, join_units(pieces, self.units), float(arrived[last]), beginnings)
 
-    def _trace(self, edges: np.ndarray, pauses: np.ndarray, state: int) -> list[tuple[int, int]]:
+    def _trace(self, edges: np.ndarray, pauses: np.ndarray, arrivals: np.ndarray, state: int) -> list[tuple[int, int]]:
         """
         The best path backwards from the end: (edge, visit) of each frame, edge -1 - state for a pause. `visit` tells
         one visit of an edge from the next.
@@ -189,8 +192,7 @@ class GrammarDecoder:
             frame -= 1
             if edge >= 0:
                 source = int(self.sources[edge])
-                arrived, _ = self._arrivals(edges[frame], pauses[frame], np.maximum)
-                if edges[frame, edge] < arrived[source] - options.change_penalty:
+                if edges[frame, edge] < arrivals[frame, source] - options.change_penalty:
                     visit += 1
                     edge, state = self._best_arrival(edges[frame], pauses[frame], source)
             else:
@@ -224,7 +226,7 @@ class GrammarDecoder:
         scores = log_probabilities.astype(np.float64)
         if not len(scores):
             return np.exp(scores)
-        edges, pauses = self._forward(scores, np.logaddexp)
+        edges, pauses, _ = self._forward(scores, np.logaddexp)
         back_edges, back_pauses = self._backward(scores)
         edges, pauses = edges + back_edges, pauses + back_pauses
         total = np.logaddexp(np.logaddexp.reduce(edges[0]), np.logaddexp.reduce(pauses[0]))

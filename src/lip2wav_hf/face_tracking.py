@@ -347,10 +347,8 @@ class View(NamedTuple):
 
 
 def search_stages(height: int, width: int) -> Iterator[list[View]]:
-    """
-    The stages of a thorough search: the whole picture, then turned by a quarter and by half, for faces lying on their
-    side or upside down, then ever smaller overlapping tiles, for small faces.
-    """
+    """The stages of a thorough search: the whole picture, then turned by a quarter and by half, for faces lying on
+    their side or upside down, then ever smaller overlapping tiles, for small faces."""
     for turns in (0, 1, 3, 2):
         yield [View(0, 0, height, width, turns)]
     side = min(height, width) if max(height, width) > 1.2 * min(height, width) else min(height, width) // 2
@@ -407,19 +405,20 @@ def align_face(landmarks: np.ndarray) -> tuple[complex, complex, complex]:
         rotation), `center` (pixels) and `mouth`, the middle between the lip corners on the mean face.
     """
     points = landmarks[_ALIGNED].astype(np.float64).view(np.complex128)[:, 0]
-    (scale, center), lips = (_mean_face_fit() @ points[:-2]).tolist(), points[-2:].mean()
-    return scale, center, complex((lips - center) / scale)
+    scale, center, lips = (_mean_face_fit() @ points).tolist()
+    return scale, center, (lips - center) / scale if scale else 0j
 
 
-_ALIGNED = [*STABLE_POINTS, RIGHT_LIP_CORNER, LEFT_LIP_CORNER]
+_ALIGNED = np.array([*STABLE_POINTS, RIGHT_LIP_CORNER, LEFT_LIP_CORNER])
 
 
 @functools.cache
 def _mean_face_fit() -> np.ndarray:
-    """What the stable points, as complex numbers, are multiplied by to get scale and centre: `(2, points)`."""
-    mean_face = MEAN_FACE @ (1.0, 1j)
-    mean_face -= mean_face.mean()
-    return np.stack([mean_face.conj() / np.vdot(mean_face, mean_face), np.full(len(mean_face), 1 / len(mean_face))])
+    """What points, as complex numbers, are multiplied by to get scale, centre and the lips' middle: `(3, points)`."""
+    mean_face = (MEAN_FACE - MEAN_FACE.mean(axis=0)) @ (1.0, 1j)
+    fit = np.zeros((3, len(_ALIGNED)), np.complex128)
+    fit[0, :-2], fit[1, :-2], fit[2, -2:] = mean_face.conj() / np.vdot(mean_face, mean_face), 1 / len(mean_face), 0.5
+    return fit
 
 
 class FaceTracker:
@@ -647,7 +646,7 @@ class FaceTracker:
     def _is_cut(self, frame: np.ndarray) -> bool:
         """Whether the picture differs so much from the one before that it must be another shot."""
         step = max(1, min(frame.shape[:2]) // 36)
-        thumbnail = frame[step // 2 :: step, step // 2 :: step, 1].astype(np.int16)
+        thumbnail = np.ascontiguousarray(frame[step // 2 :: step, step // 2 :: step, 1])
         previous, self._thumbnail = self._thumbnail, thumbnail
         if previous is None or previous.shape != thumbnail.shape:
             return previous is not None

@@ -561,7 +561,7 @@ class RegionCutter:
         return complex(of_scale @ scale), complex(of_center @ center), complex(of_mouth @ mouth)
 
 
-@functools.lru_cache(maxsize=2 * SMOOTHING_RADIUS)
+@functools.lru_cache(maxsize=8 * SMOOTHING_RADIUS)
 def _smoothing_weights(times: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of alignments at these times, in frames after the one that is smoothed: for scale, centre and mouth."""
     time = np.array(times, dtype=np.float64)

@@ -294,11 +294,10 @@ def timed_frames(
     damage, damaged, missing, longest, shown = Damage(), 0, Fraction(0), (Fraction(0), Fraction(0)), None
     frames = _stamped(container, stream, name, damage, ignore_stamps=fps is not None)
     ahead: deque[_Stamped] = deque()
+    time_base = cast(Fraction, stream.time_base)
     while following := ahead.popleft() if ahead else next(frames, None):
         frame, stamp, pixel_shape = following
-        duration = (
-            frame.duration * cast(Fraction, stream.time_base) if frame.duration and fps is None else clock.period
-        )
+        duration = frame.duration * time_base if frame.duration and fps is None else clock.period
         if stamp is not None and clock.origin is not None and stamp - clock.origin <= (clock.last or 0):
             ahead.extend(itertools.islice(frames, _AHEAD - len(ahead)))
         end = clock.end
@@ -327,16 +326,16 @@ def _stamped(
     container: InputContainer, stream: av.VideoStream, name: str, damage: Damage, ignore_stamps: bool
 ) -> Iterator[_Stamped]:
     """Frames with the time of their file's clock, and the shape of their pixels; that of the container goes first."""
-    clock = "pts" if has_presentation_times(container) else "dts"
-    declared, first = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+    clock, known, shape = "pts" if has_presentation_times(container) else "dts", Fraction(-1), Fraction(1)
+    declared, first, time_base = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio, stream.time_base
     for frame in decode(container, stream, name, damage):
         if frame.width * frame.height > MOST_PIXELS:
             raise VideoError(f"{name}: its pictures are {frame.width} x {frame.height}, too large. Save it smaller.")
         ticks = None if ignore_stamps else getattr(frame, clock)
-        now = stream.codec_context.sample_aspect_ratio
-        shape = (declared if now == first else now) or Fraction(1)
-        shape = shape if Fraction(1, 4) <= shape <= 4 and abs(shape - 1) > Fraction(1, 100) else Fraction(1)
-        yield frame, None if ticks is None else ticks * stream.time_base, shape
+        if (now := stream.codec_context.sample_aspect_ratio) != known:  # it seldom changes
+            known, shape = now, (declared if now == first else now) or Fraction(1)
+            shape = shape if Fraction(1, 4) <= shape <= 4 and abs(shape - 1) > Fraction(1, 100) else Fraction(1)
+        yield frame, None if ticks is None else ticks * time_base, shape
 
 
 def first_frame(source: Source) -> av.VideoFrame | None:
