@@ -29,11 +29,13 @@ def load(dtype: str, runtime: str):
     if runtime == "onnx":
         from lip2wav_hf import Lip2WavFeatureExtractor
         from lip2wav_hf.lite.generator import OnnxGenerator
+        from lip2wav_hf.lite.graphs import CLIPS, INT8_CLIPS, open_graphs
         from lip2wav_hf.models import find_model
         from lip2wav_hf.speaking import Speaker
 
         folder = find_model("grid-s1")
-        speaker = Speaker(OnnxGenerator.from_folder(folder), Lip2WavFeatureExtractor.from_pretrained(folder))
+        generator = OnnxGenerator.from_folder(folder, open_graphs(folder, INT8_CLIPS if dtype == "int8" else CLIPS))
+        speaker = Speaker(generator, Lip2WavFeatureExtractor.from_pretrained(folder))
         return lambda video: speaker([video])[0], speaker
     from transformers import pipeline
 

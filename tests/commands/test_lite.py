@@ -15,7 +15,7 @@ from commands.command_line import error_line, lip2wav
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.commands import speak as speak_module
 from lip2wav_hf.commands.options import Runtime
-from lip2wav_hf.lite.graphs import CLIPS, ENCODER_FILE, STREAMS
+from lip2wav_hf.lite.graphs import CLIPS, ENCODER_FILE, INT8_DECODER_FILE, STREAMS
 from lip2wav_hf.machine import may_have_gpu
 
 
@@ -32,13 +32,22 @@ def test_a_model_of_ones_own(run, tmp_path, talking_video, tiny_model_dir, monke
     status, out, err = run("lite", folder)
     assert (status, err) == (0, "writing ONNX graphs, and comparing them with PyTorch: about a minute\n")
     *written, following = out.splitlines()
-    assert [line.removeprefix("wrote ") for line in written] == [str(folder / name) for name in (*CLIPS, *STREAMS)]
+    files = (*CLIPS, INT8_DECODER_FILE, *STREAMS)
+    assert [line.removeprefix("wrote ") for line in written] == [str(folder / name) for name in files]
     assert following == f"next: lip2wav speak --model {folder} VIDEO"
     for runtime in ("onnx", "torch"):
         options = ("-o", tmp_path / f"{runtime}.wav", "--runtime", runtime)
         assert run("speak", talking_video, *options, model=folder)[0] == 0
     difference = samples(tmp_path / "onnx.wav") - samples(tmp_path / "torch.wav")
     assert np.abs(difference).max() <= 4  # of 32768
+    assert run("speak", talking_video, "-o", tmp_path / "int8.wav", "--dtype", "int8", model=folder)[0] == 0
+    difference = samples(tmp_path / "int8.wav") - samples(tmp_path / "onnx.wav")
+    assert 0 < np.abs(difference).max() < 100  # another graph
+    (folder / INT8_DECODER_FILE).unlink()
+    status, out, err = run("speak", talking_video, "-o", tmp_path / "a.wav", "--dtype", "int8", model=folder)
+    assert f"its {INT8_DECODER_FILE} is missing. Where PyTorch is, write them: lip2wav lite" in error_line(
+        (status, out, err)
+    )
 
     (folder / ENCODER_FILE).write_bytes(b"")
     arguments = ("speak", talking_video, "-o", tmp_path / "a.wav", "-y")
@@ -73,6 +82,12 @@ def test_a_model_of_ones_own(run, tmp_path, talking_video, tiny_model_dir, monke
 def test_onnx_is_for_the_processor(run, talking_video, options):
     arguments = ("speak", talking_video, "--runtime", "onnx", *options)
     assert "--runtime onnx: it speaks on the processor, in float32" in error_line(run(*arguments, model=None))
+
+
+@pytest.mark.parametrize("options", [("--runtime", "torch"), ("--device", "cuda")])
+def test_int8_is_for_onnx_runtime(run, talking_video, options):
+    arguments = ("speak", talking_video, "--dtype", "int8", *options)
+    assert "--dtype int8: it needs ONNX Runtime, on the processor." in error_line(run(*arguments, model=None))
 
 
 def test_only_folders_get_graphs(run, tmp_path):

@@ -174,7 +174,7 @@ def test_no_face_leaves_nothing_behind(run, tmp_path):
         (["-o", "a.wav"], "VIDEO", "--help"),
         (["x.mp4"], "x.mp4", "no such file"),
         (["x.mp4", "-o", "a.wav", "--plto", "a.png"], "--plto", "--plot"),
-        (["x.mp4", "-o", "a.wav", "--dtype", "int8"], "int8", "bfloat16"),
+        (["x.mp4", "-o", "a.wav", "--dtype", "int4"], "int8", "bfloat16"),
         (["x.mp4", "-o", "a.wav", "--landmark-interval", "0"], "--landmark-interval", "equal to 1"),
         (["x.mp4", "-o", "a.mp3"], "a.mp3", ".flac"),
         (["x.mp4", "-o", "a.wav", "--plot", "a.bmp"], "a.bmp", ".png"),

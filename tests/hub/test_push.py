@@ -37,7 +37,7 @@ from lip2wav_hf.hub.push import HubError, push
 from lip2wav_hf.hub.remote_code import code_files
 from lip2wav_hf.lip2audspec.configuration_lip2audspec import Lip2AudSpecConfig
 from lip2wav_hf.lip2audspec.modeling_lip2audspec import Lip2AudSpecModel
-from lip2wav_hf.lite.graphs import CLIPS, DECODER_FILE, ENCODER_FILE, STREAMS, graph_files
+from lip2wav_hf.lite.graphs import CLIPS, DECODER_FILE, ENCODER_FILE, INT8_DECODER_FILE, STREAMS, graph_files
 from lip2wav_hf.modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.training.language_model import estimate_ngram
@@ -245,7 +245,7 @@ def with_graphs(tmp_path) -> Path:
 
 def test_graphs_that_stay_behind_are_told_of(with_graphs, capsys):
     upload = plan_model(with_graphs)
-    assert {*CLIPS, *STREAMS} <= set(upload.files) and upload.warnings == []
+    assert {*CLIPS, INT8_DECODER_FILE, *STREAMS} <= set(upload.files) and upload.warnings == []
     damaged = with_graphs / DECODER_FILE
     damaged.write_bytes(damaged.read_bytes()[:-1])
     (with_graphs / STREAMS[1]).unlink()
@@ -253,9 +253,10 @@ def test_graphs_that_stay_behind_are_told_of(with_graphs, capsys):
         main(["push", str(with_graphs), "me/voice", "--dry-run"])
     out, err = (" ".join(text.split()) for text in capsys.readouterr())
     assert exit_status.value.code == 0
-    assert f"left out: {DECODER_FILE}, {ENCODER_FILE}, {STREAMS[0]}" in out
+    assert f"left out: {DECODER_FILE}, {ENCODER_FILE}, {INT8_DECODER_FILE}, {STREAMS[0]}" in out
     cause = f"{damaged}: it is damaged, or not of the model that lies beside it. Write it again: lip2wav lite"
-    assert f"warning: {ENCODER_FILE}, {DECODER_FILE}: left out. {cause} {with_graphs}" in err
+    files = f"{ENCODER_FILE}, {DECODER_FILE}, {INT8_DECODER_FILE}"
+    assert f"warning: {files}: left out. {cause} {with_graphs}" in err
     assert f"warning: {STREAMS[0]}: left out. model {with_graphs}: its {STREAMS[1]} is missing." in err
 
 
@@ -263,7 +264,9 @@ def test_graphs_that_cannot_be_checked_are_told_of(with_graphs, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     found, problems = graph_files(with_graphs)
     assert found == [] and len(problems) == 2
-    assert problems[0].startswith(f"{ENCODER_FILE}, {DECODER_FILE}: left out. checking them needs the package onnx")
+    assert problems[0].startswith(
+        f"{ENCODER_FILE}, {DECODER_FILE}, {INT8_DECODER_FILE}: left out. checking them needs"
+    )
 
 
 # What is refused

@@ -10,6 +10,7 @@ from lip2wav_hf.errors import WeightsError
 from lip2wav_hf.files import read_json, write_json
 from lip2wav_hf.generator import Generator
 from lip2wav_hf.lite.generator import OnnxGenerator
+from lip2wav_hf.lite.graphs import CLIPS, INT8_CLIPS, open_graphs
 from lip2wav_hf.speaking import GrammarChoice, Speaker
 
 
@@ -47,6 +48,19 @@ def test_the_bundled_model_says_the_same(talking_video):
         (wanted,), (found,) = (each([str(talking_video)], grammar=grammar) for each in (torch_speaker, onnx_speaker))
         assert_same(wanted, found)
     assert found["text"] == "bin blue at f two now"
+
+
+def test_in_int8_the_same_is_read_and_nearly_the_same_sounds(talking_video):
+    wanted, found = (
+        Speaker(
+            OnnxGenerator.from_folder(DEFAULT_CHECKPOINT, open_graphs(DEFAULT_CHECKPOINT, files)),
+            Lip2WavFeatureExtractor.from_pretrained(DEFAULT_CHECKPOINT),
+        )([str(talking_video)])[0]
+        for files in (CLIPS, INT8_CLIPS)
+    )
+    assert found["words"] == wanted["words"]
+    noise = np.square(found["audio"] - wanted["audio"]).mean() / np.square(wanted["audio"]).mean()
+    assert 1e-6 < noise < 0.01  # it is not the same graph; 20 dB
 
 
 @pytest.mark.parametrize("frames", [1, 2, 40])

@@ -13,13 +13,16 @@ from lip2wav_hf.configuration_lip2wav import Lip2WavTextConfig
 from lip2wav_hf.files import read_json, write_json
 from lip2wav_hf.lite.export import export_graphs
 from lip2wav_hf.lite.graphs import (
-    CLIPS,
     DECODER_FILE,
     ENCODER_FILE,
+    INT8_CLIPS,
+    INT8_DECODER_FILE,
+    KINDS,
     NOT_IN_GRAPHS,
     STREAMS,
     GraphError,
     copy_graphs,
+    graph_files,
     has_graphs,
     keep_torch_out,
     open_graphs,
@@ -32,6 +35,8 @@ from lip2wav_hf.machine import available_cores
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `lite` is not installed")
 
+FILES = sorted({name for files in KINDS for name in files})
+
 
 def test_the_bundled_model_has_graphs_of_its_own():
     """After a change of its config.json or weights: `lip2wav lite src/lip2wav_hf/checkpoints/grid-s1`."""
@@ -42,7 +47,9 @@ def test_the_bundled_model_has_graphs_of_its_own():
     streams = open_graphs(folder, STREAMS)
     assert streams.encoder.get_inputs()[0].name == "pixel_values_videos"
     assert [each.name for each in streams.decoder.get_outputs()][:2] == ["log_magnitude", "phase"]
-    sizes = [(folder / name).stat().st_size for name in (*CLIPS, *STREAMS)]
+    small = open_graphs(folder, INT8_CLIPS)
+    assert [each.name for each in small.decoder.get_outputs()] == ["log_magnitude", "phase"]
+    sizes = [(folder / name).stat().st_size for name in FILES]
     assert max(sizes) < 200_000  # the weights are those of model.safetensors
 
 
@@ -97,6 +104,10 @@ def test_a_missing_graph(copied):
     assert not has_graphs(copied)
     with pytest.raises(GraphError, match=f"its {DECODER_FILE} is missing.*lip2wav lite {copied}"):
         open_graphs(copied)
+    open_graphs(copied, INT8_CLIPS)
+    found, problems = graph_files(copied)
+    assert [path.name for path in found] == [*STREAMS] and len(problems) == 1
+    assert problems[0].startswith(f"{ENCODER_FILE}, {INT8_DECODER_FILE}: left out.")
     (copied / ENCODER_FILE).unlink()
     with pytest.raises(GraphError, match="there are no ONNX graphs in it"):
         open_graphs(copied)
@@ -120,6 +131,15 @@ def test_what_onnx_runtime_cannot_open_is_named_and_nothing_else_printed(copied,
     assert capfd.readouterr() == ("", "")
 
 
+def test_models_from_before_there_was_int8(copied):
+    """They have what they had, and nobody is told that something is missing."""
+    (copied / INT8_DECODER_FILE).unlink()
+    found, problems = graph_files(copied)
+    assert sorted(path.name for path in found) == sorted(set(FILES) - {INT8_DECODER_FILE}) and not problems
+    with pytest.raises(GraphError, match=f"its {INT8_DECODER_FILE} is missing.*lip2wav lite {copied}"):
+        open_graphs(copied, INT8_CLIPS)
+
+
 def test_what_graphs_do_not_depend_on_may_change(copied):
     """Other numbers in the weights, as after more training; and how words are read."""
     before = open_graphs(copied).encoder
@@ -134,12 +154,12 @@ def test_what_graphs_do_not_depend_on_may_change(copied):
 
 def test_a_model_that_was_trained_further_takes_the_graphs(exported, copied):
     """Its config.json is written by another version, with every default, and its numbers are others."""
-    for name in (*CLIPS, *STREAMS):
+    for name in FILES:
         (copied / name).unlink()
     save_weights(copied, lambda name, value: value + 1 if name == "text_head.bias" else value)
     change(copied, **Lip2WavConfig.from_pretrained(copied).to_dict() | {"grammar": None})
     written = copy_graphs(exported, copied)
-    assert sorted(path.name for path in written) == sorted((*CLIPS, *STREAMS))
+    assert sorted(path.name for path in written) == FILES
     open_graphs(copied, STREAMS)
     pixels, voice = np.zeros((1, 5, 1, 40, 64), np.float32), np.ones((1, 3), np.float32)
     given = {"pixel_values_videos": pixels, "speaker_embedding": voice}
@@ -157,7 +177,7 @@ def test_a_model_that_was_trained_further_takes_the_graphs(exported, copied):
     ids=["another setting", "more words", "another type"],
 )
 def test_another_network_takes_no_graphs(exported, copied, what):
-    for name in (*CLIPS, *STREAMS):
+    for name in FILES:
         (copied / name).unlink()
     what(copied)
     assert copy_graphs(exported, copied) == [] and not has_graphs(copied)
@@ -167,7 +187,7 @@ def test_damaged_graphs_are_not_copied(exported, copied, tmp_path):
     (copied / ENCODER_FILE).write_bytes(b"?" + (copied / ENCODER_FILE).read_bytes()[1:])
     (copied / STREAMS[0]).unlink()
     other = shutil.copytree(exported, tmp_path / "other")
-    for name in (*CLIPS, *STREAMS):
+    for name in FILES:
         (other / name).unlink()
     assert copy_graphs(copied, other) == []
 

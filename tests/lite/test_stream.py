@@ -11,7 +11,7 @@ from lip2wav_hf.encoders import MOMENT_FRAMES, Moments
 from lip2wav_hf.errors import StreamingError
 from lip2wav_hf.generator import Generator
 from lip2wav_hf.lite.generator import OnnxGenerator
-from lip2wav_hf.lite.graphs import CLIPS, STREAMS, graph_files
+from lip2wav_hf.lite.graphs import CLIPS, INT8_DECODER_FILE, STREAMS, graph_files
 from lip2wav_hf.lite.stream import OnnxStreamingGenerator
 from lip2wav_hf.live.graphs import RunningMoments
 from lip2wav_hf.live.streaming import TorchStream
@@ -87,10 +87,11 @@ def test_a_session_says_what_one_in_torch_says(talking_video):
 
 def test_each_pair_is_shared_for_itself(exported, tmp_path):
     """Where the graphs for live speech are damaged, those for clips are published, and the other way round."""
-    for broken, whole in ((STREAMS, CLIPS), (CLIPS, STREAMS)):
+    of_clips = (*CLIPS, INT8_DECODER_FILE)
+    for broken, whole in ((STREAMS, of_clips), (of_clips, STREAMS)):
         folder = shutil.copytree(exported, tmp_path / broken[0])
         found, problems = graph_files(folder)
-        assert [path.name for path in found] == [*CLIPS, *STREAMS] and not problems
+        assert [path.name for path in found] == [*of_clips, *STREAMS] and not problems
         (folder / broken[1]).write_bytes(b"")
         found, problems = graph_files(folder)
         assert [path.name for path in found] == list(whole)

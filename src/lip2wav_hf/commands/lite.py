@@ -21,9 +21,9 @@ def lite(
     """
     Write ONNX graphs beside a model's weights: `lip2wav speak` and `lip2wav live` start in half of the time with them.
 
-    Four small files, which take their numbers from the weights beside them: two for videos, two for live speech. They
-    are compared with PyTorch before they are kept. Both commands use them where ONNX Runtime is installed and no GPU
-    is used. The bundled model has them.
+    Five small files, which take their numbers from the weights beside them: three for videos, one of which is for
+    --dtype int8, and two for live speech. They are compared with PyTorch before they are kept. Both commands use them
+    where ONNX Runtime is installed and no GPU is used. The bundled model has them.
 
     \b
     Example:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 EXTRA = "lite"
 ENCODER_FILE, DECODER_FILE = "encoder_model.onnx", "decoder_model.onnx"  # as Optimum names such parts
 STREAM_ENCODER_FILE, STREAM_DECODER_FILE = f"stream_{ENCODER_FILE}", f"stream_{DECODER_FILE}"
+INT8_DECODER_FILE = f"int8_{DECODER_FILE}"
 CLIPS, STREAMS = (ENCODER_FILE, DECODER_FILE), (STREAM_ENCODER_FILE, STREAM_DECODER_FILE)  # what speaks which
+INT8_CLIPS = (ENCODER_FILE, INT8_DECODER_FILE)
+KINDS = {CLIPS: "", INT8_CLIPS: " for int8", STREAMS: " for live speech"}
+"""Pairs of files, and what they are for beside speaking videos, in messages."""
+
 FRAMES, PAST, PRESENT = "frames", "past.", "present."  # of a stream: how many were seen, and names of its state
 SEAL = b"lip2wav_seal"  # among the metadata of a graph
 
@@ -50,7 +56,7 @@ class Graphs:
     Attributes:
         encoder (`InferenceSession`): from mouth crops to hidden states and text logits.
         decoder (`InferenceSession`): from these to the magnitude and phase of the speech.
-        files (`tuple[str, str]`): which two, `CLIPS` or `STREAMS`.
+        files (`tuple[str, str]`): which two, of `KINDS`.
 
     Those for streams also take what they remember of what was before, and return it.
     """
@@ -66,7 +72,7 @@ def open_graphs(folder: str | os.PathLike, files: tuple[str, str] = CLIPS) -> Gr
 
     Args:
         folder (`str` or `os.PathLike`): holds config.json, the weights and the graphs.
-        files (`tuple[str, str]`, *optional*): which two, `CLIPS` or `STREAMS`.
+        files (`tuple[str, str]`, *optional*): which two, of `KINDS`.
 
     Raises:
         MissingExtraError: if ONNX Runtime is not installed.
@@ -76,7 +82,7 @@ def open_graphs(folder: str | os.PathLike, files: tuple[str, str] = CLIPS) -> Gr
     folder = Path(folder)
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
-        kind = "ONNX graphs for live speech" if files == STREAMS else "ONNX graphs"
+        kind = f"ONNX graphs{KINDS[files]}"
         what = f"there are no {kind} in it" if missing == list(files) else f"its {missing[0]} is missing"
         raise GraphError(f"model {folder}: {what}. Where PyTorch is, write them: lip2wav lite {folder}")
     again, sessions = f"Write it again: lip2wav lite {folder}", []
@@ -108,7 +114,7 @@ def copy_graphs(source: Path, folder: Path) -> list[Path]:
         GraphError: if the weights or config.json of one are damaged.
     """
     graphs: dict[Path, bytes] = {}
-    for files in (CLIPS, STREAMS):
+    for files in KINDS:
         found = {name: split_seal((source / name).read_bytes()) for name in files if has_graphs(source, files)}
         if all(own == seal(source, name, graph) for name, (graph, own) in found.items()):
             graphs |= {folder / name: graph for name, (graph, _) in found.items()}
@@ -154,17 +160,20 @@ def graph_files(folder: Path) -> tuple[list[Path], list[str]]:
     The graphs that lie beside a saved model.
 
     Returns:
-        `tuple[list[Path], list[str]]`: those that speak for it; and for each pair that does not, or that cannot be
+        `tuple[list[Path], list[str]]`: those that speak for it; and for those of each kind that do not, or cannot be
         checked because ONNX Runtime is missing, a message with its files, what is wrong and what to do.
     """
     found, problems = [], []
-    for files in (CLIPS, STREAMS):
-        present = [folder / name for name in files if (folder / name).is_file()]
+    for kinds in ((CLIPS, INT8_CLIPS), (STREAMS,)):
+        names = dict.fromkeys(itertools.chain(*kinds))
+        present = [folder / name for name in names if (folder / name).is_file()]
         if not present:
             continue
         try:
             require_packages(EXTRA, "checking them", "onnxruntime")
-            open_graphs(folder, files)
+            for files in kinds:
+                if files != INT8_CLIPS or folder / INT8_DECODER_FILE in present:  # older models have none in int8
+                    open_graphs(folder, files)
             found += present
         except Lip2WavError as error:
             problems.append(f"{', '.join(path.name for path in present)}: left out. {one_line(error)}")
@@ -262,6 +271,9 @@ __all__ = [
     "ENCODER_FILE",
     "EXTRA",
     "FRAMES",
+    "INT8_CLIPS",
+    "INT8_DECODER_FILE",
+    "KINDS",
     "PAST",
     "PRESENT",
     "SEAL",
