@@ -84,16 +84,21 @@ def reporting(function: Function | None = None, *, interrupted: str = "") -> Any
 
 @contextlib.contextmanager
 def _terminations() -> Generator[None]:
-    """SIGTERM raises [`Terminated`], also while a package is imported, unless somebody else handles it."""
+    """
+    SIGTERM raises [`Terminated`], and Ctrl-C `KeyboardInterrupt`, also where somebody else's code would swallow it, as
+    PyAV does now and then, and packages while they are imported; unless somebody else handles them.
+    """
+    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    errors = {signal.SIGTERM: Terminated, signal.SIGINT: KeyboardInterrupt}
     in_charge = threading.current_thread() is threading.main_thread()
-    if not in_charge or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, ending_by(Terminated))
+    ours = {number: was for number, was in usual.items() if in_charge and signal.getsignal(number) == was}
+    for number in ours:
+        signal.signal(number, ending_by(errors[number]))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, was in ours.items():
+            signal.signal(number, was)
 
 
 @contextlib.contextmanager
