@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -27,9 +28,14 @@ def write_metadata(folder, rows):
 
 @pytest.fixture(scope="package", autouse=True)
 def small_batches():
-    """Four windows instead of sixteen: tests are of what is done with a training, not of how good it is."""
+    """
+    Two windows instead of sixteen, and two pieces of them are heard: tests are of what is done with a training, not of
+    how good it is.
+    """
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(learning, "BATCH_FRAMES", 4 * 64)
+        patched.setattr(learning, "BATCH_FRAMES", 2 * 64)
+        patched.setattr(learning, "BATCH_CLIPS", (2, 16))
+        patched.setattr(learning, "LOSSES", replace(learning.LOSSES, decoder_windows=2))
         yield
 
 

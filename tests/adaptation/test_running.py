@@ -138,7 +138,7 @@ def test_a_model_that_has_learnt_from_all_is_not_replaced_by_one_that_has_not(
     recordings, starting_model, tmp_path, monkeypatch
 ):
     """Where the same call goes on, on a machine that is slower now."""
-    options = {"model": starting_model, "minutes": 1.0, "steps": 60}
+    options = {"model": starting_model, "minutes": 1.0, "steps": 30}
     with monkeypatch.context() as first:
         take_minutes(first, 0.03)
         found = adapt(recordings, tmp_path / "out", **options)
