@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -66,6 +67,12 @@ class Eye:
         corner = bump(x, y, -0.25, 0.03, 0.03, 0.02)
         mix(image, np.asarray(f.skin) * np.array([0.8, 0.5, 0.48]), 0.6 * corner)
 
+    @cached_property
+    def _rays(self) -> np.ndarray:
+        """Of the iris: how much brighter it is there."""
+        angle = np.arctan2(self.y + 0.025, self.x)
+        return 0.10 * np.sin(17 * angle) * np.sin(9 * angle)
+
     def _eyeball(self, s: np.ndarray, lid: np.ndarray, gaze: np.ndarray) -> np.ndarray:
         """White, iris, pupil and the spark of the lamp; `s` is -1 and 1 at the corners, `lid` the upper lid's edge."""
         x, y, side, cover = self.x, self.y, self.side, self.plane.cover
@@ -80,11 +87,7 @@ class Eye:
             - 0.5 * step(radius, 0.085, 0.115)
             - 0.3 * np.exp(-np.clip(y - lid, 0, None) / 0.03)
         )
-        angle = np.arctan2(y + 0.025, x)
-        iris = (
-            np.asarray(self.plane.face.iris, np.float32)
-            * np.clip(iris_lit + 0.10 * np.sin(17 * angle) * np.sin(9 * angle), 0.1, 1.6)[..., None]
-        )
+        iris = np.asarray(self.plane.face.iris, np.float32) * np.clip(iris_lit + self._rays, 0.1, 1.6)[..., None]
         eyeball = white * np.ones((*x.shape, 3), np.float32)
         mix(eyeball, iris, cover(0.112 - radius, 2.5))
         mix(eyeball, (12, 10, 10), cover(0.047 - radius, 2))

@@ -125,9 +125,7 @@ class Painter:
         )
         weight = turned[:, :, 3].astype(np.float32) * np.float32(1 / 255)
         area = canvas[top:bottom, left:right]
-        area[:] = cv2.blendLinear(
-            np.ascontiguousarray(turned[:, :, :3]), np.ascontiguousarray(area), weight, 1 - weight
-        )
+        area[:] = cv2.blendLinear(cv2.cvtColor(turned, cv2.COLOR_RGBA2RGB), area, weight, 1 - weight)
 
 
 class SkinMover:

@@ -52,6 +52,19 @@ class MouthPainter:
         self.x, self.y = plane.x[self.window], plane.y[self.window]
         grain = blur(plane.rng.normal(size=(1, 400)).astype(np.float32), 1.2)[0]
         self.grain = grain / np.abs(grain).max()
+        self._prepare_teeth()
+
+    def _prepare_teeth(self) -> None:
+        """What of the teeth and the tongue is the same in all pictures."""
+        x, cover = self.x, self.plane.cover
+        self.edge_up = MOUTH_LINE + 0.050 - 0.10 * x**2 - 0.010 * np.abs(np.sin(np.pi * x / UPPER_TOOTH))
+        self.curve_low, self.teeth_low = 0.06 * x**2, 0.006 * np.abs(np.sin(np.pi * x / LOWER_TOOTH))
+        up, low = x / UPPER_TOOTH, x / LOWER_TOOTH + 0.5
+        self.gaps_up = 1 - 0.16 * np.exp(-((np.minimum(up % 1, 1 - up % 1) / 0.08) ** 2))
+        self.gaps_low = 1 - 0.18 * np.exp(-((np.minimum(low % 1, 1 - low % 1) / 0.1) ** 2))
+        self.arch = np.clip(1 - 0.85 * (np.abs(x) / 0.42) ** 2, 0.12, 1)
+        self.tongue_x = cover(0.27 - np.abs(x), 6)
+        self.teeth_up_x, self.teeth_low_x = cover(0.36 - np.abs(x), 8), cover(0.27 - np.abs(x), 8)
 
     def paint(self, image: np.ndarray, mouth: np.ndarray) -> None:
         """Paint a mouth over the moved skin.
@@ -143,61 +156,46 @@ class MouthPainter:
     def _inside(self, mouth: np.ndarray, lines: MouthLines) -> np.ndarray:
         """What is behind the lips: the upper teeth stay with the skull, lower teeth and tongue go with the jaw."""
         x, y = self.x, self.y
-        edge_up = MOUTH_LINE + 0.050 - 0.10 * x**2 - 0.010 * np.abs(np.sin(np.pi * x / UPPER_TOOTH))
-        edge_low = MOUTH_LINE + 0.062 + mouth[0] + 0.06 * x**2 + 0.006 * np.abs(np.sin(np.pi * x / LOWER_TOOTH))
+        edge_low = MOUTH_LINE + 0.062 + mouth[0] + self.curve_low + self.teeth_low
         dark = (
             np.array([46, 15, 15], np.float32) * (0.55 + 0.45 * np.clip((y - lines.inner_up) / 0.25, 0, 1))[..., None]
         )
         inside = dark * np.ones((*x.shape, 3), np.float32)
-        arch = np.clip(1 - 0.85 * (np.abs(x) / 0.42) ** 2, 0.12, 1)
-        self._paint_tongue(inside, mouth[6], edge_up, edge_low, arch)
-        self._paint_teeth(inside, mouth[3], edge_up, edge_low, arch, lines)
+        self._paint_tongue(inside, mouth[6], edge_low)
+        self._paint_teeth(inside, mouth[3], edge_low, lines)
         if mouth[7] > 0.05:
-            self._paint_tip(inside, mouth[7], edge_up)
+            self._paint_tip(inside, mouth[7])
         return inside
 
-    def _paint_tongue(
-        self, inside: np.ndarray, raised: float, edge_up: np.ndarray, edge_low: np.ndarray, arch: np.ndarray
-    ) -> None:
+    def _paint_tongue(self, inside: np.ndarray, raised: float, edge_low: np.ndarray) -> None:
         """Paint the tongue, on the mouth's floor (`raised` 0) up to behind the upper teeth (1)."""
         x, y, cover = self.x, self.y, self.plane.cover
         edge = edge_low - 0.06 + 0.35 * x**2
-        edge = edge + (edge_up + 0.012 + 0.9 * x**2 - edge) * min(raised, 1)
+        edge = edge + (self.edge_up + 0.012 + 0.9 * x**2 - edge) * min(raised, 1)
         flesh = np.array([170, 82, 80], np.float32) * (0.55 + 0.4 * np.clip((y - edge) / 0.08, 0, 1))[..., None]
-        mix(inside, flesh * arch[..., None], cover(y - edge, 3) * cover(0.27 - np.abs(x), 6))
+        mix(inside, flesh * self.arch[..., None], cover(y - edge, 3) * self.tongue_x)
 
-    def _paint_teeth(
-        self,
-        inside: np.ndarray,
-        rounding: float,
-        edge_up: np.ndarray,
-        edge_low: np.ndarray,
-        arch: np.ndarray,
-        lines: MouthLines,
-    ) -> None:
+    def _paint_teeth(self, inside: np.ndarray, rounding: float, edge_low: np.ndarray, lines: MouthLines) -> None:
         """Paint both rows of teeth, darker behind rounded lips and in the shadow of the upper one."""
-        x, y, cover = self.x, self.y, self.plane.cover
+        y, cover = self.y, self.plane.cover
         lip_shadow = 1 - 0.45 * np.exp(-np.clip(y - lines.inner_up, 0, None) / 0.035)
-        up, low = x / UPPER_TOOTH, x / LOWER_TOOTH + 0.5
-        gaps_up = 1 - 0.16 * np.exp(-((np.minimum(up % 1, 1 - up % 1) / 0.08) ** 2))
-        gaps_low = 1 - 0.18 * np.exp(-((np.minimum(low % 1, 1 - low % 1) / 0.1) ** 2))
         ivory = np.array([232, 222, 206], np.float32)
         recess = 1 - 0.72 * np.clip(rounding, 0, 1)
         mix(
             inside,
-            ivory * (0.74 * recess * arch * lip_shadow * gaps_low)[..., None],
-            cover(y - edge_low, 2) * cover(0.27 - np.abs(x), 8),
+            ivory * (0.74 * recess * self.arch * lip_shadow * self.gaps_low)[..., None],
+            cover(y - edge_low, 2) * self.teeth_low_x,
         )
         mix(
             inside,
-            ivory * (0.90 * recess * arch * lip_shadow * gaps_up)[..., None],
-            cover(edge_up - y, 2) * cover(0.36 - np.abs(x), 8),
+            ivory * (0.90 * recess * self.arch * lip_shadow * self.gaps_up)[..., None],
+            cover(self.edge_up - y, 2) * self.teeth_up_x,
         )
 
-    def _paint_tip(self, inside: np.ndarray, out: float, edge_up: np.ndarray) -> None:
+    def _paint_tip(self, inside: np.ndarray, out: float) -> None:
         """Paint the tip of the tongue between the teeth."""
         x, y, cover = self.x, self.y, self.plane.cover
-        tip = edge_up + 0.006 + 0.7 * x**2
+        tip = self.edge_up + 0.006 + 0.7 * x**2
         flesh = (
             np.array([196, 104, 100], np.float32) * (0.8 + 0.25 * np.exp(-(((y - tip - 0.05) / 0.04) ** 2)))[..., None]
         )
