@@ -36,9 +36,9 @@ install: $(DEV)  ## make .venv with all that development needs
 # glibc returns large arrays at once, and the system clears each page of the next one: a sixth of an adaptation.
 KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_TOP_PAD_=67108864
 
-# One thread per process: two processes that compute on all cores each wait for one another.
+# One thread per process, OpenCV's included: two processes that compute on all cores each wait for one another.
 test: $(DEV)  ## run all tests (PYTEST_ARGS="-m 'not slow'" is passed on to pytest)
-	$(KEEP_MEMORY) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) \
+	$(KEEP_MEMORY) OMP_NUM_THREADS=1 OPENCV_FOR_THREADS_NUM=1 $(BIN)/python -m pytest -n $(JOBS) \
 		--dist loadfile --no-loadscope-reorder --durations 25 $(PYTEST_ARGS)
 
 fuzz: $(DEV)  ## feed damaged files to everything that reads files, for SECONDS=600
