@@ -1,5 +1,6 @@
 """The networks: what holds for every one of them, and what is particular to the generator."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -510,7 +511,8 @@ def test_small_networks_learn_with_several_threads():
         "        block(pictures.requires_grad_(), lambda norm, seen: norm(seen, [75])).sum().backward()\n"
         "print('learnt')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}  # else they turn in circles where there are few cores
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0 and done.stdout.endswith("learnt\n"), (done.returncode, done.stderr[-2000:])
 
 
