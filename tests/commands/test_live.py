@@ -291,9 +291,31 @@ def test_the_report_repeats_the_words_and_knows_no_latency_that_was_not_measured
     for seconds, said in ((0.1, "100 ms, 95 % within 100 ms"), (8.0, "100 ms, more than 5000 ms at times")):
         output.latencies.add(seconds)
         assert f"to its sound: {said}." in _report(progress, [output], [])
-    for _ in range(3):
+    for _ in range(38):
+        output.latencies.add(0.1)
+    often = "100 ms, 95 % within 100 ms, more than 5000 ms at times"
+    assert f"to its sound: {often}." in _report(progress, [output], [])
+    for _ in range(50):
         output.latencies.add(9.0)
     assert "to its sound: more than 5000 ms: this machine is too slow, or busy." in _report(progress, [output], [])
+
+
+def test_the_report_does_not_hide_what_is_rare():
+    """A most within twice the usual is none of its lines; a device that began late, or not at all, is."""
+    device = player.SoundDevice.__new__(player.SoundDevice)
+    device.queue = player.PlayQueue(16000)
+    device.latencies, device.began = device.queue.latencies, 1.9
+    for seconds in [0.2] * 99 + [0.4]:
+        device.latencies.add(seconds)
+    report = _report(LiveProgress(), [device], [])
+    assert "200 ms, 95 % within 200 ms." in report and "The sound device" not in report
+    device.latencies.add(2.1)
+    device.began = 2.44
+    report = _report(LiveProgress(), [device], [])
+    assert "to its sound: 200 ms, 95 % within 200 ms, at most 2100 ms." in report
+    assert "\nThe sound device began 2.4 s after it was opened: what was said before is late or left out." in report
+    device.began = float("inf")
+    assert "\nThe sound device has not begun: " in _report(LiveProgress(), [device], [])
 
 
 def test_a_terminal_says_what_is_waited_for(monkeypatch):

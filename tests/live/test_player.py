@@ -122,6 +122,7 @@ class MadeUpDevice:
     """A device that begins half a second late, takes 10 ms at a time, and stops after some seconds."""
 
     latency, stops = 0.03, 1e9
+    stands_still, underflow_at = (0, 0.0), 0  # block before which it does, and for how long; block with an underflow
 
     def __init__(self, callback, **options):
         self.callback, self.sound, self.is_open = callback, [], True
@@ -134,8 +135,13 @@ class MadeUpDevice:
         time.sleep(0.5)
         start = time.monotonic()
         while self.is_open and len(self.sound) < self.stops * 100:
+            number, (at, seconds) = len(self.sound), self.stands_still
+            if at and number == at:
+                time.sleep(seconds)
+                start += seconds
             block = np.zeros((BLOCK, 1), np.float32)
-            self.callback(block, BLOCK, self.clock, None)
+            flags = SimpleNamespace(output_underflow=True) if number and number == self.underflow_at else None
+            self.callback(block, BLOCK, self.clock, flags)
             self.sound.append(block[:, 0])
             time.sleep(max(start + len(self.sound) * 0.01 - time.monotonic(), 0))
 
@@ -184,6 +190,34 @@ def test_a_device_that_stops_ends_a_file_too(monkeypatch):
         begin = time.monotonic()
         device.finish()
     assert 0.9 < time.monotonic() - begin < 2 and device.queue.seconds
+
+
+@pytest.mark.usefixtures("made_up")
+@pytest.mark.parametrize("fault", [{"stands_still": (60, 0.5)}, {"underflow_at": 60}])
+def test_gaps_that_the_device_makes_are_counted(monkeypatch, fault):
+    """The queue never runs dry: only that it is asked late, or told of an underflow, shows them."""
+    for name, value in fault.items():
+        monkeypatch.setattr(MadeUpDevice, name, value)
+    with player.SoundDevice(RATE, can_wait=True) as device:
+        assert 0.5 < device.began < 0.95
+        device.write(tone(1.5), None)
+        device.finish()
+    queue, seconds = device.queue, 0.5 if "stands_still" in fault else 0.0
+    assert queue.gaps >= 1 and queue.longest_gap == pytest.approx(seconds, abs=0.2)
+
+
+def test_what_the_device_plays_late_is_a_gap_only_where_sound_goes_on():
+    queue = PlayQueue(RATE)
+    queue.note_silence(1.0)  # before the first sound
+    queue.put(tone(0.16))
+    queue.take(1600, 0.0)
+    queue.note_silence(0.4)
+    queue.take(1600, 0.1)  # runs dry, for 40 ms
+    queue.note_silence(0.3)
+    assert (queue.gaps, queue.gap_seconds) == (1, 0.4)
+    queue.put(tone(0.16))
+    queue.take(1600, 0.2)
+    assert queue.gaps == 2 and queue.gap_seconds == pytest.approx(0.4 + 0.04 + 0.3)  # one gap, not two
 
 
 def test_a_device_that_is_slower_than_the_camera_is_no_reason_to_be_late():

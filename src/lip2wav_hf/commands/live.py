@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PIPE = "-"
 STATUS_SECONDS = 0.2  # between two states of the status line
+FAR_ABOVE = 2  # times the median latency: a most above it is reported
 
 
 @reporting
@@ -299,7 +300,7 @@ def _report(
     progress: LiveProgress, outputs: Sequence[Output], targets: Sequence[str], reads_words: bool = True
 ) -> str:
     """The lines at the end."""
-    from ..live.player import SoundDevice
+    from ..live.player import DEVICE_PATIENCE, SoundDevice
     from ..speaking import LOW_TEXT_CONFIDENCE
 
     lines = [
@@ -327,6 +328,11 @@ def _report(
             lines.append(f"Latency, from the beginning of a picture to its sound: {_lateness(output.latencies)}.")
         if isinstance(output, SoundDevice):
             queue = output.queue
+            if output.began > DEVICE_PATIENCE:
+                when = (
+                    "has not begun" if math.isinf(output.began) else f"began {output.began:.1f} s after it was opened"
+                )
+                lines.append(f"The sound device {when}: what was said before is late or left out.")
             lines.append(
                 f"{counted(queue.gaps, 'gap')} in the sound, {1000 * queue.gap_seconds:.0f} ms in all, the longest"
                 f" {1000 * queue.longest_gap:.0f} ms; {1000 * queue.left_out:.0f} ms left out to catch up."
@@ -335,12 +341,20 @@ def _report(
 
 
 def _lateness(latencies: Latencies) -> str:
-    """Median and 95 % mark: `172 ms, 95 % within 190 ms`; what is above the longest that is counted says so."""
-    median, high, longest = latencies.percentile(50), latencies.percentile(95), 1000 * latencies.longest
+    """
+    Median and 95 % mark: `172 ms, 95 % within 190 ms`, and the most where that is far above the median. What is above
+    the longest that is counted says so.
+    """
+    median, high, most = (latencies.percentile(share) for share in (50, 95, 100))
+    longest = f"more than {1000 * latencies.longest:.0f} ms"
     if math.isinf(median):
-        return f"more than {longest:.0f} ms: this machine is too slow, or busy"
-    within = f"more than {longest:.0f} ms at times" if math.isinf(high) else f"95 % within {1000 * high:.0f} ms"
-    return f"{1000 * median:.0f} ms, {within}"
+        return f"{longest}: this machine is too slow, or busy"
+    parts = [f"{1000 * median:.0f} ms"] + ([] if math.isinf(high) else [f"95 % within {1000 * high:.0f} ms"])
+    if math.isinf(most):
+        parts.append(f"{longest} at times")
+    elif most > FAR_ABOVE * median:
+        parts.append(f"at most {1000 * most:.0f} ms")
+    return ", ".join(parts)
 
 
 def _list_devices() -> None:

@@ -86,7 +86,7 @@ class PlayQueue:
             to catch up with it.
 
     Attributes:
-        gaps (`int`): how often it ran dry, in between.
+        gaps (`int`): how often it, or the device, ran dry, in between.
         gap_seconds, longest_gap (`float`): of all gaps, of the longest.
         left_out (`float`): seconds.
         latencies ([`Latencies`]): from the beginning of a picture to that of its sound.
@@ -153,6 +153,14 @@ class PlayQueue:
             self._trim(samples)
         return sound
 
+    def note_silence(self, seconds: float) -> None:
+        """The device had nothing to play for so long, or for an unknown time, 0, though it was given all it took."""
+        with self._lock:
+            if self._dry:
+                self._dry += round(seconds * self.sampling_rate)  # a part of the gap that there is already
+            elif self._is_playing:
+                self._count_gap(seconds)
+
     def _drop_oldest(self) -> None:
         lost = len(self._blocks.popleft()[0])
         self._level -= lost
@@ -165,11 +173,14 @@ class PlayQueue:
             self._drop_oldest()
 
     def _note_gap(self) -> None:
-        seconds, self._dry = self._dry / self.sampling_rate, 0
-        self.gaps, self.gap_seconds = self.gaps + 1, self.gap_seconds + seconds
-        self.longest_gap = max(self.longest_gap, seconds)
+        self._count_gap(self._dry / self.sampling_rate)
+        self._dry = 0
         self.target, self._calm = min(self.target + STEP, MOST_TARGET), 0
         self._missing = self._excess = self._searched = 0
+
+    def _count_gap(self, seconds: float) -> None:
+        self.gaps, self.gap_seconds = self.gaps + 1, self.gap_seconds + seconds
+        self.longest_gap = max(self.longest_gap, seconds)
 
     def _is_quiet(self, samples: int) -> bool:
         """Whether nothing is to be heard in the next samples, which are all there."""
@@ -244,6 +255,9 @@ class SoundDevice:
         device (`str`, *optional*): its number, or a part of its name; the default device by default.
         can_wait (`bool`, *optional*, defaults to `False`): as for [`PlayQueue`]; [`write`] then waits for the device.
 
+    Attributes:
+        began (`float`): seconds from its opening until it took sound steadily; infinite before.
+
     Raises:
         SoundError: if there is none, or it cannot play.
         MissingExtraError: if sounddevice is not installed.
@@ -253,6 +267,7 @@ class SoundDevice:
         self.queue = PlayQueue(sampling_rate, can_wait)
         self.latencies = self.queue.latencies
         self._asked, self._begins = 0.0, threading.Event()  # seconds that the device has asked for
+        self.began = self._lasts = math.inf  # until when what it was given lasts
         with _opening(device) as (library, named):
             self._stream = library.OutputStream(
                 samplerate=sampling_rate,
@@ -262,6 +277,7 @@ class SoundDevice:
                 latency=DEVICE_SECONDS,
                 callback=self._play,
             )
+            self._opened = time.monotonic()
             self._stream.start()
         self._begins.wait(DEVICE_PATIENCE)
 
@@ -273,11 +289,17 @@ class SoundDevice:
         self._stream.close()
 
     def _play(self, outdata: np.ndarray, frames: int, clock: Any, status: Any) -> None:
+        now, seconds = time.monotonic(), frames / self.queue.sampling_rate
+        dry = now - self._lasts  # a device that keeps little may begin so much later
+        if dry > self._stream.latency or (status and status.output_underflow):
+            self.queue.note_silence(max(dry, 0.0))
+        self._lasts = seconds + (now if math.isinf(self._lasts) else max(now, self._lasts))
         delay = clock.outputBufferDacTime - clock.currentTime
         delay = delay if 0 < delay < 2 else self._stream.latency
-        outdata[:, 0] = self.queue.take(frames, time.monotonic() + delay)
-        self._asked += frames / self.queue.sampling_rate
-        if self._asked > 3 * self._stream.latency:
+        outdata[:, 0] = self.queue.take(frames, now + delay)
+        self._asked += seconds
+        if self._asked > 3 * self._stream.latency and not self._begins.is_set():
+            self.began = now - self._opened
             self._begins.set()
 
     def write(self, audio: np.ndarray, taken: float | None) -> None:
