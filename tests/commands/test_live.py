@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -96,6 +97,17 @@ def test_a_pipe_gets_the_same(talking_video, tiny_model_dir, expected, tmp_path)
     assert np.abs(read_audio(tmp_path / "a.wav", 16000) - expected).max() < 1e-3
 
 
+def test_a_model_of_whole_videos_is_told_of_once(run, live, tmp_path, talking_video, tiny_model_dir):
+    doubt = "This model was trained on whole videos. Live it sees 1 picture ahead (40 ms): expect many wrong words.\n"
+    options = (talking_video, "-o", tmp_path / "a.wav", "--overwrite", "--seconds", 0.2, "--look-ahead", 1)
+    assert live(*options)[2].count(doubt) == 1
+    assert doubt not in live(*options, "--quiet")[2]
+    trained = shutil.copytree(tiny_model_dir, tmp_path / "trained")
+    config = json.loads((trained / "config.json").read_text()) | {"live_look_ahead": 1}
+    (trained / "config.json").write_text(json.dumps(config))
+    assert "whole videos" not in run("live", *options, "--model", trained)[2]
+
+
 def test_seconds_and_other_sentences(live, tmp_path, talking_video):
     (tmp_path / "phrases.txt").write_text("bin blue at f two now\n")
     options = ("--seconds", 0.4, "--look-ahead", 1, "--grammar", tmp_path / "phrases.txt")
@@ -129,7 +141,7 @@ def test_a_signal_ends_it_and_the_file_is_whole(live, tmp_path, number, expected
     assert status == expected_status and out == ""
     seconds = len(read_audio(tmp_path / "a.wav", 16000)) / 16000
     lines = errors.splitlines()
-    assert lines[0] == f"{seconds:.2f} s of sound in {tmp_path / 'a.wav'}." and seconds > 0
+    assert lines[1] == f"{seconds:.2f} s of sound in {tmp_path / 'a.wav'}." and seconds > 0
     assert not any(line.startswith("error") for line in lines)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 

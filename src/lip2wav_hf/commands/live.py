@@ -153,6 +153,8 @@ def live(
                 keep_torch_out(for_good=context.find_root().obj["alone"])  # before transformers is imported
             stack.enter_context(only_our_messages())
             streamer = _load(folder, graphs, look_ahead, grammar)
+        if streamer.doubt is not None and not quiet:
+            print_error(streamer.doubt)
         can_wait = video is not None
         outputs = _open_outputs(stack, streamer, output or [], device, can_wait)
         pictures = _open_pictures(streamer, video, camera)

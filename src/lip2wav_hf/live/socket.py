@@ -244,7 +244,7 @@ def _welcome(session: Lip2WavStreamer) -> dict[str, Any]:
         "sampling_rate": session.sampling_rate,
         "frame_rate": config.frame_rate,
         "look_ahead": session.look_ahead,
-        "trained": (config.look_ahead, config.live_look_ahead) != (None, None),
+        "doubt": session.doubt,
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..decoding import GrammarDecoder, Word, clip_scores
-from ..errors import Lip2WavError, StreamingError
+from ..errors import Lip2WavError, StreamingError, counted
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..lite.stream import OnnxStreamingGenerator
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
@@ -80,6 +80,7 @@ class Lip2WavStreamer:
     Attributes:
         repeated, dropped (`int`): frames that were missing, and pictures that came too often for the frame rate.
         restarts (`int`): how often the clock jumped.
+        doubt (`str`, *optional*): one sentence or two where the model has learnt from whole videos only.
 
     Raises:
         StreamingError: if the model cannot speak live.
@@ -111,6 +112,17 @@ class Lip2WavStreamer:
         self._chunk = config.chunks(self.look_ahead).size
         self._mouth = LiveMouth(feature_extractor)
         self.reset()
+
+    @property
+    def doubt(self) -> str | None:
+        """What is to be said before a session of a model that has not learnt to speak live; `None` of others."""
+        config = self.model.config
+        if (config.look_ahead, config.live_look_ahead) != (None, None):
+            return None
+        return (
+            f"This model was trained on whole videos. Live it sees {counted(self.look_ahead, 'picture')} ahead"
+            f" ({1000 * self.look_ahead / config.frame_rate:.0f} ms): expect many wrong words."
+        )
 
     @classmethod
     def from_pretrained(

@@ -247,12 +247,8 @@ class Run {
       this.refused = message.message;
     } else if (message.type === "ready") {
       this.rate = message.sampling_rate;
-      if (!message.trained) {
-        const ahead = message.look_ahead;
-        this.panel.note.textContent =
-          `This model was trained on whole videos. Live it sees ${ahead} pictures ahead (${Math.round((1000 * ahead) / message.frame_rate)} ms): expect many wrong words.`;
-        this.panel.note.hidden = false;
-      }
+      this.panel.note.textContent = message.doubt ?? "";
+      this.panel.note.hidden = !message.doubt;
       this.ready();
     } else {
       if (message.type === "frame") this.inWork--;
