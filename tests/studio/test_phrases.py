@@ -45,6 +45,19 @@ def test_repetitions_are_left_out_with_a_note():
 
 
 @pytest.mark.parametrize(
+    ("text", "symbol", "words"),
+    [("C\nc++!", "+", "c"), ("C#\nC", "#", "c"), ("5 %\n5 €\n", "€", "5"), ("Ｃ＋\nc", "+", "c")],
+)
+def test_lines_that_differ_in_symbols_only_are_told_why_they_are_one(text, symbol, words):
+    found = check_phrases(text)
+    assert len(found.phrases) == 1 and found.notes == (
+        f"line 2 reads as the same words as line 1, “{words}”, and is left out: symbols such as “{symbol}” are not"
+        " read. Write them as words, as in “C plus plus”.",
+    )
+    assert check_phrases("C++\nc++.").notes == ("line 2 repeats line 1 and is left out.",)
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("", "there is no phrase yet"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ MOST_PHRASES = 500
 MOST_WORDS = 25
 MOST_CHARACTERS = 200
 MOST_SENTENCES = 200  # of GRID
+
+SIGNS = frozenset("#%&*/@\\")  # that Unicode counts as punctuation, and people read aloud
 
 ALL_WORDS = max(len(words) for words in GRAMMAR.values())
 """Sentences of GRID that hold all of its words: as many as there are letters."""
@@ -82,7 +85,7 @@ def check_phrases(text: str) -> PhraseCheck:
     phrases: list[str] = []
     problems: list[str] = []
     notes: list[str] = []
-    first: dict[tuple[str, ...], int] = {}
+    first: dict[tuple[str, ...], tuple[int, str]] = {}
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         phrase = " ".join(_printable(line).split())
         if not phrase:
@@ -92,15 +95,34 @@ def check_phrases(text: str) -> PhraseCheck:
         if fault:
             problems.append(f"line {number}: {fault}")
         elif words in first:
-            notes.append(f"line {number} repeats line {first[words]} and is left out.")
+            notes.append(_repetition((number, phrase), first[words], words))
         else:
-            first[words] = number
+            first[words] = number, phrase
             phrases.append(phrase)
     if len(phrases) > MOST_PHRASES:
         problems.append(f"{len(phrases)} phrases are too many: {MOST_PHRASES} can be recorded. Shorten the list.")
     if not phrases and not problems:
         problems.append("there is no phrase yet. Write one on each line.")
     return PhraseCheck(tuple(phrases), tuple(problems), tuple(notes))
+
+
+def _repetition(line: tuple[int, str], earlier: tuple[int, str], words: Sequence[str]) -> str:
+    """Why a line is left out: it repeats an earlier one, or differs from it in symbols only, which are not read."""
+    (number, phrase), (before, first) = line, earlier
+    differing = [*(_symbols(phrase) - _symbols(first)), *(_symbols(first) - _symbols(phrase))]
+    if not differing:
+        return f"line {number} repeats line {before} and is left out."
+    same = _short(" ".join(words))
+    return (
+        f"line {number} reads as the same words as line {before}, “{same}”, and is left out: symbols such as"
+        f" “{differing[0]}” are not read. Write them as words, as in “C plus plus”."
+    )
+
+
+def _symbols(phrase: str) -> Counter[str]:
+    """What a phrase has besides words and punctuation."""
+    text = unicodedata.normalize("NFKC", phrase)
+    return Counter(character for character in text if character in SIGNS or unicodedata.category(character)[0] == "S")
 
 
 def _fault(phrase: str, words: Sequence[str]) -> str | None:
