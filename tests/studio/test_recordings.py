@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from lip2wav_hf import load_clips
+from lip2wav_hf.machine import take_lock
 from lip2wav_hf.studio.recordings import Recordings, StudioError, Take, storage_error
 
 
@@ -129,6 +130,43 @@ def test_deleting_everything_leaves_what_is_not_ours(recordings, talking_video):
     recordings.delete_everything()
     assert {path.name for path in recordings.path.iterdir()} == {"holiday.mp4", ".studio"}
     assert recordings.consent is None and not recordings.takes and not recordings.settings.phrases
+
+
+def test_nothing_of_the_studio_stays_where_all_was_deleted(recordings, talking_video):
+    agree(recordings)
+    recordings.choose("digits", ["one"], 1, False)
+    recordings.new_pending(".mp4").write_bytes(b"video")
+    recordings.delete_everything()
+    assert [path.name for path in recordings.hidden.iterdir()] == ["lock"]  # the studio goes on
+    recordings.delete_everything()
+    agree(recordings)
+    record(recordings, talking_video)
+    recordings.close()
+    assert (recordings.hidden / "lock").exists() and len(list(recordings.path.iterdir())) == 4
+    again = Recordings(recordings.path)
+    again.delete_everything()
+    again.close()
+    assert not list(recordings.path.iterdir())
+
+
+def test_a_lock_that_has_gone_keeps_nobody_out_and_nobody_in(recordings, monkeypatch):
+    """Another studio ends, and takes its lock with it, between the opening of the file and the lock on it."""
+    taken = []
+
+    def take(path):
+        handle = take_lock(path)
+        taken.append(handle)
+        if len(taken) == 1:
+            path.unlink()
+        return handle
+
+    monkeypatch.setattr("lip2wav_hf.studio.recordings.take_lock", take)
+    recordings.close()
+    other = Recordings(recordings.path)
+    with pytest.raises(StudioError, match="another studio is open on this folder"):
+        Recordings(recordings.path)
+    assert len(taken) == 2
+    other.close()
 
 
 def test_one_studio_at_a_time(recordings):

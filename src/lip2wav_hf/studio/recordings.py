@@ -130,7 +130,6 @@ class Recordings:
         self._lock = None
         try:
             self._check_owner()
-            (self.path / HIDDEN / "pending").mkdir(parents=True, exist_ok=True)
             self._lock = self._take_lock()
         except OSError as error:
             raise StudioError(
@@ -150,18 +149,31 @@ class Recordings:
             )
 
     def _take_lock(self) -> int:
-        try:
-            return take_lock(self.path / HIDDEN / "lock")
-        except BlockingIOError:
-            raise StudioError(
-                f"{self.path}: another studio is open on this folder. Use its page, or end it first."
-            ) from None
+        lock = self.hidden / "lock"
+        while True:
+            self.pending_folder.mkdir(parents=True, exist_ok=True)
+            try:
+                handle = take_lock(lock)
+            except BlockingIOError:
+                raise StudioError(
+                    f"{self.path}: another studio is open on this folder. Use its page, or end it first."
+                ) from None
+            if lock.exists() and os.path.samestat(lock.stat(), os.fstat(handle)):
+                return handle
+            os.close(handle)  # of a studio that has just ended, and took the file with it
 
     def close(self) -> None:
-        """Let go of the folder."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Let go of the folder; where nothing was recorded or trained, or all was deleted, nothing is left in it."""
+        if self._lock is None:
+            return
+        if not any((self.path / name).exists() for name in (CONSENT, SETTINGS, TABLE, VOICE)):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self.pending_folder, ignore_errors=True)
+                if [path.name for path in self.hidden.iterdir()] == ["lock"]:
+                    (self.hidden / "lock").unlink()  # while it is held: whoever opens it now sees that it has gone
+                    self.hidden.rmdir()
+        os.close(self._lock)
+        self._lock = None
 
     @property
     def voice(self) -> Path:
@@ -342,10 +354,11 @@ class Recordings:
                     path.unlink()
             for name in (TABLE, CONSENT) if not voice and self.voice.exists() else (TABLE, SETTINGS, CONSENT):
                 (self.path / name).unlink(missing_ok=True)
-            for left in self.pending_folder.iterdir():
+            for left in self.pending_folder.glob("*"):
                 left.unlink()
             self._delete_voice(voice)
             if voice:
+                shutil.rmtree(self.pending_folder, ignore_errors=True)
                 for note in self.hidden.glob("*.json"):
                     note.unlink()
 
@@ -365,6 +378,7 @@ class Recordings:
             StudioError: before consent.
         """
         self._with_consent()
+        self.pending_folder.mkdir(parents=True, exist_ok=True)
         return self.pending_folder / f"{uuid.uuid4().hex}{suffix}"
 
     def _with_consent(self) -> Consent:
