@@ -129,6 +129,7 @@ def test_speech_is_that_of_a_session_with_the_same_jpegs(serve, model, pictures)
             "frame_rate": 25.0,
             "look_ahead": 3,
             "doubt": WHOLE_VIDEOS,
+            "reads_words": True,
         }
         answers = []
         for number, data in enumerate(sent):

@@ -245,6 +245,7 @@ def _welcome(session: Lip2WavStreamer) -> dict[str, Any]:
         "frame_rate": config.frame_rate,
         "look_ahead": session.look_ahead,
         "doubt": session.doubt,
+        "reads_words": config.reads_words,
     }
 
 

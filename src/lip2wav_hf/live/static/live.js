@@ -12,6 +12,7 @@ const OPENING = 180_000; // ms: the server may have to load the model
 const ENDING = 5000; // ms to wait for the last words
 const MOST_WORDS = 300; // that stay on the page
 const SLOW = 15; // pictures a second below which the sound stutters
+const WORDLESS = 10_000; // ms with a face and without a word, after which it says so
 const NEW_SENTENCE = 1.0; // seconds of silence
 
 const INSIDE = `
@@ -183,7 +184,7 @@ class Run {
     await this.openSocket();
     this.check();
     this.tell("Live");
-    this.shownAt = performance.now();
+    this.shownAt = this.lastWordAt = performance.now();
     this.timer = setInterval(() => this.measure(), SHOW_EVERY);
     this.watch();
   }
@@ -247,6 +248,7 @@ class Run {
       this.refused = message.message;
     } else if (message.type === "ready") {
       this.rate = message.sampling_rate;
+      this.readsWords = message.reads_words;
       this.panel.note.textContent = message.doubt ?? "";
       this.panel.note.hidden = !message.doubt;
       this.ready();
@@ -255,6 +257,7 @@ class Run {
       this.repeated = message.repeated;
       this.panel.addWords(message.words, message.written);
       this.face = message.face;
+      if (!message.face || message.words.length) this.lastWordAt = performance.now();
       this.panel.report("frame", message);
     }
   }
@@ -336,7 +339,10 @@ class Run {
 
   situation() {
     if (this.face === false) return "No face is in sight: look into the camera.";
-    return this.slow ? "Live, but this machine is too busy to keep up: the sound stutters." : "Live";
+    if (this.slow) return "Live, but this machine is too busy to keep up: the sound stutters.";
+    if (this.readsWords && performance.now() - this.lastWordAt > WORDLESS)
+      return "No words were recognised lately. If you speak, the sound is probably not what you say: look straight into the camera, with light from the front.";
+    return "Live";
   }
 
   fail(message) {
