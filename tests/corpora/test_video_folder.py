@@ -1,6 +1,7 @@
 """A folder of videos as a corpus: metadata, transcripts beside the videos, splits given and made."""
 
 import json
+import shutil
 
 import pytest
 
@@ -109,6 +110,22 @@ def test_clips_without_words_take_no_place_in_a_split_that_measures(tmp_path):
     assert [sum(bool(clip.words) for clip in clips) for clips in found.values()] == [8, 1, 1]
     assert all(clip.words for split in ("validation", "test") for clip in found[split])
     assert report.notes == ["split by sentence: train 8 sentences, validation 1, test 1, seed 0"]
+
+
+def test_parts_after_the_end_of_their_video_take_no_place_in_a_split_that_measures(tmp_path, talking_video):
+    """The video has three seconds; what lies behind them cannot be used, and neither can a file that is none."""
+    shutil.copyfile(talking_video, tmp_path / "a.mp4")
+    touch(tmp_path, "b.mp4")
+    parts = [("a", 0, 1), ("a", 1, 2), ("a", 2, 3), ("a", 0.5, 1.5), ("a", 1.5, 2.5), ("a", 2, 3.1)]
+    parts += [("a", 2, 3.5), ("b", 0, 1), *(("a", number, number + 1) for number in range(3, 11))]
+    rows = [f"{video}.mp4,say it,{start},{end}" for video, start, end in parts]
+    write_metadata(tmp_path, ["file_name,transcription,start,end", *rows])
+    found, report = VideoFolder(tmp_path).find_clips()
+    assert report.notes == ["split by clip: train 4 clips, validation 1, test 1, seed 0"]
+    usable = {(start, end) for _, start, end in parts[:6]}
+    assert sum(map(len, found.values())) == 16  # the others are reported
+    held_back = [clip for split in ("validation", "test") for clip in found[split]]
+    assert all(clip.video.name == "a.mp4" and (clip.start, clip.end) in usable for clip in held_back)
 
 
 def test_clips_are_divided_where_none_has_words(tmp_path):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import ClassVar, Self
 
 import av
@@ -277,6 +279,33 @@ def check_video(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_F
     if not sound and clip.audio is None:
         return [Defect(clip.key, "no_sound", f"{clip.video}: no sound track")]
     return [Defect(clip.key, "cut_times", f"{clip.video}: {late}")] if late else []
+
+
+def late_parts(clips: Sequence[Clip]) -> set[str]:
+    """Keys of parts of videos that end before them, as far as the containers say; each is opened once, none read."""
+    lengths: dict[Path, float | None] = {}
+    late = set()
+    for clip in clips:
+        if clip.is_part and isinstance(clip.video, Path):
+            if clip.video not in lengths:
+                lengths[clip.video] = _seconds_of(clip.video)
+            length = lengths[clip.video]
+            if length is not None:
+                there = min(length, math.inf if clip.end is None else clip.end) - clip.start
+                late |= {clip.key} if late_end(clip.start, clip.end, max(there, 0.0)) else set()
+    return late
+
+
+def _seconds_of(video: Path) -> float | None:
+    """How long a video is by its container, which may not say so; 0 of one that cannot be opened."""
+    try:
+        with av.open(str(video)) as container:
+            stream = next(iter(container.streams.video), None)
+            if stream is not None and stream.duration is not None and stream.time_base is not None:
+                return float(stream.duration * stream.time_base)
+            return None if container.duration is None else container.duration / av.time_base
+    except (OSError, ValueError):
+        return 0.0
 
 
 def check_clip(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:

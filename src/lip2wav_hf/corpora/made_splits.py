@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import counted
@@ -43,10 +43,12 @@ def shuffled(prefix: str, names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(f"{prefix}/{name}".encode()).digest())
 
 
-def make_splits(clips: Sequence[Clip], seed: int = 0, by: str | None = None) -> MadeSplits:
+def make_splits(
+    clips: Sequence[Clip], seed: int = 0, by: str | None = None, unusable: Collection[str] = ()
+) -> MadeSplits:
     """
-    Divide clips among `train`, `validation` and `test`. Those without words, which nobody trains or measures with, go
-    to `train` and count nowhere, unless no clip has any.
+    Divide clips among `train`, `validation` and `test`. Those without words, which nobody trains or measures with, and
+    those known to be of no use, go to `train` and count nowhere, unless there are no others.
 
     Args:
         clips (`Sequence[Clip]`): all of a corpus.
@@ -54,12 +56,15 @@ def make_splits(clips: Sequence[Clip], seed: int = 0, by: str | None = None) -> 
         by (`str`, *optional*): `"speaker"` holds whole speakers back, to measure on strangers; `"sentence"` holds
             sentences back, each with all its repetitions; `"clip"` holds clips back. By default speakers from ten
             speakers on, sentences where each is said less than twice on average, else clips.
+        unusable (collection of `str`, *optional*): keys of such clips.
 
     Returns:
         [`MadeSplits`].
     """
-    told = [clip for clip in clips if clip.words] or list(clips)
-    untold, clips = [clip for clip in clips if not clip.words and told[0].words], told
+    told = [clip for clip in clips if clip.key not in unusable] or list(clips)
+    told = [clip for clip in told if clip.words] or told
+    keys = {clip.key for clip in told}
+    untold, clips = [clip for clip in clips if clip.key not in keys], told
     by = by or _kind(clips)
     groups: dict[str, list[Clip]] = {}
     for clip in clips:

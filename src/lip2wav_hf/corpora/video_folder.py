@@ -27,7 +27,7 @@ from .columns import (
     times_within,
     word_times,
 )
-from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips
+from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips, late_parts
 from .made_splits import MadeSplits, make_splits
 from .metadata import ListedFiles, read_rows
 from .transcripts import TranscriptError, read_transcript
@@ -279,7 +279,7 @@ class VideoFolder:
         if given or any(clip.split for clip in self.clips):
             return None
         if self._made is None:
-            self._made = make_splits(self.clips, self.seed)
+            self._made = make_splits(self.clips, self.seed, unusable=late_parts(self.clips))
         return self._made
 
     def read_splits(self, selection: Selection = Selection()) -> Splits:

@@ -216,7 +216,8 @@ def build_datasets(
         if not len(dataset):
             raise TrainingError(
                 f"no usable clip in split {split!r} of {', '.join(data.data_dir)}. The lines above say why;"
-                " `lip2wav prepare` lists what is wrong with each."
+                " `lip2wav prepare` lists what is wrong with each. Where too few can be used to hold some back, name"
+                f" another split, as `--validation_split {data.train_split}`, or split them in the metadata."
             )
         datasets.append(dataset)
     return datasets[0], datasets[1]
