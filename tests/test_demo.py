@@ -246,6 +246,8 @@ def test_doubts(answers):
     assert answers.doubts({"face_coverage": 1.0, "words": sure}) == []
     unsure = [{**sure[0], "confidence": 0.4}]
     assert len(answers.doubts({"face_coverage": 0.5, "words": unsure})) == 2
+    (doubt,) = answers.doubts({"face_coverage": 1.0, "words": sure, "other_face": True})
+    assert doubt.startswith("another face of about the same size is in the picture: the larger one was followed")
     assert answers.doubts({"face_coverage": 1.0, "words": []}) == ["no words were recognised"]
     assert answers.doubts({"face_coverage": 1.0, "words": []}, reads_words=False) == []
 

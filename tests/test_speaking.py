@@ -26,6 +26,7 @@ from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.models import find_model
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
 from lip2wav_hf.speaking import Speaker, written_sentences
+from lip2wav_hf.video import VideoReader
 from little_videos import write_video
 from warm_processes import WarmProcesses
 
@@ -279,6 +280,21 @@ print((statistics.median(sizes[-12:]) - statistics.median(sizes[-24:-12])) / 2) 
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=at_once)
     assert result.returncode == 0, result.stderr
     assert float(result.stdout) < 2.5e6  # bytes for each minute; before, 37 MB
+
+
+@pytest.mark.parametrize("long_seconds", [60.0, 0.5])
+def test_another_face_of_the_same_size_is_warned_of(caplog, monkeypatch, tiny_model_dir, talking_video, long_seconds):
+    """Also of a video that is spoken while it is read; one face is none of the warnings."""
+    monkeypatch.setattr(speaking, "LONG_SECONDS", long_seconds)
+    speaker, one = Speaker.from_folder(tiny_model_dir, "cpu"), np.stack(list(VideoReader(talking_video)))
+    two = np.concatenate([one, one[:, :, ::-1]], 2)
+    with caplog.at_level(logging.WARNING, "lip2wav_hf"):
+        alone = speaker.stream({"video": one, "fps": 25}).spoken()
+        assert "other_face" not in alone and "another face" not in caplog.text
+        for speech in (speaker.stream({"video": two, "fps": 25}).spoken(), *speaker([{"video": two, "fps": 25}])):
+            assert speech["other_face"] is True
+    said = [record.getMessage() for record in caplog.records if "another face" in record.getMessage()]
+    assert len(said) == 2 and said[0].endswith(f": {speaking.OTHER_FACE}.")
 
 
 @pytest.fixture(params=["istft", "frame"])

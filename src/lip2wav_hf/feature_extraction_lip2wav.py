@@ -291,7 +291,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         """
         if landmarks is not None and mouth_boxes is not None:
             raise ValueError("give `landmarks` or `mouth_boxes`, not both")
-        _check_video(video)
+        check_video_kind(video)
         with contextlib.ExitStack() as stack:
             reader = stack.enter_context(VideoReader(video, frame_rate=self.frame_rate, fps=fps))
             name, total, tracker = reader.name, reader.expected_frames, None
@@ -439,7 +439,7 @@ class Lip2WavFeatureExtractor(FeatureExtractionMixin):
         if not batch:
             raise ValueError("the list of videos is empty: give at least one video")
         for video in batch:
-            _check_video(video)
+            check_video_kind(video)
         single = not isinstance(videos, (list, tuple))
         crops, face_coverage = [], []
         for arguments in zip(
@@ -684,7 +684,7 @@ def _check_mouth_boxes(boxes: Any, name: str) -> np.ndarray:
     return boxes.astype(np.float64)
 
 
-def _check_video(video: Any) -> None:
+def check_video_kind(video: Any) -> None:
     """Refuse a clip given as a list of frames, which a batch of videos is easily mistaken for."""
     if isinstance(video, np.ndarray) and video.ndim == 3 and video.shape[-1] in (3, 4):
         found = f"a list holds videos, but one entry looks like a single picture of shape {video.shape}"
@@ -697,4 +697,4 @@ def _check_video(video: Any) -> None:
         )
 
 
-__all__ = ["Lip2WavFeatureExtractor", "MouthRegions", "RegionStream"]
+__all__ = ["Lip2WavFeatureExtractor", "MouthRegions", "RegionStream", "check_video_kind"]

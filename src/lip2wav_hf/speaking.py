@@ -37,7 +37,7 @@ from .decoding import (
     clip_scores,
 )
 from .errors import WeightsError, as_clip, counted, video_name
-from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream
+from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream, check_video_kind
 from .files import read_fields
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
 from .video import in_background
@@ -52,6 +52,11 @@ logger = logging.getLogger(__name__)
 # Below these, a warning says that the result is probably wrong.
 LOW_TEXT_CONFIDENCE = 0.8
 LOW_FACE_COVERAGE = 0.8
+
+OTHER_FACE = (
+    "another face of about the same size is in the picture: the larger one was followed. Cut the picture to the one"
+    " who speaks"
+)
 
 
 class GrammarChoice(enum.Enum):
@@ -83,6 +88,7 @@ class SpokenVideo(TypedDict, total=False):
         written (`str`): The same as transcripts, or the phrases that were given, write it, as far as that is known.
         words (`list[Word]`): The words with their times, in seconds, and confidences.
         face_coverage (`float`): Share of the frames in which a face was found, from 0 to 1.
+        other_face (`bool`): `True` where another face of half the area and more was there most of the time.
         crops (`np.ndarray` of shape `(frames, height, width)`): Gray mouth crops, uint8; only with `return_crops`.
     """
 
@@ -92,6 +98,7 @@ class SpokenVideo(TypedDict, total=False):
     written: str
     words: list[Word]
     face_coverage: float
+    other_face: bool
     crops: np.ndarray
 
 
@@ -256,19 +263,22 @@ class Speaker:
         inputs: dict[str, Any] = {"clip": {"name": video_name(video), "face_coverage": 1.0}}
         if embedding is not None:
             inputs["speaker_embedding"] = self._input(embedding).reshape(1, -1)
-        if whole or not hasattr(self.model, "speak_windows"):
-            return self._read(inputs, video, return_crops, progress=progress, **clip)
+        if isinstance(video, RegionStream):
+            return self._read(inputs, video, return_crops)
+        check_video_kind(video)
         stream = self.feature_extractor.stream(video, progress=progress, **clip)
+        if whole or not hasattr(self.model, "speak_windows"):
+            return self._read(inputs, stream, return_crops)
         stream, is_long = _begun(stream, round(LONG_SECONDS * self.feature_extractor.frame_rate))
         if not is_long:
             return self._read(inputs, stream, return_crops)
         return inputs | {"stream": stream, "return_crops": return_crops}
 
-    def _read(self, inputs: dict[str, Any], video: Any, return_crops: bool, **arguments: Any) -> dict[str, Any]:
+    def _read(self, inputs: dict[str, Any], video: RegionStream, return_crops: bool) -> dict[str, Any]:
         """Inputs with what the feature extractor makes of a video."""
         kind = "pt" if self._takes_tensors else "np"
-        features = self.feature_extractor(video, **arguments, return_crops=return_crops, return_tensors=kind)
-        clip = inputs["clip"] | {"face_coverage": float(features["face_coverage"][0])}
+        features = self.feature_extractor(cast(Any, video), return_crops=return_crops, return_tensors=kind)
+        clip = inputs["clip"] | {"face_coverage": float(features["face_coverage"][0]), "other_face": other_face(video)}
         if return_crops:
             clip["crops"] = features["crops"][0]
         pixels = self._input(features["pixel_values_videos"])
@@ -345,7 +355,8 @@ class Speaker:
         grammar: AnyGrammar = GrammarChoice.OF_MODEL,
     ) -> SpokenVideo:
         """
-        What was said in one video, from outputs with a batch of one. Warns at most once if it is doubtful.
+        What was said in one video, from outputs with a batch of one. Warns at most once if it is doubtful, and once if
+        another face is in the picture.
 
         Args:
             outputs (`dict`): as [`generate`] returns them.
@@ -387,6 +398,9 @@ class Speaker:
             words=words,
             face_coverage=clip["face_coverage"],
         )
+        if clip.get("other_face"):
+            result["other_face"] = True
+            logger.warning(f"{clip['name']}: {OTHER_FACE}.")
         if "crops" in clip:
             result["crops"] = clip["crops"]
         doubts = self._doubts(result, decoder, low_text_confidence, low_face_coverage)
@@ -551,7 +565,7 @@ class SpeechStream:
                 yield _array(waveform[0])
         stream.close()
         self.words = reader.finish() if config.reads_words else []
-        self.clip["face_coverage"] = stream.face_coverage
+        self.clip.update(face_coverage=stream.face_coverage, other_face=other_face(stream))
         if crops:
             self.clip["crops"] = np.stack(crops)
 
@@ -595,6 +609,11 @@ class SpeechStream:
             start = end
             low = max(start - context, 0)
             kept, first = kept[low - first :], low
+
+
+def other_face(stream: RegionStream) -> bool:
+    """Whether another face of half the area and more was there in most looks at whole pictures."""
+    return stream.tracker is not None and 2 * stream.tracker.rivals > stream.tracker.checks
 
 
 def written_sentences(config: Lip2WavTextConfig, decoder: TextDecoder | None) -> dict[str, str]:
@@ -663,6 +682,8 @@ __all__ = [
     "GrammarChoice",
     "Speaker",
     "SpeechStream",
+    "OTHER_FACE",
     "SpokenVideo",
+    "other_face",
     "written_sentences",
 ]

@@ -19,6 +19,7 @@ from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor, MouthRegions
 from ..grammar import TextNormalizer
 from ..metrics.synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset
+from ..speaking import other_face
 from ..video import VideoError, VideoInput, VideoPart
 from .movement import mouth_movement
 from .records import Problem, RecordingCheck
@@ -131,8 +132,7 @@ def _regions(extractor: Lip2WavFeatureExtractor, file: VideoInput | VideoPart) -
     """The mouth regions, and whether another face of half the area and more was there most of the time."""
     with contextlib.closing(extractor.stream(file)) as stream:
         regions = np.stack(list(stream))
-        several = stream.tracker is not None and 2 * stream.tracker.rivals > stream.tracker.checks
-        return MouthRegions(regions, stream.face_coverage, stream.name), several
+        return MouthRegions(regions, stream.face_coverage, stream.name), other_face(stream)
 
 
 def _name(file: Any) -> str:

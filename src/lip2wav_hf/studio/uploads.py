@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import Lip2WavError
 from ..sources import Source
-from ..speaking import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, SpokenVideo
+from ..speaking import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, OTHER_FACE, SpokenVideo
 from ..video import VideoError, VideoReader, open_pictures
 
 
@@ -118,6 +118,8 @@ def doubts(result: SpokenVideo, reads_words: bool = True) -> list[str]:
     found = []
     if result["face_coverage"] < LOW_FACE_COVERAGE:
         found.append(f"a face is seen in only {result['face_coverage']:.0%} of the pictures; the rest is guessed")
+    if result.get("other_face"):
+        found.append(OTHER_FACE)
     confidences = [word["confidence"] for word in result["words"]]
     if not reads_words:
         return found
