@@ -11,9 +11,12 @@ from lip2wav_hf.adaptation.inputs import WORK, read_inputs
 from lip2wav_hf.adaptation.job import Job
 from lip2wav_hf.adaptation.learning import Clock
 from lip2wav_hf.adaptation.records import Options
+from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.training import loop
 from lip2wav_hf.training.clips import PreparedClips
+
+from .conftest import SENTENCES, write_metadata
 
 
 pytestmark = pytest.mark.usefixtures("examined_once")
@@ -174,6 +177,51 @@ def test_a_shorter_call_does_not_replace_what_a_longer_one_has_made(recordings, 
             )
             assert (output / "model.safetensors").read_bytes() == weights
     assert steps[0] == steps[1] > 5 and steps[2] > steps[0] + 5
+
+
+NEW_WORDS = ("alpha", "bravo", "charlie", "delta", "echo")
+
+
+def take_some(monkeypatch, count, order=lambda clips: clips):
+    """Let there be time to look at so many recordings only, in another order."""
+    monkeypatch.setattr(running, "FEW", count)
+    monkeypatch.setattr(running, "CHECKING_SHARE", 0.0 if count < len(SENTENCES) else 1.0)
+    monkeypatch.setattr(running, "in_turns", order)
+
+
+@pytest.mark.parametrize(
+    "then", [(5, list), (2, lambda clips: clips[::-1])], ids=["more words", "other words, as many"]
+)
+def test_a_run_goes_on_only_with_the_recordings_and_words_that_it_began_with(
+    recordings, starting_model, tmp_path, monkeypatch, then
+):
+    """Which there is time to look at differs from call to call."""
+    folder = shutil.copytree(recordings, tmp_path / "clips")
+    write_metadata(folder, [(f"{name}.mp4", f"bin {word}") for name, word in zip(SENTENCES, NEW_WORDS, strict=True)])
+    options = {"model": starting_model, "steps": 2, "final_pass": 0.0, "phrases": "none"}
+
+    def call(count, order=list, **more):
+        seen = []
+        with monkeypatch.context() as patch:
+            take_some(patch, count, order)
+            found = adapt(folder, tmp_path / "out", **options | more, progress=lambda now: seen.append(now.step))
+        return found, [step for step in seen if step], [note for note in found.notes if "the training began" in note]
+
+    first, steps, said = call(2, stop=lambda: True)
+    assert (first.stopped, first.clips, steps, said) == ("asked", 2, [1], [])
+    again, steps, said = call(*then, stop=lambda: True)
+    now = "" if then[0] == 2 else " (5 recordings and 6 words now; 2 and 3 then)"
+    assert said == [f"What there is to learn from is not what it was before{now}: the training began again."]
+    assert (again.stopped, again.clips, steps) == ("asked", then[0], [1])
+    config = Lip2WavConfig.from_pretrained(again.model)
+    assert tuple(config.vocabulary[-then[0] :]) == again.new_words != first.new_words
+    if then[0] == 5:  # with fewer recordings, it is begun again, and what is there stays
+        fewer, steps, said = call(2, stop=lambda: True)
+        assert (fewer.clips, steps, len(said)) == (5, [1], 1) and "which was made of 5 rec" in fewer.notes[-1]
+        assert Lip2WavConfig.from_pretrained(again.model).vocabulary == config.vocabulary
+        call(*then, stop=lambda: True)
+    last, steps, said = call(*then)
+    assert (last.stopped, steps, said) == ("finished", [2], [])
 
 
 @pytest.mark.parametrize(

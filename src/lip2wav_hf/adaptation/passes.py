@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 import logging
 import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ..errors import counted, one_line
 from ..files import read_json, write_json
@@ -31,12 +33,15 @@ from .voice import Voice, convert
 logger = logging.getLogger(__name__)
 
 FIRST_PASS = "first_pass.json"  # in the folder of work: what the first pass has led to, once it is over
+LEARNT_FROM = "learnt_from.json"  # in the same folder: what the passes learn from
 FEWEST_FINAL_STEPS = 5  # of a final pass that there is too little time for: with less, it is left out
 SWITCHING_SECONDS = 5.0  # of loading and saving, for a further pass
 
 
 def first_pass(job: Job, task: Task) -> Learnt:
-    """Learn from the recordings that are not held back; goes on where it was stopped, and is not done twice."""
+    """Learn from the recordings that are not held back; goes on where it was stopped, and is not done twice. It begins
+    again where what there is to learn from is not what it was then."""
+    _forget_others(job, task)
     path = job.work / FIRST_PASS
     if path.is_file() and (found := read_json(path))["reason"] == "time":
         forget_passes(job, "time")  # what came after it was stopped, and now there is time again
@@ -46,6 +51,43 @@ def first_pass(job: Job, task: Task) -> Learnt:
     if learnt.reason != "asked":
         write_json(path, dataclasses.asdict(learnt) | {"folder": learnt.folder.name})
     return learnt
+
+
+def _forget_others(job: Job, task: Task) -> None:
+    """
+    Take away what was learnt from other recordings, or with other words: those that there was time to look at differ
+    from call to call, and with them what is held back, the words and their places in the network, and the phrases.
+    """
+    path, now = job.work / LEARNT_FROM, _learnt_from(task)
+    before = read_json(path) if path.is_file() else None
+    passes = (job.work / FIRST_PASS, task.folder)
+    if before != now and any(place.exists() for place in passes):
+        passes[0].unlink(missing_ok=True)
+        shutil.rmtree(task.folder, ignore_errors=True)
+        sizes = [(each["recordings"], each["words"]) for each in (now, before or now)]
+        there_are = " and ".join(
+            counted(size, noun) for size, noun in zip(sizes[0], ("recording", "word"), strict=True)
+        )
+        then = "" if sizes[0] == sizes[1] else f" ({there_are} now; {sizes[1][0]} and {sizes[1][1]} then)"
+        note = f"What there is to learn from is not what it was before{then}: the training began again."
+        job.notes.append(note)
+        job.say("training", 0.0, note)
+    write_json(path, now)
+
+
+def _learnt_from(task: Task) -> dict[str, Any]:
+    """How many recordings a task has, and how many words are said in them; `sum` changes with which they are, which of
+    them are held back, and with the network: its words in their order, and its phrases."""
+    groups = [[(clip.key, clip.words) for clip in clips.clips] for clips in (task.training, task.held_out)]
+    network = task.model.config.to_dict()
+    network.pop("transformers_version", None)
+    everything = json.dumps([groups, network], sort_keys=True, default=str)
+    words = {word for group in groups for _, said in group for word in said or ()}
+    return {
+        "recordings": sum(map(len, groups)),
+        "words": len(words),
+        "sum": hashlib.sha256(everything.encode()).hexdigest(),
+    }
 
 
 def final_pass(job: Job, task: Task, first: Learnt, recordings: Recordings) -> tuple[Learnt, int]:
