@@ -27,6 +27,7 @@ from lip2wav_hf.adaptation.learning import Anchor, Clock
 from lip2wav_hf.adaptation.records import AdaptationError, Options, OtherAdaptationError, Scores, worse_scores
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import imprint, load_starting_model
+from lip2wav_hf.commands.adapt import _report
 from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.grid.corpus import sentence_words
 from lip2wav_hf.hub.model_card import render_model_card
@@ -438,6 +439,15 @@ def test_more_recordings_than_there_is_time_to_look_at(recordings, starting_mode
     result = adapt(recordings, tmp_path / "out", model=starting_model, steps=1)
     assert (len(result.checks), result.clips) == (2, 2)
     assert any("Left out: 3 of 5 recordings" in note for note in result.notes)
+    folder = shutil.copytree(recordings, tmp_path / "clips")
+    rows = [(f"{name}.mp4", said) for name, said in zip(SENTENCES, SAID, strict=True)]
+    write_metadata(folder, [*rows, ("gone.mp4", "yes")])
+    result = adapt(folder, tmp_path / "other", model=starting_model, steps=1)
+    assert any("Left out: 3 of 6 recordings" in note for note in result.notes)
+    assert (result.clips, result.not_used, result.left_out, result.recordings) == (2, ("gone.mp4",), 3, 6)
+    assert _report(result, folder)[0] == (
+        "of 6 recordings: 2 learnt from, 0 held back, 1 not usable (gone.mp4), 3 left out for lack of time"
+    )
 
 
 @pytest.fixture

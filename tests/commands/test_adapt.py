@@ -33,7 +33,7 @@ def test_it_says_what_is_wrong_what_was_done_and_what_to_do_next(run, takes, tin
     status, out, err = run(*arguments)
     assert status == 0, err
     assert f"{takes / 'broken.mp4'}: It cannot be read" in err
-    assert "3 recordings learnt from, 1 held back, 1 of 5 not used: broken.mp4" in out
+    assert "of 5 recordings: 3 learnt from, 1 held back, 1 not usable (broken.mp4)" in out
     assert "new words: good, morning, thank, you" in out
     assert "it answers with 2 phrases only" in out
     assert "phrases read right" in out

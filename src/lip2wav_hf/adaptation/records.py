@@ -235,6 +235,9 @@ class Adaptation:
             people under one name; a note says what to do.
         given_voice (`int`): how many sound files the voice was brought near, with `voice`; 0 where it is that of the
             recordings, or of the starting model.
+        not_used (`tuple[str, ...]`): files of the recordings that could not be used, those that are listed but missing
+            included; `checks` say why, and have warnings too.
+        left_out (`int`): further recordings, which there was no time to look at.
     """
 
     model: Path
@@ -253,6 +256,13 @@ class Adaptation:
     people: int = 1
     other_voice: tuple[str, ...] = ()
     given_voice: int = 0
+    not_used: tuple[str, ...] = ()
+    left_out: int = 0
+
+    @property
+    def recordings(self) -> int:
+        """How many recordings there were in all: learnt from, held back, not used and left out."""
+        return self.clips + len(self.held_out) + len(self.not_used) + self.left_out
 
 
 __all__ = [

@@ -269,11 +269,12 @@ def read_record(folder: str | os.PathLike) -> Adaptation:
     """
     record = dict(read_fields(Path(folder, RECORD), AdaptationError))
     record.pop("fingerprint", None)
-    record.setdefault("other_voice", ())  # in records of before there was one
+    for name in ("other_voice", "not_used"):
+        record.setdefault(name, ())  # in records of before there were such
     try:
         for name in ("before", "after"):
             record[name] = None if record[name] is None else Scores(**record[name])
-        for name in ("held_out", "new_words", "phrases", "notes", "other_voice"):
+        for name in ("held_out", "new_words", "phrases", "notes", "other_voice", "not_used"):
             record[name] = tuple(record[name])
         return Adaptation(model=Path(folder), checks=(), **record)
     except (KeyError, TypeError) as error:
@@ -390,17 +391,18 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
         return (count >= FEW and spent > CHECKING_SHARE) or (count >= FEWEST and spent > MOST_CHECKING)
 
     _tell_listing(job)
+    total = len(clips) + sum(not check.usable for check in job.checks)  # with those that are listed but missing
     looked_at = examine_clips(in_turns(clips), extractor, note, enough)
     job.left_out = len(clips) - looked_at
     if job.left_out:
         job.notes.append(
-            f"Left out: {job.left_out} of {counted(len(clips), 'recording')}, for which there was no time."
+            f"Left out: {job.left_out} of {counted(total, 'recording')}, for which there was no time."
             " More minutes use more of them."
         )
     if not recordings.clips:
         reasons = Counter(check.problems[0].message for check in job.checks if not check.usable)
         listed = "; ".join(f"{count} × {reason.rstrip('.')}" for reason, count in reasons.most_common(MOST_NAMED))
-        raise AdaptationError(f"none of the {len(clips)} recordings can be used: {listed}.")
+        raise AdaptationError(f"none of the {total} recordings can be used: {listed}.")
     job.other_voice, doubt = compare_voices(recordings, functools.partial(_has_prepared, job))
     if doubt:
         job.notes.append(doubt)
@@ -605,6 +607,8 @@ def _save(
         people=len({clip.speaker for clip in (*task.training.clips, *task.held_out.clips)}),
         other_voice=job.other_voice,
         given_voice=len(job.inputs.voice or ()),
+        not_used=tuple(check.file for check in job.checks if not check.usable),
+        left_out=job.left_out,
     )
     seconds = sum(check.seconds for check in job.checks if check.usable)
     folder = job.work / "model"

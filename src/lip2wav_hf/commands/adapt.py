@@ -187,16 +187,15 @@ def _shown(quiet: bool) -> Generator[Callable[[AdaptationProgress], None]]:
 
 def _report(result: Adaptation, clips: Path) -> list[str]:
     """What was done, before and after, and what to do next."""
-    bad = [Path(check.file).name for check in result.checks if not check.usable]
-    counts = f"{counted(result.clips, 'recording')} learnt from, {len(result.held_out)} held back"
-    total = result.clips + len(result.held_out) + len(bad)  # checks are of other files of the folder too
-    lines = [counts + (f", {len(bad)} of {total} not used: {_some(bad)}" if bad else "")]
+    lines = [_counts(result)]
     ends = {
         "finished": "all steps are done",
         "no improvement": "it got no better",
         "time": "the time was over: the same command, with more --minutes if you like, goes on where it was",
         "asked": f"it was stopped. {AGAIN}",
     }
+    if result.left_out:
+        ends["time"] = "the time was over: more --minutes use more recordings, and begin again where they do"
     further = f" and {result.final_steps} on all of them" if result.final_steps else ""
     lines.append(f"{counted(result.steps, 'step')}{further}, {result.minutes:.1f} minutes; {ends[result.stopped]}")
     if result.new_words:
@@ -218,6 +217,17 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
     if result.after is None:
         return [*lines, f"measure it: lip2wav evaluate --model {folder} --data OTHER-RECORDINGS --split all"]
     return [*lines, f"publish it: lip2wav push {folder} OWNER/NAME --private"]
+
+
+def _counts(result: Adaptation) -> str:
+    """What became of each recording."""
+    bad, held_back = len(result.not_used), len(result.held_out)
+    if not bad and not result.left_out:
+        return f"{counted(result.clips, 'recording')} learnt from, {held_back} held back"
+    parts = [f"{result.clips} learnt from", f"{held_back} held back"]
+    parts += [f"{bad} not usable ({_some([Path(file).name for file in result.not_used])})"] if bad else []
+    parts += [f"{result.left_out} left out for lack of time"] if result.left_out else []
+    return f"of {counted(result.recordings, 'recording')}: {', '.join(parts)}"
 
 
 def _some(names: Sequence[str]) -> str:
