@@ -6,7 +6,15 @@ import pytest
 
 from conftest import REPOSITORY
 from lip2wav_hf import VideoReader, read_audio
-from lip2wav_hf.adaptation.checking import QUIET, STILL, _check_sound, check_recording, examine_clips, speech_level
+from lip2wav_hf.adaptation.checking import (
+    QUIET,
+    STILL,
+    _check_sound,
+    _doubtful_words,
+    check_recording,
+    examine_clips,
+    speech_level,
+)
 from lip2wav_hf.adaptation.records import RecordingCheck
 from lip2wav_hf.audio import mux_audio
 from lip2wav_hf.corpora.clips import Clip
@@ -174,6 +182,49 @@ def test_a_word_that_looks_like_a_typing_error_is_asked_about(tmp_path):
     assert list(doubted) == [1]
     assert "'mornign' is in no other transcript, but 'morning' is" in str(doubted[1])
     assert not doubted[1].fatal
+
+
+GRID = tuple(
+    "bin lay place set blue green red white at by in with zero one two three four five six seven eight nine again now"
+    " please soon".split()
+)
+CREMA_D = tuple(
+    dict.fromkeys(
+        "it's eleven o'clock that is exactly what happened i'm on my way to the meeting i wonder what this is about"
+        " the airplane is almost full maybe tomorrow it will be cold i would like a new alarm clock i think i have a"
+        " doctor's appointment don't forget a jacket i think i've seen this before the surface is slick we'll stop in"
+        " a couple of minutes".split()
+    )
+)
+NUMBERS = ("1234", "1243", "10000", "1000", "2001", "2010")
+
+
+def doubted(rare, often=(), known=()):
+    """The words that each of some is taken for a typing error of, or `None`; others are written twice."""
+    clips = [Clip("me", f"{number}", None, (word,)) for number, word in enumerate([*rare, *often, *often])]
+    found = _doubtful_words(clips, known)
+    return {word: found[word].message for word in rare if word in found}
+
+
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [("bleu", "blue"), ("gren", "green"), ("greeen", "green"), ("soom", None), ("palce", "place"), ("on", None)],
+)
+def test_short_words_with_one_slip_are_asked_about(word, other):
+    said = {} if other is None else {word: f"Its word {word!r} is in no other transcript, but {other!r} is."}
+    assert doubted([word], GRID) == said
+    knows = f"Its word {word!r} is in no other transcript, and the starting model knows {other!r}."
+    assert doubted([word], known=GRID) == ({} if other is None else {word: knows})
+    assert doubted([word], GRID, [word]) == doubted([], [word], GRID) == {}  # known, or written more often
+
+
+def test_right_words_are_not_taken_for_typing_errors_of_others():
+    for words, others in ((GRID, CREMA_D), (CREMA_D, GRID), (GRID, NUMBERS), (NUMBERS, GRID)):
+        both = [*words, *others]
+        assert doubted(words, known=others) == doubted(words, others) == {}
+        for word in both:
+            rest = [other for other in both if other != word]
+            assert doubted([word], rest) == doubted([word], known=rest) == {}, word
 
 
 def test_no_more_are_looked_at_when_it_is_enough(tmp_path):

@@ -104,12 +104,12 @@ def test_recordings_are_looked_at_for_a_part_of_the_minutes_only(slow, recording
     job, _, folder = slow
     examine = running.examine_clips
 
-    def slowly(clips, extractor, on_each, enough):
+    def slowly(clips, extractor, on_each, *others):
         def note(*arguments):
             job.clock.now += 3.0
             on_each(*arguments)
 
-        return examine(clips, extractor, note, enough)
+        return examine(clips, extractor, note, *others)
 
     monkeypatch.setattr(running, "examine_clips", slowly)
     job.checks.clear()

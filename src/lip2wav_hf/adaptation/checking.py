@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +39,8 @@ LATE_SECONDS = 0.06  # a frame and a half: beyond what GRID has
 WORDS_PER_SECOND = 8.0  # nobody speaks that fast
 LEVEL_WINDOW = 0.02  # seconds
 SAMPLING_RATE = 16000  # Hz
-SHORTEST_CHECKED, ALIKE = 5, 0.8  # letters, and likeness as `difflib` has it, of words that may be typing errors
+SHORTEST_CHECKED = 4  # letters of words that may be typing errors, of which letters are exchanged or doubled
+SHORTEST_ALIKE, ALIKE = 5, 0.8  # letters, and likeness as `difflib` has it, of those with others
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,7 @@ def examine_clips(
     extractor: Lip2WavFeatureExtractor,
     on_each: Callable[[int, Clip, Examined], None],
     enough: Callable[[], bool] = lambda: False,
+    known: Collection[str] = (),
 ) -> int:
     """
     Look at the clips of a corpus, one after the other, in this process.
@@ -316,11 +318,13 @@ def examine_clips(
         extractor ([`Lip2WavFeatureExtractor`]): of the model.
         on_each (`Callable`): called with the number of each, counted from 0, the clip, and what was found.
         enough (`Callable`, *optional*): asked before each whether to look at no more.
+        known (collection of `str`, *optional*): words that the starting model knows, of which others may be typing
+            errors.
 
     Returns:
         `int`: how many were looked at.
     """
-    doubtful = _doubtful_words(clips)
+    doubtful = _doubtful_words(clips, known)
     for number, clip in enumerate(clips):
         if enough():
             return number
@@ -332,7 +336,7 @@ def examine_clips(
             on_each(number, clip, Examined(RecordingCheck(str(clip.video), (problem,), text)))
             continue
         found = examine(source, text, extractor, recording_name(clip))
-        problems = [_typing_error(word, doubtful[word]) for word in clip.words or () if word in doubtful]
+        problems = [doubtful[word] for word in clip.words or () if word in doubtful]
         check = replace(found.check, problems=(*found.check.problems, *problems))
         on_each(number, clip, replace(found, check=check))
     return len(clips)
@@ -343,22 +347,44 @@ def recording_name(clip: Clip) -> str:
     return str(clip.video) + (f"@{clip.start:.2f}" if clip.is_part else "")
 
 
-def _doubtful_words(clips: Sequence[Clip]) -> dict[str, str]:
-    """Words that are written once, and look like one that is written more often: the other, by such a word."""
+def _doubtful_words(clips: Sequence[Clip], known: Collection[str] = ()) -> dict[str, Problem]:
+    """
+    Of words that are written once and are new to the starting model, those that look like one that is written more
+    often, or that the model knows. In words of the model, only letters that are exchanged or doubled count: "seen" is
+    no error of "seven".
+    """
     counts = Counter(word for clip in clips for word in clip.words or ())
-    often = [word for word, count in counts.items() if count > 1]
+    often, familiar = [word for word, count in counts.items() if count > 1], sorted(known)
+    long = [word for word in often if len(word) >= SHORTEST_ALIKE]
     found = {}
     for word, count in counts.items():
-        if count == 1 and len(word) >= SHORTEST_CHECKED:
-            for other in difflib.get_close_matches(word, often, 1, ALIKE):
-                found[word] = other
+        if count > 1 or word in known or len(word) < SHORTEST_CHECKED or any(map(str.isdigit, word)):
+            continue
+        near = [other for other in long if abs(len(other) - len(word)) < 2] if len(word) >= SHORTEST_ALIKE else []
+        alike = difflib.get_close_matches(word, near, 1, ALIKE)
+        others = [*alike, *(other for other in (*often, *familiar) if _is_slip(word, other))]
+        if others:
+            found[word] = _typing_error(word, others[0], others[0] in counts)
     return found
 
 
-def _typing_error(word: str, other: str) -> Problem:
+def _is_slip(word: str, other: str) -> bool:
+    """Whether two neighbouring letters of the other word are exchanged, or one is doubled or lacks its double."""
+    if min(len(word), len(other)) < SHORTEST_CHECKED:
+        return False
+    if len(word) == len(other):
+        places = [place for place, (first, second) in enumerate(zip(word, other, strict=True)) if first != second]
+        return len(places) == 2 and places[1] == places[0] + 1 and sorted(word) == sorted(other)
+    short, long = sorted((word, other), key=len)
+    doubled = (place for place in range(1, len(long)) if long[place] == long[place - 1])
+    return any(long[:place] + long[place + 1 :] == short for place in doubled)
+
+
+def _typing_error(word: str, other: str, is_written: bool) -> Problem:
+    there = f"but {other!r} is" if is_written else f"and the starting model knows {other!r}"
     return Problem(
         "spelling",
-        f"Its word {word!r} is in no other transcript, but {other!r} is.",
+        f"Its word {word!r} is in no other transcript, {there}.",
         "Correct it, if it is a typing error.",
         fatal=False,
     )

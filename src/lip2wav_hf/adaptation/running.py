@@ -392,7 +392,8 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
 
     _tell_listing(job)
     total = len(clips) + sum(not check.usable for check in job.checks)  # with those that are listed but missing
-    looked_at = examine_clips(in_turns(clips), extractor, note, enough)
+    known = start.config.vocabulary if start.config.units.kind == "words" else ()
+    looked_at = examine_clips(in_turns(clips), extractor, note, enough, known)
     job.left_out = len(clips) - looked_at
     if job.left_out:
         job.notes.append(
