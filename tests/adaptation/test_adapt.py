@@ -42,6 +42,7 @@ from .conftest import SENTENCES, write_metadata
 pytestmark = pytest.mark.usefixtures("examined_once")
 
 STEPS = 2
+RATE = 16000
 SAID = [" ".join(sentence_words(name)) for name in SENTENCES]
 SAMPLE = REPOSITORY / "src/lip2wav_hf/assets/sample.mp4"  # has no sound
 
@@ -505,6 +506,19 @@ def test_what_is_missing_is_said_before_anything_heavy_is_imported(tmp_path):
     code = code.replace("'absent'", repr(str(tmp_path)))
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "Rename filename to file_name.\n" in found and "torch" not in found
+
+
+def test_too_little_of_a_voice_is_said_before_pytorch_is_loaded(one_recording, starting_model, tmp_path):
+    write_audio(tmp_path / "voice.wav", np.full(RATE, 0.1, np.float32), RATE)
+    code = (
+        "import sys; from lip2wav_hf import adapt\n"
+        f"places = {[str(one_recording), str(tmp_path / 'out')]!r}\n"
+        f"try: adapt(*places, model={str(starting_model)!r}, voice={str(tmp_path / 'voice.wav')!r})\n"
+        "except ValueError as error: print(error); print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    [message, heavy] = done.stdout.splitlines()
+    assert "1.0 s of audible sound in 1 file; 3 s are needed" in message and heavy == "[]"
 
 
 def test_the_model_may_lie_among_the_recordings(one_recording, starting_model, tmp_path):

@@ -13,8 +13,8 @@ from lip2wav_hf.adaptation.checking import (
     _doubtful_words,
     check_recording,
     examine_clips,
-    speech_level,
 )
+from lip2wav_hf.adaptation.level import speech_level
 from lip2wav_hf.adaptation.records import RecordingCheck
 from lip2wav_hf.audio import mux_audio
 from lip2wav_hf.corpora.clips import Clip

@@ -59,8 +59,8 @@ def test_a_voice_is_read_from_a_file_or_a_folder(tmp_path):
     write_audio(tmp_path / "a.wav", vowel(120), RATE)
     write_audio(tmp_path / "b.flac", vowel(120), RATE)
     (tmp_path / "._a.wav").write_bytes(b"of a Mac")
-    assert read_voice(files_of(tmp_path)).pitch == pytest.approx(120, rel=0.03)
-    with pytest.raises(AdaptationError, match=r"2\.\d s of speech in 1 file; 3 s are needed"):
+    assert read_voice(files_of(tmp_path))[0].pitch == pytest.approx(120, rel=0.03)
+    with pytest.raises(AdaptationError, match=r"a\.wav: 2\.0 s of audible sound in 1 file; 3 s are needed"):
         read_voice(files_of(tmp_path / "a.wav"))
 
 
@@ -73,8 +73,31 @@ def test_what_is_no_voice_is_refused(tmp_path):
     with pytest.raises(AdaptationError, match="cannot be read as sound"):
         read_voice(files_of(tmp_path / "noise.wav"))
     write_audio(tmp_path / "noise.wav", np.zeros(5 * RATE, np.float32), RATE)
-    with pytest.raises(AdaptationError, match=r"0\.0 s of speech"):
+    with pytest.raises(AdaptationError, match=r"0\.0 s of audible sound"):
         read_voice(files_of(tmp_path))
+
+
+@pytest.mark.parametrize("rate", [RATE, 44100])
+def test_three_seconds_with_pauses_are_enough(tmp_path, rate):
+    spoken = np.concatenate([np.zeros(RATE // 2, np.float32), vowel(120), np.zeros(RATE // 2, np.float32)])
+    times = np.arange(3 * rate) / rate
+    write_audio(tmp_path / "a.wav", np.interp(times, np.arange(len(spoken)) / RATE, spoken).astype(np.float32), rate)
+    assert read_voice(files_of(tmp_path / "a.wav"))[0].pitch == pytest.approx(120, rel=0.03)
+    write_audio(tmp_path / "b.wav", np.pad(vowel(120, seconds=1.0), (0, 4 * RATE)), RATE)
+    with pytest.raises(AdaptationError, match=r"b\.wav: 1\.\d s of speech in 5\.0 s of sound; 1\.5 s are needed"):
+        read_voice(files_of(tmp_path / "b.wav"))
+
+
+def test_a_file_that_cannot_be_read_is_left_out_of_a_folder(tmp_path):
+    write_audio(tmp_path / "a.wav", vowel(120, seconds=4.0), RATE)
+    (tmp_path / "b.wav").write_bytes(b"RIFF no sound")
+    (tmp_path / "c.mp3").mkdir()
+    voice, unreadable = read_voice(files_of(tmp_path))
+    assert voice.pitch == pytest.approx(120, rel=0.03) and [file.name for file in unreadable][:1] == ["b.wav"]
+    [note] = voice_notes(voice, [], unreadable)
+    assert note.startswith("Not read for the voice, as they cannot be read as sound: b.wav")
+    with pytest.raises(AdaptationError, match=r"b\.wav: it cannot be read as sound"):
+        read_voice(files_of(tmp_path / "b.wav"))
 
 
 def write_sound(path, form, codec):
@@ -97,8 +120,8 @@ def test_what_phones_record_is_read_in_a_folder_too(tmp_path, name, form, codec)
     (tmp_path / "list.pdf").write_bytes(b"of what was said")
     files, others = voice_files(tmp_path)
     assert [file.name for file in files] == [name] and voice_files(tmp_path / name)[0] == files
-    voice = read_voice(files)
-    assert voice.pitch == pytest.approx(120, rel=0.03)
+    voice, unreadable = read_voice(files)
+    assert not unreadable and voice.pitch == pytest.approx(120, rel=0.03)
     assert voice_notes(voice, others) == ["Not read for the voice, as they are no sound files: list.pdf."]
 
 
@@ -106,7 +129,7 @@ def test_noise_is_said_to_sound_like_no_speech(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, 5 * RATE)
     for sound in (noise, np.convolve(noise, np.sin(np.arange(30) / 3)) / 5):
         write_audio(tmp_path / "noise.wav", sound.astype(np.float32), RATE)
-        voice = read_voice(files_of(tmp_path))
+        voice, _ = read_voice(files_of(tmp_path))
         assert voice.pitch is None
         assert ["does not sound like speech" in note for note in voice_notes(voice, [])] == [True]
     assert voice_notes(Voice.of([vowel(120)]), []) == []

@@ -21,6 +21,7 @@ from ..grammar import TextNormalizer
 from ..metrics.synchrony import MIN_CONFIDENCE, MIN_FRAMES, find_sound_offset
 from ..speaking import other_face
 from ..video import VideoError, VideoInput, VideoPart
+from .level import INAUDIBLE, SAMPLING_RATE, speech_level
 from .movement import mouth_movement
 from .records import Problem, RecordingCheck
 
@@ -32,13 +33,11 @@ MAXIMUM_SECONDS = 30.0  # a training step takes whole recordings, and their time
 FEW_FACES, NO_FACES = 0.9, 0.5  # shares of the frames
 STILL = 0.03  # `mouth_movement`: 0.27 and more in sentences, 0.06 in words cut out of them, 0.007 in photographs
 DARK, BRIGHT = 35.0, 225.0  # gray levels
-QUIET, INAUDIBLE = -42.0, -60.0  # dBFS
+QUIET = -42.0  # dBFS
 FULL_SCALE = 0.985
 SOME_CLIPPED, MUCH_CLIPPED = 2e-4, 0.02  # shares of the samples
 LATE_SECONDS = 0.06  # a frame and a half: beyond what GRID has
 WORDS_PER_SECOND = 8.0  # nobody speaks that fast
-LEVEL_WINDOW = 0.02  # seconds
-SAMPLING_RATE = 16000  # Hz
 SHORTEST_CHECKED = 4  # letters of words that may be typing errors, of which letters are exchanged or doubled
 SHORTEST_ALIKE, ALIKE = 5, 0.8  # letters, and likeness as `difflib` has it, of those with others
 
@@ -227,27 +226,6 @@ def _picture_problems(check: RecordingCheck, several: bool) -> list[Problem]:
     return problems
 
 
-def speech_level(waveform: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> float:
-    """
-    How loud the speech in a recording is.
-
-    Args:
-        waveform (`np.ndarray` of shape `(samples,)`): full scale 1.
-        sampling_rate (`int`, *optional*, defaults to 16000): in Hz.
-
-    Returns:
-        `float`: root mean square, in dBFS, of the 20 ms windows within 20 dB of the loud ones (the 95th percentile);
-        `-inf` for silence.
-    """
-    length = max(round(LEVEL_WINDOW * sampling_rate), 1)
-    windows = waveform[: len(waveform) // length * length].reshape(-1, length).astype(np.float64)
-    power = np.square(windows).mean(1)
-    if not len(power) or not power.max() > 0:
-        return float("-inf")
-    loud = power[power >= np.quantile(power, 0.95) / 100]
-    return float(10 * np.log10(max(loud.mean(), 1e-30)))
-
-
 def _check_sound(check: RecordingCheck, waveform: np.ndarray | None) -> tuple[RecordingCheck, list[Problem]]:
     if waveform is None or not len(waveform):
         return check, []
@@ -390,4 +368,4 @@ def _typing_error(word: str, other: str, is_written: bool) -> Problem:
     )
 
 
-__all__ = ["Examined", "check_recording", "examine", "examine_clips", "recording_name", "speech_level"]
+__all__ = ["Examined", "check_recording", "examine", "examine_clips", "recording_name"]

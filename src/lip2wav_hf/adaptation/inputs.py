@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..corpora.clips import (
     AUDIO_SUFFIXES,
@@ -25,6 +26,9 @@ from .choosing import read_phrases
 from .records import AdaptationError, Options
 
 
+if TYPE_CHECKING:
+    from .voice import Voice
+
 RECORD = "adaptation.json"  # file in the model's folder: what was done
 VOICE_SUFFIXES = (*AUDIO_SUFFIXES, *OTHER_AUDIO_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_VIDEO_SUFFIXES)
 WORK = ".adaptation"  # folder in the model's: what a run that was stopped goes on with
@@ -40,8 +44,9 @@ class Inputs:
         output (`Path`): folder of the new model.
         starting (`Path`): folder of the starting model, and `name` (`str`), what its user calls it.
         phrases (`list[str]`, *optional*): that somebody chose.
-        voice (`list[Path]`, *optional*): files of the voice that was asked for.
-        no_voice (`list[Path]`): files beside them that are neither sound nor video.
+        voice ([`Voice`], *optional*): the one that was asked for.
+        sounds (`int`): how many sound files it was read from.
+        voice_notes (`list[str]`): what is doubtful of them.
         options ([`Options`]): everything else.
     """
 
@@ -50,8 +55,9 @@ class Inputs:
     starting: Path
     name: str
     phrases: list[str] | None
-    voice: list[Path] | None
-    no_voice: list[Path]
+    voice: Voice | None
+    sounds: int
+    voice_notes: list[str]
     options: Options
 
 
@@ -93,8 +99,17 @@ def read_inputs(
         )
     _check_output(output, starting)
     phrases = read_phrases(options.phrases)
-    voice, others = (None, []) if options.voice is None else voice_files(options.voice)
-    return Inputs(recordings, output, starting, name, phrases, voice, others, options)
+    voice, sounds, notes = (None, 0, []) if options.voice is None else _read_voice(options.voice)
+    return Inputs(recordings, output, starting, name, phrases, voice, sounds, notes, options)
+
+
+def _read_voice(place: str | os.PathLike) -> tuple[Voice, int, list[str]]:
+    """A voice, how many files it is from, and what is doubtful of them."""
+    from .voice import read_voice, voice_notes  # noqa: PLC0415  brings PyAV and NumPy
+
+    files, others = voice_files(place)
+    voice, unreadable = read_voice(files)
+    return voice, len(files) - len(unreadable), voice_notes(voice, others, unreadable)
 
 
 def _check_output(output: Path, starting: Path) -> None:

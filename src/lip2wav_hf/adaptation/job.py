@@ -25,7 +25,6 @@ class Job:
         stop (`Callable`): whether somebody wants it to end.
         checks (`list[RecordingCheck]`): of the recordings so far.
         notes (`list[str]`): for the user.
-        voice ([`Voice`], *optional*): the one that was asked for.
         left_out (`int`): recordings that there was no time to look at.
         learning_seconds (`float`): that there were for all passes when the first of them began.
         earlier ([`Adaptation`], *optional*): what a call before has made of the same recordings and options.
@@ -40,7 +39,6 @@ class Job:
     stop: Callable[[], bool]
     checks: list[RecordingCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    voice: Voice | None = None
     left_out: int = 0
     learning_seconds: float = 0.0
     earlier: Adaptation | None = None
@@ -61,6 +59,11 @@ class Job:
     def options(self) -> Options:
         """What was asked for."""
         return self.inputs.options
+
+    @property
+    def voice(self) -> Voice | None:
+        """The one that was asked for."""
+        return self.inputs.voice
 
     @property
     def work(self) -> Path:

@@ -28,7 +28,8 @@ from ..modeling_lip2wav import Lip2WavModel
 from ..training.cache import CachedClip, read_cached_clip, write_cached_clip
 from ..training.clips import PreparedClips, cached_files, frame_words, number_frames
 from ..training.variation import UNKNOWN_TIMES
-from .checking import LATE_SECONDS, SAMPLING_RATE, Examined
+from .checking import LATE_SECONDS, Examined
+from .level import SAMPLING_RATE
 from .records import Problem
 from .voice import Voice, convert
 

@@ -59,7 +59,6 @@ from .records import (
 )
 from .scoring import Measurement, measure, of_first, prepare_measuring
 from .starting import grow, imprint, load_starting_model
-from .voice import read_voice, voice_notes
 
 
 SPACE = 30  # times the size of the weights: checkpoints of two passes, with the optimizer's state, and models
@@ -87,9 +86,7 @@ def run(
     clips, job.checks = _all_clips(inputs.recordings, job.starting)
     normalizer = Lip2WavConfig.from_pretrained(job.starting).normalizer
     find_phrases([clip for clip in clips if clip.words], inputs.phrases, normalizer)  # what it refuses, it refuses now
-    if inputs.voice is not None:
-        job.voice = read_voice(inputs.voice)
-        job.notes += voice_notes(job.voice, inputs.no_voice)
+    job.notes += inputs.voice_notes
     fingerprint = _fingerprint(job, clips)
     _finish_replacing(job.output)
     if options.resume:
@@ -607,7 +604,7 @@ def _save(
         notes=tuple(job.notes),
         people=len({clip.speaker for clip in (*task.training.clips, *task.held_out.clips)}),
         other_voice=job.other_voice,
-        given_voice=len(job.inputs.voice or ()),
+        given_voice=job.inputs.sounds,
         not_used=tuple(check.file for check in job.checks if not check.usable),
         left_out=job.left_out,
     )

@@ -15,11 +15,13 @@ import numpy as np
 from ..audio import read_audio
 from ..errors import counted
 from ..video import VideoError
-from .checking import INAUDIBLE, SAMPLING_RATE, speech_level
+from .level import INAUDIBLE, SAMPLING_RATE, speech_level
 from .records import AdaptationError
 
 
-MINIMUM_SECONDS = 3.0  # of speech that shows what a voice is like
+MINIMUM_SECONDS = 3.0  # of sound that shows what a voice is like, pauses included
+SPOKEN_SECONDS = 1.5  # of it, that are loud enough to be speech
+NEARLY = 0.05  # seconds that formats and resampling may take away
 N_FFT, HOP = 1024, 256  # at 16 kHz: 64 and 16 ms
 ENVELOPE_QUEFRENCY = 32  # samples: what is slower over frequency is the envelope, up to pitches of 500 Hz
 LOWEST_PITCH, HIGHEST_PITCH = 60.0, 400.0  # Hz
@@ -64,44 +66,60 @@ class Voice:
         return cls(pitch, spectrum - spectrum.mean(), voiced)
 
 
-def read_voice(files: Sequence[Path]) -> Voice:
+def read_voice(files: Sequence[Path]) -> tuple[Voice, list[Path]]:
     """
     The voice in sound files, or in the sound of videos.
 
     Args:
         files (sequence of `Path`): see [`voice_files`].
 
+    Returns:
+        `tuple[Voice, list[Path]]`: the voice, and the files that cannot be read as sound, which are left out.
+
     Raises:
-        AdaptationError: if one cannot be read, or there is too little speech.
+        AdaptationError: if none can be read, or there is too little speech.
     """
-    waveforms = []
+    waveforms, unreadable, why = [], list[Path](), None
     for file in files:
         try:
             waveform = read_audio(str(file), SAMPLING_RATE)
-        except OSError as error:
-            raise AdaptationError(f"voice {file}: it cannot be read ({error.strerror}).") from error
-        except VideoError as error:
-            raise AdaptationError(
-                f"voice {file}: it cannot be read as sound. Check that it plays, or convert it to .wav."
-            ) from error
+        except (VideoError, OSError) as error:
+            unreadable.append(file)
+            why = why or error
+            continue
         if waveform is not None and speech_level(waveform) > INAUDIBLE:
             waveforms.append(waveform)
-    seconds = sum(len(_speech_frames(waveform)) * HOP / SAMPLING_RATE for waveform in waveforms)
-    if seconds < MINIMUM_SECONDS:
+    if why is not None and len(unreadable) == len(files):
+        if isinstance(why, OSError):
+            raise AdaptationError(f"voice {files[0]}: it cannot be read ({why.strerror}).") from why
         raise AdaptationError(
-            f"voice {files[0]}: {seconds:.1f} s of speech in {counted(len(files), 'file')}; {MINIMUM_SECONDS:.0f} s"
-            " are needed, better a minute."
+            f"voice {files[0]}: it cannot be read as sound. Check that it plays, or convert it to .wav."
+        ) from why
+    seconds = sum(map(len, waveforms)) / SAMPLING_RATE
+    spoken = sum(len(_speech_frames(waveform)) * HOP / SAMPLING_RATE for waveform in waveforms)
+    which = f"voice {files[0]}" if len(files) == 1 else f"voice {files[0].parent}"
+    found = counted(len(files) - len(unreadable), "file")
+    if seconds < MINIMUM_SECONDS - NEARLY:
+        raise AdaptationError(
+            f"{which}: {seconds:.1f} s of audible sound in {found}; {MINIMUM_SECONDS:.0f} s are needed, better a"
+            " minute."
         )
-    return Voice.of(waveforms)
+    if spoken < SPOKEN_SECONDS:
+        raise AdaptationError(
+            f"{which}: {spoken:.1f} s of speech in {seconds:.1f} s of sound; {SPOKEN_SECONDS} s are needed, better a"
+            " minute."
+        )
+    return Voice.of(waveforms), unreadable
 
 
-def voice_notes(voice: Voice, others: Sequence[Path]) -> list[str]:
+def voice_notes(voice: Voice, others: Sequence[Path], unreadable: Sequence[Path] = ()) -> list[str]:
     """
     What is doubtful of sound files, a sentence or more each.
 
     Args:
         voice ([`Voice`]): what was read from them.
         others (sequence of `Path`): files that lay beside them and were not read.
+        unreadable (sequence of `Path`, *optional*): files that could not be read as sound.
     """
     notes = []
     if voice.pitch is None:
@@ -109,10 +127,11 @@ def voice_notes(voice: Voice, others: Sequence[Path]) -> list[str]:
             "What is heard in the sound files does not sound like speech: hardly any of it has a pitch, as of noise or"
             " of a whisper. Listen to them."
         )
-    if others:
-        names = [file.name for file in others]
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        notes.append(f"Not read for the voice, as they are no sound files: {', '.join(names[:MOST_NAMED])}{more}.")
+    for files, why in ((others, "they are no sound files"), (unreadable, "they cannot be read as sound")):
+        if files:
+            names = [file.name for file in files]
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            notes.append(f"Not read for the voice, as {why}: {', '.join(names[:MOST_NAMED])}{more}.")
     return notes
 
 
