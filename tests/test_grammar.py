@@ -118,3 +118,8 @@ def test_files_of_any_editor_are_read(tmp_path, encoding, jsgf):
     file = tmp_path / "sentences.txt"
     file.write_bytes(text.encode(encoding))
     assert sorted(Grammar.of(file).sentences()) == ["grüße", "grüße bob"]
+
+
+def test_a_number_among_sentences_is_named():
+    with pytest.raises(GrammarError, match="the list of phrases: 1 is no sentence but an int"):
+        Grammar.from_phrases([1])

@@ -186,6 +186,14 @@ def test_misspelt_and_impossible_parameters(pipe):
         make_pipeline(min_confidence=0.5)
     with pytest.raises(ValueError, match="chunk_length_s"):
         pipe(noise(3), chunk_length_s=0.0)
+    with pytest.raises(ValueError, match="chunk_length_s='2': it must be a number of seconds, not a str"):
+        pipe(noise(3), chunk_length_s="2")
+
+
+def test_one_picture_is_not_called_a_list(pipe):
+    picture = np.zeros((40, 40, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"^an array of shape \(40, 40, 3\) looks like a single picture, not a video"):
+        pipe(picture)
 
 
 def test_a_model_without_feature_extractor_is_refused():

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 
@@ -241,6 +241,37 @@ def finite_numbers(values: Any, what: str, name: str) -> np.ndarray:
     return array
 
 
+def with_article(noun: str) -> str:
+    """A noun with its article, for a message: "a list", "an int"."""
+    return f"{'an' if noun[:1] in tuple('aeioAEIO') else 'a'} {noun}"
+
+
+def check_number(
+    value: Any, name: str, wanted: str = "a number", error: type[Lip2WavError] = Lip2WavError, whole: bool = False
+) -> None:
+    """
+    Check that an argument is a number.
+
+    Args:
+        value: what was given.
+        name (`str`): of the argument.
+        wanted (`str`, *optional*, defaults to `"a number"`): what it must be, for the message.
+        error (`type`, *optional*): what is raised.
+        whole (`bool`, *optional*, defaults to `False`): whether it must be an integer.
+
+    Raises:
+        `error`: names the argument, what was given and what is wanted.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        raise error(f"{name}={value!r}: it must be {wanted}, not {with_article(type(value).__name__)}.")
+
+
+def check_path(value: Any, name: str, wanted: str, error: type[Lip2WavError] = Lip2WavError) -> None:
+    """The same for a path, or another text."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise error(f"{name}={value!r}: it must be {wanted}, not {with_article(type(value).__name__)}.")
+
+
 def check_rate(value: Any, what: str, name: str) -> Fraction:
     """`value` as a fraction: 25.0 and 29.97 exactly as written."""
     with contextlib.suppress(TypeError, ValueError, OverflowError):
@@ -313,6 +344,8 @@ __all__ = [
     "WeightsError",
     "as_clip",
     "check_fit",
+    "check_number",
+    "check_path",
     "check_speaks",
     "counted",
     "finite_numbers",
@@ -323,4 +356,5 @@ __all__ = [
     "readable_settings",
     "silent_stderr",
     "video_name",
+    "with_article",
 ]

@@ -687,7 +687,7 @@ def _check_mouth_boxes(boxes: Any, name: str) -> np.ndarray:
 def check_video_kind(video: Any) -> None:
     """Refuse a clip given as a list of frames, which a batch of videos is easily mistaken for."""
     if isinstance(video, np.ndarray) and video.ndim == 3 and video.shape[-1] in (3, 4):
-        found = f"a list holds videos, but one entry looks like a single picture of shape {video.shape}"
+        found = f"an array of shape {video.shape} looks like a single picture, not a video"
         raise ValueError(f"{found}: join the frames of a clip with `np.stack` to (frames, height, width, 3)")
     kinds = (str, bytes, bytearray, os.PathLike, np.ndarray, VideoPart, RegionStream)
     if not isinstance(video, kinds) and not hasattr(video, "read"):

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from .errors import Lip2WavError, one_line, require_packages
+from .errors import Lip2WavError, one_line, require_packages, with_article
 from .files import read_text
 
 
@@ -372,7 +372,7 @@ class Grammar:
         sentences, written = [], {}
         for phrase in phrases:
             if not isinstance(phrase, str):
-                raise GrammarError(f"{name}: {phrase!r} is no sentence but a {type(phrase).__name__}.")
+                raise GrammarError(f"{name}: {phrase!r} is no sentence but {with_article(type(phrase).__name__)}.")
             words = phrase.split() if normalizer is None else list(normalizer(phrase).words)
             sentences.append(words)
             written.setdefault(" ".join(words), " ".join(phrase.split()))

@@ -36,7 +36,7 @@ from .decoding import (
     WordReader,
     clip_scores,
 )
-from .errors import WeightsError, as_clip, counted, video_name
+from .errors import WeightsError, as_clip, check_number, counted, video_name
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream, check_video_kind
 from .files import read_fields
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
@@ -311,6 +311,7 @@ class Speaker:
 
     def chunk_frames(self, chunk_length_s: float) -> int:
         """Video frames of a chunk; raises `ValueError` if there would be none."""
+        check_number(chunk_length_s, "chunk_length_s", "a number of seconds")
         frames = round(chunk_length_s * self.model.config.frame_rate)
         if frames < 1:
             raise ValueError(

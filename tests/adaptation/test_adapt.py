@@ -581,6 +581,32 @@ def test_numbers_out_of_range_are_refused(recordings, starting_model, tmp_path, 
         adapt(recordings, tmp_path / "out", model=starting_model, **options)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"minutes": "10"}, "minutes='10': it must be a number, not a str."),
+        ({"minutes": True}, "minutes=True: it must be a number, not a bool."),
+        ({"final_pass": None}, "final_pass=None: it must be a number, not a NoneType."),
+        ({"steps": 2.5}, "steps=2.5: it must be a whole number, not a float."),
+        ({"seed": "a"}, "seed='a': it must be a whole number, not a str."),
+        ({"voice": 3}, "voice=3: it must be a sound file or a folder of such, not an int."),
+        ({"model": 3}, "model=3: it must be a folder or the name of a model, not an int."),
+        ({"language": 3}, 'language=3: it must be a code such as "en", not an int.'),
+        ({"phrases": [1]}, "an entry of phrases=1: it must be a sentence, not an int."),
+        ({"phrases": 1}, "phrases=1: it must be a list of sentences, the name of a text file or 'none', not an int."),
+        ({"output_dir": None}, "output_dir=None: it must be the folder of the new model, not a NoneType."),
+        ({"recordings": None}, "recordings=None: it must be a folder, or clips, not a NoneType."),
+        ({"recordings": ["a.mp4"]}, "recordings: one of them is 'a.mp4', not a clip. Give a folder, or clips as from"),
+    ],
+    ids=str,
+)
+def test_arguments_of_another_type_are_named(recordings, starting_model, tmp_path, changed, message):
+    arguments = {"recordings": recordings, "output_dir": tmp_path / "out", "model": starting_model} | changed
+    with pytest.raises((AdaptationError, CorpusError), match=f"^{re.escape(message)}"):
+        adapt(**arguments)
+    assert not (tmp_path / "out").exists()
+
+
 def test_clips_are_taken_as_well_as_folders(recordings, starting_model, tmp_path):
     clips = [clip for own in load_clips(recordings).values() for clip in own][:1]
     assert adapt(clips, tmp_path / "one", model=starting_model, steps=1).clips == 1

@@ -208,3 +208,10 @@ def test_a_stored_video_without_contents_says_so():
     with pytest.raises(CorpusError, match="cannot be fetched"):
         StoredVideo("a.mp4", location="file:///nowhere/a.mp4").read_bytes()
     assert StoredVideo("a.mp4", content=b"x").read_bytes() == b"x"
+
+
+def test_what_is_not_a_path_is_named():
+    with pytest.raises(
+        CorpusError, match="source=None: it must be a folder, or the name of a dataset, not a NoneType"
+    ):
+        load_clips(None)

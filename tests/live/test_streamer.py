@@ -98,6 +98,8 @@ def test_what_is_no_picture_is_refused(streamer):
             streamer.push(picture)
     with pytest.raises(StreamingError, match="time of a picture"):
         streamer.push(GRAY, float("nan"))
+    with pytest.raises(StreamingError, match="time='1': it must be a number of seconds, not a str"):
+        streamer.push(GRAY, time="1")
     with pytest.raises(StreamingError, match="look_ahead|evaluation"):
         Lip2WavStreamer(streamer.model.train(), Lip2WavFeatureExtractor())
     streamer.model.eval()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..corpora.clips import Clip
 from ..corpora.made_splits import shuffled
-from ..errors import counted
+from ..errors import check_path, counted, with_article
 from ..files import read_text
 from ..grammar import Grammar, GrammarError, TextNormalizer, TextUnits
 from .records import AdaptationError
@@ -129,8 +130,20 @@ def read_phrases(phrases: Sequence[str] | str | None) -> list[str] | None:
     Raises:
         AdaptationError: if the file cannot be read, or holds no sentence.
     """
-    if phrases is None or not isinstance(phrases, str):
-        return None if phrases is None else list(phrases)
+    if phrases is None:
+        return None
+    if isinstance(phrases, os.PathLike):
+        phrases = os.fspath(phrases)
+    if not isinstance(phrases, str):
+        if isinstance(phrases, bytes) or not isinstance(phrases, Iterable):
+            raise AdaptationError(
+                f"phrases={phrases!r}: it must be a list of sentences, the name of a text file or 'none', not"
+                f" {with_article(type(phrases).__name__)}."
+            )
+        found = list(phrases)
+        for phrase in found:
+            check_path(phrase, "an entry of phrases", "a sentence", AdaptationError)
+        return found
     if phrases == "none":
         return []
     try:

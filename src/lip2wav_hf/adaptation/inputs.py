@@ -20,6 +20,7 @@ from ..corpora.clips import (
     visible_files,
 )
 from ..corpora.registry import is_dataset_name, open_corpus
+from ..errors import check_path
 from ..files import read_fields
 from ..models import DEFAULT_MODEL, find_model
 from .choosing import read_phrases
@@ -70,6 +71,9 @@ def read_inputs(
     Raises:
         AdaptationError, CorpusError, ModelError: says what is missing, or in the way.
     """
+    check_path(output_dir, "output_dir", "the folder of the new model", AdaptationError)
+    if not isinstance(recordings, Iterable):
+        check_path(recordings, "recordings", "a folder, or clips", CorpusError)
     if isinstance(recordings, (str, os.PathLike)):
         recordings = Path(recordings).expanduser()
         if not recordings.is_dir() and not is_dataset_name(recordings):

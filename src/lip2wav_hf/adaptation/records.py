@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..corpora.languages import check_language
-from ..errors import Lip2WavError
+from ..errors import Lip2WavError, check_number, check_path
 
 
 Stage = Literal["loading", "checking", "preparing", "before", "training", "after", "saving"]
@@ -50,7 +50,17 @@ class Options:
     live: bool = False
 
     def __post_init__(self) -> None:
+        for name, wanted in (
+            ("model", "a folder or the name of a model"),
+            ("voice", "a sound file or a folder of such"),
+        ):
+            if (place := getattr(self, name)) is not None:
+                check_path(place, name, wanted, AdaptationError)
+        for name, whole in (("minutes", False), ("final_pass", False), ("steps", True), ("seed", True)):
+            wanted = "a whole number" if whole else "a number"
+            check_number(getattr(self, name), name, wanted, AdaptationError, whole)
         if self.language is not None:
+            check_path(self.language, "language", 'a code such as "en"', AdaptationError)
             check_language(self.language)
         if not self.minutes > 0 or self.steps < 1:
             raise AdaptationError(f"minutes={self.minutes!r}, steps={self.steps!r}: both must be above 0.")

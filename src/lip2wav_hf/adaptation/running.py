@@ -177,6 +177,11 @@ def _all_clips(
     checks: list[RecordingCheck] = []
     if not isinstance(recordings, (str, os.PathLike)):
         clips = list(recordings)
+        for clip in clips:
+            if not isinstance(clip, Clip):
+                raise AdaptationError(
+                    f"recordings: one of them is {clip!r}, not a clip. Give a folder, or clips as from `load_clips`."
+                )
     elif Path(recordings).is_dir() and not holds_tables(Path(recordings)):
         corpus = open_corpus(recordings, Lip2WavConfig.from_pretrained(starting).normalizer)
         splits, report = corpus.find_clips(Selection(any_split=True))

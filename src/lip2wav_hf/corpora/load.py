@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .clips import Clip, Selection, holds_tables, is_saved_dataset
+from ..errors import check_path
+from .clips import Clip, CorpusError, Selection, holds_tables, is_saved_dataset
 from .hub_dataset import HubDataset
 from .registry import Corpus, is_dataset_name, open_corpus
 from .tables import clips_of_table, load_tables
@@ -107,6 +108,7 @@ def load_clips(
         MissingExtraError: if the library `datasets` is needed, but not installed.
         TypeError: if a folder has no such option.
     """
+    check_path(source, "source", "a folder, or the name of a dataset", CorpusError)
     path = Path(source)
     selection = Selection(split_scheme, splits_file, tuple(speakers or ()) or None)
     if options and path.is_dir() and (is_saved_dataset(path) or not holds_tables(path)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..decoding import GrammarDecoder, Word, clip_scores
-from ..errors import Lip2WavError, StreamingError, counted
+from ..errors import Lip2WavError, StreamingError, check_number, counted
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..lite.stream import OnnxStreamingGenerator
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
@@ -311,6 +311,8 @@ def _check(picture: np.ndarray, time: float | None) -> None:
         raise StreamingError(f"a picture must be an RGB array (height, width, 3) of uint8, not {found}.")
     if not picture.size:
         raise StreamingError(f"a picture must have pixels; this one has the shape {picture.shape}.")
+    if time is not None:
+        check_number(time, "time", "a number of seconds", StreamingError)
     if time is not None and not math.isfinite(time):
         raise StreamingError(f"the time of a picture must be a number of seconds, not {time}.")
 
