@@ -46,7 +46,7 @@ class Part(nn.Module):
 
     Attributes:
         inputs, outputs (`tuple[str, ...]`): names of what goes in and out, in this order.
-        in_int8 (`bool`): whether its matrices are multiplied in 8-bit numbers.
+        in_int8 (`bool`): whether it is the part before it once more, with its matrices multiplied in 8-bit numbers.
     """
 
     inputs: tuple[str, ...]
@@ -154,12 +154,14 @@ def export_graphs(
     check_weights_lie_with(folder, folder.resolve() / ENCODER_FILE)
     generator = Generator.from_folder(folder)
     _check(folder, generator)
-    written = []
+    written: list[Path] = []
+    graph: Any = None
     for name, make in parts.items():
         part = make(generator)
-        graph = _share_weights(_graph(part.eval()), folder)
         if part.in_int8:
             _multiply_in_int8(graph)
+        else:
+            graph = _share_weights(_graph(part.eval()), folder)
         content = graph.SerializeToString()
         try:
             with replacing(folder / name) as temporary:
