@@ -141,8 +141,8 @@ def test_no_import_swallows_sigterm(tmp_path, talking_video, package, arguments,
 def test_signals_are_as_before_when_a_command_has_ended(number, status):
     """Nor does a library swallow them that a command calls, as PyAV now and then does with Ctrl-C while it encodes."""
     went_on: list[str] = []
-    library = {"__name__": "library", "os": os}
-    exec("def call(number):\n try:\n  os.kill(os.getpid(), number); [None for _ in range(9)]\n except: pass", library)
+    library = {"__name__": "library", "signal": signal}
+    exec("def call(number):\n try:\n  signal.raise_signal(number); [None for _ in range(9)]\n except: pass", library)
     own = {"__name__": "lip2wav_hf.commands.own", "call": library["call"], "went_on": went_on}
     exec("def command(number):\n call(number)\n went_on.append('to its end')", own)
     before = signal.getsignal(number)
@@ -204,7 +204,7 @@ def test_errors_are_written_above_a_progress_bar(capfd):
 
 
 def test_lines_for_a_terminal_are_broken_between_words(monkeypatch):
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((20, 24)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((20, 24)))
     terminal = io.StringIO()
     line = "error: a/very/long/folder/name: there is no such-thing"
     assert wrapped(line, terminal) == line
