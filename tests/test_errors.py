@@ -6,6 +6,7 @@ from lip2wav_hf.errors import (
     Lip2WavError,
     MissingExtraError,
     counted,
+    in_one_thread,
     missing_extra,
     name_options,
     one_line,
@@ -40,3 +41,25 @@ def test_arguments_become_options_where_there_are_some():
 def test_a_noun_follows_its_number():
     assert [counted(number, "good clip") for number in (0, 1, 2)] == ["0 good clips", "1 good clip", "2 good clips"]
     assert counted(1, "batch", "batches") == "1 batch" and counted(3, "batch", "batches") == "3 batches"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_opencv_has_its_threads_again(threads):
+    """Also after an error."""
+    cv2 = pytest.importorskip("cv2")
+    seen = []
+
+    @in_one_thread
+    def work(divisor: int) -> float:
+        seen.append(cv2.getNumThreads())
+        return 1 / divisor
+
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(threads)
+        assert work(2) == 0.5
+        with pytest.raises(ZeroDivisionError):
+            work(0)
+        assert seen == [1, 1] and cv2.getNumThreads() == threads
+    finally:
+        cv2.setNumThreads(before)

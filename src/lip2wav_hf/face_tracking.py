@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from .errors import Lip2WavError, finite_numbers, silent_stderr
+from .errors import Lip2WavError, finite_numbers, in_one_thread, silent_stderr
 
 
 NUM_LANDMARKS = 468
@@ -192,6 +192,7 @@ def _anchors() -> np.ndarray:
     return np.concatenate(centers).astype(np.float32)
 
 
+@in_one_thread
 def _warp(frame: np.ndarray, region: FaceRegion, size: int) -> np.ndarray:
     """Cut a rotated square out of the picture, `size` pixels wide; a large one is shrunk first, against aliasing."""
     matrix = region.matrix(size)
@@ -256,6 +257,7 @@ class FaceFinder:
         self._detector = _network(folder / DETECTOR)
         self._mesh = _network(folder / MESH)
 
+    @in_one_thread
     def detect(self, picture: np.ndarray) -> list[Detection]:
         """
         Find the faces of a picture, the largest first: those of about a fifth of the picture and more.
@@ -271,9 +273,8 @@ class FaceFinder:
         columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
         left, top = (DETECTOR_SIZE - columns) // 2, (DETECTOR_SIZE - rows) // 2
         square = np.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), np.uint8)
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        shrunk = cv2.resize(picture, (columns, rows), interpolation=interpolation)
-        square[top : top + rows, left : left + columns] = shrunk
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        square[top : top + rows, left : left + columns] = cv2.resize(picture, (columns, rows), interpolation=how)
         detections = self.detect_in_square(square)
         origin = np.array([left, top])
         for detection in detections:

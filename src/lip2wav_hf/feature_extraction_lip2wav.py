@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import cached_file
 
-from .errors import finite_numbers, for_each_video, readable_settings
+from .errors import finite_numbers, for_each_video, in_one_thread, readable_settings
 from .face_tracking import (
     DETECTOR,
     MESH,
@@ -594,6 +594,7 @@ class _Patch:
     corner: tuple[int, int]
     shrink: int
 
+    @in_one_thread
     def sample(self, matrix: np.ndarray, height: int, width: int) -> np.ndarray:
         """
         Cut a region out of the patch, given the (2, 3) map from its pixels to those of the frame: each pixel is the
@@ -605,10 +606,8 @@ class _Patch:
         fine = matrix.copy()
         fine[:, :2] /= samples
         fine[:, 2] += matrix[:, :2] @ np.full(2, (1 - samples) / (2 * samples))
-        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        picture = cv2.warpAffine(
-            self.picture, fine, (width * samples, height * samples), flags=flags, borderMode=cv2.BORDER_REPLICATE
-        )
+        size, flags = (width * samples, height * samples), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        picture = cv2.warpAffine(self.picture, fine, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
@@ -618,6 +617,7 @@ def _steps(matrix: np.ndarray) -> tuple[float, float]:
     return math.hypot(across, down), math.hypot(right, below)
 
 
+@in_one_thread
 def _cut_patch(frame: np.ndarray, matrix: np.ndarray, height: int, width: int, margin: float) -> _Patch:
     """
     The gray part of a frame that a region needs, with a margin (in fractions of the region's size); where the region
