@@ -343,7 +343,7 @@ def test_a_terminal_says_what_is_waited_for(monkeypatch):
 
 def test_a_terminal_shows_how_it_goes_in_one_line(monkeypatch):
     terminal = as_terminal(monkeypatch)
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((60, 24)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((60, 24)))
     progress = LiveProgress(samples=83 * 16000, behind=2, face=True, latency=0.1724)
     for word in ["bin"] + ["blue"] * 20 + ["Now!"]:
         progress.add([{"word": word, "start": 0.0, "end": 0.1, "confidence": 1.0}], [word])
