@@ -113,7 +113,8 @@ def test_clips_without_words_take_no_place_in_a_split_that_measures(tmp_path):
 
 
 def test_parts_after_the_end_of_their_video_take_no_place_in_a_split_that_measures(tmp_path, talking_video):
-    """The video has three seconds; what lies behind them cannot be used, and neither can a file that is none."""
+    """The video has three seconds; what lies behind them cannot be used, and neither can a file that is none. Of the
+    last of the usable parts, the second that is needed is there."""
     shutil.copyfile(talking_video, tmp_path / "a.mp4")
     touch(tmp_path, "b.mp4")
     parts = [("a", 0, 1), ("a", 1, 2), ("a", 2, 3), ("a", 0.5, 1.5), ("a", 1.5, 2.5), ("a", 2, 3.1)]
@@ -121,8 +122,8 @@ def test_parts_after_the_end_of_their_video_take_no_place_in_a_split_that_measur
     rows = [f"{video}.mp4,say it,{start},{end}" for video, start, end in parts]
     write_metadata(tmp_path, ["file_name,transcription,start,end", *rows])
     found, report = VideoFolder(tmp_path).find_clips()
-    assert report.notes == ["split by clip: train 4 clips, validation 1, test 1, seed 0"]
-    usable = {(start, end) for _, start, end in parts[:6]}
+    assert report.notes == ["split by clip: train 5 clips, validation 1, test 1, seed 0"]
+    usable = {(start, end) for _, start, end in parts[:7]}
     assert sum(map(len, found.values())) == 16  # the others are reported
     held_back = [clip for split in ("validation", "test") for clip in found[split]]
     assert all(clip.video.name == "a.mp4" and (clip.start, clip.end) in usable for clip in held_back)

@@ -282,30 +282,28 @@ def check_video(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_F
 
 
 def late_parts(clips: Sequence[Clip]) -> set[str]:
-    """Keys of parts of videos that end before them, as far as the containers say; each is opened once, none read."""
-    lengths: dict[Path, float | None] = {}
+    """Keys of parts that [`check_video`] leaves out since their videos end before them, as far as containers say: each
+    is opened once, and none is read."""
+    lengths: dict[Path, float] = {}
     late = set()
     for clip in clips:
         if clip.is_part and isinstance(clip.video, Path):
             if clip.video not in lengths:
-                lengths[clip.video] = _seconds_of(clip.video)
-            length = lengths[clip.video]
-            if length is not None:
-                there = min(length, math.inf if clip.end is None else clip.end) - clip.start
-                late |= {clip.key} if late_end(clip.start, clip.end, max(there, 0.0)) else set()
+                lengths[clip.video] = _frames_of(clip.video)
+            end = math.inf if clip.end is None else clip.end * PART_RATE
+            there = max(min(lengths[clip.video], end) - clip.start * PART_RATE, 0.0)
+            if there <= MINIMUM_FRAMES - 1 and late_end(clip.start, clip.end, there / PART_RATE):
+                late.add(clip.key)
     return late
 
 
-def _seconds_of(video: Path) -> float | None:
-    """How long a video is by its container, which may not say so; 0 of one that cannot be opened."""
+def _frames_of(video: Path) -> float:
+    """How many a video has by its container, infinitely many if it does not say so; 0 of one that cannot be opened."""
     try:
-        with av.open(str(video)) as container:
-            stream = next(iter(container.streams.video), None)
-            if stream is not None and stream.duration is not None and stream.time_base is not None:
-                return float(stream.duration * stream.time_base)
-            return None if container.duration is None else container.duration / av.time_base
-    except (OSError, ValueError):
-        return 0.0
+        with VideoReader(video) as reader:
+            return math.inf if reader.expected_frames is None else reader.expected_frames
+    except ValueError:
+        return 0
 
 
 def check_clip(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:
