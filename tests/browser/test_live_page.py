@@ -140,14 +140,14 @@ def test_latency_and_gaps(open_live, capsys):
     page.evaluate("Object.assign(live, {sounds: [], played: [], frames: []})")
     gaps = int(page.locator("[data-number=gaps]").inner_text())
     page.wait_for_timeout(1000 * SECONDS)
-    found = page.evaluate("live")
+    gaps = int(page.locator("[data-number=gaps]").inner_text()) - gaps
+    skipped = page.locator("[data-number=skipped]").inner_text()
+    found = page.evaluate("live")  # which may hold the page up: after ten minutes that is much
     sounds = found["sounds"]
     arrival = np.array([sound["arrived"] - sound["time"] for sound in sounds]) - LOOK_AHEAD
     heard = np.array([each["heard"] - each["time"] for each in found["played"]])
     pauses = np.diff([sound["arrived"] for sound in sounds])
     seconds = sum(sound["number"] for sound in sounds) / 16000
-    gaps = int(page.locator("[data-number=gaps]").inner_text()) - gaps
-    skipped = page.locator("[data-number=skipped]").inner_text()
     with capsys.disabled():
         print(
             f"\n{SECONDS:g} s, load {os.getloadavg()[0]:.1f}: PCM after look-ahead {spread(arrival)} ms, heard"
@@ -168,7 +168,7 @@ PLAY = """
     Processor, (name, type) => { Player = type; }, rate, 0);
   const player = new Player();
   for (let played = 0, number = 0; played < 30 * piece; played += block) {
-    const late = {4: 360, 14: 460}[number] ?? 0;  // samples: 22 and 29 ms
+    const late = {4: 600, 14: 700}[number] ?? 0;  // samples: 37 and 44 ms
     while (number < 30 && played >= number * piece + late)
       player.port.onmessage({data: {samples: new Float32Array(piece).fill(loud[number++]), time: 0}});
     const out = new Float32Array(block);
@@ -189,7 +189,7 @@ def test_more_waits_from_the_next_quiet_place_on(browser):
     without, found = (page.evaluate(PLAY, [source, loud]) for loud in (speech, pause))
     page.close()
     assert without["gaps"] == 1 and without["held"] == 0
-    assert found["gaps"] == 0 and 3 <= found["held"] <= 5  # blocks of 8 ms: up to 35 ms wait now
+    assert found["gaps"] == 0 and 5 <= found["held"] <= 7  # blocks of 8 ms: 50 ms wait now, even where one is late
     assert found["loud"] >= 27 * 2560  # nothing is lost; what has been put off comes a little later
 
 

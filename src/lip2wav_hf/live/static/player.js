@@ -1,7 +1,7 @@
 // Plays speech that comes piece by piece: waits a little before the first, so that late pieces leave no gap, waits more
 // in quiet places where it came near one, and gives back what the waiting has grown to.
 
-const TARGET = [0.03, 0.06]; // seconds that are kept waiting: at first, and at most after gaps
+const TARGET = [0.045, 0.075]; // seconds that are kept waiting: at first, and at most after gaps
 const STEP = 0.01; // by which a gap raises it; a near one raises it by half of that
 const NEAR = 0.005; // seconds left: nearly a gap
 const CALM = 30; // seconds without either that lower it by half a step
