@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from lip2wav_hf.evaluation import plotting
+from lip2wav_hf.evaluation import plotting, report_plots
 from lip2wav_hf.evaluation.clips import ClipRow
 from lip2wav_hf.evaluation.plotting import draw_speech, log_mel_spectrogram, mel_positions, plot_speech
-from lip2wav_hf.evaluation.report_plots import data_uri, draw_boxes
+from lip2wav_hf.evaluation.report_plots import data_uri, draw_boxes, draw_confusion
+from lip2wav_hf.grammar import GRAMMAR
 
 
 RATE = 16000
@@ -179,3 +180,13 @@ def test_reports_name_them_too(caplog, recwarn):
     figure.subplots().set_title("\U0001f9fe")
     data_uri(figure)
     assert "has \U0001f9fe: boxes" in caplog.text and not list(recwarn)
+
+
+@pytest.mark.parametrize("slot", ["digit", "letter"])
+def test_confused_words_are_where_they_were_laid_out_with_their_numbers(slot):
+    words = GRAMMAR[slot]
+    counts = dict.fromkeys(words, 900)
+    confusions = {word: {words[0]: 400, "": 100} for word in words[1:]}
+    laid_out = report_plots._confusion_figure(slot, layout="constrained")
+    report_plots._draw_confusion(laid_out.subplots(), slot, counts, confusions)
+    assert data_uri(draw_confusion(slot, counts, confusions)) == data_uri(laid_out)

@@ -6,6 +6,7 @@ Each function draws a `matplotlib.figure.Figure`; `data_uri` turns it into somet
 from __future__ import annotations
 
 import base64
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -122,10 +123,24 @@ def draw_confusion(slot: str, counts: Mapping[str, int], confusions: Mapping[str
     Returns:
         `matplotlib.figure.Figure`.
     """
-    words = len(GRAMMAR[slot])
-    figure = _figure(1.1 + 0.21 * max(words, 6), 0.9 + 0.175 * max(words, 7))
-    _draw_confusion(figure.subplots(), slot, counts, confusions)
+    figure = _confusion_figure(slot, layout=None)
+    _draw_confusion(figure.add_axes(_place_of_confusion(slot)), slot, counts, confusions)
     return figure
+
+
+def _confusion_figure(slot: str, layout: Literal["constrained"] | None) -> Figure:
+    words = len(GRAMMAR[slot])
+    return _figure(1.1 + 0.21 * max(words, 6), 0.9 + 0.175 * max(words, 7), layout)
+
+
+@functools.cache
+def _place_of_confusion(slot: str) -> tuple[float, float, float, float]:
+    """Where the matrix lies in its figure, which the words around it decide, not its numbers: half of the work."""
+    figure = _confusion_figure(slot, layout="constrained")
+    axes = figure.subplots()
+    _draw_confusion(axes, slot, {}, {})
+    data_uri(figure)
+    return axes.get_position().bounds
 
 
 def _draw_confusion(
