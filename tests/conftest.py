@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import hashlib
 import multiprocessing
 import os
 import shlex
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,38 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect_ex", guard(socket.socket.connect_ex))
     yield attempts
     assert not attempts, f"connections to other machines were tried: {attempts}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def faces_of_a_picture_once():
+    """
+    The networks that look for faces are asked once per picture: hundreds of tests look at the same few videos. Gives
+    the function that asks them, see [`faces_anew`].
+    """
+    from lip2wav_hf.face_tracking import _Network
+
+    ask, known = _Network.__call__, weakref.WeakKeyDictionary()
+
+    def ask_once(network, picture, *scaling):
+        answers = known.setdefault(network, {})
+        question = hashlib.sha1(picture.tobytes(), usedforsecurity=False).digest(), picture.shape, *scaling
+        if question not in answers:
+            answers[question] = ask(network, picture, *scaling)
+        return [answer.copy() for answer in answers[question]]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Network, "__call__", ask_once)
+        yield ask
+
+
+@pytest.fixture(scope="module")
+def faces_anew(faces_of_a_picture_once):
+    """The networks that look for faces are asked for each picture, as they are outside of tests."""
+    from lip2wav_hf.face_tracking import _Network
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Network, "__call__", faces_of_a_picture_once)
+        yield
 
 
 @pytest.fixture(scope="session")

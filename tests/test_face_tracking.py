@@ -30,6 +30,8 @@ from lip2wav_hf.feature_extraction_lip2wav import RegionCutter
 from lip2wav_hf.video import VideoReader
 
 
+pytestmark = pytest.mark.usefixtures("faces_anew")
+
 SPEAKERS = ("s1", "s2", "s3", "s4", "s11", "s26", "s30", "s32", "s33", "s34")
 
 

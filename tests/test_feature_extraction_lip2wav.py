@@ -22,6 +22,8 @@ from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor, Regio
 from lip2wav_hf.video import VideoError, VideoReader
 
 
+pytestmark = pytest.mark.usefixtures("faces_anew")
+
 BOX = (10, 20, 82, 68)  # 72 x 48 pixels: the size of the mouth region
 
 
