@@ -88,6 +88,14 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """Who tests that files are on the disk asks [`warm_processes.FSYNC`]."""
+    warm_processes.wait_for_no_disk()
+    yield
+    os.fsync = warm_processes.FSYNC
+
+
+@pytest.fixture(scope="session", autouse=True)
 def interrupts():
     """Ctrl-C interrupts, also where a shell has started the tests in the background, with SIGINT ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

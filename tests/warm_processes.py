@@ -63,6 +63,10 @@ MEASURING = (
 COLLECTED = ("pytest", *TRAINING, *SERVING, *MEASURING)
 
 
+# What a disk is waited with; see [`wait_for_no_disk`].
+FSYNC = os.fsync
+
+
 # Where the server of all tests listens.
 ADDRESS = "LIP2WAV_TESTS_WARM_PROCESSES"
 
@@ -74,6 +78,11 @@ found = importlib.util.spec_from_file_location("warm_processes", {__file__!r})
 sys.modules["warm_processes"] = warm_processes = importlib.util.module_from_spec(found)
 found.loader.exec_module(warm_processes)
 """
+
+
+def wait_for_no_disk() -> None:
+    """No test cuts the power: a file need not be on the disk at once, which takes some ms, thousands of times."""
+    os.fsync = lambda file: None
 
 
 def start_server(function: str, *arguments: str, command=(), environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -244,6 +253,7 @@ def serve(*modules: str) -> None:
     """What a server of its own does: a request a line on stdin, a number a line on stdout."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    wait_for_no_disk()
     _import(modules)
     _answer(sys.stdin, answers)
 
@@ -255,6 +265,7 @@ def serve_all(address: str) -> None:
     """
     ready = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    wait_for_no_disk()
     bare, common = (socket.socket(socket.AF_UNIX) for _ in range(2))
     for listener, name in ((bare, "bare"), (common, "all")):
         listener.bind(f"{address}-{name}")
