@@ -29,6 +29,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {  # least and largest value; of whole
     **dict.fromkeys(
         ("griffin_lim_iterations", "speaker_embedding_size", "ngram_order", "attention_window"), (0, 65_536)
     ),
+    "lip_states_size": (0, 65_536),
     **dict.fromkeys(("image_height", "image_width"), (1, 4096)),
     "sampling_rate": (1, 768_000),
     "frame_rate": (0.1, 1000),
@@ -562,6 +563,8 @@ class Lip2WavSpeechEncoderConfig(Lip2WavTextConfig):
         num_layers (`int`, *optional*, defaults to 5): ConvNeXt blocks.
         kernel_size (`int`, *optional*, defaults to 7): of their depthwise convolutions, odd.
         dropout (`float`, *optional*, defaults to 0.1): dropout probability.
+        lip_states_size (`int`, *optional*, defaults to 0): channels of what a generator sees of the lips, which
+            [`Lip2WavSpeechEncoder.imagine_lips`] makes of sound; 0 for an encoder of words alone.
         num_mel_bins, mel_mean, mel_std, mel_floor, n_fft, hop_length: of the mel spectrogram, as in [`Lip2WavConfig`].
         initializer_range (`float`, *optional*, defaults to 0.02): standard deviation of the weights at the start.
     """
@@ -572,6 +575,7 @@ class Lip2WavSpeechEncoderConfig(Lip2WavTextConfig):
     num_layers: int = 5
     kernel_size: int = 7
     dropout: float | int = 0.1
+    lip_states_size: int = 0
 
     def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation: fields that must fit each other."""

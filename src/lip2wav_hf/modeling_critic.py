@@ -165,9 +165,26 @@ class Lip2WavSpeechEncoderOutput(ModelOutput):
     hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
+class LipImagination(nn.Module):
+    """From all hidden states of a speech encoder to what a generator would see of the lips."""
+
+    def __init__(self, config: Lip2WavSpeechEncoderConfig):
+        super().__init__()
+        states, size = config.num_layers * config.hidden_size, config.hidden_size
+        self.norm = nn.LayerNorm(states)
+        self.narrow = nn.Linear(states, size)
+        self.block = ConvNeXtBlock(size, 3 * size, config.kernel_size, config.dropout)
+        self.projection = nn.Linear(size, config.lip_states_size)
+
+    def forward(self, hidden_states: tuple[torch.Tensor, ...], mask: torch.Tensor) -> torch.Tensor:
+        hidden = self.narrow(self.norm(torch.cat(hidden_states, -1)))
+        return self.projection(self.block(hidden, mask))
+
+
 class Lip2WavSpeechEncoder(Lip2WavPreTrainedModel):
     """
-    From a standardised log-mel spectrogram to words, frame by frame.
+    From a standardised log-mel spectrogram to words, frame by frame; and, with `config.lip_states_size`, to what a
+    generator would see of the lips that say them.
 
     Args:
         config ([`Lip2WavSpeechEncoderConfig`]): the architecture.
@@ -188,7 +205,27 @@ class Lip2WavSpeechEncoder(Lip2WavPreTrainedModel):
         )
         self.norm = nn.LayerNorm(size)
         self.text_head = nn.Linear(size, config.num_classes)
+        self.lips = LipImagination(config) if config.lip_states_size else None
         self.post_init()
+
+    def imagine_lips(self, mel: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        What a generator would see of the lips that say something: its hidden states, with the words added, less their
+        mean over the clip, in which the face is.
+
+        Args:
+            mel, frame_mask: as for `forward`.
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch, frames, lip_states_size)`. `ValueError` is raised by an encoder of
+            words alone.
+        """
+        if self.lips is None:
+            raise ValueError("this speech encoder has not learnt how lips look: its `lip_states_size` is 0.")
+        with torch.no_grad():  # what hears the words stays as it is
+            hidden_states = self(mel, frame_mask).hidden_states
+        mask = mel.new_ones(hidden_states[0].shape[:2]) if frame_mask is None else frame_mask.to(mel.dtype)
+        return self.lips(hidden_states, mask[..., None])
 
     def forward(self, mel: torch.Tensor, frame_mask: torch.Tensor | None = None) -> Lip2WavSpeechEncoderOutput:
         """
