@@ -23,6 +23,7 @@ from lip2wav_hf.training.losses import (
     multi_resolution_stft_loss,
     power_loss,
     spoken_envelope_loss,
+    squared_sums,
     total_variation_loss,
     wasserstein_loss,
     waveform_l1_loss,
@@ -39,6 +40,14 @@ def test_masked_l1_counts_masked_frames_only():
     mask = torch.tensor([[[1.0], [0.0]]])
     assert masked_l1(prediction, target, mask).item() == pytest.approx(1.5)
     assert masked_l1(prediction, target, torch.zeros_like(mask)).item() == 0
+
+
+def test_squares_are_added_up_for_each_clip_over_masked_frames_only():
+    prediction = torch.tensor([[[1.0, 2.0], [5.0, 5.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    target = torch.tensor([[[0.0, 4.0], [7.0, 7.0]], [[0.0, 0.0], [3.0, 0.0]]])
+    mask = torch.tensor([[[1.0], [0.0]], [[1.0], [1.0]]])
+    errors, squares = squared_sums(prediction, target, mask)
+    assert errors.tolist() == [1 + 4, 1 + 4] and squares.tolist() == [16, 9]
 
 
 def sine_envelopes(phase=0.0, frames=76):

@@ -49,11 +49,18 @@ def test_all_that_is_missing_is_named_at_once_and_before_torch_is_loaded(tmp_pat
     [
         ["--speech_encoder", "grid-s1", "--critic_pretrained", "grid-s1", "--pretrained", "grid-s1"],
         ["--sync_network", "grid-sync", "--config", "tiny.json"],
+        ["--network", "speech_encoder", "--pretrained", "grid-s1", "--lips_of", "grid-s1"],
         ["--speech_encoder", "somebody/something", "--pretrained", "somebody/something"],  # which only the Hub knows
     ],
 )
 def test_what_is_there_or_may_be_on_the_hub_passes(tmp_path, options):
     check_places(parse_arguments(["--data_dir", str(tmp_path), *options]))
+
+
+def test_a_generator_whose_lips_are_to_be_imagined_must_be_there(tmp_path):
+    options = ["--data_dir", str(tmp_path), "--network", "speech_encoder", "--lips_of", str(tmp_path)]
+    with pytest.raises(TrainingError, match="--lips_of .*: no generator can be loaded from there.*no config.json"):
+        check_places(parse_arguments(options))
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.stem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from ..errors import Lip2WavError
 
@@ -60,6 +60,7 @@ LIP2AUDSPEC = Use(("lip2audspec",))
 ENCODER = Use(("generator",), needs="speech_encoder")
 CRITIC = Use(("generator",), needs="adversarial")
 HUB = Use(("generator",), needs="push_to_hub")
+LIPS_HEARD = Use(("speech_encoder",), needs="lips_of")
 
 
 @dataclass
@@ -136,6 +137,13 @@ class ModelArguments:
             "help": "Speech encoder for the perceptual losses: a folder, a Hub repo or a bundled model with one."
         },
     )
+    lips_of: Annotated[str | None, Use(("speech_encoder",), needs="lip_states")] = field(
+        default=None,
+        metadata={
+            "help": "Generator whose view of the lips the speech encoder learns to imagine: a folder, a Hub repo or a"
+            " bundled model. It brings the feature extractor too."
+        },
+    )
     autoencoder: Annotated[str | None, Use(("lip2audspec",), replaced_by="pretrained")] = field(
         default=None,
         metadata={"help": "Autoencoder whose codes Lip2AudSpec learns: a folder, a Hub repo or a bundled model."},
@@ -168,7 +176,7 @@ class ModelArguments:
             " default that of --pretrained, if it has one."
         },
     )
-    feature_extractor: Annotated[str | None, Use(replaced_by="pretrained")] = field(
+    feature_extractor: Annotated[str | None, Use(replaced_by="pretrained"), Use(replaced_by="lips_of")] = field(
         default=None, metadata={"help": "JSON file of a Lip2WavFeatureExtractor."}
     )
 
@@ -238,6 +246,13 @@ class LossArguments:
             "help": "How many later video frames the network may see, such as 0 2 3 4 8 all: each batch draws one, so"
             " that the network can speak live too; what is named twice is drawn twice as often. By default, as its"
             " config says."
+        },
+    )
+    lip_states: Annotated[float, LIPS_HEARD] = field(
+        default=0.0,
+        metadata={
+            "help": "Squared error of what a generator (--lips_of) would see of the lips, imagined from the sound; 1"
+            " without imagination."
         },
     )
     codes: Annotated[float, LIP2AUDSPEC] = field(
@@ -316,6 +331,16 @@ class AugmentationArguments:
         default=0.5, metadata={"help": "Play the clip slower or faster, pitch unchanged."}
     )
     stretch: float = field(default=0.15, metadata={"help": "Largest relative change of speed."})
+
+    def of_network(self, name: str) -> AugmentationArguments:
+        """How clips are varied for a network, as `--network` names it: what has no effect on it is turned off."""
+        without = {
+            option: 0
+            for option, hint in get_type_hints(type(self), include_extras=True).items()
+            for use in getattr(hint, "__metadata__", ())
+            if isinstance(use, Use) and use.networks and name not in use.networks
+        }
+        return dataclasses.replace(self, **without)
 
 
 @dataclass

@@ -95,7 +95,7 @@ def build_state(run: TrainingArguments) -> State:
             run.data,
             plan.feature_extractor,
             plan.config,
-            run.augmentation,
+            run.augmentation.of_network(run.models.network),
             run.optimization.seed,
             accelerator.is_main_process,
             corpora,

@@ -92,6 +92,11 @@ def _check_choices(run: TrainingArguments) -> Network:
     if not run.optimization.train_lips and run.models.pretrained is None:
         raise TrainingError("--no_train_lips: name the network whose lips are kept, with --pretrained.")
     look_aheads(run.losses.look_ahead)
+    if name == "speech_encoder" and not any((run.losses.ctc, run.losses.words, run.losses.lip_states)):
+        raise TrainingError(
+            "--network speech_encoder: nothing would be learnt, since none of --ctc, --words and --lip_states has a"
+            " weight."
+        )
     _check_ranges(run)
     for option in AT_LEAST_ONE:
         if getattr(run.optimization, option) < 1:

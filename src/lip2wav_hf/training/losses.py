@@ -45,6 +45,24 @@ def masked_l1(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
     return difference.sum() / (mask.sum() * prediction.shape[-1]).clamp(min=1)
 
 
+def squared_sums(
+    prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Sums of squares over the frames of a mask; one minus their ratio is the share of the target that is predicted.
+
+    Args:
+        prediction, target (`torch.Tensor` of shape `(batch, frames, channels)`).
+        mask (`torch.Tensor` of shape `(batch, frames, 1)`): 1 for frames that count, 0 for the others.
+
+    Returns:
+        `tuple[torch.Tensor, torch.Tensor]`, each of shape `(batch,)`: of the differences, and of the target.
+    """
+    target = target.float() * mask
+    difference = prediction.float() * mask - target
+    return difference.square().sum((1, 2)), target.square().sum((1, 2))
+
+
 def correlation_mse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """
     CorrMSE of Akbari et al. (2018): the mean squared error, and one minus the correlation over all values of a clip.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 import json
@@ -9,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import nn
@@ -36,7 +37,7 @@ from ..lip2audspec.modeling_autoencoder import Lip2AudSpecAutoencoder
 from ..metrics.synchrony import SYNC_CHECKPOINT, load_sync_network
 from ..modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
-from ..models import ModelError, Network, load_network, locate_model
+from ..models import ModelError, Network, find_network, load_network, locate_model
 from .arguments import (
     CriticArguments,
     DataArguments,
@@ -49,7 +50,7 @@ from .arguments import (
 from .checks import check_arguments, check_effects
 from .dataset import SpeechClips
 from .objectives import Objective, check_critic_windows
-from .places import AUTOENCODER, CRITIC, SPEECH_ENCODER, SYNC_NETWORK, Part
+from .places import AUTOENCODER, CRITIC, LIPS_OF, SPEECH_ENCODER, SYNC_NETWORK, Part
 from .record import Record, cannot_change, describe_changes
 from .state import State, TrainingError
 from .vocabulary import TEXT_OPTIONS, fit_vocabulary, words_of
@@ -88,10 +89,12 @@ class NetworkPlan:
         network ([`Network`]): what is trained.
         config ([`Lip2WavVideoConfig`] or [`Lip2AudSpecSoundConfig`]): its configuration.
         pretrained (`Path` or `str`, *optional*): where its weights come from; None for random ones.
+        subfolder (`str`, *optional*): the folder in there, of a network that lies in another's; empty for the top.
         feature_extractor ([`Lip2WavFeatureExtractor`]): what makes the crops it sees.
         speech_encoder ([`Lip2WavSpeechEncoder`], *optional*): for the perceptual losses.
         critic ([`Lip2WavCritic`] or [`Lip2WavCriticConfig`], *optional*): the critic, or what a new one is to be.
         autoencoder ([`Lip2AudSpecAutoencoder`], *optional*): whose codes a new Lip2AudSpec is to find.
+        generator ([`Lip2WavModel`], *optional*): whose view of the lips a speech encoder is to imagine.
     """
 
     run: TrainingArguments
@@ -102,6 +105,8 @@ class NetworkPlan:
     speech_encoder: Lip2WavSpeechEncoder | None = None
     critic: Lip2WavCritic | Lip2WavCriticConfig | None = None
     autoencoder: Lip2AudSpecAutoencoder | None = None
+    generator: Lip2WavModel | None = None
+    subfolder: str = ""
 
 
 def plan_networks(
@@ -122,8 +127,11 @@ def plan_networks(
     """
     network = check_arguments(run)
     check_sync_network(run.data)
-    config, feature_extractor, pretrained = _load_configs(run.models, network)
+    config, feature_extractor, pretrained, subfolder = _load_configs(run.models, network)
     run = check_effects(run, getattr(config, "decoder_type", None))
+    lips_of = None
+    if isinstance(config, Lip2WavSpeechEncoderConfig):
+        lips_of = _plan_lips(run.models, config)
     if training_clips is not None and isinstance(config, Lip2WavTextConfig):
         fit_vocabulary(config, run.models, words_of(training_clips(config.normalizer)))
     speech_encoder = None
@@ -138,7 +146,18 @@ def plan_networks(
         critic = _plan_critic(run.critic, generator)
         samples = (critic.config if isinstance(critic, Lip2WavCritic) else critic).window_samples
         check_critic_windows(generator, run.losses, samples)
-    return NetworkPlan(run, network, config, pretrained, feature_extractor, speech_encoder, critic, autoencoder)
+    return NetworkPlan(
+        run,
+        network,
+        config,
+        pretrained,
+        feature_extractor if lips_of is None else lips_of.feature_extractor,
+        speech_encoder,
+        critic,
+        autoencoder,
+        generator=None if lips_of is None else lips_of.generator,
+        subfolder=subfolder,
+    )
 
 
 def check_resumed(plan: NetworkPlan, checkpoint: Path, record: Record | None) -> None:
@@ -180,17 +199,56 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple
 
 def _load_configs(
     models: ModelArguments, network: Network
-) -> tuple[FrameConfig, Lip2WavFeatureExtractor, Path | str | None]:
+) -> tuple[FrameConfig, Lip2WavFeatureExtractor, Path | str | None, str]:
     config_class = network.config_class
     if models.pretrained is not None:
-        place = _locate("pretrained", models.pretrained, network)
-        return config_class.from_pretrained(place), Lip2WavFeatureExtractor.from_pretrained(place), place
+        place, subfolder = _locate("pretrained", models.pretrained, network)
+        config = config_class.from_pretrained(place, subfolder=subfolder)
+        return config, Lip2WavFeatureExtractor.from_pretrained(place), place, subfolder
     text = {name: getattr(models, name) for name in TEXT_OPTIONS if getattr(models, name) is not None}
     fields = {} if models.config is None else read_fields(models.config, TrainingError)
     config, extractor = config_class.from_dict(fields | text), Lip2WavFeatureExtractor()
     if models.feature_extractor is not None:
         extractor = cast(Lip2WavFeatureExtractor, Lip2WavFeatureExtractor.from_json_file(models.feature_extractor))
-    return config, extractor, None
+    return config, extractor, None, ""
+
+
+class _LipsOf(NamedTuple):
+    """A generator, and what makes the crops that it sees."""
+
+    generator: Lip2WavModel
+    feature_extractor: Lip2WavFeatureExtractor
+
+
+def _plan_lips(models: ModelArguments, config: Lip2WavSpeechEncoderConfig) -> _LipsOf | None:
+    """The generator whose view of the lips is to be imagined, if any; the config of the encoder gets its size."""
+    source = models.lips_of
+    if source is None:
+        if models.pretrained is None and config.lip_states_size:
+            raise TrainingError(
+                f"--config {models.config}: a new network with a `lip_states_size` learns to imagine lips: say whose,"
+                " --lips_of, and how much that weighs, --lip_states; or leave it out."
+            )
+        return None
+    generator = _load_part(LIPS_OF, source)
+    if generator.config.decoder_type != "istft":
+        raise TrainingError(
+            f'--lips_of {source}: it has the "{generator.config.decoder_type}" decoder. Name a generator with the'
+            ' "istft" decoder, such as grid-s1.'
+        )
+    size = generator.config.hidden_size
+    for name, own, other in (
+        ("frame_rate", config.frame_rate, generator.config.frame_rate),
+        ("lip_states_size", config.lip_states_size or size, size),
+    ):
+        if own != other:
+            raise TrainingError(
+                f"--lips_of {source}: `{name}` of the speech encoder does not fit this generator ({own} and {other})."
+                " Name the one that it was made for, or train a speech encoder that fits."
+            )
+    config.lip_states_size = size
+    place, _ = find_network(source, LIPS_OF.model_type)
+    return _LipsOf(generator, Lip2WavFeatureExtractor.from_pretrained(place))
 
 
 def _plan_autoencoder(models: ModelArguments, config: Lip2AudSpecConfig) -> Lip2AudSpecAutoencoder | None:
@@ -215,9 +273,12 @@ def _config_from_file(config_class: Any, path: str) -> Any:
     return config_class.from_dict(read_fields(path, TrainingError))
 
 
-def _locate(option: str, source: str, network: Network) -> Path | str:
+def _locate(option: str, source: str, network: Network) -> tuple[Path | str, str]:
+    """Where a network lies, and the folder in it; empty for the top."""
     try:
-        return locate_model(source, network.model_type)
+        if network.folder == ".":
+            return locate_model(source, network.model_type), ""
+        return find_network(source, network.model_type)
     except ModelError as error:
         raise TrainingError(f"--{option}: {error}") from error
 
@@ -321,7 +382,11 @@ def measure_spectrogram(dataset: SpeechClips, config: FrameConfig, clips: int = 
 def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedModel:
     """The network that is trained; a new one gets the mean and standard deviation of the training sound."""
     if plan.pretrained is not None:
-        model = plan.network.model_class.from_pretrained(plan.pretrained, dtype=torch.float32)
+        model = plan.network.model_class.from_pretrained(
+            plan.pretrained, subfolder=plan.subfolder, dtype=torch.float32
+        )
+        if isinstance(model, Lip2WavSpeechEncoder) and plan.generator is not None:
+            return with_lips(model, plan.generator.config.hidden_size)
         if isinstance(model.config, Lip2WavConfig):
             model.config.text_recognition |= _learns_words(plan.run)
             _note_look_ahead(model.config, plan.run.losses)
@@ -337,6 +402,17 @@ def build_model(plan: NetworkPlan, dataset: SpeechClips) -> Lip2WavPreTrainedMod
     for name, value in zip(plan.config.measured_fields, measured, strict=True):
         setattr(plan.config, name, value)
     return plan.network.model_class(plan.config)
+
+
+def with_lips(model: Lip2WavSpeechEncoder, size: int) -> Lip2WavSpeechEncoder:
+    """A speech encoder that imagines lip states of `size` channels: itself, or one with its weights and a new head."""
+    if model.config.lip_states_size:
+        return model
+    config = copy.deepcopy(model.config)
+    config.lip_states_size = size
+    whole = Lip2WavSpeechEncoder(config)
+    whole.load_state_dict(whole.state_dict() | model.state_dict())
+    return whole
 
 
 def freeze_lips(model: Lip2WavModel) -> None:
@@ -381,6 +457,8 @@ def build_objective(
         helpers["speech_encoder"] = plan.speech_encoder
     if critic is not None:
         helpers["critic_samples"] = critic.config.window_samples
+    if plan.generator is not None:
+        helpers["generator"] = plan.generator
     return objective_class(model, weights, **helpers)
 
 
@@ -437,4 +515,5 @@ __all__ = [
     "register_network_hooks",
     "settings_of",
     "sync_network_of",
+    "with_lips",
 ]

@@ -19,6 +19,7 @@ from . import losses as loss_functions
 from .arguments import LossArguments, SoundLoss, look_aheads, middle_look_ahead
 from .dataset import UNKNOWN_CLASS
 from .flat_start import loud_frames, sentence_loss, sentence_targets
+from .imagination import LipTeacher
 from .losses import (
     Batch,
     Losses,
@@ -28,6 +29,7 @@ from .losses import (
     gradient_penalty,
     masked_l1,
     spoken_envelope_loss,
+    squared_sums,
     wasserstein_loss,
 )
 from .perceptual import PerceptualLosses
@@ -68,12 +70,15 @@ class ObjectiveOutput(NamedTuple):
         text_logits (`torch.Tensor` of shape `(batch, frames, classes)`, *optional*): without gradient.
         windows ([`Windows`], *optional*): in training, for a critic; None where there is none, or no sound for one.
         resample_windows (`Callable`, *optional*): cuts other windows from the same batch, without gradients.
+        lip_sums (`torch.Tensor` of shape `(batch, 2)`, *optional*): squares of how far imagined lips are from those
+            seen, and of those seen, added up; without gradient.
     """
 
     losses: Losses
     text_logits: torch.Tensor | None = None
     windows: Windows | None = None
     resample_windows: Callable[[], Windows] | None = None
+    lip_sums: torch.Tensor | None = None
 
 
 class Objective(nn.Module):
@@ -117,16 +122,18 @@ class TextObjective(Objective):
     def validate(self, batch: Batch) -> tuple[Losses, list[tuple[str, str]]]:
         """Losses of a batch, and for each clip the right words and those found, unless it reads no words."""
         output = self(batch)
+        return output.losses, self.read(output, batch)
+
+    def read(self, output: ObjectiveOutput, batch: Batch) -> list[tuple[str, str]]:
+        """The right words of each clip and those found; empty where none are read."""
         model = cast(Lip2WavModel | Lip2WavSpeechEncoder, self.model)
-        if not model.config.reads_words:
-            return output.losses, []
+        if output.text_logits is None or not model.config.reads_words:
+            return []
         found = model.decode_text(output.text_logits, batch["frame_mask"])
         units = model.config.units
         labels = zip(batch["labels"].tolist(), batch["label_lengths"].tolist(), strict=True)
         right = [units.text(clip[:length]) for clip, length in labels]
-        return output.losses, [
-            (words, " ".join(entry["word"] for entry in clip)) for words, clip in zip(right, found, strict=True)
-        ]
+        return [(words, " ".join(entry["word"] for entry in clip)) for words, clip in zip(right, found, strict=True)]
 
     def measures(self, clips: list[tuple[str, str]]) -> dict[str, float]:
         """`text_wer`, the word error rate; and `text_cer`, that of characters, where they are the units. Nothing of a
@@ -450,33 +457,94 @@ class CriticObjective(nn.Module):
 class SpeechEncoderObjective(TextObjective):
     """
     The speech encoder learns words from the sound of the clips; parts of the spectrogram are hidden at random. In
-    training, clips without word times are aligned as it learns (see [`sentence_targets`]).
+    training, clips without word times are aligned as it learns (see [`sentence_targets`]). With a generator, it learns
+    to imagine what that one sees of the lips, also of other voices than those of the clips.
 
     Args:
         model ([`Lip2WavSpeechEncoder`]): the speech encoder.
-        weights ([`LossArguments`]): of these, `ctc` and `words`.
+        weights ([`LossArguments`]): of these, `ctc`, `words` and `lip_states`; those of weight 0 are not computed.
+        generator ([`Lip2WavModel`], *optional*): frozen; sees the lips.
     """
 
     model: Lip2WavSpeechEncoder
     unit_counts: torch.Tensor
+    teacher: LipTeacher | None
 
-    def __init__(self, model: Lip2WavSpeechEncoder, weights: LossArguments):
+    def __init__(self, model: Lip2WavSpeechEncoder, weights: LossArguments, generator: Lip2WavModel | None = None):
         super().__init__(model, weights)
         self.log_mel = LogMelSpectrogram(model.config)
+        self.teacher = LipTeacher(generator) if generator is not None and weights.lip_states else None
         self.register_buffer("unit_counts", torch.zeros(model.config.num_classes), persistent=False)
+
+    def with_model(self, model: Lip2WavSpeechEncoder) -> SpeechEncoderObjective:
+        """The same objective of another speech encoder; the generator is shared."""
+        return type(self)(model, self.weights, None if self.teacher is None else self.teacher.generator)
+
+    @property
+    def learns_words(self) -> bool:
+        """Whether a loss of the words weighs something; without one, what hears them stays as it is."""
+        return bool(self.weights.ctc or self.weights.words)
+
+    def train(self, mode: bool = True) -> SpeechEncoderObjective:
+        """Training mode, but for what hears the words where they are not learnt."""
+        super().train(mode)
+        self.model.train(mode and self.learns_words)
+        if self.model.lips is not None:
+            self.model.lips.train(mode)
+        return self
 
     def forward(self, batch: Batch) -> ObjectiveOutput:
         factor = self.model.config.mel_frames_per_frame
         mel = self.log_mel.standardised(batch["waveform"])
         mel = stretch_frames(mel, batch["stretch"], batch["frame_mask"].shape[1] * factor)
+        output = self._of_words(mel, batch) if self.learns_words else ObjectiveOutput({})
+        if self.teacher is None:
+            return output
+        told, mask = self.teacher(batch)
+        imagined = self.model.imagine_lips(vary_voice(mel) if self.training else mel, batch["frame_mask"])
+        errors, squares = squared_sums(imagined, told, mask)
+        loss = errors.sum() / squares.sum().clamp(min=1e-6)
+        return output._replace(
+            losses=output.losses | {"lip_states": self.weights.lip_states * loss},
+            lip_sums=torch.stack([errors.detach(), squares], 1),
+        )
+
+    def _of_words(self, mel: torch.Tensor, batch: Batch) -> ObjectiveOutput:
+        """The losses of the words, of spectrograms `(batch, mel_frames, num_mel_bins)`."""
+        weights, losses = self.weights, {}
         text_logits = self.model(vary_mel(mel) if self.training else mel, batch["frame_mask"]).text_logits
-        ctc = ctc_loss(text_logits, batch["frame_mask"].sum(1), batch["labels"], batch["label_lengths"])
-        words = frame_word_loss(text_logits, batch["frame_classes"], self.smoothing)
         bare = (batch["frame_classes"] == UNKNOWN_CLASS).all(1)
-        if self.training and self.weights.words and bare.any():
-            ctc, words = self._of_sentences(text_logits, mel, batch, bare)
-        losses = {"ctc": self.weights.ctc * ctc, "words": self.weights.words * words}
-        return ObjectiveOutput(losses, text_logits.detach())
+        if self.training and weights.words and bare.any():
+            losses["ctc"], losses["words"] = self._of_sentences(text_logits, mel, batch, bare)
+        else:
+            if weights.ctc:
+                frames = batch["frame_mask"].sum(1)
+                losses["ctc"] = ctc_loss(text_logits, frames, batch["labels"], batch["label_lengths"])
+            if weights.words:
+                losses["words"] = frame_word_loss(text_logits, batch["frame_classes"], self.smoothing)
+        weighted = {name: getattr(weights, name) * loss for name, loss in losses.items() if getattr(weights, name)}
+        return ObjectiveOutput(weighted, text_logits.detach())
+
+    def validate(self, batch: Batch) -> tuple[Losses, list[Any]]:
+        """
+        Losses of a batch, and for each clip the right words and those found, where words are learnt, and the two sums
+        of [`ObjectiveOutput`], where lips are.
+        """
+        output = self(batch)
+        read = self.read(output, batch)
+        if output.lip_sums is None:
+            return output.losses, read
+        sums = output.lip_sums.tolist()
+        return output.losses, [(*words, *pair) for words, pair in zip(read or [()] * len(sums), sums, strict=True)]
+
+    def measures(self, clips: list[Any]) -> dict[str, float]:
+        """The measures of words where they are learnt; and `lip_states_r2` where lips are, the share of what is seen
+        of them, as its variance over the frames of each clip, that is imagined."""
+        rates = super().measures([clip[:2] for clip in clips]) if self.learns_words else {}
+        if self.teacher is None:
+            return rates
+        errors, squares = (sum(clip[place] for clip in clips) for place in (-2, -1))
+        return rates | {"lip_states_r2": 1 - errors / max(squares, 1e-6)}
 
     def _of_sentences(
         self, text_logits: torch.Tensor, mel: torch.Tensor, batch: Batch, bare: torch.Tensor
@@ -518,13 +586,37 @@ def vary_mel(mel: torch.Tensor) -> torch.Tensor:
         `torch.Tensor` of the same shape.
     """
     batch, frames, bands = mel.shape
-    mel = mel + 0.3 * torch.randn(batch, 1, 1, device=mel.device) + 0.2 * torch.rand(()) * torch.randn_like(mel)
+    mel = _vary_loudness(mel)
     for size, longest, shape in ((frames, 16, (1, -1, 1)), (bands, 12, (1, 1, -1))):
         position = torch.arange(size, device=mel.device).view(shape)
         start = torch.randint(size, (batch, 1, 1), device=mel.device)
         length = torch.randint(longest + 1, (batch, 1, 1), device=mel.device)
         mel = mel.masked_fill((position >= start) & (position < start + length), 0.0)
     return mel
+
+
+def vary_voice(mel: torch.Tensor) -> torch.Tensor:
+    """
+    Loudness, noise, and the voice, drawn for each clip: the bands are stretched by up to a factor of exp(0.3), which
+    moves pitch and formants together, and tilted, as by another microphone. Nothing is hidden.
+
+    Args:
+        mel (`torch.Tensor` of shape `(batch, mel_frames, num_mel_bins)`): standardised.
+
+    Returns:
+        `torch.Tensor` of the same shape.
+    """
+    batch, _, bands = mel.shape
+    factors = (0.6 * torch.rand(batch, device=mel.device) - 0.3).exp()
+    tilts = 0.3 * torch.randn(batch, 1, 1, device=mel.device)  # at the highest band; the lowest gets the opposite
+    mel = stretch_frames(mel.transpose(1, 2), factors, bands).transpose(1, 2)
+    return _vary_loudness(mel + tilts * torch.linspace(-1, 1, bands, device=mel.device))
+
+
+def _vary_loudness(mel: torch.Tensor) -> torch.Tensor:
+    """Louder or quieter clips, and noise in all bands."""
+    loudness = 0.3 * torch.randn(len(mel), 1, 1, device=mel.device)
+    return mel + loudness + 0.2 * torch.rand(()) * torch.randn_like(mel)
 
 
 def stretch_frames(values: torch.Tensor, stretch: torch.Tensor, frames: int) -> torch.Tensor:
@@ -562,4 +654,5 @@ __all__ = [
     "check_critic_windows",
     "stretch_frames",
     "vary_mel",
+    "vary_voice",
 ]

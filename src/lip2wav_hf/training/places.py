@@ -88,6 +88,12 @@ SYNC_NETWORK = Part(
     "no sync network can be loaded from there",
     "Train it first, with configs/syncnet.yaml, or leave the option out: then the bundled one is used.",
 )
+LIPS_OF = Part(
+    "lips_of",
+    "lip2wav",
+    "no generator can be loaded from there",
+    "Train it first (lip2wav train grid_s1 --data_dir DATA), or take the bundled one: --lips_of grid-s1.",
+)
 
 
 HOW_TO_GET = {
@@ -131,7 +137,7 @@ def _problems(run: TrainingArguments) -> Iterator[Exception]:
         path = options[option]
         if path is not None and not Path(path).is_file():
             yield TrainingError(f"--{option} {path}: there is no such file.")
-    for part in (SPEECH_ENCODER, AUTOENCODER, CRITIC, SYNC_NETWORK):
+    for part in (SPEECH_ENCODER, AUTOENCODER, CRITIC, SYNC_NETWORK, LIPS_OF):
         source = options[part.option]
         try:
             if source is not None:
@@ -145,4 +151,4 @@ def _problems(run: TrainingArguments) -> Iterator[Exception]:
             yield TrainingError(f"--pretrained: {error}")
 
 
-__all__ = ["AUTOENCODER", "CRITIC", "SPEECH_ENCODER", "SYNC_NETWORK", "Part", "check_places"]
+__all__ = ["AUTOENCODER", "CRITIC", "LIPS_OF", "SPEECH_ENCODER", "SYNC_NETWORK", "Part", "check_places"]
