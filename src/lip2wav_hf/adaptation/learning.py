@@ -34,6 +34,7 @@ from ..training.loop import train
 from ..training.networks import lip_parts, register_network_hooks
 from ..training.objectives import GeneratorObjective
 from ..training.state import State
+from .hearing import UNVARIED, HeardObjective
 from .records import FEW_STEPS, STEPS
 
 
@@ -242,6 +243,9 @@ class Task:
         chooses (`bool`): whether the best step is chosen by the recordings held back; otherwise the last one counts,
             and they are measured once, at the end.
         anchored (`bool`): whether what reads the lips stays near to where it was; see [`Anchor`].
+        imagines (`bool`): whether the speech encoder imagines the lips of what it hears, see [`imagines_lips`].
+        face (`torch.Tensor` of shape `(hidden_size,)`, *optional*): where a voice is learnt from sound alone, that
+            has no pictures: see [`face_of`].
     """
 
     model: Lip2WavModel
@@ -256,6 +260,8 @@ class Task:
     learning_rate: float = LEARNING_RATE
     chooses: bool = True
     anchored: bool = False
+    imagines: bool = False
+    face: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -331,7 +337,11 @@ def _build(task: Task) -> State:
         SpeechClips(training, *settings, run.augmentation, task.seed),
         SpeechClips(held_out, *settings, None, task.seed),
     )
-    objective = GeneratorObjective(task.model, run.losses, task.speech_encoder)
+    if task.face is None:
+        objective = GeneratorObjective(task.model, run.losses, task.speech_encoder)
+    else:
+        assert task.speech_encoder is not None
+        objective = HeardObjective(task.model, run.losses, task.speech_encoder, task.face)
     state = prepare_state(accelerator, run, objective, task.feature_extractor, datasets)
     register_network_hooks(state)
     return state
@@ -345,7 +355,8 @@ def _arguments(task: Task) -> TrainingArguments:
         losses = replace(losses, ctc=NEW_WORDS_CTC, words=NEW_WORDS_FRAMES)
     if encoder is not None:
         theirs, own = encoder.config.units, task.model.config.units
-        if theirs.kind != own.kind or own.vocabulary[: len(theirs.vocabulary)] != theirs.vocabulary:
+        others = theirs.kind != own.kind or own.vocabulary[: len(theirs.vocabulary)] != theirs.vocabulary
+        if others or task.face is not None:
             losses = replace(losses, heard_words=0.0)
     measures = task.chooses and bool(task.held_out.clips)
     optimization = OptimizationArguments(
@@ -363,7 +374,8 @@ def _arguments(task: Task) -> TrainingArguments:
         with_tracking=False,
     )
     data = DataArguments(data_dir=[], dataloader_workers=0, preprocessing_workers=1)
-    return TrainingArguments(data, ModelArguments(), losses, VARIATION, CriticArguments(), optimization)
+    variation = VARIATION if task.face is None else UNVARIED
+    return TrainingArguments(data, ModelArguments(), losses, variation, CriticArguments(), optimization)
 
 
 def _precision() -> str:

@@ -1,6 +1,6 @@
 """
 The passes of an adaptation: the first chooses its best step by the recordings held back, the final one learns from all
-recordings, and where they have no sound another one learns a voice.
+recordings, and where a voice is given another one learns that.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from ..errors import counted, one_line
 from ..files import read_json, write_json
 from ..modeling_lip2wav import Lip2WavModel
 from ..training.arguments import TrainingError
+from ..training.clips import PreparedClips
 from ..training.networks import freeze_lips
+from .hearing import face_of, pieces_of, sound_clips
 from .job import Job
 from .learning import FINAL_RATE, LEARNING_RATE, VALIDATING, Follower, Learnt, Task, learn
+from .level import speech_level
 from .preparing import Recordings
 from .records import FEW_STEPS
 from .scoring import speak_clips
@@ -35,6 +40,8 @@ logger = logging.getLogger(__name__)
 FIRST_PASS = "first_pass.json"  # in the folder of work: what the first pass has led to, once it is over
 LEARNT_FROM = "learnt_from.json"  # in the same folder: what the passes learn from
 FEWEST_FINAL_STEPS = 5  # of a final pass that there is too little time for: with less, it is left out
+VOICE_RATE = 1e-3  # the highest learning rate of a voice that is learnt from sound alone
+SPOKEN_CLIPS = 3  # that tell how loud the model speaks
 SWITCHING_SECONDS = 5.0  # of loading and saving, for a further pass
 
 
@@ -158,31 +165,57 @@ def _kept(job: Job, folder: Path, first: Learnt, why: str) -> tuple[Learnt, int]
     return first, 0
 
 
+def gives_voice(job: Job, task: Task) -> bool:
+    """Whether a model that has learnt the recordings is to learn a voice then: where they have no sound, or where the
+    voice can be learnt from its sound alone."""
+    silent = task.training.silent | task.held_out.silent
+    return job.voice is not None and (task.imagines or bool(silent))
+
+
 def give_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> Learnt:
-    """
-    Teach a model that has learnt the lips of recordings without sound a voice: what it says itself for them, in that
-    voice. What it reads stays as it is.
-    """
+    """Teach a model that has learnt the lips of recordings a voice. What it reads stays as it is."""
     job.say("training", 0.0, "learning the voice")
+    model = load_starting_model(learnt.folder)
+    freeze_lips(model)
+    again = replace(task, model=model, folder=task.folder / "voice", steps=max(task.steps // 2, 1))
+    again = (_heard if task.imagines else _converted)(again, learnt, recordings, cast(Voice, job.voice))
+    spoken = learn(again, _follower(job, again))
+    return replace(spoken, best_step=learnt.best_step + spoken.best_step)
+
+
+def _heard(task: Task, learnt: Learnt, recordings: Recordings, voice: Voice) -> Task:
+    """To learn a voice from its sound, with lips that a speech encoder imagines, of the face of the recordings."""
+    assert task.speech_encoder is not None
+    config, shown = task.model.config, [recordings.files[clip.key] for clip in recordings.clips[:SPOKEN_CLIPS]]
+    level = speech_level(np.concatenate(speak_clips(learnt.folder, task.feature_extractor, shown)))
+    pieces = pieces_of(voice.sound, config.samples_per_frame, level)
+    clips = sound_clips(
+        pieces, task.feature_extractor, config.vocabulary[0], config.samples_per_frame, task.folder / "sound"
+    )
+    return replace(
+        task,
+        training=clips,
+        held_out=PreparedClips([], {}),
+        learning_rate=VOICE_RATE,
+        chooses=False,
+        face=face_of(task.model, task.speech_encoder, recordings, pieces),
+    )
+
+
+def _converted(task: Task, learnt: Learnt, recordings: Recordings, voice: Voice) -> Task:
+    """To learn from what the model says itself for the recordings, moved near to a voice by signal processing."""
     silent = [clip for clip in recordings.clips if clip.key in recordings.silent]
     own = speak_clips(learnt.folder, task.feature_extractor, [recordings.files[clip.key] for clip in silent])
     source = Voice.of(own)
     for clip, waveform in zip(silent, own, strict=True):
-        recordings.set_waveform(clip, convert(waveform, source, cast(Voice, job.voice)))
+        recordings.set_waveform(clip, convert(waveform, source, voice))
     recordings.silent.clear()
-    model = load_starting_model(learnt.folder)
-    freeze_lips(model)
-    again = replace(
+    return replace(
         task,
-        model=model,
         speech_encoder=None,
         training=recordings.prepared(task.training.clips),
         held_out=recordings.prepared(task.held_out.clips),
-        folder=task.folder / "voice",
-        steps=max(task.steps // 2, 1),
     )
-    spoken = learn(again, _follower(job, again))
-    return replace(spoken, best_step=learnt.best_step + spoken.best_step)
 
 
 def forget_passes(job: Job, reason: str) -> None:
@@ -210,7 +243,7 @@ def _with_frozen_parts(task: Task) -> Task:
 
 
 def _voice_share(job: Job, task: Task) -> float:
-    return 0.5 if job.voice is not None and task.training.silent else 0.0
+    return 0.5 if gives_voice(job, task) else 0.0
 
 
 def _following(job: Job, task: Task) -> float:
@@ -270,4 +303,4 @@ def correct_forecast(job: Job, made: int, wanted: int) -> None:
         )
 
 
-__all__ = ["correct_forecast", "final_pass", "first_pass", "forget_passes", "give_voice"]
+__all__ = ["correct_forecast", "final_pass", "first_pass", "forget_passes", "give_voice", "gives_voice"]

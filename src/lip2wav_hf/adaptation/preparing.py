@@ -123,7 +123,7 @@ class Recordings:
             unknown = model.config.units.unknown(clip.words or ())
             if unknown:
                 raise AlignmentError(f"unknown words: {', '.join(unknown)}.")
-            pixels = self._pixels(read_cached_clip(self.files[clip.key]))
+            pixels = self.pixels(read_cached_clip(self.files[clip.key]))
             _, logits, _ = model.encode(pixels[None, :, None])
             times = FrameTimes(1 / rate, 0.5 / rate, len(pixels) / rate)
             return align_words(logits[0].float().log_softmax(-1).numpy(), clip.words or (), model.config.units, times)
@@ -159,7 +159,7 @@ class Recordings:
             found += 1
         return found
 
-    def _pixels(self, cached: CachedClip) -> torch.Tensor:
+    def pixels(self, cached: CachedClip) -> torch.Tensor:
         """What a network sees of a recording, `(frames, height, width)`."""
         crops = self.extractor.center_crop(cached.regions)
         return torch.from_numpy(np.asarray(self.extractor.normalize(crops), np.float32))
@@ -186,7 +186,7 @@ class Recordings:
                 numbers = self._spread(clip, cached)
             counts.update(said)
             classes = np.array([units.classes[word] for word in said])
-            yield self._pixels(cached), np.where(numbers >= 0, classes[np.maximum(numbers, 0)], 0)
+            yield self.pixels(cached), np.where(numbers >= 0, classes[np.maximum(numbers, 0)], 0)
 
     def _spread(self, clip: Clip, cached: CachedClip) -> np.ndarray:
         """The number of the word in each frame, if all have their share of the time in which there is sound."""

@@ -40,10 +40,11 @@ from ..training.transcripts import keep_transcripts
 from .card import Facts, write_card
 from .checking import Examined, examine_clips
 from .choosing import find_phrases, grammar_of, hold_back, in_turns, written_forms
+from .hearing import imagines_lips
 from .inputs import RECORD, WORK, Inputs
 from .job import Job
 from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
-from .passes import correct_forecast, final_pass, first_pass, forget_passes, give_voice
+from .passes import correct_forecast, final_pass, first_pass, forget_passes, give_voice, gives_voice
 from .people import compare_voices
 from .preparing import Recordings
 from .records import (
@@ -299,7 +300,8 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     start = load_starting_model(job.starting)
     recordings = _check(job, clips, extractor, start)
     encoder = _speech_encoder(job, start)
-    _prepare(job, recordings, encoder, start)
+    imagines = imagines_lips(encoder, start, job.starting)
+    _prepare(job, recordings, encoder, start, imagines)
     usable = recordings.clips
     phrases = find_phrases(usable, job.inputs.phrases, start.config.normalizer, clips)
     held_out = hold_back(usable, start.config.units, job.options.seed)
@@ -330,6 +332,7 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
         job.options.steps,
         chooses=len(held_out) >= FEWEST_TO_CHOOSE,
         anchored=not new_words and not set(asked or start.config.vocabulary) <= said.keys(),
+        imagines=imagines,
     )
     job.say(
         "preparing",
@@ -343,14 +346,27 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     learnt, further = final_pass(job, task, first, recordings)
     if learnt.reason in ("asked", "time") and (better := _better_there(job, len(usable), learnt.best_step, further)):
         return _left_as_it_was(job, learnt.reason, better)
-    if job.voice is not None and recordings.silent:
-        learnt = give_voice(job, task, learnt, recordings)
+    if gives_voice(job, task):
+        task, learnt = _with_voice(job, task, learnt, recordings)
     measured = first.folder if further else learnt.folder
     after = _measure(job, "after", measured, task, phrases, before)
     if before is not None and after is not None:
         before = of_first(before, len(after.rows), phrases)
     _explain_scores(job, before, after)
     return _save(job, task, learnt, further, phrases, new_words, before, after, fingerprint)
+
+
+def _with_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> tuple[Task, Learnt]:
+    """The model that has the voice that was asked for, and a task that measures what is of the recordings: where they
+    have another voice, not the sound."""
+    heard = frozenset(clip.key for clip in task.held_out.clips) - task.held_out.silent
+    given = give_voice(job, task, learnt, recordings)
+    if not task.imagines or not heard:
+        return task, given
+    job.notes.append("The sound is not measured: the recordings have another voice than the sound files.")
+    return dataclasses.replace(
+        task, held_out=dataclasses.replace(task.held_out, silent=heard | task.held_out.silent)
+    ), given
 
 
 def _better_there(job: Job, recordings: int, steps: int, further: int) -> str:
@@ -441,7 +457,9 @@ def _tell_listing(job: Job) -> None:
         )
 
 
-def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None, start: Lip2WavModel) -> None:
+def _prepare(
+    job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | None, start: Lip2WavModel, imagines: bool
+) -> None:
     """Find the times of words where they can be found, and change the voice where that was asked for."""
     enough = functools.partial(_has_prepared, job)
     found = recordings.align(encoder, enough) if encoder is not None else 0
@@ -454,7 +472,7 @@ def _prepare(job: Job, recordings: Recordings, encoder: Lip2WavSpeechEncoder | N
             f"Something else than the transcript may be said in {', '.join(doubtful[:MOST_NAMED])}"
             f"{f' and {len(doubtful) - MOST_NAMED} more' if len(doubtful) > MOST_NAMED else ''}. Correct it if so."
         )
-    if job.voice is not None and len(recordings.silent) < len(recordings.clips):
+    if job.voice is not None and not imagines and len(recordings.silent) < len(recordings.clips):
         job.say("preparing", 0.6, "changing the voice of the recordings")
         recordings.change_voice(job.voice)
 

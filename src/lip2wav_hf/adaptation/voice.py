@@ -7,7 +7,7 @@ flat rest is resampled to the new pitch, and the envelope, stretched to the new 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from .records import AdaptationError
 
 
 MINIMUM_SECONDS = 3.0  # of sound that shows what a voice is like, pauses included
+MOST_SAMPLES = 120 * SAMPLING_RATE  # of sound that is learnt from
 SPOKEN_SECONDS = 1.5  # of it, that are loud enough to be speech
 NEARLY = 0.05  # seconds that formats and resampling may take away
 N_FFT, HOP = 1024, 256  # at 16 kHz: 64 and 16 ms
@@ -44,11 +45,13 @@ class Voice:
         spectrum (`np.ndarray` of shape `(513,)`): mean log magnitude of its speech by frequency, 0 to 8 kHz, its own
             mean removed.
         voiced (`float`): share of its loud frames that have a pitch; of speech, a third and more.
+        sound (`tuple[np.ndarray, ...]`): the recordings themselves, `(samples,)` each at 16 kHz, two minutes at most.
     """
 
     pitch: float | None
     spectrum: np.ndarray
     voiced: float
+    sound: tuple[np.ndarray, ...] = ()
 
     @classmethod
     def of(cls, waveforms: Sequence[np.ndarray]) -> Voice:
@@ -109,7 +112,9 @@ def read_voice(files: Sequence[Path]) -> tuple[Voice, list[Path]]:
             f"{which}: {spoken:.1f} s of speech in {seconds:.1f} s of sound; {SPOKEN_SECONDS} s are needed, better a"
             " minute."
         )
-    return Voice.of(waveforms), unreadable
+    lengths = np.cumsum([0, *map(len, waveforms)])
+    kept = (waveform[: max(MOST_SAMPLES - before, 0)] for before, waveform in zip(lengths, waveforms, strict=False))
+    return replace(Voice.of(waveforms), sound=tuple(waveform for waveform in kept if len(waveform))), unreadable
 
 
 def voice_notes(voice: Voice, others: Sequence[Path], unreadable: Sequence[Path] = ()) -> list[str]:

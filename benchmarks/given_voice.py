@@ -1,0 +1,124 @@
+"""How like a voice that was given to silent recordings is to that voice.
+
+    python benchmarks/given_voice.py --data path/to/grid --speaker s31 --voices s31,s30,s34
+
+Of a speaker's clips, `--clips` are adapted to without their sound (`lip2wav adapt --voice`), once for each voice, that
+of `--sounds` clips of a speaker. Other clips are spoken by the starting model and by each adapted one. Prints a
+Markdown table: words read, words that the judge hears, and how like the speech is to further clips of the voice's
+owner (Resemblyzer), beside how like these are to one another. No clip is in two of these parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lip2wav_hf.adaptation.adapt import adapt
+from lip2wav_hf.audio import Encoding, read_audio, write_audio, write_pictures
+from lip2wav_hf.corpora.clips import Clip
+from lip2wav_hf.corpora.load import load_clips
+from lip2wav_hf.corpora.made_splits import shuffled
+from lip2wav_hf.machine import machine
+from lip2wav_hf.metrics.judge import GRID_JUDGE
+from lip2wav_hf.metrics.recognizers import recognizer
+from lip2wav_hf.metrics.speaker_similarity.score import SAMPLING_RATE, speaker_embedding
+from lip2wav_hf.metrics.words import word_errors
+from lip2wav_hf.models import DEFAULT_MODEL
+from lip2wav_hf.speaking import Speaker
+
+
+COMPARED = 6  # clips of the voice's owner that the speech is compared with
+
+
+def clips_of(data: Sequence[str], speaker: str) -> list[Clip]:
+    """All clips of a speaker, of any split, in a shuffled order."""
+    clips = [clip for folder in data for own in load_clips(folder).values() for clip in own if clip.speaker == speaker]
+    if not clips:
+        raise SystemExit(f"no clips of {speaker} in {', '.join(data)}")
+    by_key = {clip.key: clip for clip in clips}
+    return [by_key[key] for key in shuffled("0", by_key)]
+
+
+def sound_of(clip: Clip) -> np.ndarray:
+    """The sound of a clip, `(samples,)` at 16 kHz."""
+    sound = read_audio(str(clip.video), SAMPLING_RATE)
+    assert sound is not None
+    return sound
+
+
+def silenced(clips: Sequence[Clip], folder: Path) -> Path:
+    """A folder of the clips without their sound, as somebody records who has no voice."""
+    folder.mkdir(parents=True)
+    rows = ["file_name,transcription"]
+    for clip in clips:
+        write_pictures(str(clip.video), folder / f"{clip.name}.mp4", Encoding())
+        rows.append(f"{clip.name}.mp4,{' '.join(clip.words or ())}")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def likeness(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
+    """Mean similarity of two groups of embeddings."""
+    return statistics.mean(float(one @ other) for one, other in itertools.product(first, second))
+
+
+def measure(model: str | Path, clips: Sequence[Clip]) -> tuple[float, float, list[np.ndarray]]:
+    """Of the words of some clips: the share read wrong and heard wrong, in %; and the voices of what is said."""
+    speaker, judge = Speaker.from_folder(model), recognizer(GRID_JUDGE)
+    read = heard = words = 0
+    voices = []
+    for clip in clips:
+        spoken, sentence = speaker([str(clip.video)])[0], " ".join(clip.words or ())
+        words += len(clip.words or ())
+        read += word_errors(sentence, spoken["text"])
+        heard += word_errors(sentence, judge.transcribe(spoken["audio"], spoken["sampling_rate"]))
+        voices.append(speaker_embedding(spoken["audio"]))
+    return 100 * read / words, 100 * heard / words, [voice for voice in voices if voice is not None]
+
+
+def main() -> None:
+    """Adapt, measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", required=True, help="folders of GRID")
+    parser.add_argument("--speaker", required=True, help="whose lips, such as s31")
+    parser.add_argument("--voices", type=lambda text: text.split(","), required=True, help="such as s31,s34")
+    parser.add_argument("--clips", type=int, default=10, help="silent ones to adapt to (default 10)")
+    parser.add_argument("--sounds", type=int, default=3, help="of each voice (default 3)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each adaptation, at most (default 10)")
+    parser.add_argument("--steps", type=int, help="of each adaptation, at most; as lip2wav adapt by default")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="the starting model")
+    parser.add_argument("--output", type=Path, default=Path("out/given_voice"), help="a new folder")
+    arguments = parser.parse_args()
+    own = clips_of(arguments.data, arguments.speaker)
+    learnt, others = own[: arguments.clips], own[arguments.clips + arguments.sounds :]
+    folder = silenced(learnt, arguments.output / "silent")
+    lines, before = [], measure(arguments.model, others)
+    for voice in arguments.voices:
+        owned = own[arguments.clips :] if voice == arguments.speaker else clips_of(arguments.data, voice)
+        place = arguments.output / voice
+        place.mkdir()
+        for clip in owned[: arguments.sounds]:
+            write_audio(place / f"{clip.name}.wav", sound_of(clip), SAMPLING_RATE)
+        further = [speaker_embedding(sound_of(clip)) for clip in owned[arguments.sounds :][:COMPARED]]
+        voices = [each for each in further if each is not None]
+        options = {"steps": arguments.steps} if arguments.steps else {}
+        adapt(folder, place / "model", model=arguments.model, minutes=arguments.minutes, voice=place, **options)
+        pairs = [float(one @ other) for one, other in itertools.combinations(voices, 2)]
+        for name, (read, heard, made) in (("starting model", before), ("adapted", measure(place / "model", others))):
+            lines.append(
+                f"| {voice}, {name} | {read:.1f} | {heard:.1f} | {likeness(made, voices):.3f} |"
+                f" {statistics.mean(pairs):.3f} |"
+            )
+    facts = machine()
+    print(f"\n{facts['cpu']}, {facts['cores']} cores; lips of {arguments.speaker}, {len(others)} clips\n")
+    print("| voice | text WER, % | judge WER, % | similarity to its owner | of the owner's clips to one another |")
+    print("|---|---|---|---|---|", *lines, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

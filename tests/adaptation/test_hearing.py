@@ -1,0 +1,170 @@
+"""A voice that is learnt from its sound alone."""
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from lip2wav_hf import Lip2WavFeatureExtractor, adapt, read_audio, write_audio
+from lip2wav_hf.adaptation import passes
+from lip2wav_hf.adaptation.hearing import HeardObjective, face_of, imagines_lips, pieces_of, sound_clips
+from lip2wav_hf.adaptation.level import speech_level
+from lip2wav_hf.adaptation.running import read_record
+from lip2wav_hf.adaptation.starting import load_starting_model
+from lip2wav_hf.adaptation.voice import MOST_SAMPLES, read_voice
+from lip2wav_hf.audio import Encoding, write_pictures
+from lip2wav_hf.configuration_lip2wav import Lip2WavSpeechEncoderConfig
+from lip2wav_hf.generator import LogMelSpectrogram
+from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.modeling_critic import Lip2WavSpeechEncoder
+from lip2wav_hf.training.arguments import LossArguments
+from lip2wav_hf.training.cache import CachedClip, read_cached_clip, write_cached_clip
+from lip2wav_hf.training.networks import freeze_lips
+
+from .conftest import SENTENCES, write_metadata
+
+
+RATE, FRAME = 16000, 640
+
+
+def imagining(model, size=None, **options):
+    """A tiny speech encoder that imagines what a generator sees."""
+    torch.manual_seed(1)
+    config = Lip2WavSpeechEncoderConfig(
+        hidden_size=16,
+        num_layers=1,
+        num_mel_bins=model.config.num_mel_bins,
+        lip_states_size=model.config.hidden_size if size is None else size,
+        **options,
+    )
+    return Lip2WavSpeechEncoder(config).eval()
+
+
+@pytest.fixture(scope="module")
+def imagining_model(starting_model, tmp_path_factory):
+    """The tiny network, with a speech encoder of its own."""
+    folder = shutil.copytree(starting_model, tmp_path_factory.mktemp("models") / "imagining")
+    imagining(load_starting_model(folder)).save_pretrained(folder / "speech_encoder")
+    return folder
+
+
+def noise(seconds, loudness=0.1):
+    return np.random.default_rng(0).normal(0, loudness, int(seconds * RATE)).astype(np.float32)
+
+
+def test_sound_is_cut_into_pieces_of_one_loudness():
+    pieces = pieces_of([noise(23.03), noise(1.0, 0.02)], FRAME, -26.0)
+    assert [len(piece) % FRAME for piece in pieces] == [0] * 4
+    assert [len(piece) // FRAME for piece in pieces] == [192, 192, 192, 64]  # a window at least
+    assert [speech_level(piece[:RATE]) for piece in pieces] == pytest.approx([-26.0] * 4, abs=0.5)
+    whole = np.concatenate(pieces[:3])
+    assert np.corrcoef(whole[: 7 * RATE], noise(23.03)[: 7 * RATE])[0, 1] > 0.999
+    assert not pieces[3][RATE:].any()
+
+
+def test_no_more_than_two_minutes_of_a_voice_are_kept(tmp_path):
+    for number in range(3):
+        write_audio(tmp_path / f"{number}.wav", noise(50), RATE)
+    voice, _ = read_voice(sorted(tmp_path.iterdir()))
+    assert sum(map(len, voice.sound)) == MOST_SAMPLES and [len(sound) // RATE for sound in voice.sound] == [50, 50, 20]
+
+
+def test_pieces_become_clips_without_a_word(tmp_path):
+    extractor = Lip2WavFeatureExtractor()
+    prepared = sound_clips([noise(4.0)], extractor, "bin", FRAME, tmp_path)
+    cached = read_cached_clip(prepared.files[prepared.clips[0].key])
+    assert cached.regions.shape == (100, extractor.roi_height, extractor.roi_width) and not cached.regions.any()
+    assert (cached.frame_words == -1).all()
+    assert np.abs(cached.waveform / 32767 - noise(4.0)).max() < 1e-4
+
+
+def test_the_sound_alone_learns_and_no_picture_is_needed(starting_model):
+    model = load_starting_model(starting_model)
+    freeze_lips(model)
+    face = torch.zeros(model.config.hidden_size)
+    encoder = imagining(model)
+    objective = HeardObjective(model, LossArguments(heard_words=0.0, perceptual=1.0), encoder, face).train()
+    waveform = torch.from_numpy(noise(5.12)).view(2, -1)
+    batch = {
+        "waveform": waveform,
+        "frame_mask": torch.ones(2, 64, dtype=torch.long),
+        "stretch": torch.ones(2),
+        "frame_classes": torch.zeros(2, 64, dtype=torch.long),
+    }
+    sum(objective(batch).losses.values()).backward()
+    learning = {name.split(".")[0] for name, each in model.named_parameters() if each.grad is not None}
+    assert learning == {"mel_decoder", "decoder"}
+    assert all(each.grad is None for each in encoder.parameters())
+    objective.eval()
+    losses, words = objective.validate(batch)
+    assert words == [] and {"mel", "perceptual"} <= losses.keys()
+    other = HeardObjective(model, objective.weights, encoder, face + 1).eval()
+    assert not torch.isclose(other(batch).losses["mel"], losses["mel"])
+    assert torch.equal(other.with_model(model)(batch).losses["mel"], other(batch).losses["mel"])
+
+
+def test_the_face_is_what_stays_the_same_whatever_is_said(starting_model, tmp_path):
+    model = load_starting_model(starting_model).eval()
+    encoder, extractor = imagining(model), Lip2WavFeatureExtractor()
+    random = np.random.default_rng(0)
+    files, clips = {}, []
+    for number, frames in enumerate((25, 40)):
+        clips.append(SimpleNamespace(key=str(number)))
+        files[str(number)] = tmp_path / f"{number}.safetensors"
+        regions = random.integers(0, 255, (frames, 48, 72), dtype=np.uint8)
+        write_cached_clip(files[str(number)], CachedClip(regions, np.zeros(1, np.int16), np.zeros(frames, np.int8)))
+
+    def pixels(cached):
+        return torch.from_numpy(np.asarray(extractor.normalize(extractor.center_crop(cached.regions)), np.float32))
+
+    sounds = [noise(2.0), noise(1.0)]
+    face = face_of(model, encoder, SimpleNamespace(clips=clips, files=files, pixels=pixels), sounds)
+    with torch.no_grad():
+        seen = []
+        for file in files.values():
+            hidden, logits, _ = model.encode(pixels(read_cached_clip(file))[None, :, None])
+            seen += list(model.add_words(hidden, logits)[0])
+        log_mel = LogMelSpectrogram(encoder.config)
+        heard = [encoder.imagine_lips(log_mel.standardised(torch.from_numpy(sound)[None]))[0] for sound in sounds]
+    expected = torch.stack(seen).mean(0) - torch.cat(heard).mean(0)
+    assert torch.allclose(face, expected, atol=1e-5) and face.abs().max() > 1e-3
+
+
+def test_only_a_speech_encoder_of_its_own_imagines_what_a_model_sees(starting_model, imagining_model):
+    model = load_starting_model(imagining_model)
+    assert imagines_lips(imagining(model), model, imagining_model)
+    assert not imagines_lips(None, model, imagining_model)
+    assert not imagines_lips(imagining(model, 0), model, imagining_model)
+    assert not imagines_lips(imagining(model, model.config.hidden_size + 1), model, imagining_model)
+    assert not imagines_lips(imagining(model), model, starting_model)  # the one that was loaded is another's
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_an_adaptation_learns_a_voice_from_its_sound(recordings, imagining_model, tmp_path, monkeypatch, is_silent):
+    speech = [read_audio(recordings / f"{name}.mp4") for name in SENTENCES[1:3]]
+    write_audio(tmp_path / "voice.wav", np.concatenate(speech), RATE)
+    monkeypatch.setattr(passes, "convert", None)  # which is for models without such a speech encoder
+    given, learn = [], passes.learn
+    monkeypatch.setattr(passes, "learn", lambda task, follower: given.append(task) or learn(task, follower))
+    folder = recordings
+    if is_silent:
+        folder = tmp_path / "silent"
+        folder.mkdir()
+        write_pictures(str(recordings / f"{SENTENCES[0]}.mp4"), folder / "first.mp4", Encoding())
+        write_metadata(folder, [("first.mp4", " ".join(sentence_words(SENTENCES[0])))])
+    options = {"model": imagining_model, "steps": 4, "final_pass": 0}
+    result = adapt(folder, tmp_path / "voiced", voice=tmp_path / "voice.wav", **options)
+    lips, voice = given
+    assert lips.face is None and voice.face is not None and (lips.steps, voice.steps) == (4, 2)
+    assert bool(lips.training.silent) == is_silent
+    assert [clip.speaker for clip in voice.training.clips] == ["voice"] and not voice.training.silent
+    assert not any(each.requires_grad for each in voice.model.text_head.parameters())
+    before, after = load_starting_model(imagining_model), load_starting_model(result.model)
+    assert not torch.equal(before.decoder.projection.weight, after.decoder.projection.weight)
+    assert torch.equal(voice.model.text_head.weight, after.text_head.weight)
+    assert is_silent or (result.before.stoi is not None and result.after.stoi is None)
+    assert is_silent or result.after.text_wer is not None
+    assert any("The sound is not measured" in note for note in result.notes) != is_silent
+    assert read_record(result.model).given_voice == 1
