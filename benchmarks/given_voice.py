@@ -28,7 +28,7 @@ from lip2wav_hf.metrics.judge import GRID_JUDGE
 from lip2wav_hf.metrics.recognizers import recognizer
 from lip2wav_hf.metrics.speaker_similarity.score import SAMPLING_RATE, speaker_embedding
 from lip2wav_hf.metrics.words import word_errors
-from lip2wav_hf.models import DEFAULT_MODEL
+from lip2wav_hf.models import DEFAULT_MODEL, find_model
 from lip2wav_hf.speaking import Speaker
 
 
@@ -69,7 +69,7 @@ def likeness(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float
 
 def measure(model: str | Path, clips: Sequence[Clip]) -> tuple[float, float, list[np.ndarray]]:
     """Of the words of some clips: the share read wrong and heard wrong, in %; and the voices of what is said."""
-    speaker, judge = Speaker.from_folder(model), recognizer(GRID_JUDGE)
+    speaker, judge = Speaker.from_folder(find_model(model)), recognizer(GRID_JUDGE)
     read = heard = words = 0
     voices = []
     for clip in clips:

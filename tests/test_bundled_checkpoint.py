@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import ModelCard
 from transformers import pipeline
 
 import lip2wav_hf
+from lip2wav_hf.audio import read_audio
 from lip2wav_hf.corpora.registry import load_split
 from lip2wav_hf.evaluation.systems import weights_sha256
+from lip2wav_hf.generator import LogMelSpectrogram
 from lip2wav_hf.hub.card_results import update_card
 from lip2wav_hf.metrics.grid_wer.grid_wer import GridRecognizer
 
@@ -52,6 +55,24 @@ def test_real_clips_are_spoken_right(speak, grid_dir):
         heard = speak(str(clip.video))["text"].split()
         errors += sum(word not in heard for word in clip.words)
     assert errors <= 6  # of 60 words
+
+
+@torch.inference_mode()
+def test_the_speech_encoder_imagines_what_is_seen_of_lips(speak, grid_dir):
+    """What it makes of sound, against what the generator sees, each less its mean: of clips nothing was learnt from."""
+    encoder = lip2wav_hf.Lip2WavSpeechEncoder.from_pretrained(FOLDER / "speech_encoder", dtype=torch.float32)
+    log_mel, model = LogMelSpectrogram(encoder.config), speak.model.float()
+    left = whole = 0.0
+    for clip in load_split(grid_dir, "validation")[::10]:
+        crops = speak.feature_extractor(str(clip.video), return_tensors="pt")["pixel_values_videos"]
+        hidden, logits, _ = model.encode(crops.float())
+        seen = model.add_words(hidden, logits)
+        sound = np.resize(read_audio(str(clip.video)), seen.shape[1] * 640)
+        imagined = encoder.eval().imagine_lips(log_mel.standardised(torch.from_numpy(sound)[None]))
+        seen, imagined = seen - seen.mean(1, keepdim=True), imagined - imagined.mean(1, keepdim=True)
+        left += float((seen - imagined).square().sum())
+        whole += float(seen.square().sum())
+    assert 1 - left / whole > 0.5
 
 
 def test_the_card_tells_what_was_measured():

@@ -52,8 +52,9 @@ def adapt(
             minute or so of tolerance, or one step where that takes longer. Where hardly any steps fit, a warning says
             so after the first ones, and a note in the result.
         voice (`str` or `os.PathLike`, *optional*): a sound file, or a folder of such, of the voice that the model is
-            to have: where the recordings have no sound, or the wrong voice. Pitch, formants and long-term spectrum are
-            taken from it, no more; see [`convert`].
+            to have: where the recordings have no sound, or the wrong voice. The bundled model learns it from the sound
+            alone, see [`HeardObjective`]; a starting model without a speech encoder of its own that imagines lips
+            takes pitch, formants and long-term spectrum from it, no more, see [`convert`].
         phrases (`list[str]` or `str`, *optional*): the sentences that the model answers with unless a call says
             `grammar=None`: a list, or a text file with one on each line, or `"none"`; see [`find_phrases`].
         seed (`int`, *optional*, defaults to 0): of all random numbers.

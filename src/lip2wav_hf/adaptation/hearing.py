@@ -1,6 +1,6 @@
 """
 A voice from sound alone: a speech encoder imagines the lips that would say what is heard, and what makes the sound
-learns to say it of them, in that voice. That a network is taught a voice by sound whose lips nobody saw is our choice.
+learns to say it of them, in that voice. All of it is our choice.
 """
 
 from __future__ import annotations
