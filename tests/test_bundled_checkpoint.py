@@ -59,7 +59,7 @@ def test_real_clips_are_spoken_right(speak, grid_dir):
 
 @torch.inference_mode()
 def test_the_speech_encoder_imagines_what_is_seen_of_lips(speak, grid_dir):
-    """What it makes of sound, against what the generator sees, each less its mean: of clips nothing was learnt from."""
+    """What it makes of sound, against what the generator sees, less their means; of clips nothing was learnt from."""
     encoder = lip2wav_hf.Lip2WavSpeechEncoder.from_pretrained(FOLDER / "speech_encoder", dtype=torch.float32)
     log_mel, model = LogMelSpectrogram(encoder.config), speak.model.float()
     left = whole = 0.0
