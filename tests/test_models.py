@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import transformers
 
 from lip2wav_hf import (
@@ -18,7 +19,9 @@ from lip2wav_hf import (
     pipeline,
 )
 from lip2wav_hf.errors import Lip2WavError
+from lip2wav_hf.generator import Generator
 from lip2wav_hf.models import CHECKPOINTS, NETWORKS, ModelError, bundled_models, find_model, load_network, locate_model
+from lip2wav_hf.speaking import Speaker
 
 
 @pytest.fixture
@@ -187,9 +190,53 @@ def test_a_pipeline_by_the_name_of_a_model(monkeypatch, saved, tmp_path):
 
 def test_a_pipeline_of_something_else_is_transformers_own():
     """No name of another task is looked up, and a repository of the Hub is left to transformers."""
-    for arguments in (("text-classification", "grid-s1"), ("video-to-speech", "somebody/voice")):
+    for arguments in (("text-classification", "grid-s2"), ("video-to-speech", "somebody/voice")):
         with pytest.raises(OSError, match="couldn't connect"):
             pipeline(*arguments, revision="v1")
+
+
+@pytest.mark.parametrize("task", ["video-to-speach", "video_to_speech", "translate"])
+@pytest.mark.parametrize("model", [None, "grid-s1", "somebody/voice"])
+def test_an_unknown_task_is_named_before_anything_is_looked_up(task, model):
+    with pytest.raises(Lip2WavError, match=f"^Unknown task '{task}'.*of this package is 'video-to-speech'") as error:
+        pipeline(task, model=model)
+    assert ("Did you mean video-to-speech?" in str(error.value)) == task.startswith("video")
+    with pytest.raises(OSError):  # whatever somebody's own code calls a task
+        pipeline(task, model="somebody/voice", trust_remote_code=True)
+
+
+def test_our_models_are_of_one_task(saved):
+    folder = saved("mine")
+    for model in ("grid-s1", "grid-sync", folder, str(folder)):
+        with pytest.raises(ModelError, match="for the task 'video-to-speech', not for 'text-classification'"):
+            pipeline("text-classification", model=model)
+
+
+@pytest.mark.parametrize("dtype", ["bflot16", "float8", "int8", 5, torch.int8])
+def test_an_unknown_type_of_numbers_is_named(dtype, tiny_model_dir):
+    """Though transformers would take float32."""
+    given = repr(dtype) if isinstance(dtype, str) else str(dtype).removeprefix("torch.")
+    message = rf"^dtype={given}: there are auto, float32, bfloat16, float16\."
+    for load in (
+        lambda: pipeline("video-to-speech", dtype=dtype),
+        lambda: pipeline("video-to-speech", model=str(tiny_model_dir), model_kwargs={"dtype": dtype}),
+        lambda: Lip2WavModel.from_pretrained(tiny_model_dir, dtype=dtype),
+        lambda: transformers.AutoModel.from_pretrained(tiny_model_dir, dtype=dtype),
+        lambda: Lip2WavSyncNet.from_pretrained("grid-sync", dtype=dtype),
+        lambda: Generator.from_folder(tiny_model_dir, dtype),
+        lambda: Speaker.from_folder(tiny_model_dir, dtype=dtype),
+    ):
+        with pytest.raises(Lip2WavError, match=message) as error:
+            load()
+        assert ("Did you mean bfloat16?" in str(error.value)) == (dtype == "bflot16")
+        assert ("OnnxGenerator in docs/own-video.md" in str(error.value)) == (given.strip("'") == "int8")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "bfloat16"])
+def test_a_known_type_of_numbers_by_either_name(dtype, tiny_model_dir):
+    for load in (pipeline, lambda task, model, dtype: Lip2WavModel.from_pretrained(model, dtype=dtype)):
+        assert load("video-to-speech", tiny_model_dir, dtype=dtype).dtype == torch.bfloat16
+    assert Generator.from_folder(tiny_model_dir, dtype).dtype == torch.bfloat16
 
 
 def test_from_pretrained_takes_the_names_of_bundled_models(monkeypatch, saved, tmp_path):

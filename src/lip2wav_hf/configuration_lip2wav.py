@@ -14,7 +14,7 @@ from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
-from .errors import Lip2WavError, one_line, readable_settings
+from .errors import Lip2WavError, check_dtype, one_line, readable_settings
 from .files import model_place
 from .grammar import BLANK, UNIT_KINDS, VOCABULARY, WORD_DELIMITER, Grammar, TextNormalizer, TextUnits, written_text
 
@@ -85,6 +85,7 @@ class Lip2WavPreTrainedConfig(PreTrainedConfig):
         """
         if not isinstance(config_dict, dict):
             raise ConfigurationError("config.json holds no fields. Take it from where the weights are from.")
+        check_dtype(kwargs.get("dtype"))  # which `AutoModel` hands on before it loads anything
         found = config_dict.get("model_type", cls.model_type)
         if cls.model_type and found != cls.model_type:
             raise ValueError(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import importlib.util
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from fractions import Fraction
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -24,6 +25,9 @@ Made = TypeVar("Made")
 
 CLIP_KEYS = ("video", "fps", "landmarks", "mouth_boxes", "speaker_embedding")
 """What a dict given for a video may hold."""
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+"""Types of numbers that a network may calculate in, by name; `"auto"` is the one that it was saved with."""
 
 
 class Lip2WavError(ValueError):
@@ -125,6 +129,35 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
         plural (`str`, *optional*): for any other number; by default the noun with an "s".
     """
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """The question whether one of the known names was meant, after a space, for a message; empty if none is alike."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def check_dtype(dtype: Any, name: str = "dtype", error: type[Lip2WavError] = Lip2WavError) -> None:
+    """
+    Check the type of numbers that a network is to calculate in: transformers would take float32 for one that it does
+    not know.
+
+    Args:
+        dtype (`str` or `torch.dtype`, *optional*): one of `DTYPES`, or float64; `None` for that of the network.
+        name (`str`, *optional*, defaults to `"dtype"`): of the argument.
+        error (`type`, *optional*): what is raised.
+
+    Raises:
+        `error`: names the argument, what was given and what there is.
+    """
+    spelt = dtype if isinstance(dtype, str) else str(dtype).removeprefix("torch.")
+    if dtype is None or spelt in (*DTYPES, "float64"):
+        return
+    hint = did_you_mean(spelt, DTYPES)
+    if spelt == "int8":
+        hint = " int8 is one of ONNX Runtime: see `lip2wav speak --dtype int8` and OnnxGenerator in docs/own-video.md."
+    given = repr(dtype) if isinstance(dtype, str) else spelt
+    raise error(f"{name}={given}: there are {', '.join(DTYPES)}.{hint}")
 
 
 @contextlib.contextmanager
@@ -362,16 +395,19 @@ def check_inputs(config: Any, videos: Any, frame_mask: Any, speaker_embedding: A
 
 
 __all__ = [
+    "DTYPES",
     "Lip2WavError",
     "PartError",
     "VideoError",
     "WeightsError",
     "as_clip",
+    "check_dtype",
     "check_fit",
     "check_number",
     "check_path",
     "check_speaks",
     "counted",
+    "did_you_mean",
     "finite_numbers",
     "fit_report",
     "for_each_video",

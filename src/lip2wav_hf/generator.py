@@ -26,7 +26,7 @@ from transformers.utils import ModelOutput
 from .configuration_lip2wav import Chunks, Lip2WavConfig, Lip2WavSoundConfig
 from .decoding import NGRAM_FILE, NGram, TextDecoder, Window, Word, clip_scores, decode_words
 from .encoders import ConvNeXtBlock, TemporalEncoder, VisualEncoder, WindowEncoder, convolve
-from .errors import Lip2WavError, WeightsError, check_fit, check_inputs, fit_report, one_line
+from .errors import Lip2WavError, WeightsError, check_dtype, check_fit, check_inputs, fit_report, one_line
 
 
 @dataclass
@@ -556,19 +556,21 @@ class Generator(SpeechGenerator, nn.Module):
         return self.text_head.weight.device
 
     @classmethod
-    def from_folder(cls, folder: str | os.PathLike, dtype: str = "auto") -> Generator:
+    def from_folder(cls, folder: str | os.PathLike, dtype: str | torch.dtype = "auto") -> Generator:
         """
         Load a saved [`Lip2WavModel`]; its numbers are the same.
 
         Args:
             folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
-            dtype (`str`, *optional*, defaults to `"auto"`): what to calculate in, such as `"bfloat16"`; by default
-                what config.json says, else what the weights are saved in.
+            dtype (`str` or `torch.dtype`, *optional*, defaults to `"auto"`): what to calculate in, such as
+                `"bfloat16"`; by default what config.json says, else what the weights are saved in.
 
         Raises:
+            Lip2WavError: if there is no such `dtype`.
             WeightsError: if the weights are missing or damaged, or do not fit the configuration.
             GrammarError: if the n-gram is missing or damaged.
         """
+        check_dtype(dtype)
         config = Lip2WavConfig.from_pretrained(folder)
         weights: dict[str, torch.Tensor] = {}
         for path in sorted(Path(folder).glob("model*.safetensors")):
@@ -586,11 +588,10 @@ class Generator(SpeechGenerator, nn.Module):
         return generator.eval()
 
 
-def _chosen_dtype(dtype: str, config: Lip2WavConfig, weights: dict[str, torch.Tensor]) -> torch.dtype:
-    if dtype != "auto":
-        return getattr(torch, dtype)
-    if config.dtype is not None:
-        return config.dtype if isinstance(config.dtype, torch.dtype) else getattr(torch, config.dtype)
+def _chosen_dtype(dtype: str | torch.dtype, config: Lip2WavConfig, weights: dict[str, torch.Tensor]) -> torch.dtype:
+    chosen = config.dtype if dtype in ("auto", None) else dtype
+    if chosen is not None:
+        return chosen if isinstance(chosen, torch.dtype) else getattr(torch, chosen)
     return next((each.dtype for each in weights.values() if each.is_floating_point()), torch.float32)
 
 

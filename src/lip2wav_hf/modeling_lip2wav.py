@@ -19,7 +19,7 @@ from transformers.utils.hub import cached_file
 from .configuration_lip2wav import Lip2WavConfig, Lip2WavTextConfig
 from .decoding import NGRAM_FILE, NGram, TextDecoder, Word, decode_words
 from .encoders import ClipNorm, ConvNeXtBlock
-from .errors import WeightsError, check_fit, check_speaks
+from .errors import WeightsError, check_dtype, check_fit, check_speaks
 from .files import follow_umask, model_place, write_json, write_text
 from .generator import InverseSTFTDecoder, Lip2WavOutput, SpeechGenerator
 from .grammar import TOKENIZER_FILES
@@ -81,10 +81,13 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
 
         Raises:
             WeightsError: if the weights are damaged, pickled, or do not fit.
+            Lip2WavError: if there is no such `dtype`.
             OSError: if there are none.
         """
         if use_safetensors is False:
             raise WeightsError("`use_safetensors=False`: weights of this model are never loaded from a pickle.")
+        for name in ("dtype", "torch_dtype"):
+            check_dtype(kwargs.get(name), name)
         place = model_place(pretrained_model_name_or_path)
         try:
             with without_bars():
@@ -144,13 +147,13 @@ class Lip2WavPreTrainedModel(PreTrainedModel):
         return decode_words(text_logits, frame_mask, self.config, grammar)
 
 
-def load_speaking_network(folder: str | os.PathLike, dtype: str = "auto") -> Any:
+def load_speaking_network(folder: str | os.PathLike, dtype: str | torch.dtype = "auto") -> Any:
     """
     A saved network of any type that transformers knows and that makes speech of a video, for speaking.
 
     Args:
         folder (`str` or `os.PathLike`): holds `config.json` and `model*.safetensors`.
-        dtype (`str`, *optional*, defaults to `"auto"`): what to calculate in, such as `"bfloat16"`.
+        dtype (`str` or `torch.dtype`, *optional*, defaults to `"auto"`): what to calculate in, such as `"bfloat16"`.
 
     Raises:
         Lip2WavError: if it does not speak, or the weights do not fit the configuration.

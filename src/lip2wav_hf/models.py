@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from . import files
-from .errors import Lip2WavError, readable_settings
+from .errors import Lip2WavError, check_dtype, did_you_mean, readable_settings
 from .files import CHECKPOINTS, REPOSITORY, named_folder, read_fields, read_json
 
 
 DEFAULT_MODEL = "grid-s1"
+TASK = "video-to-speech"
 
 DOWNLOADED = (
     *("config.json", "preprocessor_config.json", "model*.safetensors*", "ngram.arpa", "*coder_model.onnx"),
@@ -301,7 +302,8 @@ def pipeline(task: str | None = None, model: Any = None, *arguments: Any, **opti
         [`VideoToSpeechPipeline`].
 
     Raises:
-        ModelError: if there is no such model, or it makes no speech.
+        ModelError: if there is no such model, it makes no speech, or it is one of ours and the task is another.
+        Lip2WavError: if there is no such task or `dtype`.
 
     Example:
 
@@ -315,11 +317,36 @@ def pipeline(task: str | None = None, model: Any = None, *arguments: Any, **opti
     import transformers
 
     make: Any = transformers.pipeline  # which is declared for its own tasks only
-    task = "video-to-speech" if task is None else task
-    if task == "video-to-speech" and isinstance(model, (str, os.PathLike)):
+    task = TASK if task is None else task
+    if task != TASK:
+        _check_task(task, model, options)
+        return make(task, model, *arguments, **options)
+    for name in ("dtype", "torch_dtype"):
+        check_dtype(options.get(name), name)
+        check_dtype((options.get("model_kwargs") or {}).get(name), name)
+    if isinstance(model, (str, os.PathLike)):
         is_here = isinstance(locate_model(model, SPEAKING), Path)
         model = str(find_model(model, SPEAKING)) if is_here else os.fspath(model)
     return make(task, model, *arguments, **options)
+
+
+def _check_task(task: Any, model: Any, options: Mapping[str, Any]) -> None:
+    """Raises an error for a task that nobody knows, and for a model of ours that is to do another one."""
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    tasks = PIPELINE_REGISTRY.get_supported_tasks()
+    brought = options.get("trust_remote_code") or options.get("pipeline_class")  # a task that transformers can't know
+    if task not in tasks and not brought:
+        raise Lip2WavError(
+            f"Unknown task {task!r}.{did_you_mean(task, tasks)} The task of this package is {TASK!r}, those of"
+            f" transformers are {', '.join(each for each in tasks if each != TASK)}."
+        )
+    if isinstance(model, (str, os.PathLike)):
+        folder = Path(model).expanduser()
+        folder = folder if folder.is_dir() else named_folder(os.fspath(model)) or folder
+        is_settings = (folder / "config.json").is_file()
+        if is_settings and read_fields(folder / "config.json", ModelError).get("model_type") in BY_TYPE:
+            raise ModelError(f"model {model}: it is one of this package, for the task {TASK!r}, not for {task!r}.")
 
 
 def find_model(model: str | os.PathLike, model_type: ModelType = "lip2wav") -> Path:

@@ -169,7 +169,7 @@ class Speaker:
 
     @classmethod
     def from_folder(
-        cls, folder: str | os.PathLike, device: str | torch.device | None = None, dtype: str = "auto"
+        cls, folder: str | os.PathLike, device: str | torch.device | None = None, dtype: str | torch.dtype = "auto"
     ) -> Speaker:
         """
         Load a saved model with its feature extractor.
@@ -178,12 +178,12 @@ class Speaker:
             folder (`str` or `os.PathLike`): where they are.
             device (`str` or `torch.device`, *optional*): where to calculate; by default an accelerator, if there is
                 one.
-            dtype (`str`, *optional*, defaults to `"auto"`): as for [`Generator.from_folder`].
+            dtype (`str` or `torch.dtype`, *optional*, defaults to `"auto"`): as for [`Generator.from_folder`].
 
         Raises:
             WeightsError: if the weights do not fit.
             OSError: if a file is missing.
-            Lip2WavError: if the device cannot be used.
+            Lip2WavError: if the device cannot be used, or there is no such `dtype`.
         """
         from .generator import Generator, usable_device  # noqa: PLC0415  brings torch
 

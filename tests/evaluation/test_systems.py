@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lip2wav_hf.commands.speak import Dtype
-from lip2wav_hf.evaluation.options import DTYPES, EvaluationError, EvaluationOptions
+from lip2wav_hf.errors import DTYPES
+from lip2wav_hf.evaluation.options import EvaluationError, EvaluationOptions
 from lip2wav_hf.evaluation.systems import load_pipeline, model_name, weights_sha256
 from lip2wav_hf.models import ModelError, bundled_models
 
@@ -39,5 +40,5 @@ def test_a_device_that_is_not_there_is_said_of_the_model_by_its_name(tmp_path):
 
 def test_what_a_model_cannot_calculate_in_is_refused(tmp_path):
     assert set(DTYPES) == set(Dtype) - {Dtype.INT8}  # that is for ONNX Runtime
-    with pytest.raises(EvaluationError, match="dtype 'float8': there are auto, float32, bfloat16, float16"):
+    with pytest.raises(EvaluationError, match="dtype='float8': there are auto, float32, bfloat16, float16"):
         EvaluationOptions(tmp_path / "out", dtype="float8")

@@ -12,13 +12,12 @@ from typing import Any
 
 from ..corpora.clips import Selection
 from ..corpora.registry import is_dataset_name
-from ..errors import Lip2WavError
+from ..errors import Lip2WavError, check_dtype
 from ..machine import available_cores
 from ..metrics.registry import METRICS
 from ..models import DEFAULT_MODEL
 
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 FEW_SOUNDS = 8  # of which each is scored in 1.4 s; another process takes 11 s to import what the metrics need
 
 
@@ -145,8 +144,7 @@ class EvaluationOptions:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise EvaluationError(f"{name} is {number}: it must be at least 1.")
-        if self.dtype not in (None, *DTYPES):  # transformers would calculate in float32 and say nothing
-            raise EvaluationError(f"dtype {self.dtype!r}: there are {', '.join(DTYPES)}.")
+        check_dtype(self.dtype, error=EvaluationError)
 
     def processes(self, sounds: int) -> int:
         """
