@@ -56,7 +56,7 @@ def slow(recordings, starting_model, tmp_path, monkeypatch):
 
 
 def _clips(recordings, starting_model):
-    clips, _ = running._all_clips(recordings, starting_model)
+    clips, *_ = running._all_clips(recordings, starting_model)
     extractor = Lip2WavFeatureExtractor.from_pretrained(starting_model)
     return clips, extractor, running.load_starting_model(starting_model)
 
@@ -66,7 +66,7 @@ def test_recordings_named_as_those_of_grid_need_no_splits(tmp_path, starting_mod
     for name in ("bbaf2n", "lgbm4s"):
         (tmp_path / "s7").mkdir(exist_ok=True)
         (tmp_path / "s7" / f"{name}.mpg").touch()
-    clips, checks = running._all_clips(tmp_path, starting_model)
+    clips, checks, _ = running._all_clips(tmp_path, starting_model)
     assert [clip.key for clip in clips] == ["s7/bbaf2n", "s7/lgbm4s"] and not checks
 
 

@@ -87,7 +87,8 @@ def read_inputs(
                 f"{recordings}: this folder is empty. Put videos there, with metadata.csv or a text file beside each."
             )
         if recordings.is_dir() and not holds_tables(recordings):
-            open_corpus(recordings).find_clips(Selection(any_split=True))  # what it refuses, it refuses now
+            _, report = open_corpus(recordings).find_clips(Selection(any_split=True))
+            report.require_words()  # what they refuse, they refuse now
     output, name = Path(output_dir).expanduser(), os.fspath(options.model or DEFAULT_MODEL)
     starting = find_model(name)
     config = read_fields(starting / "config.json", AdaptationError)

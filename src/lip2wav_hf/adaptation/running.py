@@ -84,7 +84,8 @@ def run(
     """See [`adapt`]; `began` is when it was called, on `time.monotonic`, before this module was imported."""
     options = inputs.options
     job = Job(inputs, Clock(options.minutes, began), progress or _ignore, stop or _never)
-    clips, job.checks = _all_clips(inputs.recordings, job.starting)
+    clips, job.checks, doubts = _all_clips(inputs.recordings, job.starting)
+    job.notes += doubts
     normalizer = Lip2WavConfig.from_pretrained(job.starting).normalizer
     find_phrases([clip for clip in clips if clip.words], inputs.phrases, normalizer)  # what it refuses, it refuses now
     job.notes += inputs.voice_notes
@@ -172,10 +173,10 @@ def _never() -> bool:
 
 def _all_clips(
     recordings: str | os.PathLike | Iterable[Clip], starting: Path
-) -> tuple[list[Clip], list[RecordingCheck]]:
-    """All recordings, of whatever split, their words as the starting model writes words; and what is wrong with those
-    that cannot be found or read, or that nothing says anything of."""
-    checks: list[RecordingCheck] = []
+) -> tuple[list[Clip], list[RecordingCheck], list[str]]:
+    """All recordings, of whatever split, their words as the starting model writes words; what is wrong with those that
+    cannot be found or read, or that nothing says anything of; and what looks like a slip in their table."""
+    checks, doubts = list[RecordingCheck](), list[str]()
     if not isinstance(recordings, (str, os.PathLike)):
         clips = list(recordings)
         for clip in clips:
@@ -188,11 +189,12 @@ def _all_clips(
         splits, report = corpus.find_clips(Selection(any_split=True))
         clips = [clip for own in splits.values() for clip in own]
         checks = [_check_of(defect, report.kinds[defect.kind]) for defect in report.defects if not defect.used]
+        doubts = [f"{doubt[0].upper()}{doubt[1:]}" for doubt in report.doubts]
     else:
         clips = [clip for own in load_clips(recordings).values() for clip in own]
     if not clips:
         raise AdaptationError(f"{recordings}: there is no recording in it.")
-    return clips, checks
+    return clips, checks, doubts
 
 
 def _check_of(defect: Defect, meaning: str) -> RecordingCheck:

@@ -88,6 +88,7 @@ def align(
 
 def _clips(data: Path, selection: Selection, splits: list[str] | None) -> list[Clip]:
     found, report = shared.corpus_in(data, selection).find_clips(selection)
+    report.require_words()
     for line in report.lines():
         print_error(f"warning: {data}: {line}")
     unknown = [name for name in splits or () if name not in found]

@@ -206,13 +206,15 @@ def _find_clips(
     from ..corpora.defects import OF_NO_SPLIT
 
     found, report = corpus.find_clips(selection)
+    report.require_words()
     if splits:
         unknown = [name for name in splits if name not in found]
         if unknown:
             raise CorpusError(f"{corpus.path}: no split {', '.join(unknown)}; there are {', '.join(found)}.")
         found = {name: clips for name, clips in found.items() if name in splits}
         defects = [defect for defect in report.defects if defect.kind in OF_NO_SPLIT]
-        report = replace(type(report).of_listing(defects, report.notes), missing_speakers=report.missing_speakers)
+        listed = type(report).of_listing(defects, report.notes, report.doubts)
+        report = replace(listed, missing_speakers=report.missing_speakers)
     return found, report
 
 

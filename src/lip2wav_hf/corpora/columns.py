@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,21 @@ def first_text(row: dict[str, Any], columns: tuple[str, ...], place: str) -> str
     return str(value).strip()
 
 
+def one_name(name: str) -> str:
+    """The name of a person in one form of Unicode, without white space but single spaces inside."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+def speaker_of(row: dict[str, Any], place: str) -> str | None:
+    """Whose recording a row is of; `None` where it does not say.
+
+    Raises:
+        VideoFolderError: if it is neither text nor a number.
+    """
+    speaker = first_text(row, SPEAKER_COLUMNS, place)
+    return None if speaker is None else one_name(speaker)
+
+
 def word_times(words: Any, place: str) -> tuple[TimedWord, ...]:
     """A column of words with their times; empty where there are none, or times are unknown (below 0)."""
     if not isinstance(words, list) or not all(isinstance(entry, dict) for entry in words):
@@ -135,14 +151,16 @@ __all__ = [
     "METADATA",
     "SPEAKER_COLUMNS",
     "SPLIT_NAMES",
-    "metadata_files",
     "TEXT_COLUMNS",
     "VideoFolderError",
     "first_text",
+    "metadata_files",
+    "one_name",
     "part_start",
     "plain_names",
     "read_time",
     "safe_name",
+    "speaker_of",
     "times_within",
     "word_times",
 ]

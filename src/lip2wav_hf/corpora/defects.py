@@ -101,6 +101,9 @@ class CorpusReport:
         missing_speakers (`list[str]`): speakers of the split scheme without any video.
         check (`str`): how thoroughly: one of `CHECKS`.
         notes (`list[str]`): what else is to be known, such as how the splits were made, a sentence each.
+        doubts (`list[str]`): what looks like a slip of whoever wrote the table, such as a misspelt split, a sentence
+            each.
+        no_words (`str`): why no clip at all has words, where a table seems to call them something else.
     """
 
     kinds: ClassVar[dict[str, str]] = KINDS
@@ -110,6 +113,8 @@ class CorpusReport:
     missing_speakers: list[str] = field(default_factory=list)
     check: str = "fast"
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    no_words: str = ""
 
     @property
     def left_out(self) -> int:
@@ -127,10 +132,16 @@ class CorpusReport:
         return {kind: counter[kind] for kind in self.kinds if counter[kind]}
 
     @classmethod
-    def of_listing(cls, defects: list[Defect], notes: Iterable[str] = ()) -> Self:
+    def of_listing(cls, defects: list[Defect], notes: Iterable[str] = (), doubts: Iterable[str] = ()) -> Self:
         """A report on what was found wrong while a corpus was listed, before any clip was looked at."""
         checked = len({defect.clip for defect in defects if defect.kind not in NO_CLIP})
-        return cls(checked, defects, notes=list(notes))
+        return cls(checked, defects, notes=list(notes), doubts=list(doubts))
+
+    def require_words(self) -> None:
+        """Raises `CorpusError` if no clip has words since nobody knows the column that holds them; for whoever needs
+        words."""
+        if self.no_words:
+            raise CorpusError(self.no_words)
 
     def merge(self, other: CorpusReport) -> None:
         """Add what another report found."""
@@ -150,7 +161,7 @@ class CorpusReport:
         return "; ".join(line.strip().rstrip(".") for line in self.summary().splitlines()) + "."
 
     def lines(self, examples: int = 3) -> list[str]:
-        """A line for each kind of defect, with `examples` clips."""
+        """A line for each kind of defect, with `examples` clips, and for each doubt."""
         lines = []
         for kind, count in self.counts().items():
             found = [defect for defect in self.defects if defect.kind == kind]
@@ -160,13 +171,14 @@ class CorpusReport:
             more += ". `minimum_frames=N` keeps those of N frames and more" if kind == "short_video" else ""
             verdict = "used" if kind in HARMLESS else "left out"
             lines.append(f"{count} {kind} ({verdict}): {self.kinds[kind]}: {names}{more}")
-        return lines
+        return [*lines, *self.doubts]
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the report as JSON."""
         content = {"usable": self.usable, "left_out": self.left_out, "counts": self.counts()} | asdict(self)
-        if not self.notes:
-            del content["notes"]
+        for name in ("notes", "doubts", "no_words"):
+            if not content[name]:
+                del content[name]
         write_json(path, content, indent=1)
 
     @classmethod
@@ -179,8 +191,8 @@ class CorpusReport:
         contents = read_fields(path, CorpusError)
         try:
             defects = [Defect(**defect) for defect in contents["defects"]]
-            notes = contents.get("notes", [])
-            return cls(contents["checked"], defects, contents["missing_speakers"], contents["check"], notes)
+            notes, doubts = contents.get("notes", []), contents.get("doubts", [])
+            return cls(contents["checked"], defects, contents["missing_speakers"], contents["check"], notes, doubts)
         except (KeyError, TypeError) as error:
             raise CorpusError(
                 f"{path}: it is no report of a corpus ({one_line(error)}). Check the clips again."

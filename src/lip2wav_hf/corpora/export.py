@@ -118,6 +118,7 @@ def export_corpus(
         raise ExportError(f"no format {options.format!r}; there are {', '.join(FORMATS)}.")
     corpus = open_corpus(data_dir) if isinstance(data_dir, (str, os.PathLike)) else data_dir
     found, report = corpus.find_clips(selection)
+    report.require_words()
     report.check = checks.check
     output = Path(output_dir)
     _claim(

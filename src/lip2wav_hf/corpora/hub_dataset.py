@@ -12,7 +12,7 @@ from ..errors import require_packages
 from ..grammar import TextNormalizer
 from .clips import Clip, holds_tables
 from .defects import Defect
-from .tables import clips_of_table, load_tables
+from .tables import clips_of_table, columns_of, load_tables
 from .video_folder import VideoFolder
 
 
@@ -60,6 +60,7 @@ class HubDataset(VideoFolder):
             tables, name = self._tables(), self.path.as_posix()
             for split, table in tables.items():
                 unusable: list[str] = []
+                self._columns[f"{name}, {split}"] = columns_of(table, name)
                 for clip in clips_of_table(table, name, split, None, unusable, self.normalizer):
                     clip = replace(clip, split=None) if list(tables) == ["train"] else clip
                     clip = replace(clip, name=f"{clip.name}-{split}") if clip.key in found else clip

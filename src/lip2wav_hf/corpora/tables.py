@@ -12,13 +12,13 @@ from ..errors import one_line, require_packages
 from ..grammar import TextNormalizer
 from .clips import Clip, CorpusError, StoredVideo, is_saved_dataset
 from .columns import (
-    SPEAKER_COLUMNS,
     SPLIT_NAMES,
     TEXT_COLUMNS,
     first_text,
     part_start,
     read_time,
     safe_name,
+    speaker_of,
     times_within,
     word_times,
 )
@@ -83,6 +83,13 @@ def _video_column(table: Any, source: str) -> str:
         f"{source}: it has {len(found) or 'no'} columns of videos; there must be one. Its columns are"
         f" {', '.join(features)}."
     )
+
+
+def columns_of(table: datasets.Dataset | datasets.IterableDataset, source: str) -> list[str]:
+    """The columns of a table but for that of the videos, in lower case; none where they are not known, as those of a
+    WebDataset, of which each row has its own."""
+    columns = list(table.features or ())
+    return [] if "json" in columns else [name.lower() for name in columns if name != _video_column(table, source)]
 
 
 def clips_of_table(
@@ -155,7 +162,7 @@ def _clip_of(row: dict[str, Any], column: str, place: str, normalizer: TextNorma
     timed = tuple(word for _, _, word in times)
     words = (timed or None) if text is None else normalizer(text).words
     own = (first_text(row, ("split",), place) or "").lower()
-    speaker = first_text(row, SPEAKER_COLUMNS, place)
+    speaker = speaker_of(row, place)
     return Clip(
         speaker=safe_name(speaker) if speaker else "",
         name=safe_name(name.rpartition("/")[2]),
@@ -177,4 +184,4 @@ def _video_of(video: dict[str, Any], file: str) -> Path | StoredVideo:
     return StoredVideo(file.rpartition("/")[2], location=file)
 
 
-__all__ = ["clips_of_table", "load_tables"]
+__all__ = ["clips_of_table", "columns_of", "load_tables"]

@@ -15,19 +15,21 @@ from ..grammar import TextNormalizer
 from .clips import VIDEO_SUFFIXES, Clip, Selection, Splits, TimedWord, visible_files
 from .columns import (
     METADATA,
-    SPEAKER_COLUMNS,
     SPLIT_NAMES,
     TEXT_COLUMNS,
     VideoFolderError,
     first_text,
     metadata_files,
+    one_name,
     part_start,
     read_time,
     safe_name,
+    speaker_of,
     times_within,
     word_times,
 )
 from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips, late_parts
+from .doubts import alike_speakers, columns_without_words, misspelt_splits, unknown_columns
 from .made_splits import MadeSplits, make_splits
 from .metadata import ListedFiles, read_rows
 from .transcripts import TranscriptError, read_transcript
@@ -90,6 +92,7 @@ class VideoFolder:
         self.normalizer, self.seed = normalizer or TextNormalizer(), seed
         self._clips: list[Clip] | None = None
         self._made: MadeSplits | None = None
+        self._columns: dict[str, list[str]] = {}
         self.defects: list[Defect] = []
 
     @classmethod
@@ -159,8 +162,10 @@ class VideoFolder:
     def _of_metadata(self, file: Path) -> Iterator[_Row]:
         split = SPLIT_NAMES.get(file.parent.name.lower()) if file.parent != self.path else None
         listed = ListedFiles(file.parent)
+        columns = self._columns.setdefault(str(file.relative_to(self.path)), [])
         for number, row in read_rows(file):
             place = f"{file}, line {number}"
+            columns += [column for column in row if column not in columns]
             name = row.get("file_name")
             if not isinstance(name, str) or not name.strip():
                 raise VideoFolderError(f"{place}: there is no file_name. Name a video, relative to {file.parent}.")
@@ -180,7 +185,7 @@ class VideoFolder:
             yield _Row(
                 video,
                 first_text(row, TEXT_COLUMNS, place),
-                first_text(row, SPEAKER_COLUMNS, place),
+                speaker_of(row, place),
                 SPLIT_NAMES.get(own, own) or split,
                 start,
                 end,
@@ -216,8 +221,9 @@ class VideoFolder:
         suffix and the end of the part, too (2)."""
         parts = list(row.video.relative_to(self.path).with_suffix("").parts)
         inner = [piece for piece in parts[:-1] if piece.lower() not in SPLIT_NAMES]
-        speaker = row.speaker or (inner[0] if inner else self.path.resolve().name)
-        name = "-".join(parts if detail else [*(piece for piece in inner if piece != speaker), parts[-1]])
+        speaker = row.speaker or one_name(inner[0] if inner else self.path.resolve().name)
+        others = (piece for piece in inner if one_name(piece) != speaker)
+        name = "-".join(parts if detail else [*others, parts[-1]])
         name += row.video.suffix.replace(".", "-") if detail > 1 else ""
         start = part_start(row.start)
         if row.is_part:
@@ -246,10 +252,26 @@ class VideoFolder:
         return selection.scheme
 
     def remarks(self, split: str, selection: Selection = Selection()) -> list[str]:
-        """What lies in the folder but becomes no clip of any split, a line for each kind; and which clips are in none
-        of the folder's splits."""
+        """What lies in the folder but becomes no clip of any split, a line for each kind; what looks like a slip; and
+        which clips are in none of the folder's splits."""
         clips = self.clips  # finds the defects
-        return [*CorpusReport.of_listing(self.defects).lines(), *self._in_no_split(clips, selection)]
+        report = CorpusReport.of_listing(self.defects, doubts=self._doubts(selection))
+        return [*report.lines(), *self._in_no_split(clips, selection)]
+
+    def _doubts(self, selection: Selection) -> list[str]:
+        """What looks like a slip in the names of columns, splits and speakers, a sentence each."""
+        columns = [columns_without_words(table, names) for table, names in self._columns.items()]
+        splits = {
+            split: sum(len(names) for names in own.values()) for split, own in self.read_splits(selection).items()
+        }
+        speakers = {clip.speaker for clip in self.clips}
+        return [*filter(None, columns), *misspelt_splits(splits), *alike_speakers(speakers)]
+
+    def _no_words(self) -> str:
+        """What is wrong with a table that seems to call by another name what is said in all of its clips."""
+        if any(clip.words for clip in self.clips) or not any(map(unknown_columns, self._columns.values())):
+            return ""
+        return next(filter(None, (columns_without_words(*table) for table in self._columns.items())), "")
 
     def _in_no_split(self, clips: list[Clip], selection: Selection) -> list[str]:
         """A sentence on clips that a `splits.json` of the folder does not name, as after more was recorded. What a
@@ -337,7 +359,8 @@ class VideoFolder:
                     absent[key] = Defect(key, "missing_video", f"{self.path}: the split {split!r} lists {key}")
         defects = [*self.defects, *absent.values()]
         notes = self._notes(selection) if any(found.values()) else []
-        report = CorpusReport.of_listing(defects, notes)
+        report = CorpusReport.of_listing(defects, notes, self._doubts(selection))
+        report.no_words = self._no_words() and f"{self.path}: {self._no_words()}"
         if not any(found.values()):
             cause = f" For example, {defects[0].detail}" if defects else ""
             raise VideoFolderError(f"{self.path}: no clip can be used. {report.sentence()}{cause}")

@@ -271,6 +271,10 @@ def _clips_of(corpora: list[Corpus], data: DataArguments, split: str, normalizer
             " of one folder other names."
         )
     silent = [clip for clip in clips if not clip.words]
+    if silent == clips:
+        for corpus in corpora:
+            _, report = corpus.find_clips(Selection(data.split_scheme, data.splits_file))
+            report.require_words()
     if silent:
         logger.warning(
             "left out, without a transcript: %d of %s of split %r, such as %s",
