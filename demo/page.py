@@ -41,21 +41,23 @@ CSS = """
 #video button[aria-label="Trim video to selection"] { display: none; }
 #compared iframe { display: block; width: 100%; height: 85vh; min-height: 42rem; border-radius: .5rem;
   border: 1px solid var(--border-color-primary); background: #fff; }
-#video.no-preview::after { content: "This browser cannot show the format. It can still be read."; display: block;
-  padding: .7rem 1rem; opacity: .75; }
+#video:has(video[data-no-preview])::after { content: "This browser cannot show it. It may be readable all the same.";
+  display: block; padding: .7rem 1rem; opacity: .75; }
+body:has(#page-status [role="alert"]) #video::after { display: none; }
 """
 
-# A format that the browser cannot preview is no error: the server still reads it. The place of a video that is still
-# loading says so, rather than being an empty box. And Gradio's player fetches 31 MB of ffmpeg for a button that cuts
-# videos, which is no use to a phone.
+# A format that the browser cannot preview is no error: the server may read it all the same. What it then says of the
+# video counts, and the note goes; it also goes with its video, which no event tells after an error. The place of a
+# video that is still loading says so, rather than being an empty box. And Gradio's player fetches 31 MB of ffmpeg for
+# a button that cuts videos, which is no use to a phone.
 HEAD = """<script>
 document.addEventListener("error", (event) => {
   if (!(event.target instanceof HTMLVideoElement)) return;
   event.stopImmediatePropagation();
-  event.target.closest("#video")?.classList.add("no-preview");
+  event.target.toggleAttribute("data-no-preview", true);
 }, true);
 for (const name of ["loadeddata", "emptied"]) document.addEventListener(name, (event) => {
-  event.target.closest?.("#video")?.classList.remove("no-preview");
+  event.target.removeAttribute?.("data-no-preview");
   event.target.closest?.(".spoken")?.classList.toggle("loaded", name === "loadeddata");
 }, true);
 const fetchAnything = window.fetch;

@@ -180,12 +180,36 @@ def test_a_new_video_takes_the_old_answer_away(open_page, bad_videos, talking_vi
 def test_a_format_that_browsers_do_not_play(open_page, screenshot, mpeg1_video):
     page = open_page()
     upload(page, mpeg1_video)
-    page.locator("#video.no-preview").wait_for()
+    assert note_on_the_format(page, "readable all the same")
     press_speak(page)
     assert page.locator("#first-text h2").inner_text()
     assert not page.get_by_text("not playable").is_visible()
     page.wait_for_function("v => v.videoWidth > 0", arg=page.locator("#first-video video").element_handle())
     screenshot(page)
+
+
+def note_on_the_format(page, text):
+    """Wait until the place of the video says this below it, or nothing."""
+    note = """text => {
+      const style = getComputedStyle(document.querySelector("#video"), "::after");
+      const shown = style.display === "none" || style.content === "none" ? "" : style.content;
+      return text ? shown.includes(text) : !shown;
+    }"""
+    return page.wait_for_function(note, arg=text)
+
+
+def test_a_file_that_is_no_video_is_not_called_readable(open_page, bad_videos, mpeg1_video, talking_video):
+    page = open_page()
+    upload(page, bad_videos["not a video"])
+    assert note_on_the_format(page, "readable all the same")
+    assert "not a video" in press_speak(page)
+    assert note_on_the_format(page, "")
+    for other in (mpeg1_video, talking_video):
+        page.locator("#video").get_by_label("Clear").click()
+        page.locator("#video input[type=file]").wait_for(state="attached")
+        assert note_on_the_format(page, "")
+        upload(page, other)
+        assert note_on_the_format(page, "readable all the same" if other == mpeg1_video else "")
 
 
 def test_webcam(open_page, screenshot):
