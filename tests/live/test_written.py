@@ -56,6 +56,17 @@ def test_words_have_forms_of_their_own():
     assert told(follower(PHRASES, written_words={"yes": "Yes"}), "yes i am")[-1] == "Yes I am"
 
 
+def test_a_phrase_that_is_read_otherwise_has_no_capital_letter_in_the_middle():
+    """It is written as a whole, or not at all."""
+    phrase, forms = {"i am well known": "I am WELL known!"}, {"well": "WELL", "i": "I"}
+    words = follower(written_sentences=phrase, written_words=forms)
+    assert told(words, "i am well known", "i am good well known", "am well")[-1] == (
+        "I am WELL known! i am good well known am well"
+    )
+    words = follower(["I am WELL known!", "yes I am"], written_words=forms)
+    assert told(words, "i am well", "yes i am")[-1] == "i am well yes I am"
+
+
 @pytest.mark.parametrize("phrases", [(), ["known", "good morning"]], ids=["any words", "phrases"])
 def test_a_model_whose_words_are_all_there_is(phrases):
     assert told(follower(phrases), "good morning", "known")[-1] == "good morning known"

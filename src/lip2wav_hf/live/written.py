@@ -50,9 +50,11 @@ class WrittenWords:
         return written + self._write()
 
     def _write(self) -> list[str]:
-        """Forms of the open words."""
+        """Forms of the open words: of a sentence that is known, the whole of it or nothing; where none is, of each."""
         text = " ".join(self._open)
-        pieces = written_text(text, {} if self._is_lost else self._sentences, self._forms).split()
+        if self._sentences and (self._is_lost or text not in self._sentences):
+            return list(self._open)
+        pieces = written_text(text, self._sentences, self._forms).split()
         return pieces if len(pieces) == len(self._open) else [" ".join(pieces), *[""] * (len(self._open) - 1)]
 
 
