@@ -15,7 +15,7 @@ from lip2wav_hf.modeling_lip2wav import Lip2WavModel
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
 from lip2wav_hf.speaking import Speaker
 from lip2wav_hf.training.language_model import estimate_ngram
-from lip2wav_hf.video import VideoError
+from lip2wav_hf.video import VideoError, VideoPart
 
 
 BOX = (4, 2, 76, 50)
@@ -188,6 +188,35 @@ def test_misspelt_and_impossible_parameters(pipe):
         pipe(noise(3), chunk_length_s=0.0)
     with pytest.raises(ValueError, match="chunk_length_s='2': it must be a number of seconds, not a str"):
         pipe(noise(3), chunk_length_s="2")
+
+
+def test_an_unknown_argument_is_named_with_where_it_belongs(pipe):
+    for name, advice in (
+        ("phrase", "Did you mean phrases"),
+        ("landmark_interval", "set pipe.feature_extractor.landmark_interval"),
+        ("runtime", "lip2wav speak --runtime onnx"),
+        ("dtype", r"pipeline\(…, dtype=…\)"),
+        ("colour", "There are fps, landmarks"),
+    ):
+        with pytest.raises(TypeError, match=f"^{name}=: there is no such argument of a video.*{advice}.*batch_size"):
+            pipe(noise(3), fps=25, **{name: 4})
+
+
+def test_a_tensor_of_pictures_is_the_array_that_it_is(pipe):
+    pictures = noise(6)
+    tensor, wanted = torch.from_numpy(pictures), pipe(pictures, fps=25, mouth_boxes=BOX)["audio"]
+    for video in (tensor, [tensor], {"video": tensor}):
+        spoken = pipe(video, fps=25, mouth_boxes=BOX)
+        assert np.array_equal((spoken[0] if isinstance(spoken, list) else spoken)["audio"], wanted)
+    features = pipe.feature_extractor(tensor, fps=25, mouth_boxes=BOX)
+    assert features["pixel_values_videos"].shape[1] == 6
+    assert pipe.feature_extractor.extract(VideoPart(tensor, 0.08), fps=25, mouth_boxes=BOX).regions.shape[0] == 4
+    with pytest.raises(VideoError, match="^tensor of shape .*: its dtype is torch.float32, but pictures are uint8"):
+        pipe(tensor.float(), fps=25)
+    with pytest.raises(VideoError, match=r"channels come first. Pass video.permute\(0, 2, 3, 1\)"):
+        pipe(tensor.permute(0, 3, 1, 2), fps=25)
+    with pytest.raises(VideoError, match="this one holds single frames"):
+        pipe(list(tensor), fps=25)
 
 
 def test_one_picture_is_not_called_a_list(pipe):

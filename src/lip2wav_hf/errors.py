@@ -265,6 +265,23 @@ def video_name(video: Any) -> str:
     return str(getattr(video, "name", "the video"))
 
 
+def as_array(video: Any) -> Any:
+    """
+    A tensor of pictures as the array that it is; anything else as it is.
+
+    Raises:
+        VideoError: for a tensor of other numbers, or with the channels first.
+    """
+    if not (hasattr(video, "detach") and hasattr(video, "numpy")):
+        return video
+    name = f"tensor of shape {tuple(video.shape)}"
+    if str(video.dtype) != "torch.uint8":
+        raise VideoError(f"{name}: its dtype is {video.dtype}, but pictures are uint8 (0 to 255). Convert it.")
+    if video.ndim == 4 and video.shape[3] != 3 and video.shape[1] == 3:
+        raise VideoError(f"{name}: its channels come first. Pass video.permute(0, 2, 3, 1).")
+    return video.detach().cpu().numpy()
+
+
 def as_clip(video: Any) -> dict[str, Any]:
     """The video and what came with it, as keyword arguments of the feature extractor."""
     if video is None:
@@ -272,14 +289,15 @@ def as_clip(video: Any) -> dict[str, Any]:
     if isinstance(video, (list, tuple)):
         raise VideoError("A list inside the list of videos: pass one flat list, and each video as one path or array.")
     if not isinstance(video, dict):
-        return {"video": video}
+        return {"video": as_array(video)}
     if set(video) == {"path", "bytes"}:  # a `Video(decode=False)` column of `datasets`
         return {"video": video["path"] if video["bytes"] is None else video["bytes"]}
     unknown = sorted(set(video) - set(CLIP_KEYS))
     if unknown or video.get("video") is None:
         problem = f"has the unknown keys {unknown}" if unknown else 'has no "video"'
         raise VideoError(f"The dict given for a video {problem}. Its keys may be: {', '.join(CLIP_KEYS)}.")
-    return {name: value for name, value in video.items() if value is not None}
+    given = {name: value for name, value in video.items() if value is not None}
+    return given | {"video": as_array(video["video"])}
 
 
 def finite_numbers(values: Any, what: str, name: str) -> np.ndarray:
@@ -400,6 +418,7 @@ __all__ = [
     "PartError",
     "VideoError",
     "WeightsError",
+    "as_array",
     "as_clip",
     "check_dtype",
     "check_fit",

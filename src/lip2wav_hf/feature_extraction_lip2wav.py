@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from transformers import BatchFeature, FeatureExtractionMixin
 from transformers.utils import cached_file
 
-from .errors import finite_numbers, for_each_video, in_one_thread, readable_settings
+from .errors import as_array, finite_numbers, for_each_video, in_one_thread, readable_settings
 from .face_tracking import (
     DETECTOR,
     MESH,
@@ -686,15 +686,14 @@ def _check_mouth_boxes(boxes: Any, name: str) -> np.ndarray:
 
 def check_video_kind(video: Any) -> None:
     """Refuse a clip given as a list of frames, which a batch of videos is easily mistaken for."""
+    video = as_array(video)
     if isinstance(video, np.ndarray) and video.ndim == 3 and video.shape[-1] in (3, 4):
         found = f"an array of shape {video.shape} looks like a single picture, not a video"
         raise ValueError(f"{found}: join the frames of a clip with `np.stack` to (frames, height, width, 3)")
     kinds = (str, bytes, bytearray, os.PathLike, np.ndarray, VideoPart, RegionStream)
     if not isinstance(video, kinds) and not hasattr(video, "read"):
-        raise ValueError(
-            f"a video must be a path, URL, bytes, a binary file object or an array of frames, not "
-            f"{type(video).__name__}"
-        )
+        kind = type(video).__name__
+        raise ValueError(f"a video must be a path, URL, bytes, a binary file object or an array of frames, not {kind}")
 
 
 __all__ = ["Lip2WavFeatureExtractor", "MouthRegions", "RegionStream", "check_video_kind"]

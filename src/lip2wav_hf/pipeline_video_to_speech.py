@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any, cast
@@ -11,7 +12,8 @@ import torch
 from transformers import AutoModel, Pipeline
 
 from .decoding import Word
-from .errors import check_speaks
+from .errors import as_array, check_speaks, did_you_mean
+from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .grammar import Grammar, GrammarError
 from .sources import each_video
 from .speaking import (
@@ -104,7 +106,10 @@ class VideoToSpeechPipeline(Pipeline):
         grammar: AnyGrammar = GrammarChoice.OF_MODEL,
         phrases: Sequence[str] | None = None,
         beam: int | None = None,
+        **unknown: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        for name in unknown:
+            raise TypeError(_unknown_argument(name))
         preprocess_params = _given(
             fps=fps,
             landmarks=landmarks,
@@ -134,7 +139,8 @@ class VideoToSpeechPipeline(Pipeline):
         Args:
             inputs:
                 One video: a path, a `file:` or `http(s):` URL, the bytes of a file, a binary file object, or a uint8
-                array of shape `(frames, height, width, 3)` or `(frames, height, width)` with `fps`. Or a dict with
+                array or tensor of shape `(frames, height, width, 3)` or `(frames, height, width)`, with `fps`. Or a
+                dict with
                 `"video"` and any of `"fps"`, `"landmarks"`, `"mouth_boxes"`, `"speaker_embedding"`, which then hold
                 for this video alone; or what `datasets` yields for a `Video(decode=False)` column.
                 Many videos: a list or tuple of these (returns a list); or a dataset, one of its columns, a generator
@@ -214,6 +220,21 @@ class VideoToSpeechPipeline(Pipeline):
         return self._speaker.finish(model_outputs, low_text_confidence, low_face_coverage, grammar)
 
 
+def _unknown_argument(name: str) -> str:
+    """What is wrong with an argument that no call takes, and where it belongs if it is one of something else."""
+    parameters = inspect.signature(VideoToSpeechPipeline._sanitize_parameters).parameters
+    known = [each for each in parameters if each not in ("self", "unknown")] + ["batch_size", "num_workers"]
+    if name in inspect.signature(Lip2WavFeatureExtractor.__init__).parameters:
+        place = f" It is one of the feature extractor: set pipe.feature_extractor.{name}, of a pipeline `pipe`."
+    elif name in ("model", "feature_extractor", "device", "dtype"):
+        place = f" It is given when the pipeline is made: pipeline(…, {name}=…)."
+    elif name == "runtime":
+        place = " Without PyTorch, an OnnxGenerator speaks, or `lip2wav speak --runtime onnx`: see docs/own-video.md."
+    else:
+        place = did_you_mean(name, known)
+    return f"{name}=: there is no such argument of a video-to-speech pipeline.{place} There are {', '.join(known)}."
+
+
 def _given(**parameters: Any) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
@@ -222,7 +243,7 @@ def _check_list(videos: list[Any], parameters: dict[str, Any]) -> None:
     """A list is a list of videos: refuse an empty one, frames, and parameters that can belong to one video only."""
     if not videos:
         raise VideoError("The list of videos is empty: pass one video or more.")
-    first = videos[0]
+    first = as_array(videos[0])
     is_frame = isinstance(first, np.ndarray) and (first.ndim == 2 or first.ndim == 3 and first.shape[-1] in (3, 4))
     if is_frame or hasattr(first, "getpixel"):  # the latter: a PIL image
         raise VideoError(

@@ -25,7 +25,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import VideoError, one_line
+from .errors import VideoError, as_array, one_line
 from .files import PlainReader, binary_file, read_block, rewind
 
 
@@ -87,9 +87,9 @@ class VideoPart:
 def split_part(video: Any) -> tuple[Any, Fraction, Fraction | None]:
     """A video or a part of one as the video, the part's beginning and its end, in seconds."""
     if not isinstance(video, VideoPart):
-        return video, Fraction(0), None
+        return as_array(video), Fraction(0), None
     end = None if video.end is None else Fraction(video.end).limit_denominator(1_000_000)
-    return video.video, Fraction(video.start).limit_denominator(1_000_000), end
+    return as_array(video.video), Fraction(video.start).limit_denominator(1_000_000), end
 
 
 def each_video(videos: Any) -> Iterator[Any] | None:
