@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.generator import Generator, usable_device
 from lip2wav_hf.grammar import Grammar, GrammarError
 from lip2wav_hf.modeling_lip2wav import Lip2WavModel
-from lip2wav_hf.models import find_model
+from lip2wav_hf.models import find_model, pipeline
 from lip2wav_hf.pipeline_video_to_speech import VideoToSpeechPipeline
 from lip2wav_hf.speaking import Speaker, written_sentences
 from lip2wav_hf.video import VideoReader
@@ -133,8 +134,14 @@ def test_weights_that_do_not_fit_are_refused(tiny_model_dir, tmp_path, kind):
 
 
 def test_a_device_that_is_not_there_is_named():
-    with pytest.raises(Lip2WavError, match="--device abacus: it cannot be used here"):
-        usable_device("abacus")
+    for device, cause in (("gpu", ""), ("abacus:1", ""), ("cuda:999", r" \(.+\)"), ("xpu:999", r" \(.+\)")):
+        message = rf"{device}: it cannot be used here{cause}\. Devices"
+        with pytest.raises(Lip2WavError, match=f"^--device {message}") as error:
+            usable_device(device)
+        assert re.search(r"Devices are cpu, cuda, mps, xpu; here there is: cpu( and \w+)?\.$", str(error.value))
+        assert "mkldnn" not in str(error.value)
+        with pytest.raises(Lip2WavError, match=f"^device={message}"):
+            pipeline("video-to-speech", device=device)
     assert usable_device("cpu") == torch.device("cpu")
     assert isinstance(usable_device(), torch.device)
 

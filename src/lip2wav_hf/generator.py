@@ -29,6 +29,10 @@ from .encoders import ConvNeXtBlock, TemporalEncoder, VisualEncoder, WindowEncod
 from .errors import Lip2WavError, WeightsError, check_dtype, check_fit, check_inputs, fit_report, one_line
 
 
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+"""Kinds of places to calculate in, of the many that PyTorch has names for; `cuda:1` is the second of its kind."""
+
+
 @dataclass
 class Lip2WavOutput(ModelOutput):
     """
@@ -595,25 +599,33 @@ def _chosen_dtype(dtype: str | torch.dtype, config: Lip2WavConfig, weights: dict
     return next((each.dtype for each in weights.values() if each.is_floating_point()), torch.float32)
 
 
-def usable_device(device: str | torch.device | None = None) -> torch.device:
+def usable_device(device: str | torch.device | None = None, name: str = "--device ") -> torch.device:
     """
     Where to calculate.
 
     Args:
         device (`str` or `torch.device`, *optional*): such as `"cpu"` or `"cuda:1"`; by default an accelerator, if
             there is one.
+        name (`str`, *optional*): what messages put before it.
 
     Raises:
         Lip2WavError: if it cannot be used here.
     """
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if device is None:
-        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return found or torch.device("cpu")
     try:
         return torch.zeros(1, device=device).device
     except Exception as error:
-        cause = one_line(error).split(". ")[0]
-        raise Lip2WavError(f"--device {device}: it cannot be used here ({cause}). Use --device cpu.") from error
+        if isinstance(error, (AssertionError, NotImplementedError)):
+            cause = " (PyTorch was built without it)"
+        else:
+            is_known = str(device).partition(":")[0] in DEVICES
+            cause = f" ({one_line(error).split('. ')[0]})" if is_known else ""
+        here = "cpu" if found is None else f"cpu and {found.type}"
+        raise Lip2WavError(
+            f"{name}{device}: it cannot be used here{cause}. Devices are {', '.join(DEVICES)}; here there is: {here}."
+        ) from error
 
 
 __all__ = [

@@ -303,7 +303,7 @@ def pipeline(task: str | None = None, model: Any = None, *arguments: Any, **opti
 
     Raises:
         ModelError: if there is no such model, it makes no speech, or it is one of ours and the task is another.
-        Lip2WavError: if there is no such task or `dtype`.
+        Lip2WavError: if there is no such task, `dtype` or `device`.
 
     Example:
 
@@ -324,6 +324,10 @@ def pipeline(task: str | None = None, model: Any = None, *arguments: Any, **opti
     for name in ("dtype", "torch_dtype"):
         check_dtype(options.get(name), name)
         check_dtype((options.get("model_kwargs") or {}).get(name), name)
+    if isinstance(options.get("device"), str):
+        from .generator import usable_device
+
+        usable_device(options["device"], "device=")
     if isinstance(model, (str, os.PathLike)):
         is_here = isinstance(locate_model(model, SPEAKING), Path)
         model = str(find_model(model, SPEAKING)) if is_here else os.fspath(model)

@@ -186,7 +186,7 @@ def test_no_face_leaves_nothing_behind(run, tmp_path):
         (["x.mp4", "-o", "a.wav"], "x.mp4", "no such file"),
         (["folder.wav", "-o", "a.wav"], "folder.wav", "folder"),
         (["file.txt", "-o", "a.wav"], "file.txt", "Pass a video file"),
-        (["there.mp4", "-o", "a.wav", "--device", "abacus"], "abacus", "--device cpu"),
+        (["there.mp4", "-o", "a.wav", "--device", "abacus"], "--device abacus", "here there is: cpu"),
     ],
 )
 def test_unusable_arguments(run, tmp_path, monkeypatch, arguments, named, remedy):

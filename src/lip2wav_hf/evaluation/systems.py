@@ -86,6 +86,10 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
     start = time.perf_counter()
     from transformers import pipeline
 
+    from ..generator import usable_device
+
+    if isinstance(device, str):
+        usable_device(device)
     chosen: dict[str, Any] = {"device": device, "dtype": options.dtype}
     chosen = {key: value for key, value in chosen.items() if value is not None}
     if options.grammar is not None:
