@@ -97,6 +97,20 @@ def model_place(name: Any) -> Any:
     return name if found is None else str(found)
 
 
+def check_repository_name(name: str, error: type[Lip2WavError] = Lip2WavError) -> None:
+    """
+    Raises:
+        `error`: if the Hub does not accept this as the name of a repository.
+    """
+    from huggingface_hub.utils import HFValidationError, validate_repo_id  # noqa: PLC0415  not for files
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as refusal:
+        why = one_line(refusal).partition(" Use `repo_type` ")[0]  # advice on an argument of that library
+        raise error(f"{name!r} is not the name of a repository, such as 'me/my-voice'. {why}") from refusal
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Generator[Path]:
     """
@@ -312,6 +326,7 @@ __all__ = [
     "REPOSITORY",
     "PlainReader",
     "binary_file",
+    "check_repository_name",
     "check_writable",
     "follow_umask",
     "json_ready",

@@ -357,8 +357,9 @@ def test_what_cannot_be_relied_on_is_not_published(folder, spoil):
 
 @pytest.mark.parametrize("name", ["a/b/c", "me/../x", "", "me/voice.git"])
 def test_a_bad_name_is_refused(folder, name):
-    with pytest.raises(HubError, match="is not the name of a repository"):
+    with pytest.raises(HubError, match="is not the name of a repository") as error:
         push(folder, name, dry_run=True)
+    assert "repo_type" not in str(error.value)
 
 
 def test_a_space_must_be_whole(tmp_path):

@@ -69,6 +69,21 @@ def test_it_takes_only_the_checkpoints_that_it_shows():
         push_space(DEMO, "me/demo", models=["no-such"], dry_run=True)
 
 
+@pytest.mark.parametrize("name", ["./voiceB", "runs/best", "{}/runs/best", "~/voice", "voiceB"])
+def test_a_model_of_this_machine_is_to_be_pushed_first(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("voiceB", "runs/best"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "config.json").write_text("{}")
+    with pytest.raises(
+        HubError, match="folder of this machine.* Push the model first, to OWNER/NAME, and then"
+    ):
+        push_space(DEMO, "me/demo", models=[name.format(tmp_path)], dry_run=True)
+    (tmp_path / "grid-s1").mkdir()
+    (tmp_path / "grid-s1" / "config.json").write_text("{}")
+    assert push_space(DEMO, "me/demo", models=["me/voice", "grid-s1"], dry_run=True).variables
+
+
 @pytest.mark.parametrize("metric", ["pesq", "av_sync"])
 def test_the_page_of_a_metric_takes_its_metric(metric, tmp_path):
     source = REPOSITORY / "src" / "lip2wav_hf" / "metrics" / metric

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
-from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.errors import LocalTokenNotFoundError, OfflineModeIsEnabled
 
 from ..errors import one_line
+from ..files import check_repository_name
 from ..lip2audspec.auditory import COCHLEA
 from ..models import NETWORKS, bundled_models
 from .card_texts import OWNER
@@ -28,6 +28,7 @@ from .plan import MODEL, HubError, Upload, plan_dataset, plan_model, plan_space
 
 # What a push of a model replaces as a whole: files of an earlier one that are here no more are deleted.
 MANAGED_FOLDERS = {network.folder for network in NETWORKS} - {"."} | {COCHLEA, "face_models", "results", "samples"}
+PATHS = (".", "/", "~")  # with which the name of no repository begins
 MANAGED_FILES = ("*.py", "model*.safetensors*", "pytorch_model*", "*coder_model.onnx")
 
 
@@ -56,7 +57,7 @@ class Destination:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        check_name(self.repo_id)
+        check_repository_name(self.repo_id, HubError)
 
 
 def push(folder: str | os.PathLike, repo_id: str, **options: Any) -> Upload:
@@ -104,7 +105,13 @@ def push_space(
     """
     destination = Destination(repo_id, **options)
     for name in models or ():
-        check_name(name)
+        is_model = name not in bundled_models() and (Path(name) / "config.json").is_file()
+        if name.startswith(PATHS) or is_model:
+            raise HubError(
+                f"`models=`: {name} is a folder of this machine, which a Space cannot read. Push the model first, to"
+                " OWNER/NAME, and then name that here."
+            )
+        check_repository_name(name, HubError)
         if "/" not in name and name not in bundled_models():
             raise HubError(
                 f"`models=`: {name} is neither a repository (owner/name) nor a bundled model"
@@ -130,19 +137,6 @@ def push_dataset_card(card: str | os.PathLike, repo_id: str, **options: Any) -> 
     """
     destination = Destination(repo_id, **options)
     return send(plan_dataset(card), destination, "the data set card")
-
-
-def check_name(repo_id: str) -> None:
-    """
-    Raises:
-        HubError: if the Hub does not accept this as the name of a repository.
-    """
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise HubError(
-            f"{repo_id!r} is not the name of a repository, such as 'me/my-voice'. {one_line(error)}"
-        ) from error
 
 
 def send(upload: Upload, destination: Destination, name: str) -> Upload:
@@ -260,7 +254,6 @@ __all__ = [
     "Destination",
     "HubError",
     "Upload",
-    "check_name",
     "plan_dataset",
     "plan_model",
     "plan_space",

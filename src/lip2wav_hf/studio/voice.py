@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Lip2WavError, one_line
-from ..files import read_fields, replacing
+from ..files import check_repository_name, read_fields, replacing
 from .learning import summary_of
 from .recordings import StudioError
 
@@ -156,16 +156,10 @@ class Voice:
             StudioError: if there is no voice, the name is none, or nobody is logged in on this machine.
         """
         from huggingface_hub import get_token  # noqa: PLC0415
-        from huggingface_hub.utils import HFValidationError, validate_repo_id  # noqa: PLC0415
 
         if not self.exists:
             raise StudioError("There is no voice yet. Train it in step 4.")
-        try:
-            validate_repo_id(repo_id)
-        except HFValidationError as error:
-            raise StudioError(
-                f"{repo_id!r} is not the name of a repository, such as 'me/my-voice'. {one_line(error)}"
-            ) from error
+        check_repository_name(repo_id, StudioError)
         if not get_token():
             raise StudioError("Nobody is logged in on this machine. Run `hf auth login` there, or set HF_TOKEN.")
 
