@@ -75,9 +75,7 @@ def test_a_model_of_this_machine_is_to_be_pushed_first(name, tmp_path, monkeypat
     for folder in ("voiceB", "runs/best"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "config.json").write_text("{}")
-    with pytest.raises(
-        HubError, match="folder of this machine.* Push the model first, to OWNER/NAME, and then"
-    ):
+    with pytest.raises(HubError, match="folder of this machine.* Push the model first, to OWNER/NAME, and then"):
         push_space(DEMO, "me/demo", models=[name.format(tmp_path)], dry_run=True)
     (tmp_path / "grid-s1").mkdir()
     (tmp_path / "grid-s1" / "config.json").write_text("{}")

@@ -1,5 +1,6 @@
 """Who may ask the server for what."""
 
+import socket
 import urllib.parse
 
 import pytest
@@ -21,6 +22,7 @@ from lip2wav_hf.studio.serving import (
     guard_options,
     host_name,
     is_loopback,
+    launch,
 )
 
 
@@ -84,6 +86,17 @@ def test_what_is_no_port_is_refused(port):
         PortError, match=f"^port {port}: ports have numbers from 0 to 65535. Choose another with --port."
     ):
         free_port("127.0.0.1", port)
+
+
+def test_a_port_that_is_taken_is_said_in_our_own_words():
+    """Before anything is loaded, and if it is taken meanwhile, which Gradio finds."""
+    import gradio
+
+    with socket.create_server(("127.0.0.1", 0)) as other, gradio.Blocks() as page:
+        port = other.getsockname()[1]
+        for opens in (free_port, lambda host, port: launch(page, host, port, 1.0)):
+            with pytest.raises(PortError, match=rf"^port {port} of 127.0.0.1 cannot be opened \(.+\). Choose another"):
+                opens("127.0.0.1", port)
 
 
 def test_malformed_cookies_of_other_pages_do_no_harm():

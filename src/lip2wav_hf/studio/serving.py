@@ -237,9 +237,12 @@ def free_port(host: str, port: int) -> int:
         try:
             probe.bind(address)
         except OSError as error:
-            cause = f"port {port} of {host} cannot be opened ({error.strerror})"
-            raise PortError(f"{cause}. Choose another with --port.") from error
+            raise _taken(host, port, error.strerror or str(error)) from error
         return probe.getsockname()[1]
+
+
+def _taken(host: str, port: int, why: str) -> PortError:
+    return PortError(f"port {port} of {host} cannot be opened ({why}). Choose another with --port.")
 
 
 def launch(page: gr.Blocks, host: str, port: int, max_megabytes: float, **options: Any) -> str:
@@ -255,6 +258,9 @@ def launch(page: gr.Blocks, host: str, port: int, max_megabytes: float, **option
 
     Returns:
         `str`: the page's address.
+
+    Raises:
+        PortError: if another program has taken the port since [`free_port`], or has it on this machine's own address.
     """
     import gradio as gr  # noqa: PLC0415  after `prepare`
     from starlette.middleware import Middleware  # noqa: PLC0415  of the same extra
@@ -263,23 +269,28 @@ def launch(page: gr.Blocks, host: str, port: int, max_megabytes: float, **option
     app_kwargs["middleware"] = [Middleware(ContentPolicy), *app_kwargs.get("middleware", ())]
     theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     settings: dict[str, Any] = {"footer_links": ["api"]} | options
-    _, url, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        max_file_size=int(max_megabytes * 1e6),
-        theme=theme,
-        css=LOOK + settings.pop("css", ""),
-        app_kwargs=app_kwargs,
-        prevent_thread_lock=True,
-        share=False,
-        inbrowser=False,
-        quiet=True,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        run_history=False,
-        **settings,
-    )
+    try:
+        _, url, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            max_file_size=int(max_megabytes * 1e6),
+            theme=theme,
+            css=LOOK + settings.pop("css", ""),
+            app_kwargs=app_kwargs,
+            prevent_thread_lock=True,
+            share=False,
+            inbrowser=False,
+            quiet=True,
+            ssr_mode=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            run_history=False,
+            **settings,
+        )
+    except OSError as error:
+        if "Cannot find empty port" not in str(error):  # which names variables and arguments of Gradio's
+            raise
+        raise _taken(host, port, "another program has it") from error
     return url
 
 
