@@ -89,6 +89,35 @@ def trained_longer(route):
     route.fulfill(json=state)
 
 
+def test_why_nothing_can_be_trained_yet_stands_beside_the_button(open_studio, screenshot):
+    """Also where step 2 asks for fewer takes than a training needs."""
+    page = open_studio()
+    agree(page)
+    choose(page, takes=2)
+    button, reason = page.locator("#to-train"), page.locator("#to-train-reason")
+    assert button.is_disabled() and reason.inner_text() == "Not yet: a training needs 3 takes, and there are 0."
+    assert button.get_attribute("aria-describedby") == reason.get_attribute("id")
+    beside, place = button.bounding_box(), reason.bounding_box()
+    assert beside["y"] <= place["y"] < beside["y"] + beside["height"] + 20
+    assert "needs" not in page.locator(".position").first.inner_text()
+    screenshot(page)
+    enough = [False, True]
+    page.route("**/studio/state", lambda route: with_two_takes(route, enough[0]))
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    page.locator("#to-train-reason", has_text="and there are 2.").wait_for()
+    enough.pop(0)
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    page.locator("#to-train:enabled").wait_for()
+    assert reason.inner_text() == ""
+
+
+def with_two_takes(route, enough):
+    """The state of the studio, as if two takes had been recorded."""
+    state = route.fetch().json()
+    state["takes"] = [{"file_name": f"{number}.webm", "transcription": PHRASE} for number in range(2)]
+    route.fulfill(json=state | {"enough": enough})
+
+
 @pytest.mark.slow
 def test_the_whole_way(open_studio, studio_address, folder, screenshot, tmp_path):
     page = open_studio()

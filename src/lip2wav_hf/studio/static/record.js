@@ -58,8 +58,9 @@ export function recordPanel(app) {
       const following = next();
       if (following) current = following;
       draw();
-      if (!following) area.say("All takes are there. Train on them, or record more.", "done");
-      (following ? record : train).focus();
+      const advice = app.state.enough ? "Train on them, or record more." : `Record more: ${tooFew()}`;
+      if (!following) area.say(`All takes are there. ${advice}`, "done");
+      (following || !app.state.enough ? record : train).focus();
     },
     { class: "b primary big", id: "keep", area },
   );
@@ -72,7 +73,9 @@ export function recordPanel(app) {
     },
     { class: "b big", id: "repeat", area },
   );
-  const train = button("Train on these", () => app.go("train"), { class: "b", id: "to-train" });
+  const train = button("Train on these", () => app.go("train"), { class: "b", id: "to-train", "aria-describedby": "to-train-reason" });
+  const reason = h("small", { id: "to-train-reason" });
+  const tooFew = () => `a training needs ${app.state.least} takes, and there ${app.state.takes.length === 1 ? "is" : "are"} ${app.state.takes.length}.`;
 
   function leave() {
     pending = null;
@@ -98,11 +101,11 @@ export function recordPanel(app) {
     position.textContent =
       `Phrase ${phrases.indexOf(current) + 1} of ${phrases.length}, ` +
       `take ${takesOf(current).length + 1}${takesOf(current).length < takes ? ` of ${takes}` : ""}. ` +
-      `${done} of ${wanted} takes are recorded.` +
-      (app.state.enough ? "" : ` A training needs ${app.state.least}.`);
+      `${done} of ${wanted} takes are recorded.`;
     progress.max = wanted;
     progress.value = done;
     train.disabled = !app.state.enough;
+    reason.textContent = app.state.enough ? "" : `Not yet: ${tooFew()}`;
     list.replaceChildren(...phrases.map(row), ...others());
     list.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
   }
@@ -204,7 +207,7 @@ export function recordPanel(app) {
       h("p", { class: "keys" }, h("kbd", {}, "Space"), " or ", h("kbd", {}, "Enter"), " record and stop, ", h("kbd", {}, "K"), " keep, ", h("kbd", {}, "R"), " repeat, ", h("kbd", {}, "Esc"), " cancel"),
       stage.devices,
     ),
-    h("div", {}, h("h3", {}, "Phrases"), list, h("div", { class: "row" }, train)),
+    h("div", {}, h("h3", {}, "Phrases"), list, h("div", { class: "row" }, train, reason)),
   );
   current = next() ?? current;
   buttons("off");
