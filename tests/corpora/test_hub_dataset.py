@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from conftest import TINY_CONFIG
+from lip2wav_hf import adapt
 from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.corpora.registry import is_dataset_name, open_corpus
 from little_grid import run
@@ -81,6 +82,24 @@ def test_a_dataset_with_one_split_is_divided(tmp_path, talking_video, hf_home):
     made = corpus.made_splits()
     assert made is not None and set(made.splits) == {"train", "validation", "test"}
     assert len(corpus.load_split("test")) == 1 and corpus.find_clips()[1].notes == [made.describe()]
+
+
+def test_a_column_of_the_words_that_nobody_knows_is_said_once(tmp_path, talking_video, hf_home, capfd):
+    import datasets
+
+    folder = write_dataset(tmp_path / "own", talking_video, {"train": {"ann": 2}, "test": {"ANN": 1}})
+    for file in (folder / "data").iterdir():
+        table = datasets.Dataset.from_parquet(str(file), cache_dir=str(tmp_path / "read"))
+        table.rename_column("transcription", "words_said").to_parquet(str(file))
+    _, report = open_corpus(folder).find_clips()
+    assert [doubt.partition(". ")[0] for doubt in report.doubts] == [
+        "no column of the dataset says what is said",
+        "the speakers ANN and ann differ in capital letters alone, and count as 2 people",
+    ]
+    assert run("prepare", folder, "-c", tmp_path / "cache", "--workers", 1) == 2
+    assert "there are words_said, speaker. Rename the one that says it." in capfd.readouterr().err
+    with pytest.raises(CorpusError, match="Rename the one that says it"):
+        adapt(folder, tmp_path / "voice")
 
 
 def test_rows_without_a_video_are_counted(tmp_path, talking_video, hf_home):

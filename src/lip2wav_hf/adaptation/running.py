@@ -192,6 +192,8 @@ def _all_clips(
         doubts = [f"{doubt[0].upper()}{doubt[1:]}" for doubt in report.doubts]
     else:
         clips = [clip for own in load_clips(recordings).values() for clip in own]
+        if not any(clip.words for clip in clips):
+            open_corpus(recordings).find_clips()[1].require_words()
     if not clips:
         raise AdaptationError(f"{recordings}: there is no recording in it.")
     return clips, checks, doubts

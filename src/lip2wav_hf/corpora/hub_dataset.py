@@ -60,7 +60,7 @@ class HubDataset(VideoFolder):
             tables, name = self._tables(), self.path.as_posix()
             for split, table in tables.items():
                 unusable: list[str] = []
-                self._columns[f"{name}, {split}"] = columns_of(table, name)
+                self._columns["the dataset"] = columns_of(table, name)  # the same in every split
                 for clip in clips_of_table(table, name, split, None, unusable, self.normalizer):
                     clip = replace(clip, split=None) if list(tables) == ["train"] else clip
                     clip = replace(clip, name=f"{clip.name}-{split}") if clip.key in found else clip

@@ -144,7 +144,7 @@ class EvaluationOptions:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise EvaluationError(f"{name} is {number}: it must be at least 1.")
-        check_dtype(self.dtype, error=EvaluationError)
+        check_dtype(self.dtype and str(self.dtype), error=EvaluationError)  # it goes into a command line
 
     def processes(self, sounds: int) -> int:
         """
