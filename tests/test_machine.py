@@ -1,5 +1,6 @@
 """The machine: the power of a GPU, workers whose main process is killed, and when garbage is searched for."""
 
+import contextlib
 import gc
 import os
 import resource
@@ -15,6 +16,7 @@ import torch
 
 from lip2wav_hf.machine import (
     RARELY,
+    ending_by,
     gpu_power_limit,
     return_memory,
     without_collections,
@@ -235,6 +237,41 @@ def test_an_import_cannot_swallow_the_end(tmp_path, how, function, said):
     printed = [line for line in done.stdout.splitlines() if line != "imported"]
     assert (printed, done.returncode) == (said, 0), done.stderr
     assert "Traceback" not in done.stderr or how == "ignored"
+
+
+CLEANING = {
+    "try": "try:\n  call()\n finally:\n  log.append('a')\n  log.append('b')",
+    "returned": "try:\n  return call()\n finally:\n  log.append('a')\n  log.append('b')",
+    "several": "with leaving(log):\n  try:\n   return call()\n  finally:\n   log.append('a')",
+    "around": "try:\n  with leaving(log):\n   call()\n finally:\n  log.append('a')",
+    "entered": "try:\n  with call() or leaving(log):\n   log.append('no')\n finally:\n  log.extend('ab')",
+    "loop": "for name in 'ab':\n  try:\n   if name == 'b' and not call(): continue\n  finally:\n   log.append(name)",
+    "caught": "try:\n  call()\n except KeyboardInterrupt:\n  log.extend('ab')\n raise KeyboardInterrupt",
+}
+
+
+@pytest.mark.parametrize("how", CLEANING)
+def test_what_swallows_the_end_leaves_no_clean_up_undone(how):
+    """As Gradio's `block_thread` swallows Ctrl-C, in the last line of a `try` whose `finally` removes its folder."""
+    library = {"__name__": "library", "signal": signal}
+    exec("def call():\n try:\n  signal.raise_signal(15); [None for _ in range(9)]\n except: pass", library)
+    own = {"__name__": "lip2wav_hf.own", "call": library["call"], "leaving": _leaving}
+    exec(f"def function(log):\n {CLEANING[how]}\n log.append('went on')", own)
+    before, log = signal.signal(signal.SIGTERM, ending_by(KeyboardInterrupt)), []
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            own["function"](log)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert sorted(log) == ["a", "b"]
+
+
+@contextlib.contextmanager
+def _leaving(log: list[str]):
+    try:
+        yield
+    finally:
+        log.append("b")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems say it otherwise")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import dis
 import gc
 import importlib.metadata
 import multiprocessing
@@ -261,18 +262,37 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _raise_when_back(frame: FrameType, error: BaseException) -> None:
-    """Raise an error in a frame that waits for others, unless it comes to it from them: debuggers stop at the line
-    after a call in the same way."""
-    before = sys.gettrace(), frame.f_trace
+    """
+    Raise an error in a frame that waits for others, unless it comes to it from them: debuggers stop behind a call in
+    the same way. It is raised where the `finally`, `with` or `except` around the call sees it: not in what one of them
+    does at its end, which would be left undone; then it is raised behind that.
+    """
+    before = sys.gettrace(), frame.f_trace, frame.f_trace_opcodes
+    around = _handlers(frame)
 
-    def arrived(own: FrameType, event: str, argument: Any) -> None:
+    def arrived(own: FrameType, event: str, argument: Any) -> Any:
+        if event != "return" and around and around[0] not in _handlers(own):
+            return arrived
         sys.settrace(before[0])
-        own.f_trace = before[1]
+        own.f_trace, own.f_trace_opcodes = before[1:]
         if event != "exception" or argument[1] is not error:
             raise error
+        return None
 
-    frame.f_trace = arrived
+    frame.f_trace, frame.f_trace_opcodes = arrived, True
     sys.settrace(_untraced)  # without it, no frame is traced
+
+
+def _handlers(frame: FrameType) -> list[int]:
+    """Where a frame goes on when what it does now raises an error, and when that raises one, and so on."""
+    entries = getattr(dis.Bytecode(frame.f_code), "exception_entries", ())  # ranges do not overlap
+    found, place = list[int](), frame.f_lasti
+    while target := next((entry.target for entry in entries if entry.start <= place < entry.end), None):
+        if target in found:
+            break
+        found.append(target)
+        place = target
+    return found
 
 
 def _untraced(frame: FrameType, event: str, argument: Any) -> None:

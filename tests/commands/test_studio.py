@@ -1,5 +1,6 @@
 """`lip2wav studio` without a browser: what it serves, and what it refuses."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -22,7 +23,12 @@ pytest.importorskip("gradio", reason="the studio needs gradio: make install")
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """(process, address, its working folder): `lip2wav studio`, as a user starts it."""
-    folder = tmp_path_factory.mktemp("served")
+    with _served(tmp_path_factory.mktemp("served")) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def _served(folder):
     process = subprocess.Popen(
         [sys.executable, "-m", "lip2wav_hf.commands.main", "studio", "--port", "0"],
         cwd=folder,
@@ -64,6 +70,15 @@ def test_no_temporary_file_is_left_when_it_ends(served):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0
     assert (folder / "recordings").is_dir() and not list(folder.glob("lip2wav-*"))
+
+
+def test_ctrl_c_is_the_end_that_was_announced(tmp_path):
+    """Gradio swallows it; nothing is left, and no error is said."""
+    with _served(tmp_path) as (process, _, _):
+        assert list(tmp_path.glob("lip2wav-studio-page-*"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+    assert not list(tmp_path.glob("lip2wav-*"))
 
 
 def test_who_comes_from_another_device_is_told_the_address(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import tempfile
@@ -47,7 +48,7 @@ INSIDE = """<div id="studio"><p class="waiting" role="status">The studio opens â
 
 def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> None:
     """
-    Serve the page until interrupted.
+    Serve the page until interrupted, which is its end and no error.
 
     Args:
         studio ([`Studio`]): what the page asks.
@@ -86,8 +87,9 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
             app_kwargs={"middleware": [Middleware(Guard, **guard)], "routes": [studio_routes(studio), live.routes()]},
         )
         threading.Thread(target=_warm_up, args=(studio,), daemon=True).start()
-        ready(url if guard["key"] is None else f"{url}?key={guard['key']}")
-        page.block_thread()
+        with contextlib.suppress(KeyboardInterrupt):  # the end that is announced
+            ready(url if guard["key"] is None else f"{url}?key={guard['key']}")
+            page.block_thread()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
