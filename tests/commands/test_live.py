@@ -97,6 +97,19 @@ def test_a_pipe_gets_the_same(talking_video, tiny_model_dir, expected, tmp_path)
     assert np.abs(read_audio(tmp_path / "a.wav", 16000) - expected).max() < 1e-3
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_standard_input_is_read_too(tmp_path, talking_video, tiny_model_dir, expected, folder):
+    """Also where a folder is called so."""
+    if folder:
+        (tmp_path / "-").mkdir()
+    with talking_video.open("rb") as video:
+        piped = {"stdin": video, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+        with started("-", "-o", "a.wav", "-m", tiny_model_dir, **piped) as process:
+            _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0 and "75 pictures; 0 dropped" in errors, errors
+    assert np.abs(read_audio(tmp_path / "a.wav", 16000) - expected).max() < 1e-3
+
+
 def test_a_model_of_whole_videos_is_told_of_once(run, live, tmp_path, talking_video, tiny_model_dir):
     doubt = "This model was trained on whole videos. Live it sees 1 picture ahead (40 ms): expect many wrong words.\n"
     options = (talking_video, "-o", tmp_path / "a.wav", "--overwrite", "--seconds", 0.2, "--look-ahead", 1)

@@ -15,6 +15,7 @@ import pytest
 
 from commands.command_line import damaged, error_line, errors, lip2wav
 from conftest import REPOSITORY
+from lip2wav_hf.audio import read_audio
 from lip2wav_hf.commands.speak import MOST_FAILURES, count_videos
 from little_videos import write_video
 from warm_processes import WarmProcesses, errors_of
@@ -341,6 +342,59 @@ print("written")
     os.close(ours)
     assert b"a.wav: it exists already. Replace it?" in asked
     assert (out == b"written\n") == replaced == (process.returncode == 0)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# standard output
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_the_sound_and_nothing_else(tmp_path, talking_video, tiny_model_dir, monkeypatch):
+    """The report is on stderr, and files are written beside it. A folder called - is not what is meant."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").mkdir()
+    command = [sys.executable, "-m", "lip2wav_hf.commands.main", "speak", "-", "-o", "-", "-o", "a.wav"]
+    command += ["--model", tiny_model_dir, "--device", "cpu"]
+    with talking_video.open("rb") as video:
+        done = subprocess.run(command, stdin=video, capture_output=True, timeout=300)
+    report = done.stderr.decode()
+    assert done.returncode == 0 and "output    -, a.wav" in report and "duration  3.00 s" in report, report
+    Path("piped.wav").write_bytes(done.stdout)
+    assert done.stdout.startswith(b"RIFF")
+    np.testing.assert_array_equal(read_audio("piped.wav"), read_audio("a.wav"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["-", "a.wav", "piped.wav"]
+    assert not list(Path("-").iterdir())
+
+
+def test_who_reads_a_pipe_no_longer_ends_it(talking_video, tiny_model_dir):
+    command = [sys.executable, "-m", "lip2wav_hf.commands.main", "speak", talking_video, "-o", "-"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    command += ["--model", tiny_model_dir, "--device", "cpu", "-q"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=300)
+    os.close(writer)
+    assert done.returncode == 1 and not errors(done.stderr) and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.mp4", "b.mp4", "-o", "-"], "-o -: one pipe cannot hold 2 videos. Name a folder instead."),
+        (["a.mp4", "-o", "-", "--json"], "-o - and --json: both are written to standard output."),
+        (["a.mp4", "--plot", "-"], "--plot -: no picture is written into a pipe."),
+    ],
+)
+def test_what_does_not_go_into_a_pipe_is_said(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in error_line(run("speak", *arguments))
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_sound_is_written_onto_a_terminal(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "standard output is the terminal. Pipe it into a player" in error_line(run("speak", "a.mp4", "-o", "-"))
+    assert not list(tmp_path.iterdir())
 
 
 # --------------------------------------------------------------------------------------------------------------------

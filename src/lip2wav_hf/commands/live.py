@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -24,7 +24,7 @@ from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..sources import readable_path
 from .messages import INTERRUPTED, TERMINATED, CommandError, only_our_messages, print_error, reporting, waiting
 from .options import GrammarOption, ModelOption, OverwriteOption, Runtime, RuntimeOption, chosen_grammar
-from .outputs import SOUND_SUFFIXES, Job
+from .outputs import SOUND_SUFFIXES, STDIN, STDOUT, Job, check_stdout, read_pipes
 from .speak import ask_to_overwrite, chosen_graphs, load_speaker
 
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ..live.streamer import Lip2WavStreamer
 
 
-PIPE = "-"
 STATUS_SECONDS = 0.2  # between two states of the status line
 FAR_ABOVE = 2  # times the median latency: a most above it is reported
 
@@ -48,7 +47,8 @@ def live(
         str | None,
         typer.Argument(
             metavar="VIDEO",
-            help="A video file or URL, which is played at its own speed. The camera by default.",
+            help="A video file or URL, or - for standard input, which is read to its end first; it is played at its"
+            " own speed. The camera by default.",
             show_default=False,
         ),
     ] = None,
@@ -131,11 +131,11 @@ def live(
         return _list_devices()
     if video is not None and camera is not None:
         raise CommandError("a video and --camera: give one of them.")
-    targets = [target for target in output or [] if target != PIPE]
+    targets = [target for target in output or [] if target != STDOUT]
     _check_targets(targets, overwrite)
-    if PIPE in (output or []) and sys.stdout.isatty():
-        raise CommandError("-o -: standard output is the terminal. Pipe it into a player, or name a file.")
-    if video is not None:
+    if STDOUT in (output or []):
+        check_stdout()
+    if video not in (None, STDIN):
         readable_path(video)
     folder = find_model(model, SPEAKING)
     if device is not None or not output:
@@ -146,6 +146,8 @@ def live(
         from ..live.sources import check_camera
 
         check_camera(camera)
+    source = Job(video or "")
+    read_pipes([source])
     with contextlib.ExitStack() as stack:
         with waiting(f"loading {model}", quiet):
             graphs = chosen_graphs(folder, runtime, "cpu", files=STREAMS)
@@ -157,7 +159,7 @@ def live(
             print_error(streamer.doubt)
         can_wait = video is not None
         outputs = _open_outputs(stack, streamer, output or [], device, can_wait)
-        pictures = _open_pictures(streamer, video, camera)
+        pictures = _open_pictures(streamer, source.source, camera)
         progress, stopped, failure = _run(streamer, pictures, outputs, seconds, quiet, can_wait)
     if not quiet:
         print_error(_report(progress, outputs, targets, streamer.model.config.reads_words))
@@ -208,7 +210,7 @@ def _open_outputs(
     if device is not None or not targets:
         outputs.append(stack.enter_context(SoundDevice(rate, device, can_wait)))
     for target in dict.fromkeys(targets):
-        if target == PIPE:
+        if target == STDOUT:
             outputs.append(SoundPipe(sys.stdout.buffer, rate, streamer.model.config.samples_per_frame))
         else:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -216,10 +218,10 @@ def _open_outputs(
     return outputs
 
 
-def _open_pictures(streamer: Lip2WavStreamer, video: str | None, camera: str | None) -> TimedPictures:
+def _open_pictures(streamer: Lip2WavStreamer, video: str | BinaryIO, camera: str | None) -> TimedPictures:
     from ..live.sources import open_camera, play_video
 
-    return open_camera(camera) if video is None else play_video(video, streamer.model.config.frame_rate)
+    return play_video(video, streamer.model.config.frame_rate) if video else open_camera(camera)
 
 
 def _run(

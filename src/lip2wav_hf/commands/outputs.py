@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import itertools
 import os
@@ -37,7 +38,7 @@ SUBTITLE_SUFFIXES = (".srt", ".vtt")
 OUTPUT_SUFFIXES = (*SOUND_SUFFIXES, SPEAKING_VIDEO_SUFFIX, *SUBTITLE_SUFFIXES)
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
-STDIN = "-"
+STDIN = STDOUT = "-"
 
 LONGEST_CUE = 42  # characters of a subtitle
 LONGEST_PAUSE = 0.4  # seconds between two words of a subtitle: more lies between sentences
@@ -90,12 +91,14 @@ class _Named(io.BufferedReader):
 
 @dataclass
 class Job:
-    """One video, and the files to make of it; `pipe` where it can be read once only."""
+    """One video, and the files to make of it; `pipe` where it can be read once only; and whether its sound goes to
+    standard output."""
 
     video: str
     outputs: list[Path] = field(default_factory=list)
     plot: Path | None = None
     pipe: ReadOnce | None = None
+    to_stdout: bool = False
 
     @property
     def source(self) -> str | BinaryIO:
@@ -106,6 +109,20 @@ class Job:
     def files(self) -> list[Path]:
         """All files to write."""
         return [*self.outputs, *filter(None, [self.plot])]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all that is written, as they are given."""
+        return [*([STDOUT] if self.to_stdout else []), *map(str, self.files)]
+
+
+def check_stdout() -> None:
+    """
+    Raises:
+        CommandError: if sound would be written onto a terminal.
+    """
+    if sys.stdout.isatty():
+        raise CommandError("-o -: standard output is the terminal. Pipe it into a player, or name a file.")
 
 
 def read_pipes(jobs: Sequence[Job]) -> None:
@@ -129,7 +146,7 @@ def find_videos(named: Sequence[str]) -> list[str]:
     """
     videos, beside = [], {}
     for name in named:
-        if not os.path.isdir(name):
+        if name == STDIN or not os.path.isdir(name):
             videos.append(name)
             continue
         inside = _videos_in(name, "*")
@@ -158,14 +175,16 @@ def _videos_in(folder: str, pattern: str) -> list[str]:
     return [str(path) for path in visible_files(Path(folder), pattern) if path.suffix.lower() in SUFFIXES]
 
 
-def plan_jobs(videos: Sequence[str], outputs: Sequence[Path] = (), plot: Path | None = None) -> list[Job]:
+def plan_jobs(
+    videos: Sequence[str], outputs: Sequence[str | os.PathLike[str]] = (), plot: Path | None = None
+) -> list[Job]:
     """
     Which files to write for which video.
 
     Args:
         videos (sequence of `str`): files or URLs.
-        outputs (sequence of `Path`, *optional*): files, of one video; or folders, for NAME.wav of each video. The
-            current folder by default.
+        outputs (sequence of `str` or `os.PathLike`, *optional*): files, of one video; or folders, for NAME.wav of each
+            video; `STDOUT` for the sound of one video as wav. The current folder by default.
         plot (`Path`, *optional*): a picture, or a folder.
 
     Raises:
@@ -178,8 +197,16 @@ def plan_jobs(videos: Sequence[str], outputs: Sequence[Path] = (), plot: Path | 
     names = _distinct_names(videos)
     jobs = [Job(video) for video in videos]
     for target in dict.fromkeys(outputs or [Path()]):
-        for job, path in zip(jobs, _targets(target, names, OUTPUT_SUFFIXES, ".wav", "-o"), strict=True):
-            job.outputs.append(path)
+        if target == STDOUT:
+            if len(videos) > 1:
+                raise CommandError(f"-o -: one pipe cannot hold {len(videos)} videos. Name a folder instead.")
+            check_stdout()
+            jobs[0].to_stdout = True
+            continue
+        for job, path in zip(jobs, _targets(Path(target), names, OUTPUT_SUFFIXES, ".wav", "-o"), strict=True):
+            job.outputs += [] if path in job.outputs else [path]
+    if plot == Path(STDOUT):
+        raise CommandError("--plot -: no picture is written into a pipe. Name a file, such as a.png, or a folder.")
     if plot is not None:
         for job, path in zip(jobs, _targets(plot, names, PLOT_SUFFIXES, ".png", "--plot"), strict=True):
             job.plot = path
@@ -236,7 +263,7 @@ def _distinct_names(videos: Sequence[str]) -> list[str]:
 def write_outputs(job: Job, stream: SpeechStream, frame_rate: float) -> SpokenVideo:
     """
     Write the files of a job, the sound while the video is read; makes their folders. They appear at the end, each
-    whole; if anything goes wrong before, or Ctrl-C is pressed, none does.
+    whole; if anything goes wrong before, or Ctrl-C is pressed, none does. A pipe gets the sound as it is made.
 
     Args:
         job ([`Job`]): which.
@@ -255,6 +282,11 @@ def write_outputs(job: Job, stream: SpeechStream, frame_rate: float) -> SpokenVi
     with contextlib.ExitStack() as stack:
         writers: list[Callable[[np.ndarray], object]] = [audio.append] if job.plot else []
         videos = []
+        if job.to_stdout:
+            from ..live.player import SoundPipe
+
+            pipe = SoundPipe(sys.stdout.buffer, rate, rate)
+            writers.append(functools.partial(pipe.write, taken=None))
         for path in job.outputs:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix.lower() in SOUND_SUFFIXES:

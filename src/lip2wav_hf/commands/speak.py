@@ -83,14 +83,14 @@ def speak(
         ),
     ],
     output: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             "--output",
             "-o",
             metavar="OUT",
             help="What to write: a .wav, .flac or .mp4 file (.mp4: the video with its new sound), a .srt or .vtt file"
-            " (the words as subtitles), or a folder, which gets NAME.wav of each video. May be given several times."
-            " The current folder by default.",
+            " (the words as subtitles), a folder, which gets NAME.wav of each video, or - for wav into a pipe. May be"
+            " given several times. The current folder by default.",
             show_default=False,
         ),
     ] = None,
@@ -153,6 +153,7 @@ def speak(
       lip2wav speak clip.mpg                             clip.wav in the current folder
       lip2wav speak clip.mpg -o clip.mp4                 the video with its speech
       lip2wav speak clip.mpg -o a.wav -o a.srt --plot a.png
+      lip2wav speak clip.mpg -o - | aplay                through a pipe; the report is on stderr
       lip2wav speak videos -o out/ --batch-size 8        out/NAME.wav for each video in videos/
       lip2wav speak clip.mpg --grammar phrases.txt       one of the sentences in that file
       lip2wav speak s1/*.mpg -o out/ --plot out/ --json > out.jsonl
@@ -186,6 +187,8 @@ def speak(
     if allow_private:
         os.environ["LIP2WAV_ALLOW_PRIVATE"] = "1"
     jobs = plan_jobs(find_videos(videos), output or (), plot)
+    if json_lines and any(job.to_stdout for job in jobs):
+        raise CommandError("-o - and --json: both are written to standard output. Leave one of them out.")
     ask_to_overwrite(jobs, overwrite)
     folder = find_model(model, SPEAKING)
     read_pipes(jobs)
@@ -333,7 +336,8 @@ def _speak_all(
                 tqdm.write(json.dumps(record), file=sys.stdout)
             elif not quiet and isinstance(outcome, Spoken) and "error" not in record:
                 silent = "(no words recognised)" if speaker.reads_words else "(this model reads no words)"
-                tqdm.write(_describe(record, outcome.warm, silent), file=sys.stdout)
+                report = sys.stderr if job.to_stdout else sys.stdout
+                tqdm.write(_describe(record, outcome.warm, silent), file=report)
             sys.stdout.flush()
     if len(jobs) > 1 and (failures or not quiet):
         print_error(count_videos(len(jobs), failures))
@@ -408,6 +412,8 @@ def _speak_batch(speaker: Speaker, batch: _Opened, warm: bool) -> Iterator[tuple
         try:
             with stream:
                 result = write_outputs(job, stream, speaker.feature_extractor.frame_rate)
+        except BrokenPipeError:  # whoever reads what goes to standard output has gone
+            raise
         except Exception as error:
             yield job, error
         else:
@@ -422,11 +428,10 @@ def _record(job: Job, outcome: Spoken | Exception, messages: list[str]) -> dict[
         report_error(outcome, job.video)
         return {"file": job.video, "error": one_line(outcome)}
     result, duration = outcome.result, outcome.duration
-    written = [str(path) for path in job.files]
     return {
         "file": job.video,
-        "output": written[0],
-        "outputs": written,
+        "output": job.names[0],
+        "outputs": job.names,
         "text": result["text"],
         "written": result["written"],
         "words": [
