@@ -149,6 +149,56 @@ def test_another_adaptation_is_not_replaced_unasked(adapted, recordings, startin
         adapt(recordings, stopped, **options, steps=3)
 
 
+def test_which_option_differs_is_said_before_pytorch_is_loaded(adapted, recordings, starting_model, tmp_path):
+    output = shutil.copytree(adapted[0].model, tmp_path / "my-voice")
+    code = (
+        "import sys; from lip2wav_hf import adapt\n"
+        f"places = {[str(recordings), str(output)]!r}\n"
+        f"try: adapt(*places, model={str(starting_model)!r}, steps={STEPS}, seed=1, phrases=['yes'])\n"
+        "except ValueError as error: print(error); print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    [message, heavy] = done.stdout.splitlines()
+    assert "my-voice: what lies there was adapted without `phrases=` and with `seed=` 0, not 1. Name" in message
+    assert heavy == "[]"
+    record = json.loads((output / RECORD).read_text(encoding="utf-8"))
+    del record["options"], record["recorded"]  # as older versions wrote it
+    (output / RECORD).write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(OtherAdaptationError, match="adapted with other options .* or from another model. Name"):
+        adapt(recordings, output, model=starting_model, steps=STEPS, seed=1)
+    assert adapt(recordings, output, model=starting_model, steps=STEPS).steps == STEPS  # what it is of, it still knows
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_others_have_recorded_replaces_no_model_unasked(recordings, starting_model, tmp_path, stopped):
+    """Also where their files are called alike. With more recordings, and other transcripts, it begins again."""
+    mine, output = shutil.copytree(recordings, tmp_path / "mine"), tmp_path / "my-voice"
+    names, options = [f"{name}.mp4" for name in SENTENCES], {"model": starting_model, "steps": 1, "final_pass": 0}
+    for name in names[2:]:
+        (mine / name).unlink()
+    write_metadata(mine, [(names[0], SAID[0]), (names[1], SAID[1])])
+    adapt(mine, output, **options)
+    if stopped:  # before there was a model
+        record = json.loads((output / RECORD).read_text(encoding="utf-8"))
+        shutil.rmtree(output)
+        (output / WORK).mkdir(parents=True)
+        plan = json.dumps({name: record[name] for name in ("fingerprint", "options", "recorded")})
+        (output / WORK / "plan.json").write_text(plan, encoding="utf-8")
+    others = tmp_path / "others"
+    others.mkdir()
+    for name, other in zip(names, names[2:], strict=False):
+        shutil.copy(recordings / other, others / name)
+    write_metadata(others, [(names[0], SAID[0]), (names[1], SAID[1])])
+    message = r"to other recordings: to 2 recordings, of which none is among these\. .* --restart \(resume=False\)"
+    with pytest.raises(OtherAdaptationError, match=message):
+        adapt(others, output, **options)
+    assert adapt(others, tmp_path / "theirs", **options).clips == 2
+    assert adapt(others, output, **options, resume=False).clips == 2
+    shutil.copy(recordings / names[4], others / names[4])
+    write_metadata(others, [(names[0], SAID[1]), (names[1], SAID[1]), (names[4], SAID[4])])
+    assert adapt(others.rename(tmp_path / "moved"), output, **options).clips == 3
+
+
 def test_an_error_rate_above_one_is_explained(adapted):
     result, _ = adapted
     above = max(result.before.text_wer, result.after.text_wer) > 1

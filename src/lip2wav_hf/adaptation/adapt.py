@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import require_packages
+from .earlier import check_options
 from .inputs import read_inputs
 from .records import FINAL_PASS, STEPS, Adaptation, AdaptationProgress, Options
 
@@ -65,8 +66,8 @@ def adapt(
         progress (`Callable`, *optional*): is called with an [`AdaptationProgress`] now and then.
         stop (`Callable`, *optional*): is asked after each step whether to end; the best model so far is kept.
         resume (`bool`, *optional*, defaults to `True`): go on with a run that was stopped, if there is one of the same
-            recordings and options; otherwise it begins again.
-
+            recordings and options; begin again where most of its recordings are there, and others. With `False`, begin
+            again in any case, and replace what is there.
         language (`str`, *optional*): of what is said, for the card: its code, such as `"de"`. By default that which
             the README.md of the recordings names, else that of the starting model, if it knows all their words.
         live (`bool`, *optional*, defaults to `False`): keep what the starting model can do live: each batch is seen
@@ -79,6 +80,8 @@ def adapt(
     Raises:
         AdaptationError: if no recording can be used, `output_dir` holds something else, or an argument is out of
             range.
+        OtherAdaptationError: if `output_dir` holds an adaptation with other options, from another model, or to other
+            recordings, and `resume` is not `False`.
         CorpusError: if there is no such folder of recordings.
         ModelError: if there is no such model.
         MissingExtraError: if the packages of the extra `train` are not installed.
@@ -87,6 +90,7 @@ def adapt(
     options = Options(model, minutes, voice, phrases, seed, steps, final_pass, resume, language, live)
     require_packages("train", "an adaptation", "accelerate", "jiwer")
     inputs = read_inputs(recordings, output_dir, options)
+    check_options(inputs)
     if progress is not None:
         progress(AdaptationProgress("loading", 0.0, message="PyTorch and the trainer, which takes some seconds"))
     from .running import run  # noqa: PLC0415  brings the trainer, for which a typing error need not wait

@@ -21,7 +21,8 @@ class AdaptationError(Lip2WavError):
 
 
 class OtherAdaptationError(AdaptationError):
-    """A folder that holds an adaptation with other options, or from another model: it is not replaced unasked."""
+    """A folder that holds an adaptation with other options, from another model or to other recordings: it is not
+    replaced unasked."""
 
 
 STEPS = 200  # of an adaptation's training, at most, unless somebody asks for another number

@@ -6,15 +6,14 @@ import contextlib
 import dataclasses
 import errno
 import functools
-import hashlib
 import itertools
 import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from safetensors import SafetensorError
 
@@ -26,7 +25,7 @@ from ..corpora.load import load_clips
 from ..corpora.registry import open_corpus
 from ..errors import Lip2WavError, counted, one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
-from ..files import read_fields, read_json, replace_folder, write_json
+from ..files import read_fields, replace_folder, write_json
 from ..hub.card_texts import quiet_transformers
 from ..hub.facts import known_facts
 from ..lite.graphs import copy_graphs
@@ -40,6 +39,7 @@ from ..training.transcripts import keep_transcripts
 from .card import Facts, write_card
 from .checking import Examined, examine_clips
 from .choosing import find_phrases, grammar_of, hold_back, in_turns, written_forms
+from .earlier import Plan, begun_plan, check_options, check_recordings, finished_plan, plan_of, write_plan
 from .hearing import imagines_lips
 from .inputs import RECORD, WORK, Inputs
 from .job import Job
@@ -51,7 +51,6 @@ from .records import (
     Adaptation,
     AdaptationError,
     AdaptationProgress,
-    OtherAdaptationError,
     Problem,
     RecordingCheck,
     Scores,
@@ -89,19 +88,19 @@ def run(
     normalizer = Lip2WavConfig.from_pretrained(job.starting).normalizer
     find_phrases([clip for clip in clips if clip.words], inputs.phrases, normalizer)  # what it refuses, it refuses now
     job.notes += inputs.voice_notes
-    fingerprint = _fingerprint(job, clips)
+    plan = plan_of(inputs, clips)
     _finish_replacing(job.output)
     if options.resume:
-        _keep_others(job, fingerprint)
-    if options.resume and (done := _finished(job.output, fingerprint)) is not None:
+        _keep_others(job, plan)
+    if options.resume and (done := _finished(job.output, plan)) is not None:
         return done
     with _alone_in(job.work):
-        if not options.resume or _left_by(job.work) != fingerprint:
+        if not options.resume or not _is_begun(job.work, plan):
             _clear(job.work)
         try:
-            write_json(job.work / "plan.json", fingerprint)
+            write_plan(job.work, plan)
             with quiet_transformers(), _reporting_full_disk(job):
-                return _adapt(job, clips, fingerprint)
+                return _adapt(job, clips, plan)
         except KeyboardInterrupt as interruption:
             # Not from the depths of whatever package was just being imported: where it was is of no use to anybody.
             goes_on = any(job.work.glob("run/checkpoint-*"))
@@ -205,63 +204,27 @@ def _check_of(defect: Defect, meaning: str) -> RecordingCheck:
     return RecordingCheck(defect.clip, (problem,))
 
 
-def _fingerprint(job: Job, clips: Sequence[Clip]) -> str:
-    """Changes with what the result depends on, but for the minutes: before the hyphen with the options and the
-    starting model, after it with the recordings."""
-    options = job.options
-    asked_for = (job.inputs.phrases, options.seed, options.steps, options.final_pass, options.live)
-    asked, recorded = hashlib.sha256(repr(asked_for).encode()), hashlib.sha256()
-    if job.voice is not None:
-        asked.update(repr(job.voice.pitch).encode() + job.voice.spectrum.tobytes())
-    for path in weight_files(job.starting):
-        asked.update(path.read_bytes())
-    for clip in sorted(clips, key=lambda clip: clip.key):
-        recorded.update(repr((clip.key, clip.words, clip.version or _version(clip))).encode())
-    return f"{asked.hexdigest()}-{recorded.hexdigest()}"
+def _keep_others(job: Job, plan: Plan) -> None:
+    """See that what lies in the output folder may be gone on with, or replaced since there are more recordings now."""
+    check_options(job.inputs)
+    note = check_recordings(job.inputs, plan)
+    job.notes += [note] if note else []
+    found = finished_plan(job.output)
+    if found is not None and found.fingerprint == plan.fingerprint:
+        job.earlier = read_record(job.output)
 
 
-def _keep_others(job: Job, fingerprint: str) -> None:
-    """
-    See that what lies in the output folder may be gone on with, or replaced since there are other recordings now.
-
-    Raises:
-        OtherAdaptationError: if it was made with other options or of another model.
-    """
-    record = job.output / RECORD
-    fields = read_fields(record, AdaptationError) if record.is_file() else {}
-    finished = fields.get("fingerprint")
-    job.earlier = read_record(job.output) if finished == fingerprint else None
-    for found in filter(None, (finished, _left_by(job.work))):
-        if str(found).partition("-")[0] != fingerprint.partition("-")[0]:
-            raise OtherAdaptationError(
-                f"{job.output}: what lies there was adapted with other options (such as phrases, voice, seed), or from"
-                " another model. Name another folder; or replace it, with --restart (resume=False)."
-            )
-    if finished not in (None, fingerprint):
-        job.notes.append(
-            "The recordings are not those of the model that was there, which is replaced: the training began again."
-        )
+def _is_begun(work: Path, plan: Plan) -> bool:
+    """Whether a folder of work is of the same."""
+    found = begun_plan(work)
+    return found is not None and found.fingerprint == plan.fingerprint
 
 
-def _version(clip: Clip) -> Any:
-    if not isinstance(clip.video, Path) or not clip.video.is_file():
-        return str(clip.video)
-    status = clip.video.stat()
-    return str(clip.video), status.st_size, status.st_mtime_ns
-
-
-def _left_by(work: Path) -> str | None:
-    path = work / "plan.json"
-    return read_json(path) if path.is_file() else None
-
-
-def _finished(output: Path, fingerprint: str) -> Adaptation | None:
+def _finished(output: Path, plan: Plan) -> Adaptation | None:
     """What an earlier call has made of the same, if it was not stopped. A run of other recordings, which was killed or
     stopped, may have left something beside it."""
-    path = output / RECORD
-    if not path.is_file() or _left_by(output / WORK) == fingerprint:
-        return None
-    if read_fields(path, AdaptationError).get("fingerprint") != fingerprint:
+    finished = finished_plan(output)
+    if finished is None or finished.fingerprint != plan.fingerprint or _is_begun(output / WORK, plan):
         return None
     found = read_record(output)
     return None if found.stopped in ("asked", "time") else found  # what it would go on with is gone
@@ -275,7 +238,8 @@ def read_record(folder: str | os.PathLike) -> Adaptation:
         AdaptationError: if it is no such folder.
     """
     record = dict(read_fields(Path(folder, RECORD), AdaptationError))
-    record.pop("fingerprint", None)
+    for name in Plan.__dataclass_fields__:
+        record.pop(name, None)
     for name in ("other_voice", "not_used"):
         record.setdefault(name, ())  # in records of before there were such
     try:
@@ -299,7 +263,7 @@ def _tidy(job: Job) -> None:
         job.output.rmdir()
 
 
-def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
+def _adapt(job: Job, clips: list[Clip], plan: Plan) -> Adaptation:
     extractor = Lip2WavFeatureExtractor.from_pretrained(job.starting)
     start = load_starting_model(job.starting)
     recordings = _check(job, clips, extractor, start)
@@ -357,7 +321,7 @@ def _adapt(job: Job, clips: list[Clip], fingerprint: str) -> Adaptation:
     if before is not None and after is not None:
         before = of_first(before, len(after.rows), phrases)
     _explain_scores(job, before, after)
-    return _save(job, task, learnt, further, phrases, new_words, before, after, fingerprint)
+    return _save(job, task, learnt, further, phrases, new_words, before, after, plan)
 
 
 def _with_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> tuple[Task, Learnt]:
@@ -612,7 +576,7 @@ def _save(
     new_words: tuple[str, ...],
     before: Measurement | None,
     after: Measurement | None,
-    fingerprint: str,
+    plan: Plan,
 ) -> Adaptation:
     job.say("saving", 0.0, f"writing {job.output}")
     result = Adaptation(
@@ -642,7 +606,7 @@ def _save(
     copy_graphs(job.starting, folder)
     record = dataclasses.asdict(result)
     del record["model"], record["checks"]
-    write_json(folder / RECORD, record | {"fingerprint": fingerprint})
+    write_json(folder / RECORD, record | plan.fields())
     silent, language = len(task.training.silent), _language(job, new_words)
     write_card(folder, Facts(job.output.resolve().name, job.inputs.name, result, seconds, silent, language), after)
     _put_in_place(job, folder, learnt.reason)
