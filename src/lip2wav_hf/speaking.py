@@ -455,7 +455,8 @@ class Speaker:
             which = "sentences of a grammar" if math.isinf(count) else counted(int(count), "phrase")
             return f"answers with nothing but {which} and "
         of_grid = " (those of the GRID corpus)" if list(units.vocabulary) == VOCABULARY else ""
-        return "" if units.is_open else f"has a closed vocabulary of {len(units.vocabulary)} words{of_grid} and "
+        known = counted(len(units.vocabulary), "word")
+        return "" if units.is_open else f"has a closed vocabulary of {known}{of_grid} and "
 
 
 class SpeechStream:

@@ -24,7 +24,15 @@ from lip2wav_hf.adaptation.card import _selection
 from lip2wav_hf.adaptation.inputs import RECORD, WORK, read_inputs
 from lip2wav_hf.adaptation.job import Job
 from lip2wav_hf.adaptation.learning import Anchor, Clock
-from lip2wav_hf.adaptation.records import AdaptationError, Options, OtherAdaptationError, Scores, worse_scores
+from lip2wav_hf.adaptation.records import (
+    AdaptationError,
+    Options,
+    OtherAdaptationError,
+    Problem,
+    RecordingCheck,
+    Scores,
+    worse_scores,
+)
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import imprint, load_starting_model
 from lip2wav_hf.commands.adapt import _report
@@ -234,6 +242,20 @@ def test_who_asks_to_stop_gets_the_model_so_far_and_can_go_on(recordings, starti
     assert (second.stopped, second.steps, second.final_steps) == ("finished", 4, 2)
     assert [step for step in steps if step] == [2, 3, 4, 5, 6]
     assert not (output / WORK).exists()
+
+
+def test_ctrl_c_is_answered_at_once(one_recording, starting_model, tmp_path):
+    """Not when the step is over, which may take seconds."""
+    said = []
+
+    def interrupt(report):
+        said.append(report.message)
+        if report.message == "step 1 of 3":
+            os.kill(os.getpid(), signal.SIGINT)
+            assert said[-1] == "stopping after this step"
+
+    result = adapt(one_recording, tmp_path / "out", model=starting_model, steps=3, progress=interrupt)
+    assert (result.stopped, result.steps, said.count("stopping after this step")) == ("asked", 1, 1)
 
 
 def test_ctrl_c_before_anything_is_learnt_says_what_the_same_call_does(one_recording, starting_model, tmp_path):
@@ -464,9 +486,43 @@ def test_nothing_usable_is_refused_with_the_reason(recordings, starting_model, t
     with pytest.raises(AdaptationError) as refused:
         adapt(folder, tmp_path / "out", model=starting_model, progress=reports.append)
     assert all(report.message.endswith("Not used.") for report in reports if report.stage == "checking")
-    why = r"none of the 3 recordings can be used: 2 × No face was found in it; 1 × It cannot be read .*\."
+    why = r"none of the 3 recordings can be used: 2 × No face was found in it; 1 × It cannot be read: it is not .*\."
     assert re.fullmatch(why, str(refused.value))
     assert not (tmp_path / "out").exists()
+
+
+def test_alike_reasons_are_one_and_each_file_is_named_once(recordings, starting_model, tmp_path):
+    folder, reports = tmp_path / "bad", []
+    folder.mkdir()
+    for name in "abcdef":
+        (folder / f"{name}.mp4").write_bytes(b"" if name in "ab" else b"no video")
+    write_video(folder / "g.mp4", frames=5)
+    write_video(folder / "h.mp4", frames=6)
+    write_metadata(folder, [(f"{name}.mp4", "yes") for name in "abcdefgh"])
+    with pytest.raises(AdaptationError) as refused:
+        adapt(folder, tmp_path / "out", model=starting_model, progress=reports.append)
+    assert str(refused.value) == (
+        "none of the 8 recordings can be used: 4 × It cannot be read: it is not a video that can be read (Invalid data"
+        " found when processing input); 2 × It cannot be read: the file is empty (0 bytes); 2 × No face was found in"
+        " it."
+    )
+    said = [report.message for report in reports if "a.mp4" in report.message]
+    assert said == [
+        f"{folder / 'a.mp4'}: It cannot be read: the file is empty (0 bytes). Copy or download it again. Not used."
+    ]
+
+
+def test_what_differs_in_numbers_alone_is_alike():
+    def check(message, fatal=True):
+        problems = (Problem("dark", "The mouth is dark.", "", False), Problem("x", message, "Do it.", fatal))
+        return RecordingCheck("a.mp4", problems)
+
+    lengths = [check(f"It is {seconds} s long; 0.5 s are needed.") for seconds in (0.12, 0.2)]
+    others = [check(f"Reason {letter}.") for letter in "abcdef"]
+    assert running._reasons([*lengths, *others, check("Fine.", False)]) == (
+        "2 × It is 0.12 s long; 0.5 s are needed or the like; 1 × Reason a; 1 × Reason b; 1 × Reason c; 1 × Reason d;"
+        " 2 for other reasons"
+    )
 
 
 def test_a_model_that_was_finished_when_it_was_killed_takes_its_place(adapted, recordings, starting_model, tmp_path):

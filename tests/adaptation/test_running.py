@@ -1,17 +1,24 @@
 """The stages of an adaptation within its minutes, on a machine that is slower than its owner thinks."""
 
+import dataclasses
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from lip2wav_hf import adapt
-from lip2wav_hf.adaptation import running, scoring
+from conftest import REPOSITORY
+from lip2wav_hf import adapt, load_clips, read_audio, write_audio
+from lip2wav_hf.adaptation import passes, running, scoring
 from lip2wav_hf.adaptation.inputs import WORK, read_inputs
 from lip2wav_hf.adaptation.job import Job
 from lip2wav_hf.adaptation.learning import Clock
-from lip2wav_hf.adaptation.records import Options
+from lip2wav_hf.adaptation.passes import correct_forecast
+from lip2wav_hf.adaptation.records import Adaptation, Options
+from lip2wav_hf.commands.adapt import _report
 from lip2wav_hf.configuration_lip2wav import Lip2WavConfig
+from lip2wav_hf.errors import counted
 from lip2wav_hf.feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from lip2wav_hf.training import loop
 from lip2wav_hf.training.clips import PreparedClips
@@ -175,11 +182,42 @@ def test_a_shorter_call_does_not_replace_what_a_longer_one_has_made(recordings, 
             assert found.notes[-1].startswith(
                 f"The model is still the one that was there, which has made {steps[0]} steps"
             )
+            assert not [note for note in found.notes if "hardly change" in note]  # not that model
             assert (output / "model.safetensors").read_bytes() == weights
     assert steps[0] == steps[1] > 5 and steps[2] > steps[0] + 5
 
 
 NEW_WORDS = ("alpha", "bravo", "charlie", "delta", "echo")
+
+
+@pytest.mark.parametrize("voice", [False, True])
+def test_steps_are_counted_alike_wherever_they_are_told(one_recording, starting_model, tmp_path, monkeypatch, voice):
+    """Those that learn a voice are steps too."""
+    recordings, options = one_recording, {"model": starting_model, "minutes": 1.0, "steps": 30}
+    if voice:
+        sound = next(one_recording.glob("*.mp4"))
+        write_audio(tmp_path / "voice.wav", np.tile(read_audio(sound, 16000), 2), 16000)
+        clips = [clip for own in load_clips(one_recording).values() for clip in own]
+        recordings = [dataclasses.replace(clips[0], video=REPOSITORY / "src/lip2wav_hf/assets/sample.mp4")]
+        options |= {"voice": tmp_path / "voice.wav"}
+    take_minutes(monkeypatch, 0.12)
+    result = adapt(recordings, tmp_path / "out", **options)
+    [note] = [note for note in result.notes if "hardly change" in note]
+    wanted = 45 if voice else 30
+    assert note.startswith(f"There was time for {counted(result.steps, 'step')} of {wanted} in 1 minute: ")
+    assert _report(result, tmp_path)[1].startswith(f"{counted(result.steps, 'step')},")
+
+
+def test_one_is_counted_as_one():
+    job = SimpleNamespace(clock=SimpleNamespace(minutes=0.5, spent=0.1), options=Options(), notes=[], forecast=None)
+    passes._warn_of_time(job, 1.2, 1, 20)
+    [note] = job.notes
+    assert note.startswith("A step takes 1 second here, so that 1 step of 20 can be made in 0.5 minutes: ")
+    assert "up to 1 minute, or" in note
+    correct_forecast(job, 1, 20)
+    assert "up to 1 minute, or" in job.notes[0] and len(job.notes) == 1
+    result = Adaptation(Path("m"), None, None, (), steps=1, minutes=1.0, clips=1, phrases=("yes",))
+    assert "it answers with 1 phrase only, unless told otherwise: --grammar none" in _report(result, Path("in"))
 
 
 def take_some(monkeypatch, count, order=lambda clips: clips):

@@ -2,8 +2,12 @@
 
 import csv
 import json
+import time
 
 import pytest
+
+import lip2wav_hf.commands.adapt as command
+from lip2wav_hf.adaptation.records import STOPPING, AdaptationProgress
 
 from .command_line import error_line
 
@@ -49,6 +53,24 @@ def test_it_says_what_is_wrong_what_was_done_and_what_to_do_next(run, takes, tin
     assert status == 0, out
     assert "model.safetensors" in out
     assert "adaptation.json" not in out.partition("left")[0]
+
+
+def test_without_a_terminal_there_is_a_line_each_minute(capfd, monkeypatch):
+    """Also where a step, or a measurement, takes longer, and reports nothing; and Ctrl-C is answered at once."""
+    monkeypatch.setattr(command, "SILENT_SECONDS", 0.2)
+    with command._shown(quiet=False) as show:
+        for step in (1, 2, 3):
+            show(AdaptationProgress("training", 0.1, message=f"step {step} of 200"))
+        time.sleep(0.7)
+        show(AdaptationProgress("training", 0.1, message=STOPPING))
+        show(AdaptationProgress("training", 0.1, message="step 4 of 200"))
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "training: step 1 of 200" and lines[-1] == "training: stopping after this step"
+    assert {*lines[1:-1]} == {"training: step 3 of 200"} and 2 <= len(lines[1:-1]) <= 4
+    with command._shown(quiet=True) as show:
+        show(AdaptationProgress("training", 0.1, message="step 1 of 200"))
+        time.sleep(0.3)
+    assert capfd.readouterr().err == ""
 
 
 def test_what_cannot_be_done_is_one_line(run, takes, tiny_model_dir, tmp_path):

@@ -124,7 +124,7 @@ def write_card(folder: Path, facts: Facts, after: Measurement | None) -> None:
 def _content(facts: Facts) -> dict[str, Any]:
     """The fields of card.yaml."""
     hardware, result, name = machine(), facts.result, facts.starting_name
-    sentences = f", of {len(result.phrases)} phrases" if result.phrases else ""
+    sentences = f", of {counted(len(result.phrases), 'phrase')}" if result.phrases else ""
     lips = f"; {facts.silent} of them without sound" if facts.silent else ""
     accelerator = hardware["accelerator"]
     further = f", then {result.final_steps} on all recordings" if result.final_steps else ""
@@ -142,10 +142,11 @@ def _content(facts: Facts) -> dict[str, Any]:
         "license": "other",
         "license_name": f"all rights reserved by {owners}",
         "license_note": f"what comes from `{name}` is under that model's licence",
-        "data": f"{result.clips} recordings of {people}; with those held back {facts.seconds:.0f} seconds{lips}."
+        "data": f"{counted(result.clips, 'recording')} of {people}; with those held back {facts.seconds:.0f} s{lips}."
         + (f" The voice: {counted(result.given_voice, 'sound file')}." if result.given_voice else ""),
         "data_license": f"The recordings belong to {owners.replace(' by ', ' to ')}, and are not published.",
-        "training": f"{result.steps} steps from the weights of `{name}`{further}, in {result.minutes:.1f} minutes.",
+        "training": f"{counted(result.steps, 'step')} from the weights of `{name}`{further}, in"
+        f" {result.minutes:.1f} minutes.",
         "training_type": "fine-tuning",
         **({"language": facts.language} if facts.language else {}),
         "limits": facts.limits,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -107,8 +108,7 @@ def examine(
     except PartError:
         return Examined(replace(check, problems=(*problems, *_time_problems(file, 0.0, True))))
     except (VideoError, OSError) as error:
-        problem = Problem("unreadable", f"It cannot be read ({one_line(error)}).", "Record it again.")
-        return Examined(replace(check, problems=(*problems, problem)))
+        return Examined(replace(check, problems=(*problems, _unreadable(error, check.file, _name(file)))))
     seconds = len(found.regions) / extractor.frame_rate
     check = replace(
         check,
@@ -153,6 +153,16 @@ def _transcript_problems(transcript: str | None) -> list[Problem]:
             "Write it into the column transcription of metadata.csv, or into a .txt file of the same name.",
         )
     ]
+
+
+def _unreadable(error: Exception, *names: str) -> Problem:
+    """What an error says of a recording, without the name of the recording, and what it says to do."""
+    text = one_line(error)
+    for name in names:
+        text = text.removeprefix(f"{name}: ")
+    text = re.sub(r"^video of \d+ bytes: ", "", text)
+    what, *advice = re.split(r"\. (?=[A-Z])", text.rstrip("."), maxsplit=1)
+    return Problem("unreadable", f"It cannot be read: {what}.", f"{advice[0]}." if advice else "Record it again.")
 
 
 def _time_problems(file: Any, seconds: float, fatal: bool) -> list[Problem]:
@@ -310,7 +320,7 @@ def examine_clips(
         try:
             source = clip.source
         except ValueError as error:  # an archive or a table that cannot be read
-            problem = Problem("unreadable", f"It cannot be read ({one_line(error)}).", "Record it again.")
+            problem = _unreadable(error, str(clip.video))
             on_each(number, clip, Examined(RecordingCheck(str(clip.video), (problem,), text)))
             continue
         found = examine(source, text, extractor, recording_name(clip))

@@ -124,6 +124,7 @@ class Follower:
         warn (`Callable`, *optional*): takes the seconds that a step takes, how many there is time for, and how many
             there are to be, where hardly any fit into the minutes; called once, as early as that is known.
         anchor ([`Anchor`], *optional*): pulls after each step.
+        interrupted (`Callable`, *optional*): called when somebody interrupts, while the step goes on.
     """
 
     clock: Clock
@@ -145,6 +146,7 @@ class Follower:
     limit: int = 0
     anchor: Anchor | None = None
     dropped: bool = False  # what would follow, since there is no time for it
+    interrupted: Callable[[], None] | None = None
 
     def after_step(self, state: State, losses: dict[str, float]) -> None:
         """Also plans how many steps there is time for."""
@@ -220,6 +222,11 @@ class Follower:
         self.since_best += 1
         if self.since_best >= PATIENCE and state.progress.step < state.arguments.max_steps:
             self._end(state, "no improvement")
+
+    def when_interrupted(self) -> None:
+        """The step goes on to its end, which may take seconds."""
+        if self.interrupted is not None:
+            self.interrupted()
 
     def _end(self, state: State, reason: str) -> None:
         state.stop_requested, self.ended, self.reason = True, True, reason

@@ -29,7 +29,7 @@ from .job import Job
 from .learning import FINAL_RATE, LEARNING_RATE, VALIDATING, Follower, Learnt, Task, learn
 from .level import speech_level
 from .preparing import Recordings
-from .records import FEW_STEPS
+from .records import FEW_STEPS, STOPPING
 from .scoring import speak_clips
 from .starting import freeze_speech, keep_unsaid, load_starting_model
 from .voice import Voice, convert
@@ -177,7 +177,7 @@ def give_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> 
     job.say("training", 0.0, "learning the voice")
     model = load_starting_model(learnt.folder)
     freeze_lips(model)
-    again = replace(task, model=model, folder=task.folder / "voice", steps=max(task.steps // 2, 1))
+    again = replace(task, model=model, folder=task.folder / "voice", steps=voice_steps(task))
     again = (_heard if task.imagines else _converted)(again, learnt, recordings, cast(Voice, job.voice))
     spoken = learn(again, _follower(job, again))
     return replace(spoken, best_step=learnt.best_step + spoken.best_step)
@@ -218,6 +218,11 @@ def _converted(task: Task, learnt: Learnt, recordings: Recordings, voice: Voice)
     )
 
 
+def voice_steps(task: Task) -> int:
+    """How many steps learn a voice, at most."""
+    return max(task.steps // 2, 1)
+
+
 def forget_passes(job: Job, reason: str) -> None:
     """
     Before a later call goes on: where there was not time enough, it goes on with the first pass, and makes the others
@@ -255,18 +260,26 @@ def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> 
     """Reports the steps of a pass, which come after `before` others, as a share of all."""
     pass_name = "final step" if before else "step"
     job.learning_seconds = job.learning_seconds or max(job.clock.left, 1e-6)
+    reached = 0.0
+
+    def interrupted() -> None:
+        job.say("training", reached, STOPPING)
 
     def report(step: int, steps: int, loss: float | None, error: float | None) -> None:
+        nonlocal reached
         text = f"{pass_name} {step} of {steps}"
         text += f", error on those held back {error:.3f}" if error is not None else ""
         fraction = (before + step) / max(before + steps * (1 + following), 1)
         spent = 1 - job.clock.left / job.learning_seconds  # fewer steps may be made than are planned yet
-        job.say("training", max(fraction, spent), text, step=before + step, loss=loss, held_out_error=error)
+        reached = max(fraction, spent)
+        job.say("training", reached, text, step=before + step, loss=loss, held_out_error=error)
 
     measures = task.chooses and bool(task.held_out.clips)
     warn = functools.partial(_warn_of_time, job) if task.folder == job.work / "run" else None
     fewest = 0 if _voice_share(job, task) else FEWEST_FINAL_STEPS  # a voice is always given
-    return Follower(job.clock, measures, report, job.stop, following, fewest, SWITCHING_SECONDS, warn=warn)
+    follower = Follower(job.clock, measures, report, job.stop, following, fewest, SWITCHING_SECONDS, warn=warn)
+    follower.interrupted = interrupted
+    return follower
 
 
 def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:
@@ -274,9 +287,9 @@ def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:
     minutes = job.clock.minutes
     needed = math.ceil(job.clock.spent + seconds * wanted * (1 + job.options.final_pass) / 60)
     note = (
-        f"A step takes {seconds:.0f} seconds here, so that {counted(possible, 'step')} of {wanted} can be made in"
-        f" {minutes:g} minute{'' if minutes == 1 else 's'}: the model will hardly change. Give it more, up to"
-        f" {needed} minutes, or let nothing else work on this machine."
+        f"A step takes {counted(round(seconds), 'second')} here, so that {counted(possible, 'step')} of {wanted}"
+        f" can be made in {minutes:g} minute{'' if minutes == 1 else 's'}: the model will hardly change. Give it more,"
+        f" up to {counted(needed, 'minute')}, or let nothing else work on this machine."
     )
     job.notes.append(note)
     job.forecast = note, needed
@@ -285,22 +298,33 @@ def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:
 
 def correct_forecast(job: Job, made: int, wanted: int) -> None:
     """
-    Replace the note that hardly any steps can be made by how many were.
+    Replace the note that hardly any steps can be made by how many were; again where further ones have followed.
 
     Args:
         job ([`Job`]): whose notes are changed.
-        made (`int`): steps of the first pass, and `wanted` (`int`), how many were asked for.
+        made (`int`): steps but for those on all recordings, and `wanted` (`int`), how many were to be made.
     """
     if job.forecast is None:
         return
     note, needed = job.forecast
-    job.notes.remove(note)
+    if note in job.notes:
+        job.notes.remove(note)
     if made < min(FEW_STEPS, wanted):
         minutes = f"{job.clock.minutes:g} minute{'' if job.clock.minutes == 1 else 's'}"
-        job.notes.append(
+        note = (
             f"There was time for {counted(made, 'step')} of {wanted} in {minutes}: the model has hardly changed. Give"
-            f" it more, up to {needed} minutes, or let nothing else work on this machine."
+            f" it more, up to {counted(needed, 'minute')}, or let nothing else work on this machine."
         )
+        job.notes.append(note)
+        job.forecast = note, needed
 
 
-__all__ = ["correct_forecast", "final_pass", "first_pass", "forget_passes", "give_voice", "gives_voice"]
+__all__ = [
+    "correct_forecast",
+    "final_pass",
+    "first_pass",
+    "forget_passes",
+    "give_voice",
+    "gives_voice",
+    "voice_steps",
+]

@@ -27,6 +27,7 @@ class OtherAdaptationError(AdaptationError):
 
 STEPS = 200  # of an adaptation's training, at most, unless somebody asks for another number
 FEW_STEPS = 20  # with less, a model hardly changes
+STOPPING = "stopping after this step"  # message of a training that was interrupted
 FINAL_PASS = 0.5  # further steps on all recordings, as a share of those before; our choice
 
 

@@ -10,7 +10,6 @@ import itertools
 import os
 import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import cast
@@ -44,7 +43,15 @@ from .hearing import imagines_lips
 from .inputs import RECORD, WORK, Inputs
 from .job import Job
 from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
-from .passes import correct_forecast, final_pass, first_pass, forget_passes, give_voice, gives_voice
+from .passes import (
+    correct_forecast,
+    final_pass,
+    first_pass,
+    forget_passes,
+    give_voice,
+    gives_voice,
+    voice_steps,
+)
 from .people import compare_voices
 from .preparing import Recordings
 from .records import (
@@ -329,6 +336,7 @@ def _with_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) ->
     have another voice, not the sound."""
     heard = frozenset(clip.key for clip in task.held_out.clips) - task.held_out.silent
     given = give_voice(job, task, learnt, recordings)
+    correct_forecast(job, given.best_step, task.steps + voice_steps(task))
     if not task.imagines or not heard:
         return task, given
     job.notes.append("The sound is not measured: the recordings have another voice than the sound files.")
@@ -345,13 +353,15 @@ def _better_there(job: Job, recordings: int, steps: int, further: int) -> str:
     if earlier.final_steps and not further:
         return "has learnt from all recordings"
     if recordings < (known := earlier.clips + len(earlier.held_out)):
-        return f"was made of {known} recordings"
-    made = earlier.steps + earlier.final_steps
-    return f"has made {made} steps, more than this one" if made > steps + further else ""
+        return f"was made of {counted(known, 'recording')}"
+    made, now = earlier.steps + earlier.final_steps, steps + further
+    return f"has made {counted(made, 'step')}; this call has made {now}" if made > now else ""
 
 
 def _left_as_it_was(job: Job, reason: str, better: str) -> Adaptation:
     """The model that is there: this call has had no time for one that is as good."""
+    if job.forecast is not None:  # its figures are not those of that model
+        job.notes = [note for note in job.notes if note != job.forecast[0]]
     note = (
         f"The model is still the one that was there, which {better}. What was learnt now is kept: the same call goes"
         " on from there."
@@ -387,14 +397,26 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
             " More minutes use more of them."
         )
     if not recordings.clips:
-        reasons = Counter(check.problems[0].message for check in job.checks if not check.usable)
-        listed = "; ".join(f"{count} × {reason.rstrip('.')}" for reason, count in reasons.most_common(MOST_NAMED))
-        raise AdaptationError(f"none of the {total} recordings can be used: {listed}.")
+        which = "the only recording cannot" if total == 1 else f"none of the {total} recordings can"
+        raise AdaptationError(f"{which} be used: {_reasons(job.checks)}.")
     job.other_voice, doubt = compare_voices(recordings, functools.partial(_has_prepared, job))
     if doubt:
         job.notes.append(doubt)
         job.say("checking", 1.0, doubt)
     return recordings
+
+
+def _reasons(checks: Iterable[RecordingCheck]) -> str:
+    """Why recordings are not used, alike reasons as one, also where their numbers differ."""
+    alike: dict[str, list[str]] = {}
+    for check in checks:
+        if not check.usable:
+            message = next(problem for problem in check.problems if problem.fatal).message.rstrip(".")
+            alike.setdefault(re.sub(r"\d+(\.\d+)?", "#", message), []).append(message)
+    groups = sorted(alike.values(), key=len, reverse=True)
+    listed = [f"{len(group)} × {group[0]}{' or the like' if len({*group}) > 1 else ''}" for group in groups]
+    more = sum(map(len, groups[MOST_NAMED:]))
+    return "; ".join(listed[:MOST_NAMED] + ([f"{more} for other reasons"] if more else []))
 
 
 def _unused(check: RecordingCheck) -> str:

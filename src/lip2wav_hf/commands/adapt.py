@@ -7,6 +7,7 @@ import dataclasses
 import json
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..adaptation.records import FINAL_PASS
+from ..adaptation.records import FINAL_PASS, STOPPING
 from ..errors import counted
 from ..lite.graphs import has_graphs
 from ..models import DEFAULT_MODEL
@@ -151,7 +152,7 @@ def _plain(result: Adaptation) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _shown(quiet: bool) -> Generator[Callable[[AdaptationProgress], None]]:
-    """What shows progress: a bar on a terminal, else a line for each stage; and a line for each bad recording."""
+    """What shows progress: a bar on a terminal, else lines; and a line for each bad recording."""
     from tqdm import tqdm
 
     on_terminal = sys.stderr.isatty() and not quiet
@@ -162,27 +163,57 @@ def _shown(quiet: bool) -> Generator[Callable[[AdaptationProgress], None]]:
         bar_format="{desc:<10} {bar} {n:3.0f} %  {postfix}",
         leave=False,
     )
-    stage, said = "", time.monotonic()
+    lines = None if quiet or on_terminal else _Lines()
 
     def show(progress: AdaptationProgress) -> None:
-        nonlocal stage, said
         is_bad = progress.stage == "checking" and not progress.message.endswith(": good")
         if is_bad:
             print_error(progress.message)
-        is_due = progress.stage != stage or time.monotonic() - said > SILENT_SECONDS
-        if is_due and not is_bad and not quiet and not on_terminal:
-            print(f"{progress.stage}: {progress.message}", file=sys.stderr, flush=True)
-            said = time.monotonic()
-        stage = progress.stage
-        bar.set_description_str(stage, refresh=False)
-        bar.set_postfix_str(progress.message if stage != "checking" else "", refresh=False)
+        if lines is not None:
+            lines.show(progress, is_said=is_bad)
+        bar.set_description_str(progress.stage, refresh=False)
+        bar.set_postfix_str(progress.message if progress.stage != "checking" else "", refresh=False)
         bar.n = 100 * progress.fraction
         bar.refresh()
 
-    try:
+    with lines or contextlib.nullcontext(), contextlib.closing(bar):
         yield show
-    finally:
-        bar.close()
+
+
+class _Lines:
+    """Progress as lines on stderr: one for each stage, and one each minute, also where nothing new is reported."""
+
+    def __init__(self) -> None:
+        self._line, self._stage, self._due = "", "", time.monotonic() + SILENT_SECONDS
+        self._lock, self._is_over = threading.RLock(), threading.Event()  # Ctrl-C is reported while it is held
+        self._thread = threading.Thread(target=self._repeat, daemon=True)
+
+    def __enter__(self) -> _Lines:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def show(self, progress: AdaptationProgress, is_said: bool) -> None:
+        """Take a report; `is_said` where there is a line of it already."""
+        with self._lock:
+            is_new = progress.stage != self._stage or progress.message == STOPPING
+            self._stage, self._line = progress.stage, "" if is_said else f"{progress.stage}: {progress.message}"
+            if is_new:
+                self._say()
+
+    def _repeat(self) -> None:
+        while not self._is_over.wait(max(self._due - time.monotonic(), 0.01)):
+            with self._lock:
+                if time.monotonic() >= self._due:
+                    self._say()
+
+    def _say(self) -> None:
+        if self._line:
+            print(self._line, file=sys.stderr, flush=True)
+        self._due = time.monotonic() + SILENT_SECONDS
 
 
 def _report(result: Adaptation, clips: Path) -> list[str]:
@@ -201,7 +232,8 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
     if result.new_words:
         lines.append(f"new words: {_some(result.new_words)}")
     if result.phrases:
-        lines.append(f"it answers with {len(result.phrases)} phrases only, unless told otherwise: --grammar none")
+        phrases = counted(len(result.phrases), "phrase")
+        lines.append(f"it answers with {phrases} only, unless told otherwise: --grammar none")
     if result.before is not None and result.after is not None:
         lines += ["", *_table(result.before, result.after)]
     lines += [wrapped(f"note: {note}", sys.stdout) for note in result.notes]

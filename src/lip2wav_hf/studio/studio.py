@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import counted
 from ..files import read_json
 from ..machine import missing_packages
 from ..sources import open_container
@@ -295,7 +296,10 @@ class Studio:
             raise StudioError("live: it must be true or false.")
         takes, settings = self.recordings.takes, self.recordings.settings
         if len(takes) < LEAST_TAKES:
-            raise StudioError(f"There are {len(takes)} takes. Record at least {LEAST_TAKES} first; ten are better.")
+            raise StudioError(
+                f"There {'is' if len(takes) == 1 else 'are'} {counted(len(takes), 'take')}. Record at least"
+                f" {LEAST_TAKES} first; ten are better."
+            )
         missing = self._notices()
         if missing:
             raise StudioError(missing[0])

@@ -58,7 +58,7 @@ def train(state: State) -> None:
     bar = progress_bar(None, "training", arguments.max_steps, "step", initial=progress.step, show=main)
     threads = FittingThreads(accelerator.device)
     try:
-        with bar, stop_requests() as requests:
+        with bar, stop_requests(None if state.observer is None else state.observer.when_interrupted) as requests:
             _train(_Run(state, schedule, requests, bar, threads))
     finally:
         threads.restore()

@@ -101,6 +101,9 @@ class Observer(Protocol):
     def after_validation(self, state: State, results: dict[str, float]) -> None:
         """After each validation, with what was measured, by names such as `"validation/loss"`."""
 
+    def when_interrupted(self) -> None:
+        """When a signal has come that asks the run to stop: it does after the step that it is in."""
+
 
 @dataclass(kw_only=True)
 class State:

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,22 +28,28 @@ class StopRequests:
     """
     Signals that ask a run to stop.
 
+    Args:
+        on_first (`Callable`, *optional*): called when the first has come.
+
     Attributes:
         received (`str`, *optional*): the name of the last such signal; None before there was any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_first: Callable[[], None] | None = None) -> None:
         self.received: str | None = None
+        self._on_first = on_first
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """A signal handler."""
-        self.received = signal.Signals(number).name
+        is_first, self.received = self.received is None, signal.Signals(number).name
+        if is_first and self._on_first is not None:
+            self._on_first()
 
 
 @contextmanager
-def stop_requests() -> Generator[StopRequests]:
+def stop_requests(on_first: Callable[[], None] | None = None) -> Generator[StopRequests]:
     """Record SIGTERM and Ctrl-C in the object that this yields, until the block ends; only in the main thread."""
-    requests = StopRequests()
+    requests = StopRequests(on_first)
     handlers = {}
     if threading.current_thread() is threading.main_thread():
         handlers = {number: signal.signal(number, requests.note) for number in (signal.SIGTERM, signal.SIGINT)}
