@@ -54,6 +54,7 @@ def test_phrases_are_those_that_repeat_or_single_words():
     assert find_phrases(clips("yes", "no", "maybe")) == ("yes", "no", "maybe")
     assert find_phrases(clips("yes no", "no yes", "maybe later")) == ()
     assert find_phrases(clips("yes no", "yes no")) == ()  # a list of one says nothing
+    assert find_phrases(clips("yes no", "yes no"), ["yes no"]) == ("yes no",)
 
 
 def test_phrases_are_such_also_where_there_was_no_time_for_all_takes():

@@ -90,7 +90,8 @@ def find_phrases(
 
     Returns:
         `tuple[str, ...]`: as the vocabulary spells them. Those that were chosen; else those of the recordings, where
-        each is said twice or more on average, or all are single words; else none: any sentence may be said.
+        there are two or more, and each is said twice or more on average, or all are single words; else none: any
+        sentence may be said.
 
     Raises:
         AdaptationError: if the phrases that were chosen lack a sentence that was recorded, or have a word that no
