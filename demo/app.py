@@ -8,15 +8,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 
 from lip2wav_hf.errors import require_packages
 from lip2wav_hf.machine import ending_by, leave, rest_waiting_threads, without_collections
-from lip2wav_hf.studio.serving import free_port, guards_beside_gradio, is_loopback, launch, prepare
+from lip2wav_hf.studio.serving import free_port, guards_beside_gradio, is_loopback, launch, page_folder, prepare
 
 
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -115,9 +113,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_options(arguments)
     rest_waiting_threads()
     signal.signal(signal.SIGTERM, ending_by(lambda: SystemExit(0)))
-    folder = tempfile.mkdtemp(prefix="lip2wav-demo-", dir=os.environ.get("GRADIO_TEMP_DIR"))
     try:
-        serve(options, folder)
+        with page_folder("lip2wav-demo-", os.environ.get("GRADIO_TEMP_DIR")) as folder:
+            serve(options, folder)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -126,8 +124,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except SystemExit:  # SIGTERM
         return 0
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

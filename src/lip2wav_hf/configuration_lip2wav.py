@@ -564,8 +564,7 @@ class Lip2WavSpeechEncoderConfig(Lip2WavTextConfig):
         num_layers (`int`, *optional*, defaults to 5): ConvNeXt blocks.
         kernel_size (`int`, *optional*, defaults to 7): of their depthwise convolutions, odd.
         dropout (`float`, *optional*, defaults to 0.1): dropout probability.
-        lip_states_size (`int`, *optional*, defaults to 0): channels of what a generator sees of the lips, which
-            [`Lip2WavSpeechEncoder.imagine_lips`] makes of sound; 0 for an encoder of words alone.
+        lip_states_size (`int`, *optional*, defaults to 0): of [`Lip2WavSpeechEncoder.imagine_lips`]; 0 for words only.
         num_mel_bins, mel_mean, mel_std, mel_floor, n_fft, hop_length: of the mel spectrogram, as in [`Lip2WavConfig`].
         initializer_range (`float`, *optional*, defaults to 0.02): standard deviation of the weights at the start.
     """

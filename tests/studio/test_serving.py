@@ -1,7 +1,10 @@
 """Who may ask the server for what."""
 
+import os
 import socket
+import stat
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,7 @@ from lip2wav_hf.studio.serving import (
     host_name,
     is_loopback,
     launch,
+    page_folder,
 )
 
 
@@ -132,3 +136,21 @@ def test_names():
     assert [host_name(h) for h in ("LocalHost:80", "[::1]:80", "1.2.3.4", "")] == ["localhost", "::1", "1.2.3.4", ""]
     assert is_loopback("127.0.0.9") and is_loopback("::1") and is_loopback("localhost")
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "my-machine")))
+
+
+def test_a_page_leaves_no_folder_whenever_its_end_comes(tmp_path, monkeypatch):
+    with page_folder("page-", str(tmp_path)) as folder:
+        Path(folder, "upload").touch()
+        assert [path.name for path in tmp_path.iterdir()] == [Path(folder).name]
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert not list(tmp_path.iterdir())
+    make = os.mkdir
+
+    def make_and_end(path, mode):
+        make(path, mode)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(os, "mkdir", make_and_end)
+    with pytest.raises(SystemExit), page_folder("page-", str(tmp_path)):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import require_packages
 from ..machine import without_collections
-from .serving import Guard, free_port, guard_options, launch, prepare
+from .serving import Guard, free_port, guard_options, launch, page_folder, prepare
 
 
 if TYPE_CHECKING:
@@ -61,9 +59,8 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
     """
     require_packages("demo", "The studio", "gradio", "websockets")
     port = free_port(address.host, address.port)
-    folder = tempfile.mkdtemp(prefix="lip2wav-studio-page-")
-    prepare(folder)  # before Gradio is imported
-    try:
+    with page_folder("lip2wav-studio-page-") as folder:
+        prepare(folder)  # before Gradio is imported
         with without_collections():
             import gradio as gr  # noqa: PLC0415
             from starlette.middleware import Middleware  # noqa: PLC0415
@@ -90,8 +87,6 @@ def serve(studio: Studio, address: Address, ready: Callable[[str], None]) -> Non
         with contextlib.suppress(KeyboardInterrupt):  # the end that is announced
             ready(url if guard["key"] is None else f"{url}?key={guard['key']}")
             page.block_thread()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tls(address: Address) -> dict[str, Any]:

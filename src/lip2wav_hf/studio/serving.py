@@ -5,12 +5,15 @@ Import nothing of Gradio before [`prepare`]: Gradio reads its environment when i
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import secrets
+import shutil
 import socket
+import tempfile
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Lip2WavError
@@ -205,6 +208,23 @@ def guard_options(host: str) -> dict[str, Any]:
     return {"hosts": (), "key": secrets.token_urlsafe(16)}
 
 
+@contextlib.contextmanager
+def page_folder(prefix: str, parent: str | None = None) -> Generator[str]:
+    """
+    A private folder for the files of a page, which is gone at the end, also where that comes while the folder is made.
+
+    Args:
+        prefix (`str`): of its name.
+        parent (`str`, *optional*): where it lies; where temporary files do by default.
+    """
+    folder = os.path.join(parent or tempfile.gettempdir(), prefix + secrets.token_hex(8))
+    try:
+        os.mkdir(folder, 0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def prepare(folder: str) -> None:
     """
     Set what Gradio, the Hub's library and torch read when they are imported.
@@ -307,5 +327,6 @@ __all__ = [
     "host_name",
     "is_loopback",
     "launch",
+    "page_folder",
     "prepare",
 ]
