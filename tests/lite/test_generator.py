@@ -1,5 +1,7 @@
 """What speaks from graphs says the same as torch."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from lip2wav_hf.speaking import GrammarChoice, Speaker
 pytest.importorskip("onnxruntime", reason="the extra `lite` is not installed")
 
 
+SAMPLE = Path(DEFAULT_CHECKPOINT).parents[1] / "assets" / "sample.mp4"
 VOICE = {"speaker_embedding": np.array([0.1, -2.0, 3.0])}
 
 
@@ -50,12 +53,13 @@ def test_the_bundled_model_says_the_same(talking_video):
     assert found["text"] == "bin blue at f two now"
 
 
-def test_in_int8_the_same_is_read_and_nearly_the_same_sounds(talking_video):
+def test_in_int8_the_same_is_read_and_nearly_the_same_sounds():
+    """Of a video that is the same each time; x264 never encodes quite alike, and on drawn faces the noise differs."""
     wanted, found = (
         Speaker(
             OnnxGenerator.from_folder(DEFAULT_CHECKPOINT, open_graphs(DEFAULT_CHECKPOINT, files)),
             Lip2WavFeatureExtractor.from_pretrained(DEFAULT_CHECKPOINT),
-        )([str(talking_video)])[0]
+        )([str(SAMPLE)])[0]
         for files in (CLIPS, INT8_CLIPS)
     )
     assert found["words"] == wanted["words"]
