@@ -69,6 +69,9 @@ def test_no_more_than_two_minutes_of_a_voice_are_kept(tmp_path):
         write_audio(tmp_path / f"{number}.wav", noise(50), RATE)
     voice, _ = read_voice(sorted(tmp_path.iterdir()))
     assert sum(map(len, voice.sound)) == MOST_SAMPLES and [len(sound) // RATE for sound in voice.sound] == [50, 50, 20]
+    write_audio(tmp_path / "2.wav", np.concatenate([np.zeros(30 * RATE, np.float32), noise(20)]), RATE)
+    voice, _ = read_voice(sorted(tmp_path.iterdir()))
+    assert [len(sound) // RATE for sound in voice.sound] == [50, 50]  # of the third only a silence would be left
 
 
 def test_pieces_become_clips_without_a_word(tmp_path):

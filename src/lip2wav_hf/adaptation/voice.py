@@ -114,7 +114,9 @@ def read_voice(files: Sequence[Path]) -> tuple[Voice, list[Path]]:
         )
     lengths = np.cumsum([0, *map(len, waveforms)])
     kept = (waveform[: max(MOST_SAMPLES - before, 0)] for before, waveform in zip(lengths, waveforms, strict=False))
-    return replace(Voice.of(waveforms), sound=tuple(waveform for waveform in kept if len(waveform))), unreadable
+    return replace(
+        Voice.of(waveforms), sound=tuple(part for part in kept if speech_level(part) > INAUDIBLE)
+    ), unreadable
 
 
 def voice_notes(voice: Voice, others: Sequence[Path], unreadable: Sequence[Path] = ()) -> list[str]:
