@@ -29,6 +29,7 @@ from .targets import Target, Targets, void
 SERVER = "127.0.0.1:7860"
 LIMITS = live.LiveLimits(sessions=2, picture_bytes=60_000, pixels=640 * 480, waiting=40, idle_seconds=0.2, seconds=5.0)
 LONGEST = 25.0  # seconds of a conversation by the clock
+MOST_PATH = 65_536  # bytes, as much as uvicorn reads
 HEADERS = (
     *(("host", SERVER), ("host", "localhost"), ("host", "evil.example"), ("host", "[::1]:80"), ("host", "[")),
     *(("host", ""), ("origin", f"http://{SERVER}"), ("origin", "null"), ("origin", "http://["), ("origin", "\xff")),
@@ -259,7 +260,7 @@ class _StudioPage(_Page):
             elif body is not None:
                 body = _binary(mutate_json(json.dumps(body).encode(), [content], rng))
             else:
-                path = mutate_text(path.encode(), [content], rng).decode(errors="replace")
+                path = mutate_text(path.encode(), [content], rng)[:MOST_PATH].decode(errors="replace")
             requests[place] = [method, path, body]
         return json.dumps(requests).encode()
 

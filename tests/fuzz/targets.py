@@ -46,6 +46,7 @@ from .mutations import VALUES, mutate, mutate_json, mutate_text
 
 
 MOST_PICTURES = 300  # that are read of a video: what a file may promise is no fault
+MOST_BYTES = 10_000_000  # of a picture of which many are kept
 
 Read = Callable[[Path, random.Random], None]
 
@@ -107,19 +108,19 @@ class Targets:
         how = rng.randrange(5)
         if how == 0:
             with VideoReader(video, rng.choice((25, 30, 1000, 0.1)), rng.choice((None, None, 25, 1e-4))) as reader:
-                void(*itertools.islice(reader, MOST_PICTURES))
+                void(*map(np.shape, itertools.islice(reader, MOST_PICTURES)))  # which may be large
         elif how == 1:
             void(read_audio(video))
         elif how == 2:
             mux_audio(video, np.zeros(16000, np.float32), 16000, self.folder / "out.mp4")
         elif how == 3:
             with VideoReader(video) as reader:
-                few = list(itertools.islice(reader, 40))
+                few = [picture for picture in itertools.islice(reader, 40) if picture.nbytes < MOST_BYTES]
             if few and len({frame.shape for frame in few}) == 1:
                 void(self.speaker.feature_extractor.extract(np.stack(few), fps=25))
         else:
             with VideoReader(video) as reader:
-                long = len(list(itertools.islice(reader, 100))) == 100
+                long = len([picture.shape for picture in itertools.islice(reader, 100)]) == 100
             if not long:
                 void(self.speaker([video]))
 
@@ -184,7 +185,7 @@ class Targets:
             arguments[name] = rng.choice((filled, filled, filled.tolist(), rng.choice(VALUES)))
         if rng.random() < 0.3:
             with VideoReader(video, rng.choice((25, *VALUES)), arguments["fps"]) as reader:
-                void(*itertools.islice(reader, MOST_PICTURES))
+                void(*map(np.shape, itertools.islice(reader, MOST_PICTURES)))  # which may be large
         elif rng.random() < 0.2:
             void(Lip2WavFeatureExtractor(**{rng.choice(SETTINGS): rng.choice(VALUES)}))
         elif rng.random() < 0.2:
