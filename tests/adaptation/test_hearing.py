@@ -1,6 +1,7 @@
 """A voice that is learnt from its sound alone."""
 
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from lip2wav_hf import Lip2WavFeatureExtractor, adapt, read_audio, write_audio
-from lip2wav_hf.adaptation import passes
+from lip2wav_hf.adaptation import passes, running
 from lip2wav_hf.adaptation.hearing import HeardObjective, face_of, imagines_lips, pieces_of, sound_clips
 from lip2wav_hf.adaptation.level import speech_level
 from lip2wav_hf.adaptation.running import read_record
@@ -171,3 +172,36 @@ def test_an_adaptation_learns_a_voice_from_its_sound(recordings, imagining_model
     assert is_silent or result.after.text_wer is not None
     assert any("The sound is not measured" in note for note in result.notes) != is_silent
     assert read_record(result.model).given_voice == 1
+
+
+@pytest.fixture
+def silent_folder(recordings, tmp_path):
+    """A recording without sound, and a voice."""
+    folder = tmp_path / "silent"
+    folder.mkdir()
+    write_pictures(str(recordings / f"{SENTENCES[0]}.mp4"), folder / "first.mp4", Encoding())
+    write_metadata(folder, [("first.mp4", " ".join(sentence_words(SENTENCES[0])))])
+    speech = [read_audio(recordings / f"{name}.mp4") for name in SENTENCES[1:3]]
+    write_audio(tmp_path / "voice.wav", np.concatenate(speech), RATE)
+    return folder
+
+
+def test_whoever_stops_it_is_not_kept_waiting_for_a_voice(silent_folder, imagining_model, tmp_path):
+    options = {"model": imagining_model, "steps": 4, "voice": tmp_path / "voice.wav"}
+    stopped = adapt(silent_folder, tmp_path / "out", stop=lambda: True, **options)
+    assert (stopped.stopped, stopped.steps, read_record(stopped.model).given_voice) == ("asked", 1, 0)
+    assert any("stopped before it learnt the voice" in note for note in stopped.notes)
+    assert not any("no copy" in note for note in stopped.notes)
+    finished = adapt(silent_folder, tmp_path / "out", **options)
+    assert (finished.stopped, finished.steps, read_record(finished.model).given_voice) == ("finished", 6, 1)
+
+
+def test_steps_that_learn_a_voice_count_in_a_later_call_too(silent_folder, imagining_model, tmp_path, monkeypatch):
+    for name in ("first_pass", "give_voice"):
+        learn = getattr(running, name)
+        monkeypatch.setattr(running, name, lambda *given, learn=learn: replace(learn(*given), reason="time"))
+    options = {"model": imagining_model, "steps": 4, "voice": tmp_path / "voice.wav"}
+    for _ in range(2):  # the second goes on, since the time was over
+        result = adapt(silent_folder, tmp_path / "out", **options)
+        assert (result.stopped, result.steps) == ("time", 6)
+        assert not any("still the one" in note for note in result.notes)

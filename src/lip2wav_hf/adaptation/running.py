@@ -79,6 +79,10 @@ MEASURING_SHARE = 0.15  # of the minutes, for the measurement before the trainin
 OVERTIME = 1.05  # of the minutes, which a measurement after the training may take where it was slower than that before
 MOST_NAMED = 5  # recordings in a note
 FEW, FEWEST = 10, 3  # recordings: with less, results are poor, or nothing can be learnt
+GIVEN_VOICE = (
+    "The voice is one like that of the sound files, no copy: of like pitch and timbre. The card says so: if it is"
+    " somebody else's, they must have agreed too."
+)
 
 
 def run(
@@ -319,10 +323,12 @@ def _adapt(job: Job, clips: list[Clip], plan: Plan) -> Adaptation:
     first = first_pass(job, task)
     correct_forecast(job, first.steps, task.steps)
     learnt, further = final_pass(job, task, first, recordings)
-    if learnt.reason in ("asked", "time") and (better := _better_there(job, len(usable), learnt.best_step, further)):
-        return _left_as_it_was(job, learnt.reason, better)
+    ended = learnt.reason
     if gives_voice(job, task):
         task, learnt = _with_voice(job, task, learnt, recordings)
+    stopped = next((reason for reason in ("asked", "time") if reason in (ended, learnt.reason)), "")
+    if stopped and (better := _better_there(job, len(usable), learnt.best_step, further)):
+        return _left_as_it_was(job, stopped, better)
     measured = first.folder if further else learnt.folder
     after = _measure(job, "after", measured, task, phrases, before)
     if before is not None and after is not None:
@@ -332,8 +338,13 @@ def _adapt(job: Job, clips: list[Clip], plan: Plan) -> Adaptation:
 
 
 def _with_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> tuple[Task, Learnt]:
-    """The model that has the voice that was asked for, and a task that measures what is of the recordings: where they
-    have another voice, not the sound."""
+    """The model that has the voice that was asked for, unless somebody has stopped it; and a task that measures what
+    is of the recordings: where they have another voice, not the sound."""
+    if learnt.reason == "asked":
+        job.inputs = dataclasses.replace(job.inputs, sounds=0)
+        job.notes = [note for note in job.notes if note != GIVEN_VOICE]
+        job.notes.append("It was stopped before it learnt the voice of the sound files.")
+        return task, learnt
     heard = frozenset(clip.key for clip in task.held_out.clips) - task.held_out.silent
     given = give_voice(job, task, learnt, recordings)
     correct_forecast(job, given.best_step, task.steps + voice_steps(task))
@@ -350,6 +361,8 @@ def _better_there(job: Job, recordings: int, steps: int, further: int) -> str:
     earlier = job.earlier
     if earlier is None:
         return ""
+    if earlier.given_voice and not job.inputs.sounds and job.voice is not None:
+        return "has the voice of the sound files"
     if earlier.final_steps and not further:
         return "has learnt from all recordings"
     if recordings < (known := earlier.clips + len(earlier.held_out)):
@@ -490,10 +503,7 @@ def _explain(job: Job, recordings: Recordings, held_out: list[Clip], new_words: 
             f" {'late' if recordings.offset > 0 else 'early'}, and was moved to where the lips say it belongs."
         )
     if job.voice is not None:
-        job.notes.append(
-            "The voice is one like that of the sound files, no copy: of like pitch and timbre. The card says so: if it"
-            " is somebody else's, they must have agreed too."
-        )
+        job.notes.append(GIVEN_VOICE)
     shown = {word for clip in recordings.clips for word in clip.words or ()}
     unseen = [word for word in new_words if word not in shown]
     if unseen:
