@@ -1,11 +1,13 @@
 """How like a voice that was given to silent recordings is to that voice.
 
     python benchmarks/given_voice.py --data path/to/grid --speaker s31 --voices s31,s30,s34
+    python benchmarks/given_voice.py --data path/to/grid --speaker s31 --voices s31 --clips 0
 
 Of a speaker's clips, `--clips` are adapted to without their sound (`lip2wav adapt --voice`), once for each voice, that
-of `--sounds` clips of a speaker. Other clips are spoken by the starting model and by each adapted one. Prints a
-Markdown table: words read, words that the judge hears, and how like the speech is to further clips of the voice's
-owner (Resemblyzer), beside how like these are to one another. No clip is in two of these parts.
+of `--sounds` clips of a speaker; with none, the voice alone is learnt. Other clips are spoken by the starting model
+and by each adapted one. Prints a Markdown table: words read, words that the judge hears, and how like the speech is to
+further clips of the voice's owner (Resemblyzer), beside how like these are to one another; where the owner is the
+speaker, PESQ and ESTOI too, against the clips' own sound. No clip is in two of these parts.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import itertools
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +28,10 @@ from lip2wav_hf.corpora.load import load_clips
 from lip2wav_hf.corpora.made_splits import shuffled
 from lip2wav_hf.machine import machine
 from lip2wav_hf.metrics.judge import GRID_JUDGE
+from lip2wav_hf.metrics.pesq.score import pesq_pair
 from lip2wav_hf.metrics.recognizers import recognizer
 from lip2wav_hf.metrics.speaker_similarity.score import SAMPLING_RATE, speaker_embedding
+from lip2wav_hf.metrics.stoi.score import stoi_pair
 from lip2wav_hf.metrics.words import word_errors
 from lip2wav_hf.models import DEFAULT_MODEL, find_model
 from lip2wav_hf.speaking import Speaker
@@ -67,18 +72,33 @@ def likeness(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float
     return statistics.mean(float(one @ other) for one, other in itertools.product(first, second))
 
 
-def measure(model: str | Path, clips: Sequence[Clip]) -> tuple[float, float, list[np.ndarray]]:
-    """Of the words of some clips: the share read wrong and heard wrong, in %; and the voices of what is said."""
+class Measured(NamedTuple):
+    """Of the words of some clips, the share read wrong and heard wrong, in %; of what is said, the voices, and the
+    mean PESQ and ESTOI against the clips' own sound."""
+
+    read: float
+    heard: float
+    voices: list[np.ndarray]
+    pesq: float
+    estoi: float
+
+
+def measure(model: str | Path, clips: Sequence[Clip]) -> Measured:
+    """What a model makes of some clips."""
     speaker, judge = Speaker.from_folder(find_model(model)), recognizer(GRID_JUDGE)
     read = heard = words = 0
-    voices = []
+    voices, pesq, estoi = [], [], []
     for clip in clips:
         spoken, sentence = speaker([str(clip.video)])[0], " ".join(clip.words or ())
         words += len(clip.words or ())
         read += word_errors(sentence, spoken["text"])
         heard += word_errors(sentence, judge.transcribe(spoken["audio"], spoken["sampling_rate"]))
         voices.append(speaker_embedding(spoken["audio"]))
-    return 100 * read / words, 100 * heard / words, [voice for voice in voices if voice is not None]
+        pair = spoken["audio"], sound_of(clip), SAMPLING_RATE
+        pesq.append(pesq_pair(*pair)["pesq_nb"])
+        estoi.append(stoi_pair(*pair)["estoi"])
+    known = [voice for voice in voices if voice is not None]
+    return Measured(100 * read / words, 100 * heard / words, known, statistics.mean(pesq), statistics.mean(estoi))
 
 
 def main() -> None:
@@ -87,7 +107,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", required=True, help="folders of GRID")
     parser.add_argument("--speaker", required=True, help="whose lips, such as s31")
     parser.add_argument("--voices", type=lambda text: text.split(","), required=True, help="such as s31,s34")
-    parser.add_argument("--clips", type=int, default=10, help="silent ones to adapt to (default 10)")
+    parser.add_argument("--clips", type=int, default=10, help="silent ones to adapt to, 0 for none (default 10)")
     parser.add_argument("--sounds", type=int, default=3, help="of each voice (default 3)")
     parser.add_argument("--minutes", type=float, default=10.0, help="of each adaptation, at most (default 10)")
     parser.add_argument("--steps", type=int, help="of each adaptation, at most; as lip2wav adapt by default")
@@ -96,12 +116,12 @@ def main() -> None:
     arguments = parser.parse_args()
     own = clips_of(arguments.data, arguments.speaker)
     learnt, others = own[: arguments.clips], own[arguments.clips + arguments.sounds :]
-    folder = silenced(learnt, arguments.output / "silent")
+    folder = silenced(learnt, arguments.output / "silent") if learnt else None
     lines, before = [], measure(arguments.model, others)
     for voice in arguments.voices:
         owned = own[arguments.clips :] if voice == arguments.speaker else clips_of(arguments.data, voice)
         place = arguments.output / voice
-        place.mkdir()
+        place.mkdir(parents=True)
         for clip in owned[: arguments.sounds]:
             write_audio(place / f"{clip.name}.wav", sound_of(clip), SAMPLING_RATE)
         further = [speaker_embedding(sound_of(clip)) for clip in owned[arguments.sounds :][:COMPARED]]
@@ -109,15 +129,19 @@ def main() -> None:
         options = {"steps": arguments.steps} if arguments.steps else {}
         adapt(folder, place / "model", model=arguments.model, minutes=arguments.minutes, voice=place, **options)
         pairs = [float(one @ other) for one, other in itertools.combinations(voices, 2)]
-        for name, (read, heard, made) in (("starting model", before), ("adapted", measure(place / "model", others))):
+        for name, made in (("starting model", before), ("adapted", measure(place / "model", others))):
+            sound = f"{made.pesq:.2f} | {made.estoi:.3f}" if voice == arguments.speaker else "- | -"
             lines.append(
-                f"| {voice}, {name} | {read:.1f} | {heard:.1f} | {likeness(made, voices):.3f} |"
-                f" {statistics.mean(pairs):.3f} |"
+                f"| {voice}, {name} | {made.read:.1f} | {made.heard:.1f} | {likeness(made.voices, voices):.3f} |"
+                f" {statistics.mean(pairs):.3f} | {sound} |"
             )
     facts = machine()
     print(f"\n{facts['cpu']}, {facts['cores']} cores; lips of {arguments.speaker}, {len(others)} clips\n")
-    print("| voice | text WER, % | judge WER, % | similarity to its owner | of the owner's clips to one another |")
-    print("|---|---|---|---|---|", *lines, sep="\n")
+    print(
+        "| voice | text WER, % | judge WER, % | similarity to its owner | of the owner's clips to one another |"
+        " PESQ-nb | ESTOI |"
+    )
+    print("|---|---|---|---|---|---|---|", *lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ from .generator import LogMelSpectrogram
 from .modeling_lip2wav import Lip2WavPreTrainedModel
 
 
+FACES = 64  # that a speech encoder which imagines lips knows
+
+
 @dataclass
 class Lip2WavCriticOutput(ModelOutput):
     """
@@ -166,10 +169,16 @@ class Lip2WavSpeechEncoderOutput(ModelOutput):
 
 
 class LipImagination(nn.Module):
-    """From all hidden states of a speech encoder to what a generator would see of the lips."""
+    """
+    From all hidden states of a speech encoder to what a generator would see of the lips; and, in `faces`, what it sees
+    of some faces whatever they say, `(64, lip_states_size)`, all zero where none was shown.
+    """
+
+    faces: torch.Tensor
 
     def __init__(self, config: Lip2WavSpeechEncoderConfig):
         super().__init__()
+        self.register_buffer("faces", torch.zeros(FACES, config.lip_states_size))
         states, size = config.num_layers * config.hidden_size, config.hidden_size
         self.norm = nn.LayerNorm(states)
         self.narrow = nn.Linear(states, size)
@@ -207,6 +216,11 @@ class Lip2WavSpeechEncoder(Lip2WavPreTrainedModel):
         self.text_head = nn.Linear(size, config.num_classes)
         self.lips = LipImagination(config) if config.lip_states_size else None
         self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, LipImagination):
+            init.zeros_(module.faces)
 
     def imagine_lips(self, mel: torch.Tensor, frame_mask: torch.Tensor | None = None) -> torch.Tensor:
         """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any, cast
@@ -12,7 +14,7 @@ import torch
 from transformers import AutoModel, Pipeline
 
 from .decoding import Word
-from .errors import as_array, check_speaks, did_you_mean
+from .errors import as_array, check_path, check_speaks, did_you_mean
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from .grammar import Grammar, GrammarError
 from .sources import each_video
@@ -26,6 +28,9 @@ from .speaking import (
     SpokenVideo,
 )
 from .video import VideoError
+
+
+logger = logging.getLogger(__name__)
 
 
 class VideoToSpeechPipeline(Pipeline):
@@ -62,6 +67,7 @@ class VideoToSpeechPipeline(Pipeline):
     _load_video_processor = False
     _load_feature_extractor = True
     _load_tokenizer = False
+    _voiced: tuple[str, Any, Any] = ("", None, None)  # sound files, the model, and it with their voice
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -106,6 +112,7 @@ class VideoToSpeechPipeline(Pipeline):
         grammar: AnyGrammar = GrammarChoice.OF_MODEL,
         phrases: Sequence[str] | None = None,
         beam: int | None = None,
+        voice: str | os.PathLike | None = None,
         **unknown: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         for name in unknown:
@@ -130,6 +137,8 @@ class VideoToSpeechPipeline(Pipeline):
         if grammar is not GrammarChoice.OF_MODEL or beam is not None:
             decoder = self._speaker.grammar_decoder(grammar, beam) or GrammarChoice.GREEDY
             forward_params["grammar"] = postprocess_params["grammar"] = decoder
+        if voice is not None:
+            forward_params["voiced"] = self._with_voice(voice)
         return preprocess_params, forward_params, postprocess_params
 
     def __call__(self, inputs: Any, **kwargs: Any) -> SpokenVideo | list[SpokenVideo]:
@@ -170,6 +179,10 @@ class VideoToSpeechPipeline(Pipeline):
             beam (`int`, *optional*):
                 How many sentences a beam search follows, for any words in any order; 1 for none. By default
                 `model.config.beam_width`.
+            voice (`str` or `os.PathLike`, *optional*):
+                A sound file, or a folder of them: speak with a voice like that one, as the bundled model can. It is
+                learnt before the first video, in a minute or two, and kept in memory; `lip2wav adapt --voice` makes a
+                model of it. Needs the extra `train`.
             batch_size, num_workers (`int`, *optional*): As for any pipeline.
 
         Returns:
@@ -207,8 +220,23 @@ class VideoToSpeechPipeline(Pipeline):
         chunk_length_s: float = CHUNK_SECONDS,
         progress: bool = False,
         grammar: AnyGrammar = GrammarChoice.OF_MODEL,
+        voiced: Any = None,
     ) -> dict[str, Any]:
-        return self._speaker.generate(model_inputs, chunk_length_s, progress, grammar)
+        speaker = self._speaker if voiced is None else Speaker(voiced, cast(Any, self.feature_extractor))
+        return speaker.generate(model_inputs, chunk_length_s, progress, grammar)
+
+    def _with_voice(self, voice: str | os.PathLike) -> Any:
+        """The model with another voice: that of the call before, or one that is learnt now."""
+        check_path(voice, "voice", "a sound file or a folder of such")
+        wanted = os.path.abspath(os.path.expanduser(voice)), self.model
+        if self._voiced[:2] != wanted:
+            try:  # by its whole name: this file may be remote code, which comes without the trainer
+                adapting = importlib.import_module("lip2wav_hf.adaptation.adapt")
+            except ImportError as error:
+                raise ImportError("voice=: a voice is learnt by the package lip2wav_hf. Install it.") from error
+            logger.warning("learning the voice of %s, which takes a minute or two", voice)
+            self._voiced = *wanted, adapting.with_voice(self.model, wanted[0])
+        return self._voiced[2]
 
     def postprocess(
         self,

@@ -35,6 +35,7 @@ from lip2wav_hf.adaptation.records import (
 )
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import imprint, load_starting_model
+from lip2wav_hf.adaptation.unusable import reasons
 from lip2wav_hf.commands.adapt import _report
 from lip2wav_hf.corpora.clips import CorpusError
 from lip2wav_hf.grid.corpus import sentence_words
@@ -519,7 +520,7 @@ def test_what_differs_in_numbers_alone_is_alike():
 
     lengths = [check(f"It is {seconds} s long; 0.5 s are needed.") for seconds in (0.12, 0.2)]
     others = [check(f"Reason {letter}.") for letter in "abcdef"]
-    assert running._reasons([*lengths, *others, check("Fine.", False)]) == (
+    assert reasons([*lengths, *others, check("Fine.", False)]) == (
         "2 × It is 0.12 s long; 0.5 s are needed or the like; 1 × Reason a; 1 × Reason b; 1 × Reason c; 1 × Reason d;"
         " 2 for other reasons"
     )

@@ -1,5 +1,7 @@
 """A voice that is learnt from its sound alone."""
 
+import functools
+import importlib
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -7,11 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from transformers import pipeline
 
 from lip2wav_hf import Lip2WavFeatureExtractor, adapt, read_audio, write_audio
 from lip2wav_hf.adaptation import passes, running
-from lip2wav_hf.adaptation.hearing import HeardObjective, face_of, imagines_lips, pieces_of, sound_clips
+from lip2wav_hf.adaptation.hearing import (
+    HeardObjective,
+    faces_of,
+    imagines_lips,
+    pieces_of,
+    sound_clips,
+    spoken_level,
+)
 from lip2wav_hf.adaptation.level import speech_level
+from lip2wav_hf.adaptation.records import AdaptationError
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.adaptation.starting import load_starting_model
 from lip2wav_hf.adaptation.voice import MOST_SAMPLES, read_voice
@@ -28,6 +39,7 @@ from .conftest import SENTENCES, write_metadata
 
 
 RATE, FRAME = 16000, 640
+adapt_module = importlib.import_module("lip2wav_hf.adaptation.adapt")
 
 
 def imagining(model, size=None, **options):
@@ -40,7 +52,10 @@ def imagining(model, size=None, **options):
         lip_states_size=model.config.hidden_size if size is None else size,
         **options,
     )
-    return Lip2WavSpeechEncoder(config).eval()
+    encoder = Lip2WavSpeechEncoder(config)
+    if encoder.lips is not None:
+        encoder.lips.faces.normal_()
+    return encoder.eval()
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +102,7 @@ def test_pieces_become_clips_without_a_word(tmp_path):
 def test_the_sound_alone_learns_and_no_picture_is_needed(starting_model):
     model = load_starting_model(starting_model)
     freeze_lips(model)
-    face = torch.zeros(model.config.hidden_size)
+    face = torch.zeros(1, model.config.hidden_size)
     encoder = imagining(model)
     objective = HeardObjective(model, LossArguments(heard_words=0.0, perceptual=1.0), encoder, face).train()
     waveform = torch.from_numpy(noise(5.12)).view(2, -1)
@@ -109,6 +124,30 @@ def test_the_sound_alone_learns_and_no_picture_is_needed(starting_model):
     assert torch.equal(other.with_model(model)(batch).losses["mel"], other(batch).losses["mel"])
 
 
+def test_each_clip_is_of_one_of_the_faces_in_training(starting_model, monkeypatch):
+    model = load_starting_model(starting_model)
+    faces = torch.tensor([[1.0], [2.0], [6.0]]).expand(3, model.config.hidden_size).clone()
+    encoder = imagining(model)
+    objective = HeardObjective(model, LossArguments(heard_words=0.0, perceptual=1.0), encoder, faces)
+    monkeypatch.setattr(encoder, "imagine_lips", lambda mel, mask: torch.zeros(len(mel), 64, faces.shape[1]))
+    seen = []
+    monkeypatch.setattr(objective, "_of_spectrogram", lambda hidden, *_: seen.append(hidden))
+    batch = {"waveform": torch.zeros(40, 64 * FRAME), "frame_mask": torch.ones(40, 64, dtype=torch.long)}
+    objective.train()(batch)
+    objective.eval()(batch)
+    assert set(seen[0][:, 0, 0].tolist()) == {1, 2, 6} and (seen[0] == seen[0][:, :1, :1]).all()
+    assert (seen[1] == 3).all()
+
+
+def test_a_model_is_as_loud_as_it_was(starting_model):
+    model = load_starting_model(starting_model).eval()
+    encoder = imagining(model)
+    faces, sounds = encoder.lips.faces, [noise(2.56), noise(2.56, 0.01)]
+    level = spoken_level(model, encoder, faces, sounds)
+    model.decoder.register_forward_hook(lambda decoder, given, made: 2 * made)
+    assert spoken_level(model, encoder, faces, sounds) == pytest.approx(level + 6.02, abs=0.01)
+
+
 def test_the_face_is_what_stays_the_same_whatever_is_said(starting_model, tmp_path):
     model = load_starting_model(starting_model).eval()
     encoder, extractor = imagining(model), Lip2WavFeatureExtractor()
@@ -124,7 +163,7 @@ def test_the_face_is_what_stays_the_same_whatever_is_said(starting_model, tmp_pa
         return torch.from_numpy(np.asarray(extractor.normalize(extractor.center_crop(cached.regions)), np.float32))
 
     sounds = [noise(2.0), noise(1.0)]
-    face = face_of(model, encoder, SimpleNamespace(clips=clips, files=files, pixels=pixels), sounds)
+    face = faces_of(model, encoder, SimpleNamespace(clips=clips, files=files, pixels=pixels), sounds)
     with torch.no_grad():
         seen = []
         for file in files.values():
@@ -133,7 +172,10 @@ def test_the_face_is_what_stays_the_same_whatever_is_said(starting_model, tmp_pa
         log_mel = LogMelSpectrogram(encoder.config)
         heard = [encoder.imagine_lips(log_mel.standardised(torch.from_numpy(sound)[None]))[0] for sound in sounds]
     expected = torch.stack(seen).mean(0) - torch.cat(heard).mean(0)
-    assert torch.allclose(face, expected, atol=1e-5) and face.abs().max() > 1e-3
+    assert face.shape == (1, len(expected)) and torch.allclose(face[0], expected, atol=1e-5)
+    assert face.abs().max() > 1e-3
+    anybody = faces_of(model, encoder, SimpleNamespace(clips=[]), sounds)
+    assert torch.allclose(anybody, encoder.lips.faces - torch.cat(heard).mean(0), atol=1e-5)
 
 
 def test_only_a_speech_encoder_of_its_own_imagines_what_a_model_sees(starting_model, imagining_model):
@@ -161,7 +203,7 @@ def test_an_adaptation_learns_a_voice_from_its_sound(recordings, imagining_model
     options = {"model": imagining_model, "steps": 4, "final_pass": 0}
     result = adapt(folder, tmp_path / "voiced", voice=tmp_path / "voice.wav", **options)
     lips, voice = given
-    assert lips.face is None and voice.face is not None and (lips.steps, voice.steps) == (4, 2)
+    assert lips.faces is None and voice.faces.shape == (1, 16) and (lips.steps, voice.steps) == (4, 2)
     assert bool(lips.training.silent) == is_silent
     assert [clip.speaker for clip in voice.training.clips] == ["voice"] and not voice.training.silent
     assert not any(each.requires_grad for each in voice.model.text_head.parameters())
@@ -205,3 +247,74 @@ def test_steps_that_learn_a_voice_count_in_a_later_call_too(silent_folder, imagi
         result = adapt(silent_folder, tmp_path / "out", **options)
         assert (result.stopped, result.steps) == ("time", 6)
         assert not any("still the one" in note for note in result.notes)
+
+
+def test_a_voice_alone_is_learnt_for_any_face(silent_folder, imagining_model, tmp_path, monkeypatch):
+    given, learn = [], passes.learn
+    monkeypatch.setattr(passes, "learn", lambda task, follower: given.append(task) or learn(task, follower))
+    said = []
+    options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 4, "minutes": 5}
+    result = adapt(None, tmp_path / "out", **options, progress=said.append)
+    (task,) = given
+    assert task.faces.shape == (64, 16) and task.steps == 2 and not task.held_out.clips
+    assert (result.steps, result.stopped, result.recordings, result.given_voice) == (2, "finished", 0, 1)
+    assert result.before is result.after is None and any("no copy" in note for note in result.notes)
+    assert said[-1].stage == "saving" and said[-1].fraction == 1
+    before, after = (load_starting_model(folder) for folder in (imagining_model, result.model))
+    same = {name: torch.equal(value, after.state_dict()[name]) for name, value in before.state_dict().items()}
+    changed = {name.partition(".")[0] for name, is_same in same.items() if not is_same}
+    assert changed == {"mel_decoder", "decoder"}
+    assert after.config.to_json_string() == before.config.to_json_string()  # words, grammar, look-ahead
+    card = (result.model / "README.md").read_text()
+    assert "with a voice that `lip2wav adapt` has learnt from 1 sound file." in card
+    assert "recorded" not in card.split("## Use")[0] and "0 recordings" not in card
+    assert "whoever speaks there must have agreed" in card and ", 6 s, of a voice." in card
+    assert not (result.model / ".adaptation").exists()
+    again = adapt(None, tmp_path / "out", **options)
+    assert len(given) == 1 and again.minutes == result.minutes  # it was done
+
+
+def test_a_stopped_voice_goes_on(silent_folder, imagining_model, tmp_path):
+    options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 6}
+    stopped = adapt(None, tmp_path / "out", stop=lambda: True, **options)
+    assert (stopped.stopped, stopped.steps) == ("asked", 1)
+    finished = adapt(None, tmp_path / "out", **options)
+    assert (finished.stopped, finished.steps) == ("finished", 3)
+
+
+def test_what_a_voice_alone_cannot_be_learnt_with(silent_folder, imagining_model, starting_model, tmp_path):
+    options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 4}
+    for changes, message in (
+        ({"voice": None}, "recordings, or a voice: one of them is needed"),
+        ({"phrases": ["bin blue"]}, r"`phrases` \(--phrases\) is of recordings, and there are none"),
+        ({"final_pass": 0.0}, r"`final_pass` \(--final-pass\) is of recordings"),
+        ({"live": True}, r"`live` \(--live\) is of recordings"),
+        ({"model": starting_model}, "no speech encoder comes with it that imagines lips.*such as grid-s1"),
+    ):
+        with pytest.raises(AdaptationError, match=message):
+            adapt(None, tmp_path / "out", **options | changes)
+        assert not (tmp_path / "out").exists()
+    other = shutil.copytree(imagining_model, tmp_path / "other")
+    model = load_starting_model(other)
+    imagining(model, model.config.hidden_size + 1).save_pretrained(other / "speech_encoder")
+    with pytest.raises(AdaptationError, match="does not imagine what this model sees"):
+        adapt(None, tmp_path / "out", **options | {"model": other})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pipeline_speaks_with_a_voice(silent_folder, imagining_model, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(adapt_module, "adapt", functools.partial(adapt, steps=4))
+    speak = pipeline("video-to-speech", model=str(imagining_model))
+    video, voice = str(silent_folder / "first.mp4"), tmp_path / "voice.wav"
+    own = speak(video)["audio"]
+    with caplog.at_level("WARNING"):
+        given = speak(video, voice=voice)["audio"]
+    assert "learning the voice of" in caplog.text and not np.array_equal(own, given)
+    monkeypatch.setattr(adapt_module, "adapt", None)  # it is learnt once
+    assert np.array_equal(speak(video, voice=str(voice))["audio"], given)
+    assert np.array_equal(speak(video)["audio"], own)
+    with pytest.raises(ValueError, match="voice=3: it must be a sound file or a folder of such, not an int"):
+        speak(video, voice=3)
+    speak.model.name_or_path = ""
+    with pytest.raises(ValueError, match="this model was made in memory"):
+        speak(video, voice=tmp_path / "other.wav")

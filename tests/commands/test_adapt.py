@@ -7,7 +7,7 @@ import time
 import pytest
 
 import lip2wav_hf.commands.adapt as command
-from lip2wav_hf.adaptation.records import STOPPING, AdaptationProgress
+from lip2wav_hf.adaptation.records import STOPPING, Adaptation, AdaptationProgress
 
 from .command_line import error_line
 
@@ -73,6 +73,12 @@ def test_without_a_terminal_there_is_a_line_each_minute(capfd, monkeypatch):
     assert capfd.readouterr().err == ""
 
 
+def test_of_a_voice_alone_no_recordings_are_counted(tmp_path):
+    lines = command._report(Adaptation(tmp_path, None, None, (), steps=100, minutes=1.1, given_voice=3, people=0))
+    assert lines[:2] == ["a voice learnt from 3 sound files", "100 steps, 1.1 minutes; all steps are done"]
+    assert not any("recording" in line.lower() for line in lines if "measure it" not in line)
+
+
 def test_what_cannot_be_done_is_one_line(run, takes, tiny_model_dir, tmp_path):
     start = ["--from", tiny_model_dir]
     assert "no such folder" in error_line(run("adapt", tmp_path / "absent", "-o", tmp_path / "out", *start))
@@ -87,4 +93,5 @@ def test_what_cannot_be_done_is_one_line(run, takes, tiny_model_dir, tmp_path):
     assert "no sentence in this file" in error_line(run("adapt", takes, "-o", tmp_path / "out", *start, *empty))
     (tmp_path / "nothing").mkdir()
     assert "is empty" in error_line(run("adapt", tmp_path / "nothing", "-o", tmp_path / "out", *start))
+    assert "give a folder of recordings; or --voice" in error_line(run("adapt", "-o", tmp_path / "out", *start))
     assert not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ from lip2wav_hf.train.__main__ import parse_arguments
 from lip2wav_hf.training import objectives
 from lip2wav_hf.training.arguments import AugmentationArguments, LossArguments, TrainingError
 from lip2wav_hf.training.dataset import UNKNOWN_CLASS, collate_clips
-from lip2wav_hf.training.imagination import LipTeacher
+from lip2wav_hf.training.imagination import LipTeacher, show_faces
 from lip2wav_hf.training.networks import build_model, plan_networks
 from lip2wav_hf.training.objectives import SpeechEncoderObjective, vary_voice
 
@@ -188,6 +188,8 @@ def test_lips_are_learnt_saved_and_learnt_on(recipe, generator_dir, tmp_path):
     saved = Lip2WavSpeechEncoder.from_pretrained(output / "final").eval()
     assert saved.config.lip_states_size == 16
     after = saved.state_dict()
+    faces = saved.lips.faces
+    assert faces.shape == (64, 16) and faces.abs().amax(1).min() > 0 and faces.std(0).mean() > 1e-3
     assert all(torch.equal(after[name], value.half().float()) for name, value in before.items())  # of words
     assert Lip2WavFeatureExtractor.from_pretrained(output / "final").normalization_window == 100  # the generator's
     best = json.loads((output / "validation.jsonl").read_text().splitlines()[-1])
@@ -202,6 +204,19 @@ def test_lips_are_learnt_saved_and_learnt_on(recipe, generator_dir, tmp_path):
     with torch.no_grad():
         difference = (more.imagine_lips(mel) - saved.imagine_lips(mel)).abs().mean()
         assert 0 < difference < 0.01 * saved.imagine_lips(mel).abs().mean()  # it went on from there
+
+
+def test_faces_are_what_a_generator_sees_of_clips_whatever_they_say(cached_clip, generator_dir):
+    model = Lip2WavModel.from_pretrained(generator_dir, dtype=torch.float32)
+    clips, lips = clips_of(cached_clip), encoder().lips
+    assert lips.faces.shape == (64, 16) and not lips.faces.any()
+    show_faces(lips, model, clips)
+    batch = {"pixel_values_videos": clips[0]["pixel_values_videos"][None]}
+    batch["frame_mask"] = torch.ones(1, batch["pixel_values_videos"].shape[1])
+    hidden, text_logits, _ = model.encode(batch["pixel_values_videos"])
+    told = model.add_words(hidden, text_logits)[0]
+    assert torch.allclose(lips.faces, told.mean(0).expand(64, 16), atol=1e-5)
+    assert torch.allclose(LipTeacher(model)(batch)[0][0] + lips.faces[0], told, atol=1e-5)
 
 
 def plan(*options):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -10,15 +11,17 @@ from typing import TYPE_CHECKING
 from ..errors import require_packages
 from .earlier import check_options
 from .inputs import read_inputs
-from .records import FINAL_PASS, STEPS, Adaptation, AdaptationProgress, Options
+from .records import FINAL_PASS, STEPS, Adaptation, AdaptationError, AdaptationProgress, Options
 
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from ..corpora.clips import Clip
 
 
 def adapt(
-    recordings: str | os.PathLike | Iterable[Clip],
+    recordings: str | os.PathLike | Iterable[Clip] | None,
     output_dir: str | os.PathLike,
     *,
     model: str | os.PathLike | None = None,
@@ -35,7 +38,8 @@ def adapt(
     live: bool = False,
 ) -> Adaptation:
     """
-    Make a model of one's own: a model that reads and speaks one person, from a few recordings of that person.
+    Make a model of one's own: a model that reads and speaks one person, from a few recordings of that person; or, from
+    the sound of a voice alone, one that speaks with it, whosever face it sees.
 
     The recordings are checked; some are held back, see [`hold_back`]; the starting model is trained on the others
     until those held back get no better, or the minutes are over; and both models are measured on those held back. In
@@ -44,8 +48,9 @@ def adapt(
     threads, which round otherwise. A run that was stopped goes on when it is started again.
 
     Args:
-        recordings (`str`, `os.PathLike` or iterable of [`Clip`]): a folder as for [`load_clips`], such as videos with
-            `metadata.csv` or with transcripts beside them; or clips. Recordings without sound teach the lips alone.
+        recordings (`str`, `os.PathLike` or iterable of [`Clip`], *optional*): a folder as for [`load_clips`], such as
+            videos with `metadata.csv` or with transcripts beside them; or clips. Recordings without sound teach the
+            lips alone. `None` to learn a `voice` alone; nothing is measured then.
         output_dir (`str` or `os.PathLike`): folder of the new model: a new one, or one that this function has written.
         model (`str` or `os.PathLike`, *optional*): the starting model: a folder, a bundled model or a Hub repository;
             the bundled default if none is given.
@@ -53,9 +58,9 @@ def adapt(
             minute or so of tolerance, or one step where that takes longer. Where hardly any steps fit, a warning says
             so after the first ones, and a note in the result.
         voice (`str` or `os.PathLike`, *optional*): a sound file, or a folder of such, of the voice that the model is
-            to have: where the recordings have no sound, or the wrong voice. The bundled model learns it from the sound
-            alone, see [`HeardObjective`]; a starting model without a speech encoder of its own that imagines lips
-            takes pitch, formants and long-term spectrum from it, no more, see [`convert`].
+            to have: where there are no recordings, or they have no sound or the wrong voice. The bundled model learns
+            it from the sound alone, see [`HeardObjective`]; a starting model without a speech encoder of its own that
+            imagines lips takes pitch, formants and long-term spectrum from it, no more, see [`convert`].
         phrases (`list[str]` or `str`, *optional*): the sentences that the model answers with unless a call says
             `grammar=None`: a list, or a text file with one on each line, or `"none"`; see [`find_phrases`].
         seed (`int`, *optional*, defaults to 0): of all random numbers.
@@ -79,7 +84,8 @@ def adapt(
 
     Raises:
         AdaptationError: if no recording can be used, `output_dir` holds something else, or an argument is out of
-            range.
+            range; without recordings, if there is no voice, the starting model cannot learn one so, or an argument is
+            of recordings.
         OtherAdaptationError: if `output_dir` holds an adaptation with other options, from another model, or to other
             recordings, and `resume` is not `False`.
         CorpusError: if there is no such folder of recordings.
@@ -98,4 +104,30 @@ def adapt(
     return run(inputs, progress, stop, began)
 
 
-__all__ = ["adapt"]
+def with_voice(model: PreTrainedModel, voice: str | os.PathLike) -> PreTrainedModel:
+    """
+    The same model with another voice, learnt from its sound alone, as by [`adapt`] without recordings.
+
+    Args:
+        model ([`Lip2WavModel`]): as `from_pretrained` has loaded it: the speech encoder in its folder is needed.
+        voice (`str` or `os.PathLike`): a sound file, or a folder of such.
+
+    Returns:
+        A model of the same class, type and device.
+
+    Raises:
+        AdaptationError: if the model was not loaded, or cannot learn a voice so, or there is too little sound.
+    """
+    source = model.name_or_path
+    if not source:
+        raise AdaptationError(
+            "voice=: this model was made in memory, and a voice is learnt with the speech encoder that lies in a"
+            " model's folder. Save it, and load it from there."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        made = adapt(None, os.path.join(folder, "voice"), model=source, voice=voice)
+        again = type(model).from_pretrained(made.model, dtype=model.dtype)
+    return again.to(model.device).eval()
+
+
+__all__ = ["adapt", "with_voice"]

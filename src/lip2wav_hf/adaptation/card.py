@@ -33,6 +33,10 @@ GIVEN_VOICE = (
     "**A voice that was given.** It does not speak with the voice of the {recorded}, but with one like that of"
     " {sounds}, perhaps of somebody else, who must have agreed to that, and to every use of it, too."
 )
+VOICE_ALONE = (
+    "**A voice that was given.** It speaks with one like that of {sounds}; whoever speaks there must have agreed to"
+    " that, and to every use of it, and so must whoever is seen in a video that it speaks for."
+)
 OTHER_VOICE = "**Not the voice of the {recorded}.** No recording had sound: it speaks with the voice of `{starting}`."
 
 
@@ -45,7 +49,8 @@ class Facts:
         name (`str`): of the new model.
         starting (`str`): name of the starting model.
         result ([`Adaptation`]): what was done.
-        seconds (`float`): how long the recordings are in all.
+        seconds (`float`): how long the recordings are in all; where there are none, what is learnt from of the sound
+            files.
         silent (`int`): how many of those learnt from have no sound.
         language (`list[str]`): codes of what is said; empty where it is unknown.
     """
@@ -86,6 +91,8 @@ class Facts:
     @property
     def limits(self) -> list[str]:
         """Who must have agreed, and whose voice it is not."""
+        if not self.result.clips:
+            return [VOICE_ALONE.format(sounds=counted(self.result.given_voice, "sound file"))]
         what, others = ("face", "Faces") if self.voice else ("face and voice", "Faces and voices")
         one = self.people == ONE_PERSON
         limits = [(CONSENT if one else CONSENTS).format(what=what if one else others, people=self.people)]
@@ -135,7 +142,7 @@ def _content(facts: Facts) -> dict[str, Any]:
         seen, own = people, "that person's own recordings"
     else:
         seen, own = "a speaker", f"recordings of {people}"
-    return {
+    content = {
         "name": facts.name,
         "summary": f"From a silent, frontal video of {seen} to speech: `{name}`, adapted to {own} with"
         f" `lip2wav adapt`{sentences}.{f' Its voice is {voice}.' if voice else ''}",
@@ -153,6 +160,20 @@ def _content(facts: Facts) -> dict[str, Any]:
         **({"voice": voice} if voice else {}),
         ("gpu_hours" if accelerator else "core_hours"): hours,
         "hardware": str(accelerator or hardware["cpu"]),
+    }
+    return content if result.clips else content | _of_voice_alone(facts)
+
+
+def _of_voice_alone(facts: Facts) -> dict[str, Any]:
+    """What card.yaml says of a model that has learnt a voice and no lips."""
+    name, sounds = facts.starting_name, counted(facts.result.given_voice, "sound file")
+    owners = "whoever speaks in the sound files"
+    return {
+        "summary": f"From a silent, frontal video of a face to speech: `{name}`, with a voice that `lip2wav adapt` has"
+        f" learnt from {sounds}.",
+        "license_name": f"all rights reserved by {owners}",
+        "data": f"{sounds}, {facts.seconds:.0f} s, of a voice.",
+        "data_license": f"The sound belongs to {owners}, and is not published.",
     }
 
 

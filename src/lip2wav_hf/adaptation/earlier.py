@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from ..corpora.clips import Clip
 from ..errors import counted
-from ..files import read_fields, read_json, write_json
+from ..files import read_fields, read_json, replace_folder, write_json
 from ..models import weight_files
 from .inputs import RECORD, WORK, Inputs
 from .records import AdaptationError, OtherAdaptationError
@@ -181,4 +182,27 @@ def check_recordings(inputs: Inputs, plan: Plan) -> str:
     return "The recordings are not those of the model that was there, which is replaced: the training began again."
 
 
-__all__ = ["Plan", "begun_plan", "check_options", "check_recordings", "finished_plan", "plan_of", "write_plan"]
+def beside(output: Path) -> Path:
+    """Where a finished model is, in the moment before it takes its place."""
+    return output.with_name(f".{output.name}.tmp")
+
+
+def finish_replacing(output: Path) -> None:
+    """Put a model in its place where a call was killed in that moment."""
+    temporary = beside(output)
+    if not (output / WORK).is_dir() and (temporary / RECORD).is_file():
+        replace_folder(temporary, output)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+__all__ = [
+    "Plan",
+    "begun_plan",
+    "beside",
+    "check_options",
+    "check_recordings",
+    "finish_replacing",
+    "finished_plan",
+    "plan_of",
+    "write_plan",
+]

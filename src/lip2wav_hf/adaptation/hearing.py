@@ -25,6 +25,7 @@ from .level import speech_level
 from .preparing import Recordings
 
 
+USUAL_LEVEL = -26.0  # dBFS of speech
 PIECE_FRAMES = 250  # of sound that is learnt from at a time
 UNVARIED = AugmentationArguments(splice_probability=0.0, stretch_probability=0.0)
 SPEAKER = "voice"
@@ -38,28 +39,31 @@ class HeardObjective(GeneratorObjective):
         model ([`Lip2WavModel`]): the generator; only what makes the sound learns.
         weights ([`LossArguments`]): what its losses weigh.
         speech_encoder ([`Lip2WavSpeechEncoder`]): frozen, with `lip_states_size`.
-        face (`torch.Tensor` of shape `(hidden_size,)`): what is added to all that it imagines: the face that will
-            speak, see [`face_of`].
+        faces (`torch.Tensor` of shape `(faces, hidden_size)`): who may speak. What is imagined is of one of them, for
+            each clip another in training, and of the mean of all otherwise: see [`faces_of`].
     """
 
-    face: torch.Tensor
+    faces: torch.Tensor
 
     def __init__(
-        self, model: Lip2WavModel, weights: LossArguments, speech_encoder: Lip2WavSpeechEncoder, face: torch.Tensor
+        self, model: Lip2WavModel, weights: LossArguments, speech_encoder: Lip2WavSpeechEncoder, faces: torch.Tensor
     ):
         super().__init__(model, weights, speech_encoder)
-        self.register_buffer("face", face, persistent=False)
+        self.register_buffer("faces", faces, persistent=False)
 
     def with_model(self, model: Lip2WavModel) -> HeardObjective:
         """The same objective of another generator."""
         assert self.speech_encoder is not None
-        return type(self)(model, self.weights, self.speech_encoder, self.face)
+        return type(self)(model, self.weights, self.speech_encoder, self.faces)
 
     def forward(self, batch: Batch) -> ObjectiveOutput:
         assert self.perceptual is not None
         mel = self.perceptual.log_mel.standardised(batch["waveform"])
+        faces = self.faces.mean(0)
+        if self.training:
+            faces = self.faces[torch.randint(len(self.faces), (len(mel), 1), device=mel.device)]
         with torch.no_grad():
-            hidden = self.perceptual.encoder.imagine_lips(mel, batch["frame_mask"]) + self.face
+            hidden = self.perceptual.encoder.imagine_lips(mel, batch["frame_mask"]) + faces
         mask = batch["frame_mask"][..., None].to(hidden.dtype)
         return self._of_spectrogram(hidden, mask, batch, self._look_ahead())
 
@@ -81,7 +85,7 @@ def imagines_lips(encoder: Lip2WavSpeechEncoder | None, model: Lip2WavModel, fol
 
 
 @torch.inference_mode()
-def face_of(
+def faces_of(
     model: Lip2WavModel,
     encoder: Lip2WavSpeechEncoder,
     recordings: Recordings,
@@ -89,19 +93,21 @@ def face_of(
     enough: int = 20,
 ) -> torch.Tensor:
     """
-    What a model sees of a face whatever it says: the mean of its hidden states, less that of what is imagined of
+    What a model sees of faces whatever they say: the mean of its hidden states, less that of what is imagined of
     sounds. Without it, a voice would be learnt for the face that the speech encoder imagines alone.
 
     Args:
         model ([`Lip2WavModel`]): the generator.
         encoder ([`Lip2WavSpeechEncoder`]): imagines the lips.
-        recordings ([`Recordings`]): of the face.
+        recordings ([`Recordings`]): of the face that will speak; where there are none, it may be any face, as those
+            that the encoder was shown.
         heard (sequence of `np.ndarray` of shape `(samples,)`): of the voice.
         enough (`int`, *optional*, defaults to 20): recordings that are looked at.
 
     Returns:
-        `torch.Tensor` of shape `(hidden_size,)`.
+        `torch.Tensor` of shape `(faces, hidden_size)`.
     """
+    assert encoder.lips is not None
     model.eval()
     encoder.eval()
     log_mel = LogMelSpectrogram(encoder.config)
@@ -112,17 +118,38 @@ def face_of(
         )
         seen.append(model.add_words(hidden, logits)[0])
     imagined = [encoder.imagine_lips(log_mel.standardised(torch.from_numpy(sound)[None]))[0] for sound in heard]
-    return (torch.cat(seen).mean(0) - torch.cat(imagined).mean(0)).clone()
+    faces = torch.cat(seen).mean(0, keepdim=True) if seen else encoder.lips.faces
+    return (faces - torch.cat(imagined).mean(0)).clone()
 
 
-def pieces_of(sounds: Sequence[np.ndarray], samples_per_frame: int, level: float) -> list[np.ndarray]:
+@torch.inference_mode()
+def spoken_level(
+    model: Lip2WavModel, encoder: Lip2WavSpeechEncoder, faces: torch.Tensor, heard: Sequence[np.ndarray]
+) -> float:
+    """
+    How loud a model speaks: what it says of the lips that are imagined of sounds, in dBFS.
+
+    Args:
+        model, encoder, heard: as for [`faces_of`], and `faces` (`torch.Tensor` of shape `(faces, hidden_size)`), what
+            it returns.
+    """
+    log_mel = LogMelSpectrogram(encoder.config)
+    said = []
+    for sound in heard:
+        hidden = encoder.imagine_lips(log_mel.standardised(torch.from_numpy(sound)[None])) + faces.mean(0)
+        mel, mask = model.predict_mel(hidden, hidden.new_ones(*hidden.shape[:2], 1))
+        said.append(model.decoder(mel, mask)[0].float().numpy())
+    return speech_level(np.concatenate(said))
+
+
+def pieces_of(sounds: Sequence[np.ndarray], samples_per_frame: int, level: float = USUAL_LEVEL) -> list[np.ndarray]:
     """
     Sound in pieces of at most ten seconds, each a whole number of video frames and long enough for a window.
 
     Args:
         sounds (sequence of `np.ndarray` of shape `(samples,)`): recordings of a voice.
         samples_per_frame (`int`): of a video frame.
-        level (`float`): how loud the speech in them is to be, in dBFS.
+        level (`float`, *optional*, defaults to -26.0): how loud the speech in them is to be, in dBFS.
     """
     shortest, longest = UNVARIED.window_frames * samples_per_frame, PIECE_FRAMES * samples_per_frame
     pieces = []
@@ -160,4 +187,4 @@ def sound_clips(
     return PreparedClips(clips, files)
 
 
-__all__ = ["UNVARIED", "HeardObjective", "face_of", "imagines_lips", "pieces_of", "sound_clips"]
+__all__ = ["UNVARIED", "HeardObjective", "faces_of", "imagines_lips", "pieces_of", "sound_clips", "spoken_level"]

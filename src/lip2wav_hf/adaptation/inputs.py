@@ -24,7 +24,7 @@ from ..errors import check_path
 from ..files import read_fields
 from ..models import DEFAULT_MODEL, find_model
 from .choosing import read_phrases
-from .records import AdaptationError, Options
+from .records import FINAL_PASS, AdaptationError, Options
 
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Inputs:
     What an adaptation is given.
 
     Attributes:
-        recordings (folder, name of a dataset, or iterable of [`Clip`]): as [`adapt`] takes them.
+        recordings (folder, name of a dataset, or iterable of [`Clip`], *optional*): as [`adapt`] takes them.
         output (`Path`): folder of the new model.
         starting (`Path`): folder of the starting model, and `name` (`str`), what its user calls it.
         phrases (`list[str]`, *optional*): that somebody chose.
@@ -51,7 +51,7 @@ class Inputs:
         options ([`Options`]): everything else.
     """
 
-    recordings: str | os.PathLike | Iterable[Clip]
+    recordings: str | os.PathLike | Iterable[Clip] | None
     output: Path
     starting: Path
     name: str
@@ -63,7 +63,7 @@ class Inputs:
 
 
 def read_inputs(
-    recordings: str | os.PathLike | Iterable[Clip], output_dir: str | os.PathLike, options: Options
+    recordings: str | os.PathLike | Iterable[Clip] | None, output_dir: str | os.PathLike, options: Options
 ) -> Inputs:
     """
     Find and check what an adaptation is given; imports nothing heavy.
@@ -72,7 +72,9 @@ def read_inputs(
         AdaptationError, CorpusError, ModelError: says what is missing, or in the way.
     """
     check_path(output_dir, "output_dir", "the folder of the new model", AdaptationError)
-    if not isinstance(recordings, Iterable):
+    if recordings is None:
+        _check_without_recordings(options)
+    elif not isinstance(recordings, Iterable):
         check_path(recordings, "recordings", "a folder, or clips", CorpusError)
     if isinstance(recordings, (str, os.PathLike)):
         recordings = Path(recordings).expanduser()
@@ -102,10 +104,34 @@ def read_inputs(
             f"model {name}: it reads no words, which an adaptation teaches. Begin with one that does, such as"
             f" {DEFAULT_MODEL}."
         )
+    if recordings is None:
+        _check_imagination(starting, name)
     _check_output(output, starting)
     phrases = read_phrases(options.phrases)
     voice, sounds, notes = (None, 0, []) if options.voice is None else _read_voice(options.voice)
     return Inputs(recordings, output, starting, name, phrases, voice, sounds, notes, options)
+
+
+def _check_without_recordings(options: Options) -> None:
+    """What an adaptation without recordings needs, and what it would ignore."""
+    if options.voice is None:
+        raise AdaptationError("recordings, or a voice: one of them is needed to learn from.")
+    for name, default in (("phrases", None), ("final_pass", FINAL_PASS), ("live", False)):
+        if getattr(options, name) != default:
+            raise AdaptationError(
+                f"`{name}` (--{name.replace('_', '-')}) is of recordings, and there are none: of the sound of a voice"
+                " alone, only the voice is learnt. What the model reads, also live, stays as it is."
+            )
+
+
+def _check_imagination(starting: Path, name: str) -> None:
+    """See that a model comes with a speech encoder that imagines lips, which is the only way without recordings."""
+    file = starting / "speech_encoder" / "config.json"
+    if not (file.is_file() and read_fields(file, AdaptationError).get("lip_states_size")):
+        raise AdaptationError(
+            f"model {name}: without recordings, it cannot learn a voice, as no speech encoder comes with it that"
+            f" imagines lips. Give recordings too, or begin with a model that has one, such as {DEFAULT_MODEL}."
+        )
 
 
 def _read_voice(place: str | os.PathLike) -> tuple[Voice, int, list[str]]:

@@ -251,8 +251,8 @@ class Task:
             and they are measured once, at the end.
         anchored (`bool`): whether what reads the lips stays near to where it was; see [`Anchor`].
         imagines (`bool`): whether the speech encoder imagines the lips of what it hears, see [`imagines_lips`].
-        face (`torch.Tensor` of shape `(hidden_size,)`, *optional*): where a voice is learnt from sound alone, that
-            has no pictures: see [`face_of`].
+        faces (`torch.Tensor` of shape `(faces, hidden_size)`, *optional*): where a voice is learnt from sound alone,
+            that has no pictures: see [`faces_of`].
     """
 
     model: Lip2WavModel
@@ -268,7 +268,7 @@ class Task:
     chooses: bool = True
     anchored: bool = False
     imagines: bool = False
-    face: torch.Tensor | None = None
+    faces: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -344,11 +344,11 @@ def _build(task: Task) -> State:
         SpeechClips(training, *settings, run.augmentation, task.seed),
         SpeechClips(held_out, *settings, None, task.seed),
     )
-    if task.face is None:
+    if task.faces is None:
         objective = GeneratorObjective(task.model, run.losses, task.speech_encoder)
     else:
         assert task.speech_encoder is not None
-        objective = HeardObjective(task.model, run.losses, task.speech_encoder, task.face)
+        objective = HeardObjective(task.model, run.losses, task.speech_encoder, task.faces)
     state = prepare_state(accelerator, run, objective, task.feature_extractor, datasets)
     register_network_hooks(state)
     return state
@@ -363,7 +363,7 @@ def _arguments(task: Task) -> TrainingArguments:
     if encoder is not None:
         theirs, own = encoder.config.units, task.model.config.units
         others = theirs.kind != own.kind or own.vocabulary[: len(theirs.vocabulary)] != theirs.vocabulary
-        if others or task.face is not None:
+        if others or task.faces is not None:
             losses = replace(losses, heard_words=0.0)
     measures = task.chooses and bool(task.held_out.clips)
     optimization = OptimizationArguments(
@@ -381,7 +381,7 @@ def _arguments(task: Task) -> TrainingArguments:
         with_tracking=False,
     )
     data = DataArguments(data_dir=[], dataloader_workers=0, preprocessing_workers=1)
-    variation = VARIATION if task.face is None else UNVARIED
+    variation = VARIATION if task.faces is None else UNVARIED
     return TrainingArguments(data, ModelArguments(), losses, variation, CriticArguments(), optimization)
 
 

@@ -16,18 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from ..errors import counted, one_line
 from ..files import read_json, write_json
 from ..modeling_lip2wav import Lip2WavModel
 from ..training.arguments import TrainingError
 from ..training.clips import PreparedClips
 from ..training.networks import freeze_lips
-from .hearing import face_of, pieces_of, sound_clips
+from .hearing import faces_of, pieces_of, sound_clips, spoken_level
 from .job import Job
 from .learning import FINAL_RATE, LEARNING_RATE, VALIDATING, Follower, Learnt, Task, learn
-from .level import speech_level
 from .preparing import Recordings
 from .records import FEW_STEPS, STOPPING
 from .scoring import speak_clips
@@ -41,7 +38,7 @@ FIRST_PASS = "first_pass.json"  # in the folder of work: what the first pass has
 LEARNT_FROM = "learnt_from.json"  # in the same folder: what the passes learn from
 FEWEST_FINAL_STEPS = 5  # of a final pass that there is too little time for: with less, it is left out
 VOICE_RATE = 1e-3  # the highest learning rate of a voice that is learnt from sound alone
-SPOKEN_CLIPS = 3  # that tell how loud the model speaks
+SPOKEN_PIECES = 3  # of sound, that tell how loud the model speaks
 SWITCHING_SECONDS = 5.0  # of loading and saving, for a further pass
 
 
@@ -186,8 +183,10 @@ def give_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> 
 def _heard(task: Task, learnt: Learnt, recordings: Recordings, voice: Voice) -> Task:
     """To learn a voice from its sound, with lips that a speech encoder imagines, of the face of the recordings."""
     assert task.speech_encoder is not None
-    config, shown = task.model.config, [recordings.files[clip.key] for clip in recordings.clips[:SPOKEN_CLIPS]]
-    level = speech_level(np.concatenate(speak_clips(learnt.folder, task.feature_extractor, shown)))
+    config = task.model.config
+    pieces = pieces_of(voice.sound, config.samples_per_frame)
+    faces = faces_of(task.model, task.speech_encoder, recordings, pieces)
+    level = spoken_level(task.model, task.speech_encoder, faces, pieces[:SPOKEN_PIECES])
     pieces = pieces_of(voice.sound, config.samples_per_frame, level)
     clips = sound_clips(
         pieces, task.feature_extractor, config.vocabulary[0], config.samples_per_frame, task.folder / "sound"
@@ -198,7 +197,7 @@ def _heard(task: Task, learnt: Learnt, recordings: Recordings, voice: Voice) -> 
         held_out=PreparedClips([], {}),
         learning_rate=VOICE_RATE,
         chooses=False,
-        face=face_of(task.model, task.speech_encoder, recordings, pieces),
+        faces=faces,
     )
 
 

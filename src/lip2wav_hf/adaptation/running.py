@@ -32,17 +32,29 @@ from ..machine import take_lock
 from ..modeling_critic import Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel
 from ..models import DEFAULT_MODEL, weight_files
+from ..training.clips import PreparedClips
 from ..training.networks import load_speech_encoder
 from ..training.record import RECORD_FILE
 from ..training.transcripts import keep_transcripts
 from .card import Facts, write_card
 from .checking import Examined, examine_clips
 from .choosing import find_phrases, grammar_of, hold_back, in_turns, written_forms
-from .earlier import Plan, begun_plan, check_options, check_recordings, finished_plan, plan_of, write_plan
+from .earlier import (
+    Plan,
+    begun_plan,
+    beside,
+    check_options,
+    check_recordings,
+    finish_replacing,
+    finished_plan,
+    plan_of,
+    write_plan,
+)
 from .hearing import imagines_lips
 from .inputs import RECORD, WORK, Inputs
 from .job import Job
 from .learning import FEWEST_TO_CHOOSE, Clock, Learnt, Task
+from .level import SAMPLING_RATE
 from .passes import (
     correct_forecast,
     final_pass,
@@ -66,6 +78,7 @@ from .records import (
 )
 from .scoring import Measurement, measure, of_first, prepare_measuring
 from .starting import grow, imprint, load_starting_model
+from .unusable import MOST_NAMED, not_used, reasons, tell_listing
 
 
 SPACE = 30  # times the size of the weights: checkpoints of two passes, with the optimizer's state, and models
@@ -77,7 +90,6 @@ MOST_CHECKING = 0.6  # of the minutes: on a slow machine, fewer recordings than 
 MOST_PREPARING = 0.7  # of the minutes, after which no more words are looked at
 MEASURING_SHARE = 0.15  # of the minutes, for the measurement before the training; the one after it takes as long
 OVERTIME = 1.05  # of the minutes, which a measurement after the training may take where it was slower than that before
-MOST_NAMED = 5  # recordings in a note
 FEW, FEWEST = 10, 3  # recordings: with less, results are poor, or nothing can be learnt
 GIVEN_VOICE = (
     "The voice is one like that of the sound files, no copy: of like pitch and timbre. The card says so: if it is"
@@ -96,11 +108,12 @@ def run(
     job = Job(inputs, Clock(options.minutes, began), progress or _ignore, stop or _never)
     clips, job.checks, doubts = _all_clips(inputs.recordings, job.starting)
     job.notes += doubts
-    normalizer = Lip2WavConfig.from_pretrained(job.starting).normalizer
-    find_phrases([clip for clip in clips if clip.words], inputs.phrases, normalizer)  # what it refuses, it refuses now
+    if clips:
+        normalizer = Lip2WavConfig.from_pretrained(job.starting).normalizer
+        find_phrases([clip for clip in clips if clip.words], inputs.phrases, normalizer)  # it refuses now what it does
     job.notes += inputs.voice_notes
     plan = plan_of(inputs, clips)
-    _finish_replacing(job.output)
+    finish_replacing(job.output)
     if options.resume:
         _keep_others(job, plan)
     if options.resume and (done := _finished(job.output, plan)) is not None:
@@ -111,7 +124,7 @@ def run(
         try:
             write_plan(job.work, plan)
             with quiet_transformers(), _reporting_full_disk(job):
-                return _adapt(job, clips, plan)
+                return _adapt(job, clips, plan) if clips else _learn_voice(job, plan)
         except KeyboardInterrupt as interruption:
             # Not from the depths of whatever package was just being imported: where it was is of no use to anybody.
             goes_on = any(job.work.glob("run/checkpoint-*"))
@@ -182,11 +195,13 @@ def _never() -> bool:
 
 
 def _all_clips(
-    recordings: str | os.PathLike | Iterable[Clip], starting: Path
+    recordings: str | os.PathLike | Iterable[Clip] | None, starting: Path
 ) -> tuple[list[Clip], list[RecordingCheck], list[str]]:
     """All recordings, of whatever split, their words as the starting model writes words; what is wrong with those that
     cannot be found or read, or that nothing says anything of; and what looks like a slip in their table."""
     checks, doubts = list[RecordingCheck](), list[str]()
+    if recordings is None:
+        return [], checks, doubts
     if not isinstance(recordings, (str, os.PathLike)):
         clips = list(recordings)
         for clip in clips:
@@ -337,6 +352,25 @@ def _adapt(job: Job, clips: list[Clip], plan: Plan) -> Adaptation:
     return _save(job, task, learnt, further, phrases, new_words, before, after, plan)
 
 
+def _learn_voice(job: Job, plan: Plan) -> Adaptation:
+    """A model with the voice that was asked for, for whatever face: there are no recordings of one."""
+    extractor = Lip2WavFeatureExtractor.from_pretrained(job.starting)
+    start = load_starting_model(job.starting)
+    encoder = _speech_encoder(job, start)
+    if not imagines_lips(encoder, start, job.starting):
+        raise AdaptationError(f"model {job.inputs.name}: its speech encoder does not imagine what this model sees.")
+    none = PreparedClips([], {})
+    folder, options = job.work / "run", job.options
+    task = Task(start, encoder, extractor, none, none, 0, folder, options.seed, options.steps, imagines=True)
+    job.notes.append(GIVEN_VOICE)
+    nobody = Recordings.empty(job.work / "cache", extractor, start.config.sampling_rate)
+    learnt = give_voice(job, task, Learnt(job.starting, 0, 0, 0.0, "finished"), nobody)
+    correct_forecast(job, learnt.steps, voice_steps(task))
+    if learnt.reason in ("asked", "time") and (better := _better_there(job, 0, learnt.best_step, 0)):
+        return _left_as_it_was(job, learnt.reason, better)
+    return _save(job, task, learnt, 0, (), (), None, None, plan)
+
+
 def _with_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> tuple[Task, Learnt]:
     """The model that has the voice that was asked for, unless somebody has stopped it; and a task that measures what
     is of the recordings: where they have another voice, not the sound."""
@@ -393,13 +427,13 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
             check = dataclasses.replace(check, problems=(*check.problems, problem))
         job.checks.append(check)
         found = "; ".join(map(str, check.problems)) or "good"
-        job.say("checking", (number + 1) / len(clips), f"{check.file}: {found}{_unused(check)}")
+        job.say("checking", (number + 1) / len(clips), f"{check.file}: {found}{not_used(check)}")
 
     def enough() -> bool:
         spent, count = job.clock.spent / job.clock.minutes, len(recordings.clips)
         return (count >= FEW and spent > CHECKING_SHARE) or (count >= FEWEST and spent > MOST_CHECKING)
 
-    _tell_listing(job)
+    tell_listing(job)
     total = len(clips) + sum(not check.usable for check in job.checks)  # with those that are listed but missing
     known = start.config.vocabulary if start.config.units.kind == "words" else ()
     looked_at = examine_clips(in_turns(clips), extractor, note, enough, known)
@@ -411,53 +445,12 @@ def _check(job: Job, clips: list[Clip], extractor: Lip2WavFeatureExtractor, star
         )
     if not recordings.clips:
         which = "the only recording cannot" if total == 1 else f"none of the {total} recordings can"
-        raise AdaptationError(f"{which} be used: {_reasons(job.checks)}.")
+        raise AdaptationError(f"{which} be used: {reasons(job.checks)}.")
     job.other_voice, doubt = compare_voices(recordings, functools.partial(_has_prepared, job))
     if doubt:
         job.notes.append(doubt)
         job.say("checking", 1.0, doubt)
     return recordings
-
-
-def _reasons(checks: Iterable[RecordingCheck]) -> str:
-    """Why recordings are not used, alike reasons as one, also where their numbers differ."""
-    alike: dict[str, list[str]] = {}
-    for check in checks:
-        if not check.usable:
-            message = next(problem for problem in check.problems if problem.fatal).message.rstrip(".")
-            alike.setdefault(re.sub(r"\d+(\.\d+)?", "#", message), []).append(message)
-    groups = sorted(alike.values(), key=len, reverse=True)
-    listed = [f"{len(group)} × {group[0]}{' or the like' if len({*group}) > 1 else ''}" for group in groups]
-    more = sum(map(len, groups[MOST_NAMED:]))
-    return "; ".join(listed[:MOST_NAMED] + ([f"{more} for other reasons"] if more else []))
-
-
-def _unused(check: RecordingCheck) -> str:
-    """What tells a recording that is not used from one with a warning."""
-    return "" if check.usable else " Not used."
-
-
-def _tell_listing(job: Job) -> None:
-    """Report what is wrong with what the folder holds: a few of each kind by name, all by number."""
-    kinds: dict[str, list[RecordingCheck]] = {}
-    for check in job.checks:
-        kinds.setdefault(check.problems[0].kind, []).append(check)
-    for kind, checks in kinds.items():
-        for check in checks[:MOST_NAMED]:
-            job.say("checking", 0.0, f"{check.file}: {check.problems[0]}{_unused(check)}")
-        if len(checks) > MOST_NAMED:
-            job.say("checking", 0.0, f"… and {len(checks) - MOST_NAMED} more: {kind}")
-    unlisted = [check.file for check in kinds.get("unlisted_video", ())]
-    if unlisted:
-        more = f" and {len(unlisted) - MOST_NAMED} more" if len(unlisted) > MOST_NAMED else ""
-        missing = {Path(check.file).stem for check in kinds.get("missing_video", ())}
-        do = "Write a row for each, and run the same again."
-        if any(Path(file).stem in missing for file in unlisted):
-            do = "The metadata name some of them with another ending: write each as the file has it."
-        job.notes.append(
-            f"{counted(len(unlisted), 'video')} not used, since the metadata do not name"
-            f" {'it' if len(unlisted) == 1 else 'them'}: {', '.join(unlisted[:MOST_NAMED])}{more}. {do}"
-        )
 
 
 def _prepare(
@@ -632,6 +625,8 @@ def _save(
         left_out=job.left_out,
     )
     seconds = sum(check.seconds for check in job.checks if check.usable)
+    if job.voice is not None and job.inputs.recordings is None:
+        seconds = sum(map(len, job.voice.sound)) / SAMPLING_RATE
     folder = job.work / "model"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(learnt.folder, folder, ignore=shutil.ignore_patterns(RECORD_FILE))  # it names folders and persons
@@ -658,26 +653,13 @@ def _language(job: Job, new_words: tuple[str, ...]) -> list[str]:
 
 def _put_in_place(job: Job, folder: Path, reason: str) -> None:
     """Replace the output folder by a finished one; what a stopped run goes on with moves along."""
-    temporary = _beside(job.output)
+    temporary = beside(job.output)
     shutil.rmtree(temporary, ignore_errors=True)
     os.replace(folder, temporary)
     if reason in ("asked", "time"):  # the same call goes on
         forget_passes(job, reason)
         os.replace(job.work, temporary / WORK)
     replace_folder(temporary, job.output)
-
-
-def _beside(output: Path) -> Path:
-    """Where a finished model is, in the moment before it takes its place."""
-    return output.with_name(f".{output.name}.tmp")
-
-
-def _finish_replacing(output: Path) -> None:
-    """Put a model in its place where a call was killed in that moment."""
-    temporary = _beside(output)
-    if not (output / WORK).is_dir() and (temporary / RECORD).is_file():
-        replace_folder(temporary, output)
-    shutil.rmtree(temporary, ignore_errors=True)
 
 
 __all__ = ["read_record", "run"]

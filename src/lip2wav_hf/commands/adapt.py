@@ -35,14 +35,15 @@ AGAIN = "Run the same command again: it goes on where it was."
 @reporting(interrupted="Run the same command again.")
 def adapt(
     clips: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="CLIPS",
             help="Folder of recordings: videos with metadata.csv (file_name, transcription), or with a .txt file"
-            " beside each that says what is said in it.",
+            " beside each that says what is said in it. Without, a --voice alone is learnt.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    *,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="MODEL", help="Folder of the new model.", show_default=False),
@@ -61,8 +62,8 @@ def adapt(
         Path | None,
         typer.Option(
             metavar="SOUND",
-            help="A sound file, or a folder of them, of the voice that the model is to have, where the recordings have"
-            " no sound or another voice.",
+            help="A sound file, or a folder of them, of the voice that the model is to have, where there are no"
+            " recordings, or they have no sound or another voice.",
             show_default=False,
         ),
     ] = None,
@@ -108,13 +109,15 @@ def adapt(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors, warnings and results.")] = False,
 ) -> None:
     """
-    Make a model that reads your lips and speaks with your voice, from a few recordings of you.
+    Make a model that reads your lips and speaks with your voice, from a few recordings of you; or one that speaks
+    with a voice, from its sound alone.
 
     \b
     Examples:
       lip2wav adapt my-clips -o my-voice
       lip2wav adapt my-clips -o my-voice --minutes 20 --phrases phrases.txt
       lip2wav speak new.mp4 --model my-voice
+      lip2wav adapt --voice speech.wav -o that-voice
 
     Ten recordings of a few seconds are enough to begin with. Each is checked first; some are held back, and the models
     before and after are measured on them; in the end the model learns from these too. Ctrl-C keeps the best model so
@@ -123,6 +126,9 @@ def adapt(
 
     Exit status: 0; 2 when no recording can be used, or something cannot be read or written.
     """
+    if clips is None and voice is None:
+        wanted = "give a folder of recordings; or --voice, to learn a voice alone."
+        raise typer.BadParameter(wanted, param_hint="CLIPS")
     with only_our_messages(), _shown(quiet or json_object) as show:
         from ..adaptation.adapt import adapt as run
 
@@ -143,7 +149,7 @@ def adapt(
     if json_object:
         print(json.dumps(_plain(result), indent=2, ensure_ascii=False))
         return
-    print("\n".join(_report(result, clips)))
+    print("\n".join(_report(result)))
 
 
 def _plain(result: Adaptation) -> dict[str, Any]:
@@ -216,7 +222,7 @@ class _Lines:
         self._due = time.monotonic() + SILENT_SECONDS
 
 
-def _report(result: Adaptation, clips: Path) -> list[str]:
+def _report(result: Adaptation) -> list[str]:
     """What was done, before and after, and what to do next."""
     lines = [_counts(result)]
     ends = {
@@ -254,6 +260,8 @@ def _report(result: Adaptation, clips: Path) -> list[str]:
 def _counts(result: Adaptation) -> str:
     """What became of each recording."""
     bad, held_back = len(result.not_used), len(result.held_out)
+    if not result.recordings:
+        return f"a voice learnt from {counted(result.given_voice, 'sound file')}"
     if not bad and not result.left_out:
         return f"{counted(result.clips, 'recording')} learnt from, {held_back} held back"
     parts = [f"{result.clips} learnt from", f"{held_back} held back"]

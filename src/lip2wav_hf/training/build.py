@@ -25,13 +25,14 @@ from ..corpora.video_folder import version_of
 from ..errors import counted, one_line
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor
 from ..grammar import TextNormalizer, TextUnits
-from ..modeling_critic import Lip2WavCritic
+from ..modeling_critic import Lip2WavCritic, Lip2WavSpeechEncoder
 from ..modeling_lip2wav import Lip2WavModel, Lip2WavPreTrainedModel
 from .arguments import AugmentationArguments, DataArguments, OptimizationArguments, TrainingArguments
 from .checks import check_start
 from .clips import PreparedClips, prepare_clips
 from .dataset import SpeechClips, collate_clips
 from .facts import fingerprints
+from .imagination import show_faces
 from .networks import (
     FrameConfig,
     build_critic,
@@ -109,6 +110,8 @@ def build_state(run: TrainingArguments) -> State:
         _write_made_splits(corpora, run.data, Path(run.optimization.output_dir))
     check_batch_size(len(datasets[0]), run.optimization.batch_size)
     model = build_model(plan, datasets[0])
+    if isinstance(model, Lip2WavSpeechEncoder) and model.lips is not None and plan.generator is not None:
+        show_faces(model.lips, plan.generator, datasets[0])
     if isinstance(model, Lip2WavModel):
         keep_transcripts(model, datasets[0].clips, run.models.ngram_order)
     critic = build_critic(plan)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
+from ..modeling_critic import LipImagination
 from ..modeling_lip2wav import Lip2WavModel
+from .dataset import SpeechClips
 from .losses import Batch
 
 
@@ -48,4 +51,20 @@ class LipTeacher(nn.Module):
         return told, mask
 
 
-__all__ = ["LipTeacher"]
+@torch.no_grad()
+def show_faces(lips: LipImagination, generator: Lip2WavModel, clips: SpeechClips) -> None:
+    """
+    Fill in `faces`: what a generator's decoder is told of a clip in the mean, of clips spread over a dataset.
+
+    Args:
+        lips ([`LipImagination`]): whose faces are replaced.
+        generator ([`Lip2WavModel`]): sees them.
+        clips ([`SpeechClips`]): the dataset; with its variations, if it has any.
+    """
+    generator.eval()
+    for number, place in enumerate(np.linspace(0, len(clips) - 1, len(lips.faces)).round().astype(int)):
+        hidden, text_logits, _ = generator.encode(clips[int(place)]["pixel_values_videos"][None])
+        lips.faces[number] = generator.add_words(hidden, text_logits)[0].mean(0)
+
+
+__all__ = ["LipTeacher", "show_faces"]
