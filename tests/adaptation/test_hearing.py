@@ -15,6 +15,7 @@ from lip2wav_hf import Lip2WavFeatureExtractor, adapt, read_audio, write_audio
 from lip2wav_hf.adaptation import passes, running
 from lip2wav_hf.adaptation.hearing import (
     HeardObjective,
+    certainty,
     faces_of,
     imagines_lips,
     pieces_of,
@@ -137,6 +138,28 @@ def test_each_clip_is_of_one_of_the_faces_in_training(starting_model, monkeypatc
     objective.eval()(batch)
     assert set(seen[0][:, 0, 0].tolist()) == {1, 2, 6} and (seen[0] == seen[0][:, :1, :1]).all()
     assert (seen[1] == 3).all()
+
+
+def test_how_certain_an_encoder_is_of_what_it_hears(starting_model):
+    encoder = imagining(load_starting_model(starting_model))
+    sound = np.concatenate([noise(1.28), np.zeros(20480, np.float32)])
+    with torch.no_grad():
+        encoder.text_head.weight.zero_()
+        encoder.text_head.bias.zero_()
+        assert certainty(encoder, [sound]) == pytest.approx(1 / encoder.config.num_classes)
+        log_mel = LogMelSpectrogram(encoder.config).standardised(torch.from_numpy(sound)[None])
+        likely = torch.zeros(1, 64, encoder.config.num_classes)
+        likely[:, :30, 5] = 20.0  # of speech, but for its end, it is sure
+        encoder.forward = lambda mel: SimpleNamespace(text_logits=likely) if torch.equal(mel, log_mel) else None
+        assert certainty(encoder, [sound]) == pytest.approx(30 / 32, abs=0.02)
+
+
+def test_other_words_than_the_encoder_knows_are_noted(silent_folder, imagining_model, tmp_path, monkeypatch):
+    options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 2}
+    for known, certain in ((True, passes.LEAST_CERTAINTY), (False, passes.LEAST_CERTAINTY - 0.01)):
+        monkeypatch.setattr(passes, "certainty", lambda *_, certain=certain: certain)
+        result = adapt(None, tmp_path / str(known), **options)
+        assert any("Hardly any words" in note for note in result.notes) != known
 
 
 def test_a_model_is_as_loud_as_it_was(starting_model):

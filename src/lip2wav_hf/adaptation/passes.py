@@ -22,7 +22,7 @@ from ..modeling_lip2wav import Lip2WavModel
 from ..training.arguments import TrainingError
 from ..training.clips import PreparedClips
 from ..training.networks import freeze_lips
-from .hearing import faces_of, pieces_of, sound_clips, spoken_level
+from .hearing import LEAST_CERTAINTY, certainty, faces_of, pieces_of, sound_clips, spoken_level
 from .job import Job
 from .learning import FINAL_RATE, LEARNING_RATE, VALIDATING, Follower, Learnt, Task, learn
 from .preparing import Recordings
@@ -39,6 +39,10 @@ LEARNT_FROM = "learnt_from.json"  # in the same folder: what the passes learn fr
 FEWEST_FINAL_STEPS = 5  # of a final pass that there is too little time for: with less, it is left out
 VOICE_RATE = 1e-3  # the highest learning rate of a voice that is learnt from sound alone
 SPOKEN_PIECES = 3  # of sound, that tell how loud the model speaks
+OTHER_WORDS = (
+    "Hardly any words in the sound files are such as the speech encoder knows: the voice is learnt less well, and what"
+    " is said with it is harder to understand. Sentences of words that the starting model knows do better."
+)
 SWITCHING_SECONDS = 5.0  # of loading and saving, for a further pass
 
 
@@ -175,16 +179,18 @@ def give_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> 
     model = load_starting_model(learnt.folder)
     freeze_lips(model)
     again = replace(task, model=model, folder=task.folder / "voice", steps=voice_steps(task))
-    again = (_heard if task.imagines else _converted)(again, learnt, recordings, cast(Voice, job.voice))
+    again = (_heard if task.imagines else _converted)(job, again, learnt, recordings)
     spoken = learn(again, _follower(job, again))
     return replace(spoken, best_step=learnt.best_step + spoken.best_step)
 
 
-def _heard(task: Task, learnt: Learnt, recordings: Recordings, voice: Voice) -> Task:
+def _heard(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> Task:
     """To learn a voice from its sound, with lips that a speech encoder imagines, of the face of the recordings."""
     assert task.speech_encoder is not None
-    config = task.model.config
+    config, voice = task.model.config, cast(Voice, job.voice)
     pieces = pieces_of(voice.sound, config.samples_per_frame)
+    if certainty(task.speech_encoder, pieces) < LEAST_CERTAINTY:
+        job.notes.append(OTHER_WORDS)
     faces = faces_of(task.model, task.speech_encoder, recordings, pieces)
     level = spoken_level(task.model, task.speech_encoder, faces, pieces[:SPOKEN_PIECES])
     pieces = pieces_of(voice.sound, config.samples_per_frame, level)
@@ -201,11 +207,11 @@ def _heard(task: Task, learnt: Learnt, recordings: Recordings, voice: Voice) -> 
     )
 
 
-def _converted(task: Task, learnt: Learnt, recordings: Recordings, voice: Voice) -> Task:
+def _converted(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> Task:
     """To learn from what the model says itself for the recordings, moved near to a voice by signal processing."""
     silent = [clip for clip in recordings.clips if clip.key in recordings.silent]
     own = speak_clips(learnt.folder, task.feature_extractor, [recordings.files[clip.key] for clip in silent])
-    source = Voice.of(own)
+    source, voice = Voice.of(own), cast(Voice, job.voice)
     for clip, waveform in zip(silent, own, strict=True):
         recordings.set_waveform(clip, convert(waveform, source, voice))
     recordings.silent.clear()
