@@ -7,6 +7,7 @@ import pytest
 
 from lip2wav_hf import load_clips
 from lip2wav_hf.corpora.video_folder import VideoFolder
+from lip2wav_hf.corpora.word_times import write_word_times
 
 
 def touch(folder, *names):
@@ -104,7 +105,8 @@ def test_transcripts_without_a_video(tmp_path):
 def test_word_times_of_no_clip(tmp_path):
     touch(tmp_path, "a.mp4")
     write_table(tmp_path, "a.mp4,x,ann", columns="file_name,transcription,speaker")
-    touch(tmp_path, "alignments/ann/a.TextGrid", "alignments/ann/a.b.TextGrid", "alignments/bob/a.align")
+    touch(tmp_path, "alignments/ann/a.b.TextGrid", "alignments/bob/a.align")
+    write_word_times(tmp_path / "alignments/ann/a.TextGrid", [(0.1, 0.4, "x")], 2.0)
     touch(tmp_path, "alignments/alignment.jsonl")
     clips, kinds = found(tmp_path)
     times = ["alignments/ann/a.b.TextGrid", "alignments/bob/a.align"]

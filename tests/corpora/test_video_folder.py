@@ -334,7 +334,7 @@ def test_of_subtitles_only_the_one_with_wrong_times_is_left_out(tmp_path):
     assert [clip.text for clip in folder.clips] == ["one", "three"]
     [remark] = folder.remarks("train")
     assert remark.startswith(
-        "1 corrupt_cue (left out): a subtitle whose times cannot be right; the others are used: a"
+        "1 corrupt_cue (left out): a subtitle whose times cannot be read, or cannot be right; the others are used: a"
     )
     assert "a.vtt: a cue ends at 00:05.000, not after its beginning at 00:06.000" in remark
     found, report = folder.find_clips()

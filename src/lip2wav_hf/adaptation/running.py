@@ -214,7 +214,7 @@ def _all_clips(
         splits, report = corpus.find_clips(Selection(any_split=True))
         clips = [clip for own in splits.values() for clip in own]
         checks = [_check_of(defect, report.kinds[defect.kind]) for defect in report.defects if not defect.used]
-        doubts = [f"{doubt[0].upper()}{doubt[1:]}" for doubt in report.doubts]
+        doubts = [f"{doubt[0].upper()}{doubt[1:]}" for doubt in (*report.lines_of_used(), *report.doubts)]
     else:
         clips = [clip for own in load_clips(recordings).values() for clip in own]
         if not any(clip.words for clip in clips):

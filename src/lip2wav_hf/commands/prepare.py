@@ -212,7 +212,8 @@ def _find_clips(
         if unknown:
             raise CorpusError(f"{corpus.path}: no split {', '.join(unknown)}; there are {', '.join(found)}.")
         found = {name: clips for name, clips in found.items() if name in splits}
-        defects = [defect for defect in report.defects if defect.kind in OF_NO_SPLIT]
+        keys = {clip.key for clips in found.values() for clip in clips}
+        defects = [each for each in report.defects if each.kind in OF_NO_SPLIT or (each.used and each.clip in keys)]
         listed = type(report).of_listing(defects, report.notes, report.doubts)
         report = replace(listed, missing_speakers=report.missing_speakers)
     return found, report

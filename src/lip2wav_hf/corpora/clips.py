@@ -6,7 +6,7 @@ import functools
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -103,6 +103,29 @@ def late_end(start: float, end: float | None, seconds: float) -> str | None:
     span = f"from {start:g} s on" if end is None else f"from {start:g} to {end:g} s"
     over = f"ends at {start + seconds:.2f} s" if seconds else "is over before"
     return f"its times are {span}, but the video {over}."
+
+
+def times_fault(words: Sequence[TimedWord]) -> str | None:
+    """
+    What cannot be right in the times of words: one begins before the clip or before the word in front of it, or ends
+    before it begins.
+
+    Args:
+        words (`Sequence[TimedWord]`): in the order in which they are said.
+
+    Returns:
+        `str`, *optional*: a clause, for a message that names the clip or the file; `None` where nothing is wrong.
+    """
+    before: TimedWord = (0.0, 0.0, "")
+    for start, end, word in words:
+        if start < 0:
+            return f"{word!r} begins at {start:g} s"
+        if end < start:
+            return f"{word!r} ends at {end:g} s, before it begins at {start:g} s"
+        if start < before[0]:
+            return f"{word!r} begins at {start:g} s, before the word in front of it, {before[2]!r}, at {before[0]:g} s"
+        before = (start, end, word)
+    return None
 
 
 @functools.lru_cache(maxsize=64)
@@ -338,5 +361,6 @@ __all__ = [
     "is_saved_dataset",
     "late_end",
     "open_archive",
+    "times_fault",
     "visible_files",
 ]

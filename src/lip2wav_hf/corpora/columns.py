@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..files import parse_json
 from ..grammar import TextNormalizer
-from .clips import CorpusError, TimedWord
+from .clips import CorpusError, TimedWord, times_fault
 
 
 SPLIT_NAMES = {
@@ -26,6 +29,9 @@ TEXT_COLUMNS = ("transcription", "transcript", "text", "sentence")
 SPEAKER_COLUMNS = ("speaker", "speaker_id")
 METADATA = ("metadata.csv", "metadata.jsonl")
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d*\.?\d+(?:[eE][+-]?\d+)?|\d+\.)")  # hours, minutes, seconds
+WORDS_FORM = 'the column must be a list of {"word": "blue", "start": 0.5, "end": 0.8}, in seconds'
+UNKNOWN_TIME = -1.0  # of a word that is not aligned. Not null: readers infer a column's type from a few clips
+SHOWN = 60  # signs of a value in a message
 PART_RATE = 25  # a part begins with a frame of the networks' videos, so that pictures and sound stay together
 
 
@@ -88,16 +94,77 @@ def speaker_of(row: dict[str, Any], place: str) -> str | None:
 
 
 def word_times(words: Any, place: str) -> tuple[TimedWord, ...]:
-    """A column of words with their times; empty where there are none, or times are unknown (below 0)."""
-    if not isinstance(words, list) or not all(isinstance(entry, dict) for entry in words):
+    """
+    A column of words with their times, as it says them: whether they can be right, `times_fault` says.
+
+    Args:
+        words: a list of `{"word": …, "start": …, "end": …}`, in seconds, or JSON text of one, as a cell of a CSV has
+            it.
+        place (`str`): file and row, for the message.
+
+    Returns:
+        `tuple[TimedWord, ...]`: empty where there are none, or all times are unknown (below 0, as `lip2wav export`
+        writes those of a clip without alignment).
+
+    Raises:
+        VideoFolderError: if it has another form.
+    """
+    if _absent(words):
         return ()
     try:
-        times = tuple((float(entry["start"]), float(entry["end"]), str(entry["word"])) for entry in words)
-    except (KeyError, TypeError, ValueError) as error:
-        raise VideoFolderError(
-            f'{place}: words are not a list of {{"word": …, "start": …, "end": …}} (in seconds; {error!r}).'
-        ) from error
-    return times if all(0 <= start <= end < float("inf") for start, end, _ in times) else ()
+        entries = parse_json(words) if isinstance(words, str) else words
+    except ValueError:
+        raise VideoFolderError(f"{place}: words is the text {_shown(words)}; {WORDS_FORM}.") from None
+    if isinstance(entries, dict):  # as `datasets` gives a `Sequence` of records
+        entries = _records(entries)
+    if not isinstance(entries, list):
+        raise VideoFolderError(f"{place}: words is {_shown(entries)}; {WORDS_FORM}.")
+    times = tuple(_timed_word(entry, f"{place}: words[{number}]") for number, entry in enumerate(entries))
+    return () if all(start < 0 and end < 0 for start, end, _ in times) else times
+
+
+def _records(columns: dict[str, Any]) -> Any:
+    """Columns of equal length as a list of records; anything else as it is."""
+    values = list(columns.values())
+    if not values or not all(isinstance(each, list) and len(each) == len(values[0]) for each in values):
+        return columns
+    return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, the beginning of a long one."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
+
+
+def _timed_word(entry: Any, place: str) -> TimedWord:
+    """An entry of a column of words.
+
+    Raises:
+        VideoFolderError: if it is none.
+    """
+    if not isinstance(entry, dict):
+        raise VideoFolderError(f"{place} is {_shown(entry)}; {WORDS_FORM}.")
+    for key in ("word", "start", "end"):
+        if key not in entry:
+            raise VideoFolderError(f"{place} has no {key!r}; {WORDS_FORM}.")
+    word = entry["word"]
+    if isinstance(word, bool) or not isinstance(word, str | int | float):
+        raise VideoFolderError(f"{place}: its word is {_shown(word)}, no text; {WORDS_FORM}.")
+    return _number(entry, "start", place), _number(entry, "end", place), str(word)
+
+
+def _number(entry: dict[str, Any], key: str, place: str) -> float:
+    """A time of a word, in seconds, which may be written as text; below 0 where it says nothing."""
+    if _absent(entry[key]):
+        return UNKNOWN_TIME
+    try:
+        seconds = math.inf if isinstance(entry[key], bool) else float(entry[key])
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise VideoFolderError(f"{place}: its {key} is {_shown(entry[key])}, no number; {WORDS_FORM}.")
+    return seconds
 
 
 def times_within(
@@ -110,6 +177,53 @@ def times_within(
         for first, last, text in words
         if start <= (first + last) / 2 < end
         for word in normalizer(text).words
+    )
+
+
+@dataclass(frozen=True)
+class Said:
+    """
+    What is said in a clip.
+
+    Attributes:
+        words (`tuple[str, ...]`, *optional*): `None` where nobody wrote them down.
+        times (`tuple[TimedWord, ...]`, *optional*): of the words, from the beginning of the clip; `None` where there
+            are none that can be used.
+        fault (`str`, *optional*): why the times that are there cannot be used, a clause.
+    """
+
+    words: tuple[str, ...] | None
+    times: tuple[TimedWord, ...] | None = None
+    fault: str | None = None
+
+
+def what_is_said(
+    text: str | None, timed: tuple[TimedWord, ...], start: float, end: float | None, normalizer: TextNormalizer
+) -> Said:
+    """
+    The words of a clip, and their times where these can be right.
+
+    Args:
+        text (`str`, *optional*): what is said; by default what the timed words say.
+        timed (`tuple[TimedWord, ...]`): words of the whole video, with their times in it; empty where there are none.
+        start (`float`), end (`float`, *optional*): the clip's part of the video, in seconds; to its end by default.
+        normalizer ([`TextNormalizer`]): what makes words of text.
+    """
+    words = None if text is None else normalizer(text).words
+    fault = times_fault(timed)
+    if fault is not None:
+        whole = start == 0 and end is None  # of a part, such times cannot say which words are in it
+        others = tuple(word for _, _, each in timed for word in normalizer(each).words)
+        return Said((others or None) if words is None and whole else words, None, fault)
+    times = times_within(timed, start, end, normalizer)
+    heard = tuple(word for _, _, word in times)
+    if words is None:
+        return Said(heard or None, times or None)
+    if not timed or heard == words:
+        return Said(words, times or None)
+    span = "" if end is None and not start else f" from {start:g} s {'on' if end is None else f'to {end:g} s'}"
+    return Said(
+        words, None, f"its timed words{span} are {_shown(' '.join(heard))}, what is said is {_shown(' '.join(words))}"
     )
 
 
@@ -151,7 +265,9 @@ __all__ = [
     "METADATA",
     "SPEAKER_COLUMNS",
     "SPLIT_NAMES",
+    "Said",
     "TEXT_COLUMNS",
+    "UNKNOWN_TIME",
     "VideoFolderError",
     "first_text",
     "metadata_files",
@@ -162,5 +278,6 @@ __all__ = [
     "safe_name",
     "speaker_of",
     "times_within",
+    "what_is_said",
     "word_times",
 ]

@@ -30,10 +30,11 @@ PART_RATE = 25.0  # frames/s at which pictures of a part of a video count
 POOL_CLIPS = 200  # from so many clips on, starting processes to check them pays
 
 KINDS = {
+    "corrupt_row": "a row of the table cannot be read",
     "missing_video": "listed, but there is no video file",
     "no_transcript": "nobody wrote down what is said",
     "corrupt_transcript": "the transcript cannot be read",
-    "corrupt_cue": "a subtitle whose times cannot be right; the others are used",
+    "corrupt_cue": "a subtitle whose times cannot be read, or cannot be right; the others are used",
     "corrupt_video": "the video cannot be decoded",
     "short_video": "the video has too few frames",
     "no_sound": "the video has no sound track",
@@ -46,17 +47,18 @@ KINDS = {
     "other_format": "a video of a kind that is not looked for",
     "lone_transcript": "a transcript without a video beside it",
     "unused_times": "word times of no clip",
+    "wrong_times": "its word times cannot be right, or are of other words; they are not used",
     "cut_times": "the video ends before the time that its transcript or table names",
 }
 """What can be wrong with a clip of any corpus, and what it means."""
 
-HARMLESS = ("no_alignment", "cut_times")
+HARMLESS = ("no_alignment", "wrong_times", "cut_times")
 """Defects with which a clip is used all the same."""
 
 NO_CLIP = ("other_name", "corrupt_cue", "repeated_row", "lone_transcript", "unused_times")
 """Defects of files, or rows of a table, that are no clips."""
 
-EXPLAINED = ("corrupt_transcript", "corrupt_cue")
+EXPLAINED = ("corrupt_row", "corrupt_transcript", "corrupt_cue", "late_times", "wrong_times")
 """Defects of which the first one's detail is shown, since the kind does not say what to do."""
 
 OF_NO_SPLIT = (
@@ -134,7 +136,7 @@ class CorpusReport:
     @classmethod
     def of_listing(cls, defects: list[Defect], notes: Iterable[str] = (), doubts: Iterable[str] = ()) -> Self:
         """A report on what was found wrong while a corpus was listed, before any clip was looked at."""
-        checked = len({defect.clip for defect in defects if defect.kind not in NO_CLIP})
+        checked = len({defect.clip for defect in defects if not defect.used and defect.kind not in NO_CLIP})
         return cls(checked, defects, notes=list(notes), doubts=list(doubts))
 
     def require_words(self) -> None:
@@ -162,16 +164,21 @@ class CorpusReport:
 
     def lines(self, examples: int = 3) -> list[str]:
         """A line for each kind of defect, with `examples` clips, and for each doubt."""
-        lines = []
-        for kind, count in self.counts().items():
-            found = [defect for defect in self.defects if defect.kind == kind]
-            names = ", ".join(defect.clip for defect in found[:examples])
-            more = f" and {count - examples} more" if count > examples else ""
-            more += f". For example, {found[0].detail}" if kind in EXPLAINED else ""
-            more += ". `minimum_frames=N` keeps those of N frames and more" if kind == "short_video" else ""
-            verdict = "used" if kind in HARMLESS else "left out"
-            lines.append(f"{count} {kind} ({verdict}): {self.kinds[kind]}: {names}{more}")
-        return [*lines, *self.doubts]
+        return [*(self._line(kind, examples) for kind in self.counts()), *self.doubts]
+
+    def lines_of_used(self, examples: int = 3) -> list[str]:
+        """As [`~CorpusReport.lines`], of defects with which clips are used all the same."""
+        return [self._line(kind, examples) for kind in self.counts() if kind in HARMLESS]
+
+    def _line(self, kind: str, examples: int) -> str:
+        """What is to be said of a kind of defect."""
+        found = [defect for defect in self.defects if defect.kind == kind]
+        names = ", ".join(defect.clip for defect in found[:examples])
+        more = f" and {len(found) - examples} more" if len(found) > examples else ""
+        more += f". For example, {found[0].detail}" if kind in EXPLAINED else ""
+        more += ". `minimum_frames=N` keeps those of N frames and more" if kind == "short_video" else ""
+        verdict = "used" if kind in HARMLESS else "left out"
+        return f"{len(found)} {kind} ({verdict}): {self.kinds[kind]}: {names}{more}"
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the report as JSON."""

@@ -18,6 +18,7 @@ from ..audio import mux_audio, read_audio
 from ..files import read_json, replacing, write_json, write_text
 from ..machine import worker_processes
 from .clips import Clip, CorpusError, Selection, Splits
+from .columns import UNKNOWN_TIME
 from .defects import CheckOptions, CorpusReport
 from .made_splits import shuffled
 from .progress import progress_bar
@@ -29,8 +30,6 @@ SETTINGS_FILE = "export.json"
 
 # What `datasets` takes for a video. It knows GRID's own `.mpg` under its other name only.
 SUFFIXES = {suffix: suffix for suffix in (".mkv", ".mp4", ".avi", ".mov")} | {".mpg": ".mpeg"}
-# Of the words of a clip without alignment. Not null: readers infer a column's type from a few clips.
-UNKNOWN_TIME = -1.0
 MP4_SAMPLING_RATE = 44_100  # Hz, that of GRID's own videos
 
 

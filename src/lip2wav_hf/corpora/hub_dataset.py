@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import require_packages
 from ..grammar import TextNormalizer
-from .clips import Clip, holds_tables
+from .clips import Clip, CorpusError, holds_tables
+from .columns import VideoFolderError
 from .defects import Defect
 from .tables import clips_of_table, columns_of, load_tables
 from .video_folder import VideoFolder
@@ -59,13 +60,15 @@ class HubDataset(VideoFolder):
             found: dict[str, Clip] = {}
             tables, name = self._tables(), self.path.as_posix()
             for split, table in tables.items():
-                unusable: list[str] = []
+                unusable, wrong_times = list[CorpusError](), dict[str, str]()
                 self._columns["the dataset"] = columns_of(table, name)  # the same in every split
-                for clip in clips_of_table(table, name, split, None, unusable, self.normalizer):
+                for clip in clips_of_table(table, name, split, None, unusable, self.normalizer, wrong_times):
+                    fault = wrong_times.get(clip.key)
                     clip = replace(clip, split=None) if list(tables) == ["train"] else clip
                     clip = replace(clip, name=f"{clip.name}-{split}") if clip.key in found else clip
                     found[clip.key] = clip
-                self.defects += [Defect(text.partition(": ")[0], "missing_video", text) for text in unusable]
+                    self.defects += [] if fault is None else [Defect(clip.key, "wrong_times", fault)]
+                self.defects += map(_unusable, unusable)
             self._clips = list(found.values())
         return self._clips
 
@@ -76,6 +79,12 @@ class HubDataset(VideoFolder):
         if not sys.stderr.isatty():
             datasets.disable_progress_bars()
         return load_tables(self.path.as_posix(), None, False, self.options)
+
+
+def _unusable(error: CorpusError) -> Defect:
+    """Of a row that holds no clip."""
+    kind = "corrupt_row" if isinstance(error, VideoFolderError) else "missing_video"
+    return Defect(str(error).partition(": ")[0], kind, str(error))
 
 
 __all__ = ["HubDataset"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,15 @@ from .columns import (
     read_time,
     safe_name,
     speaker_of,
-    times_within,
+    what_is_said,
     word_times,
 )
 
 
 if TYPE_CHECKING:
     import datasets
+
+logger = logging.getLogger(__name__)
 
 NAME_COLUMNS = ("name", "id")
 
@@ -97,8 +100,9 @@ def clips_of_table(
     source: str,
     split: str,
     speakers: Iterable[str] | None = None,
-    unusable: list[str] | None = None,
+    unusable: list[CorpusError] | None = None,
     normalizer: TextNormalizer | None = None,
+    wrong_times: dict[str, str] | None = None,
 ) -> Iterator[Clip]:
     """
     The clips of a table.
@@ -108,8 +112,10 @@ def clips_of_table(
         source (`str`): what messages call the dataset.
         split (`str`): the table's.
         speakers (`Iterable[str]`, *optional*): only these.
-        unusable (`list[str]`, *optional*): where to write what is wrong with rows that hold no clip.
+        unusable (`list[CorpusError]`, *optional*): where to write what is wrong with rows that hold no clip.
         normalizer ([`TextNormalizer`], *optional*): what makes words of the transcripts.
+        wrong_times (`dict[str, str]`, *optional*): where to write what is wrong with word times that are not used, by
+            the key of the clip; they are logged by default.
 
     Raises:
         CorpusError: if a row holds no clip, and there is no such list.
@@ -118,11 +124,11 @@ def clips_of_table(
     fingerprint = getattr(table, "_fingerprint", "") if hasattr(table, "__len__") else ""
     for number, row in enumerate(table):
         try:
-            clip = _clip_of(row, column, f"{source}, {split}, row {number}", normalizer)
+            clip, fault = _clip_of(row, column, f"{source}, {split}, row {number}", normalizer)
         except CorpusError as error:
             if unusable is None:
                 raise
-            unusable.append(str(error))
+            unusable.append(error)
             continue
         clip = replace(clip, speaker=clip.speaker or safe_name(Path(source).name), split=split)
         if speakers and clip.speaker not in speakers:
@@ -130,6 +136,10 @@ def clips_of_table(
         if clip.key in seen:
             clip = replace(clip, name=f"{clip.name}-{number}")
         seen.add(clip.key)
+        if fault is not None and wrong_times is not None:
+            wrong_times[clip.key] = fault
+        elif fault is not None:
+            logger.warning("%s; used without word times.", fault)
         video = clip.video
         if isinstance(video, StoredVideo) and fingerprint and video.location is None:
             video = replace(video, content=None, table=table, column=column, row=number)  # read again when needed
@@ -144,8 +154,8 @@ def _content_hash(clip: Clip) -> str:
     return str(video)
 
 
-def _clip_of(row: dict[str, Any], column: str, place: str, normalizer: TextNormalizer) -> Clip:
-    """The clip of a row, without speaker where the row names none."""
+def _clip_of(row: dict[str, Any], column: str, place: str, normalizer: TextNormalizer) -> tuple[Clip, str | None]:
+    """The clip of a row, without speaker where the row names none; and what is wrong with its word times."""
     details = row.get("json")
     row = row | details if isinstance(details, dict) else row  # of a WebDataset
     video = row[column]
@@ -158,22 +168,21 @@ def _clip_of(row: dict[str, Any], column: str, place: str, normalizer: TextNorma
     name = first_text(row, NAME_COLUMNS, place) or Path(file).stem
     name += "" if start is None and end is None else f"@{start or 0.0:.2f}"
     text, begin = first_text(row, TEXT_COLUMNS, place), part_start(start)
-    times = times_within(word_times(row.get("words"), place), begin, end, normalizer)
-    timed = tuple(word for _, _, word in times)
-    words = (timed or None) if text is None else normalizer(text).words
+    said = what_is_said(text, word_times(row.get("words"), place), begin, end, normalizer)
     own = (first_text(row, ("split",), place) or "").lower()
     speaker = speaker_of(row, place)
-    return Clip(
+    clip = Clip(
         speaker=safe_name(speaker) if speaker else "",
         name=safe_name(name.rpartition("/")[2]),
         video=_video_of(video, file),
-        words=words,
-        times=times if times and timed == words else None,
+        words=said.words,
+        times=said.times,
         text=text,
         start=begin,
         end=end,
         split=SPLIT_NAMES.get(own, own) or None,
     )
+    return clip, None if said.fault is None else f"{place}: {said.fault}"
 
 
 def _video_of(video: dict[str, Any], file: str) -> Path | StoredVideo:

@@ -17,6 +17,7 @@ ALIGNMENT_RATE = 25_000  # of the times in .align files, in 1/s
 SILENCES = ("", "sil", "sp", "spn", "<eps>")
 
 _CUE_TIMES = re.compile(r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})")
+ARROW, CUE_FORM = "-->", "00:00:01.000 --> 00:00:02.500"
 _QUOTED = r'"((?:[^"]|"")*)"'
 
 
@@ -115,22 +116,28 @@ def _read_subtitles(text: str) -> Transcript:
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         times = _CUE_TIMES.search(block)
         if times is None:
+            if ARROW in block:
+                line = next(line for line in block.splitlines() if ARROW in line)
+                faults.append(f"the times {line.strip()!r} are not written as {CUE_FORM}")
             continue
         spoken = block[times.end() :].partition("\n")[2]
         spoken = _one_line(html.unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", spoken)))
         start, end = map(_seconds, times.groups())
-        if end <= start:
+        if ARROW in block[times.end() :]:
+            faults.append(f"there is no empty line between the cue of {times[1]} and the next one")
+        elif end <= start:
             faults.append(f"a cue ends at {times[2]}, not after its beginning at {times[1]}")
         elif spoken:
             cues.append(Cue(start, end, spoken))
     if not cues:
-        raise ValueError(faults[0] if faults else "there is no cue with a time, such as 00:00:01.000 --> 00:00:02.500")
+        raise ValueError(faults[0] if faults else f"there is no cue with a time, such as {CUE_FORM}")
     return Transcript(" ".join(cue.text for cue in cues), tuple(cues), faults=tuple(faults))
 
 
 def _read_textgrid(text: str) -> Transcript:
     """Praat's long and short text formats; the tier of words is the one named so, or else the first of intervals."""
-    values = re.findall(rf'{_QUOTED}|(?<![\w"])(-?\d+(?:\.\d+)?)(?![\w"\]])', re.sub(r"\[\d+\]:?", "", text))
+    numeral = r'(?<![\w"])(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w"\]])'
+    values = re.findall(rf"{_QUOTED}|{numeral}", re.sub(r"\[\d+\]:?", "", text))
     flat = [quoted.replace('""', '"') if quoted or not number else float(number) for quoted, number in values]
     tiers: dict[str, list[Cue]] = {}
     position = 0

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import counted
+from ..errors import counted, one_line
 from ..files import read_json
 from ..grammar import TextNormalizer
-from .clips import VIDEO_SUFFIXES, Clip, Selection, Splits, TimedWord, visible_files
+from .clips import VIDEO_SUFFIXES, Clip, CorpusError, Selection, Splits, TimedWord, visible_files
 from .columns import (
     METADATA,
     SPLIT_NAMES,
@@ -25,7 +25,7 @@ from .columns import (
     read_time,
     safe_name,
     speaker_of,
-    times_within,
+    what_is_said,
     word_times,
 )
 from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips, late_parts
@@ -129,15 +129,35 @@ class VideoFolder:
             rows, repeated = without_repetitions(found, self._says)
             self.defects += repeated
             clips = self._named(rows)
+            self.defects += self._wrong_times(rows, clips)
             if metadata:
                 self.defects += unlisted_videos(self.path, {row.video for row in found}, metadata)
             else:
                 self.defects += [*other_videos(self.path), *lone_transcripts(self.path, times)]
             if times.is_dir():
                 self.defects += unused_times(self.path, times, clips)
-                clips = with_word_times(clips, times)
+                clips = self._with_times(clips, times)
             self._clips = clips
         return self._clips
+
+    def _wrong_times(self, rows: list[_Row], clips: list[Clip]) -> Iterator[Defect]:
+        """Clips whose rows have word times that cannot be used."""
+        for row, clip in zip(rows, clips, strict=True):
+            fault = what_is_said(row.text, row.words, clip.start, row.end, self.normalizer).fault
+            if fault is not None:
+                yield Defect(clip.key, "wrong_times", f"{row.place}: {fault}")
+
+    def _with_times(self, clips: list[Clip], folder: Path) -> list[Clip]:
+        """Clips with the word times of a folder, where it has some that can be used; others go to `defects`."""
+        timed = with_word_times(clips, folder)
+        for place, (clip, own) in enumerate(zip(timed, clips, strict=True)):
+            try:
+                if clip is not own:
+                    clip.timed_words()
+            except CorpusError as error:
+                self.defects.append(Defect(clip.key, "wrong_times", one_line(error)))
+                timed[place] = own
+        return timed
 
     def _says(self, row: _Row) -> tuple[tuple[str, ...] | None, str | None]:
         """What a row says of its recording: the words, and whose they are."""
@@ -213,7 +233,7 @@ class VideoFolder:
                 yield _Row(video, cue.text, None, split, cue.start, cue.end, place=f"{source.name}, {cue.start} s")
             if not transcript.cues:
                 words = tuple((word.start, word.end, word.text) for word in transcript.words)
-                yield _Row(video, transcript.text, None, split, words=words, place=str(inside))
+                yield _Row(video, transcript.text, None, split, words=words, place=str(source))
 
     def _clip(self, row: _Row, detail: int = 0) -> Clip:
         """The clip of a row. Its name is that of the file with the folders around it, but for those of the split and
@@ -230,17 +250,14 @@ class VideoFolder:
             name += f"@{row.start or 0.0:.2f}"
         if row.is_part and detail > 1:
             name += "-end" if row.end is None else f"-{row.end:.2f}"
-        times = times_within(row.words, start, row.end, self.normalizer)
-        words = None if row.text is None else self.normalizer(row.text).words
-        if words is None and times:
-            words = tuple(word for _, _, word in times)
+        said = what_is_said(row.text, row.words, start, row.end, self.normalizer)
         clip = Clip(
             speaker=safe_name(speaker),
             name=safe_name(name),
             video=row.video,
-            words=words,
+            words=said.words,
             text=row.text,
-            times=times if times and tuple(word for _, _, word in times) == words else None,
+            times=said.times,
             start=start,
             end=row.end,
             split=row.split,
@@ -357,7 +374,9 @@ class VideoFolder:
                     found[split].append(replace(by_key[key], split=split))
                 else:
                     absent[key] = Defect(key, "missing_video", f"{self.path}: the split {split!r} lists {key}")
-        defects = [*self.defects, *absent.values()]
+        keys = {clip.key for clips in found.values() for clip in clips}
+        defects = [defect for defect in self.defects if not defect.used or defect.clip in keys]
+        defects += absent.values()
         notes = self._notes(selection) if any(found.values()) else []
         report = CorpusReport.of_listing(defects, notes, self._doubts(selection))
         report.no_words = self._no_words() and f"{self.path}: {self._no_words()}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..files import write_text
-from .clips import Clip, CorpusError, TimedWord
+from .clips import Clip, CorpusError, TimedWord, times_fault
 from .transcripts import TIMED_WRITERS, read_transcript
 
 
@@ -18,7 +18,7 @@ FOLDER = "alignments"
 
 
 class WordTimesError(CorpusError):
-    """Word times that cannot be used: the file is missing, or says other words than the clip."""
+    """Word times that cannot be used: no such file, other words than the clip's, or times out of order."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class WrittenTimes:
         Start and end (s) of each word, without silences.
 
         Raises:
-            WordTimesError: if the file says other words than the transcript.
+            WordTimesError: if the file says other words than the transcript, or its times cannot be right.
             TranscriptError: if it cannot be read.
         """
         written = read_transcript(self.file).words
@@ -50,7 +50,10 @@ class WrittenTimes:
                 f"{self.file}: it says {' '.join(cue.text for cue in written)!r}, but the transcript says"
                 f" {' '.join(self.words)!r}. Align the clip again: delete the file, then lip2wav align."
             )
-        return [(cue.start, cue.end, word) for cue, word in zip(written, self.words, strict=True)]
+        times = [(cue.start, cue.end, word) for cue, word in zip(written, self.words, strict=True)]
+        if fault := times_fault(times):
+            raise WordTimesError(f"{self.file}: {fault}. Put it right, or delete the file.")
+        return times
 
 
 def times_file(folder: str | os.PathLike, clip: Clip, suffix: str = ".TextGrid") -> Path:

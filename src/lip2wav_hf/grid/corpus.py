@@ -24,6 +24,7 @@ from ..corpora.clips import (
     TimedWord,
     ZippedFile,
     open_archive,
+    times_fault,
     visible_files,
 )
 from ..corpora.columns import metadata_files
@@ -176,7 +177,7 @@ class GridAlignment:
 
         Raises:
             ContradictingAlignment: if it says other words than the name.
-            GridError: if it cannot be read.
+            GridError: if it cannot be read, or its times cannot be right.
         """
         entries = [entry for entry in read_alignment(self.file) if entry[2] not in SILENCES]
         if [word for _, _, word in entries] != list(self.words):
@@ -184,6 +185,8 @@ class GridAlignment:
             raise ContradictingAlignment(
                 f"the alignment {self.file} says {spoken!r}, the name says {' '.join(self.words)!r}."
             )
+        if fault := times_fault(entries):
+            raise GridError(f"{self.file}: {fault}.")
         return entries
 
 

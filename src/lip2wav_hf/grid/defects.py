@@ -27,7 +27,7 @@ KINDS = {
     "short_video": "the video has too few frames",
     "no_sound": "the video has no sound track",
     "contradicting_alignment": "the alignment has other words than the file name",
-    "corrupt_alignment": "the alignment cannot be read",
+    "corrupt_alignment": "the alignment cannot be read, or its times cannot be right",
     "late_times": "its last word ends after the end of the video",
     "unprepared": "no mouth crops or sound could be made of it",
     "no_alignment": "there is no alignment: the words have no times",
