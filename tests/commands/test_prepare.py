@@ -108,6 +108,22 @@ def test_prepare_says_which_splits_are_empty(corpus, tmp_path, capfd):
     assert "1 clip: 1 usable" in output and "  train: 1 clip\n  validation: no clips\n" in output
 
 
+def test_prepare_fails_where_no_clip_can_be_used(tmp_path, capfd):
+    """What was found is printed all the same."""
+    folder, cache = tmp_path / "videos", tmp_path / "cache"
+    folder.mkdir()
+    write_faceless(folder / "a.mp4")
+    (folder / "a.txt").write_text("Hello")
+    assert run("prepare", folder, "-c", cache, "--workers", 1) == 2
+    output = capfd.readouterr()
+    assert "1 clip: 0 usable, 1 left out." in output.out and "1 no_face (left out)" in output.out
+    assert output.err.splitlines()[-1] == (
+        f"error: {folder}: no clip can be used, so there is nothing to train on. {cache / 'defects.json'} says why."
+    )
+    assert run("prepare", folder, "-c", cache, "--workers", 1, "--json") == 2
+    assert json.loads(capfd.readouterr().out)["usable"] == 0
+
+
 def test_prepare_does_not_print_what_its_report_says(corpus, tmp_path, capfd):
     write_faceless(corpus / "video" / "s2" / "swiz9s.mp4")
     assert run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1, "--split", "unseen_validation") == 0

@@ -125,7 +125,7 @@ def prepare(
 
     Run the same command again to continue a stopped run. Clips that are damaged or short, without sound, face or
     transcript, and clips of GRID whose alignment contradicts the file name, are left out, counted and listed. GRID's
-    archives (s1.zip, alignments.zip) are read as they are.
+    archives (s1.zip, alignments.zip) are read as they are. Where no clip can be used, the exit status is 2.
 
     \b
     Examples:
@@ -145,6 +145,8 @@ def prepare(
             CheckOptions(check.value, min_frames, workers or available_cores(), progress=True),
         )
     typer.echo(json.dumps(asdict(done), indent=2) if as_json else done.describe())
+    if not done.usable:
+        raise CorpusError(f"{data}: no clip can be used, so there is nothing to train on. {done.report} says why.")
 
 
 def prepare_corpus(
