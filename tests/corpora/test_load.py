@@ -111,6 +111,33 @@ def test_a_saved_dataset(table, tmp_path, streaming):
     assert len(open_corpus(tmp_path / "both").clips) == 12
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_columns_that_hold_no_words_or_no_videos_are_named(tmp_path, streaming, caplog):
+    """Before the first clip is asked for."""
+    datasets = pytest.importorskip("datasets")
+    row = {"video": {"bytes": b"x", "path": "a.mp4"}, "said": "yes", "who": "ann"}
+    words = datasets.Dataset.from_list([row]).cast_column("video", datasets.Video(decode=False))
+    words.save_to_disk(str(tmp_path / "words"))
+    load_clips(tmp_path / "words", "train", streaming=streaming)
+    assert caplog.text.count("there are said, who. Rename the one that says it.") == 1
+    datasets.Dataset.from_list([{"film": "a.mp4", "text": "yes"}]).save_to_disk(str(tmp_path / "videos"))
+    with pytest.raises(CorpusError, match=r"no columns of videos; there must be one. Its columns are film, text\.$"):
+        load_clips(tmp_path / "videos", "train", streaming=streaming)
+
+
+def test_columns_that_are_first_known_from_the_rows(monkeypatch):
+    """As those of JSON lines on the Hub, which are streamed."""
+    datasets = pytest.importorskip("datasets")
+    rows = [{"film": "a.mp4", "text": "yes"}]
+    table = datasets.IterableDataset.from_generator(lambda: iter(rows))
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: table)
+    with pytest.raises(CorpusError, match=r"^me/x: it has no columns of videos; .* Its columns are film, text\.$"):
+        load_clips("me/x", "train", streaming=True)
+    rows[0] = {"video": {"bytes": b"x", "path": "a.mp4"}, "text": "yes"}
+    (clip,) = load_clips("me/x", "train", streaming=True)
+    assert clip.words == ("yes",) and clip.source == b"x"
+
+
 def test_a_saved_dataset_is_told_by_all_of_its_files(corpus, tmp_path):
     folder = shutil.copytree(corpus, tmp_path / "videos")
     (folder / "state.json").write_text("{}")  # of another program

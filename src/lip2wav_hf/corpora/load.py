@@ -12,9 +12,10 @@ from typing import Any, Literal, overload
 
 from ..errors import check_path
 from .clips import Clip, CorpusError, Selection, holds_tables, is_saved_dataset
+from .doubts import columns_without_words
 from .hub_dataset import HubDataset
 from .registry import Corpus, is_dataset_name, open_corpus
-from .tables import clips_of_table, load_tables
+from .tables import clips_of_table, columns_of, load_tables
 
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,9 @@ def load_clips(
     if not streaming and not (split and IS_SLICE.search(split)):
         return _of_corpus(HubDataset(source, options=options), split, selection, streaming)
     tables = load_tables(str(source), split, streaming, options)
+    for doubt in {columns_without_words("the dataset", columns_of(table, str(source))) for table in tables.values()}:
+        if doubt:
+            logger.warning("%s: %s", source, doubt)
     clips = {name: clips_of_table(table, str(source), name, speakers) for name, table in tables.items()}
     return (clip for own in clips.values() for clip in own) if streaming else list(clips[str(split)])
 

@@ -69,6 +69,8 @@ def _saved_tables(source: str, split: str | None, streaming: bool) -> dict[str, 
 def _undecoded(table: Any, source: str) -> Any:
     import datasets  # noqa: PLC0415  of an extra
 
+    if table.features is None:  # those of a dataset that is streamed may first be known from its rows
+        table = table._resolve_features()
     column = _video_column(table, source)
     return table.cast_column(column, datasets.Video(decode=False))
 
