@@ -730,8 +730,16 @@ def test_a_voice_is_given_to_recordings_with_and_without_sound(recordings, start
     card = (voiced.model / "README.md").read_text(encoding="utf-8")
     assert "| voice | one like that of 1 sound file" in card and "face and voice" not in card
     assert "**A voice that was given.**" in render_model_card(voiced.model)  # which a push takes
-    silent = adapt([dataclasses.replace(clips[0], video=SAMPLE)], tmp_path / "silent", **options)
-    assert silent.steps == STEPS + STEPS // 2
+    reports = []
+    lips = [dataclasses.replace(clips[0], video=SAMPLE)]
+    silent = adapt(lips, tmp_path / "silent", progress=reports.append, **options)
+    assert (silent.steps, silent.voice_steps) == (STEPS, STEPS // 2)  # none of them unsaid in the other
+    assert read_record(silent.model).voice_steps == silent.voice_steps
+    steps = f"{STEPS} steps from the weights of `start`, then {STEPS // 2} that teach the voice, in "
+    card = (silent.model / "README.md").read_text(encoding="utf-8")
+    assert steps in card and "held back" not in card  # one recording alone: none is
+    assert f"{STEPS} steps, then {STEPS // 2} that teach the voice, " in "\n".join(_report(silent, recordings))
+    assert f"voice: step {STEPS // 2} of {STEPS // 2}" in [report.message for report in reports]
     before, after = load_starting_model(starting_model), load_starting_model(silent.model)
     assert not torch.equal(before.decoder.projection.weight, after.decoder.projection.weight)
 

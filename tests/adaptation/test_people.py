@@ -172,6 +172,14 @@ def test_the_card_says_of_how_many_people_the_recordings_are(tmp_path, found, sa
     assert ("person recorded" in content["license_name"]) == (said == "one person")
 
 
+def test_the_card_names_recordings_held_back_only_where_there_are_some(tmp_path):
+    result = Adaptation(tmp_path, None, None, (), 1, 1.0, clips=4)
+    assert _content(Facts("mine", "grid-s1", result, 12.0, 0, []))["data"] == "4 recordings of one person; 12 s."
+    result = replace(result, held_out=("a.mp4",))
+    said = _content(Facts("mine", "grid-s1", result, 12.0, 0, []))["data"]
+    assert said == "4 recordings of one person; with those held back 12 s."
+
+
 @pytest.mark.parametrize(
     ("given", "silent", "said"),
     [

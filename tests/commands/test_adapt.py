@@ -74,7 +74,9 @@ def test_without_a_terminal_there_is_a_line_each_minute(capfd, monkeypatch):
 
 
 def test_of_a_voice_alone_no_recordings_are_counted(tmp_path):
-    lines = command._report(Adaptation(tmp_path, None, None, (), steps=100, minutes=1.1, given_voice=3, people=0))
+    lines = command._report(
+        Adaptation(tmp_path, None, None, (), 0, minutes=1.1, voice_steps=100, given_voice=3, people=0)
+    )
     assert lines[:2] == ["a voice learnt from 3 sound files", "100 steps, 1.1 minutes; all steps are done"]
     assert not any("recording" in line.lower() for line in lines if "measure it" not in line)
 

@@ -135,6 +135,8 @@ def _content(facts: Facts) -> dict[str, Any]:
     lips = f"; {facts.silent} of them without sound" if facts.silent else ""
     accelerator = hardware["accelerator"]
     further = f", then {result.final_steps} on all recordings" if result.final_steps else ""
+    further += f", then {result.voice_steps} that teach the voice" if result.voice_steps else ""
+    held_out = " with those held back" if result.held_out else ""
     hours = max(round(result.minutes * (1 if accelerator else hardware["torch_threads"]) / 60, 3), 0.001)
     people, recorded, voice = facts.people, facts.recorded, facts.voice
     owners = f"the {recorded}{', and by whoever speaks in the sound files' if result.given_voice else ''}"
@@ -149,7 +151,7 @@ def _content(facts: Facts) -> dict[str, Any]:
         "license": "other",
         "license_name": f"all rights reserved by {owners}",
         "license_note": f"what comes from `{name}` is under that model's licence",
-        "data": f"{counted(result.clips, 'recording')} of {people}; with those held back {facts.seconds:.0f} s{lips}."
+        "data": f"{counted(result.clips, 'recording')} of {people};{held_out} {facts.seconds:.0f} s{lips}."
         + (f" The voice: {counted(result.given_voice, 'sound file')}." if result.given_voice else ""),
         "data_license": f"The recordings belong to {owners.replace(' by ', ' to ')}, and are not published.",
         "training": f"{counted(result.steps, 'step')} from the weights of `{name}`{further}, in"
@@ -173,6 +175,8 @@ def _of_voice_alone(facts: Facts) -> dict[str, Any]:
         f" learnt from {sounds}.",
         "license_name": f"all rights reserved by {owners}",
         "data": f"{sounds}, {facts.seconds:.0f} s, of a voice.",
+        "training": f"{counted(facts.result.voice_steps, 'step')} from the weights of `{name}`, in"
+        f" {facts.result.minutes:.1f} minutes.",
         "data_license": f"The sound belongs to {owners}, and is not published.",
     }
 

@@ -283,6 +283,7 @@ class Learnt:
         reason (`str`): why it ended, as in [`Adaptation.stopped`].
         error (`float`, *optional*): the loss of that model on the recordings held back; `None` where it was not
             measured.
+        voice_steps (`int`): further steps that have taught the model a voice.
     """
 
     folder: Path
@@ -291,6 +292,7 @@ class Learnt:
     seconds: float
     reason: str
     error: float | None = None
+    voice_steps: int = 0
 
 
 def learn(task: Task, follower: Follower) -> Learnt:

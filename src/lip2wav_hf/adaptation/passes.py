@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_PASS = "first_pass.json"  # in the folder of work: what the first pass has led to, once it is over
 LEARNT_FROM = "learnt_from.json"  # in the same folder: what the passes learn from
+VOICE = "voice"  # in the folder of the first pass: the one that learns a voice
 FEWEST_FINAL_STEPS = 5  # of a final pass that there is too little time for: with less, it is left out
 VOICE_RATE = 1e-3  # the highest learning rate of a voice that is learnt from sound alone
 SPOKEN_PIECES = 3  # of sound, that tell how loud the model speaks
@@ -178,10 +179,10 @@ def give_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> 
     job.say("training", 0.0, "learning the voice")
     model = load_starting_model(learnt.folder)
     freeze_lips(model)
-    again = replace(task, model=model, folder=task.folder / "voice", steps=voice_steps(task))
+    again = replace(task, model=model, folder=task.folder / VOICE, steps=voice_steps(task))
     again = (_heard if task.imagines else _converted)(job, again, learnt, recordings)
     spoken = learn(again, _follower(job, again))
-    return replace(spoken, best_step=learnt.best_step + spoken.best_step)
+    return replace(spoken, best_step=learnt.best_step, voice_steps=spoken.best_step)
 
 
 def _heard(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> Task:
@@ -236,7 +237,7 @@ def forget_passes(job: Job, reason: str) -> None:
     path = job.work / FIRST_PASS
     if reason != "time" or not path.is_file():
         return
-    for folder in ("all", "voice"):
+    for folder in ("all", VOICE):
         shutil.rmtree(job.work / "run" / folder, ignore_errors=True)
     if read_json(path)["reason"] == "time":
         path.unlink()
@@ -263,7 +264,7 @@ def _following(job: Job, task: Task) -> float:
 
 def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> Follower:
     """Reports the steps of a pass, which come after `before` others, as a share of all."""
-    pass_name = "final step" if before else "step"
+    pass_name = "voice: step" if task.folder.name == VOICE else "final step" if before else "step"
     job.learning_seconds = job.learning_seconds or max(job.clock.left, 1e-6)
     reached = 0.0
 

@@ -238,6 +238,7 @@ class Adaptation:
         held_out (`tuple[str, ...]`): files of the recordings held back.
         final_steps (`int`): further steps that this model has had, on all recordings, those held back included; 0
             where `after` is of this very model.
+        voice_steps (`int`): further steps that have taught it the voice of `given_voice`.
         new_words (`tuple[str, ...]`): words that the starting model did not know.
         phrases (`tuple[str, ...]`): the sentences that it answers with, where they are a list; see `grammar=`.
         stopped (`str`): why it ended: `"finished"`, `"no improvement"`, `"time"` or `"asked"`.
@@ -261,6 +262,7 @@ class Adaptation:
     clips: int = 0
     held_out: tuple[str, ...] = ()
     final_steps: int = 0
+    voice_steps: int = 0
     new_words: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     stopped: str = "finished"

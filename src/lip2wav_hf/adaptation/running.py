@@ -342,7 +342,7 @@ def _adapt(job: Job, clips: list[Clip], plan: Plan) -> Adaptation:
     if gives_voice(job, task):
         task, learnt = _with_voice(job, task, learnt, recordings)
     stopped = next((reason for reason in ("asked", "time") if reason in (ended, learnt.reason)), "")
-    if stopped and (better := _better_there(job, len(usable), learnt.best_step, further)):
+    if stopped and (better := _better_there(job, len(usable), learnt, further)):
         return _left_as_it_was(job, stopped, better)
     measured = first.folder if further else learnt.folder
     after = _measure(job, "after", measured, task, phrases, before)
@@ -365,8 +365,8 @@ def _learn_voice(job: Job, plan: Plan) -> Adaptation:
     job.notes.append(GIVEN_VOICE)
     nobody = Recordings.empty(job.work / "cache", extractor, start.config.sampling_rate)
     learnt = give_voice(job, task, Learnt(job.starting, 0, 0, 0.0, "finished"), nobody)
-    correct_forecast(job, learnt.steps, voice_steps(task))
-    if learnt.reason in ("asked", "time") and (better := _better_there(job, 0, learnt.best_step, 0)):
+    correct_forecast(job, learnt.voice_steps, voice_steps(task))
+    if learnt.reason in ("asked", "time") and (better := _better_there(job, 0, learnt, 0)):
         return _left_as_it_was(job, learnt.reason, better)
     return _save(job, task, learnt, 0, (), (), None, None, plan)
 
@@ -381,7 +381,7 @@ def _with_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) ->
         return task, learnt
     heard = frozenset(clip.key for clip in task.held_out.clips) - task.held_out.silent
     given = give_voice(job, task, learnt, recordings)
-    correct_forecast(job, given.best_step, task.steps + voice_steps(task))
+    correct_forecast(job, given.best_step + given.voice_steps, task.steps + voice_steps(task))
     if not task.imagines or not heard:
         return task, given
     job.notes.append("The sound is not measured: the recordings have another voice than the sound files.")
@@ -390,7 +390,7 @@ def _with_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) ->
     ), given
 
 
-def _better_there(job: Job, recordings: int, steps: int, further: int) -> str:
+def _better_there(job: Job, recordings: int, learnt: Learnt, further: int) -> str:
     """In what the model that an earlier call has made of the same is better than that of a call that was stopped."""
     earlier = job.earlier
     if earlier is None:
@@ -401,7 +401,8 @@ def _better_there(job: Job, recordings: int, steps: int, further: int) -> str:
         return "has learnt from all recordings"
     if recordings < (known := earlier.clips + len(earlier.held_out)):
         return f"was made of {counted(known, 'recording')}"
-    made, now = earlier.steps + earlier.final_steps, steps + further
+    made = earlier.steps + earlier.final_steps + earlier.voice_steps
+    now = learnt.best_step + further + learnt.voice_steps
     return f"has made {counted(made, 'step')}; this call has made {now}" if made > now else ""
 
 
@@ -614,6 +615,7 @@ def _save(
         clips=len(task.training.clips),
         held_out=tuple(str(clip.video) for clip in task.held_out.clips),
         final_steps=further,
+        voice_steps=learnt.voice_steps,
         new_words=new_words,
         phrases=phrases,
         stopped=learnt.reason,

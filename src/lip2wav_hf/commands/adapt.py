@@ -234,7 +234,12 @@ def _report(result: Adaptation) -> list[str]:
     if result.left_out:
         ends["time"] = "the time was over: more --minutes use more recordings, and begin again where they do"
     further = f" and {result.final_steps} on all of them" if result.final_steps else ""
-    lines.append(f"{counted(result.steps, 'step')}{further}, {result.minutes:.1f} minutes; {ends[result.stopped]}")
+    further += f", then {result.voice_steps} that teach the voice" if result.voice_steps else ""
+    if not result.recordings:
+        steps = counted(result.voice_steps, "step")
+    else:
+        steps = f"{counted(result.steps, 'step')}{further}"
+    lines.append(f"{steps}, {result.minutes:.1f} minutes; {ends[result.stopped]}")
     if result.new_words:
         lines.append(f"new words: {_some(result.new_words)}")
     if result.phrases:

@@ -293,8 +293,9 @@ def summary_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         `dict`: `scores` (label, before, after), `missing` (what brings further ones), `steps`, `few_steps` (whether it
-        has hardly learnt), `final_steps`, `minutes`, `clips`, `held_out` (how many recordings), `stopped`, `notes`,
-        `given_voice` (how many sound files it was brought near), and `checks`, which are in no notes.
+        has hardly learnt), `final_steps`, `voice_steps`, `minutes`, `clips`, `held_out` (how many recordings),
+        `stopped`, `notes`, `given_voice` (how many sound files it was brought near), and `checks`, which are in no
+        notes.
     """
     from ..adaptation.records import FEW_STEPS, Scores, score_rows  # noqa: PLC0415
 
@@ -304,7 +305,7 @@ def summary_of(record: Mapping[str, Any]) -> dict[str, Any]:
         "missing": after.missing if after is not None else "",
         "few_steps": record["steps"] < FEW_STEPS,
         "held_out": len(record["held_out"]),
-        "given_voice": record.get("given_voice", 0),
+        **{name: record.get(name, 0) for name in ("given_voice", "voice_steps")},
         "notes": list(record["notes"]),
         "checks": [],
         **{name: record[name] for name in ("steps", "final_steps", "minutes", "clips", "stopped")},

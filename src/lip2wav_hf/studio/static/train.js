@@ -126,7 +126,7 @@ export function trainPanel(app) {
     const fresh = app.state.takes.length - takes;
     return [
       h("h3", {}, found.few_steps ? "The voice has hardly learnt yet" : "The voice is ready"),
-      h("p", {}, `It learnt from ${plural(found.clips, "take")} in ${plural(found.steps, "step")}${found.final_steps ? `, then from all in ${plural(found.final_steps, "step")}` : ""}; ${clock(seconds)} min.`),
+      h("p", {}, `It learnt from ${plural(found.clips, "take")} in ${plural(found.steps, "step")}${found.final_steps ? `, then from all in ${plural(found.final_steps, "step")}` : ""}${found.voice_steps ? `, then the voice in ${plural(found.voice_steps, "step")}` : ""}; ${clock(seconds)} min.`),
       found.scores.length
         ? h(
             "table",
