@@ -147,7 +147,7 @@ def test_a_model_whose_configuration_is_no_dictionary(saved):
 
 @pytest.mark.parametrize("model_type", ["lip2wav_speech_encoder", "lip2wav_critic"])
 def test_a_part_is_advised_by_the_name_of_its_model(model_type):
-    with pytest.raises(ModelError, match="a bundled model: grid-s1\\."):
+    with pytest.raises(ModelError, match=r"a bundled model: grid-s1\."):
         locate_model("nowhere", model_type)
 
 

@@ -205,6 +205,12 @@ def baseline_models(model_type: ModelType = None) -> list[Path]:
     ]
 
 
+def named_models(model_type: ModelType = None) -> list[Path]:
+    """Folders of the models that have a name here, of a type, of several, or of all: the bundled ones, the default one
+    first, then those to compare with, in a copy of the repository. What lists names of models lists these."""
+    return [*(CHECKPOINTS / name for name in bundled_models(model_type)), *baseline_models(model_type)]
+
+
 def _is_of(model_type: ModelType, found: Any) -> bool:
     return model_type is None or found in ((model_type,) if isinstance(model_type, str) else model_type)
 
@@ -435,12 +441,14 @@ def _models_in(folder: Path) -> list[str]:
 
 def _choices(model_type: ModelType) -> str:
     # A network that only comes inside of other models, such as a speech encoder, is found by their names.
-    names = bundled_models(model_type) or [
+    names = [
+        f"{folder.name} ({system_name(read_fields(folder / 'config.json', ModelError))})"
+        for folder in named_models(model_type)
+    ] or [
         path.parents[1].name
         for path in sorted(CHECKPOINTS.glob("*/*/config.json"))
         if _is_of(model_type, read_fields(path, ModelError).get("model_type"))
     ]
-    names += [folder.name for folder in baseline_models(model_type)]
     listed = (
         f", a repository of the Hub, or a bundled model: {', '.join(names)}"
         if names
@@ -486,6 +494,7 @@ __all__ = [
     "load_network",
     "locate_model",
     "name_of_folder",
+    "named_models",
     "pipeline",
     "system_name",
     "weight_files",

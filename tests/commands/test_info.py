@@ -11,6 +11,8 @@ from commands.command_line import damaged, error_line
 from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.commands.info import describe_model
 from lip2wav_hf.commands.messages import CommandError
+from lip2wav_hf.commands.options import complete_model
+from lip2wav_hf.errors import counted
 from lip2wav_hf.grammar import Grammar
 from lip2wav_hf.metrics.registry import SUMMARY
 from lip2wav_hf.models import baseline_models
@@ -153,6 +155,21 @@ def test_a_type_that_is_none_of_these_is_refused(tmp_path, tiny_model_dir, model
         describe_model(folder)
 
 
+def test_all_that_lists_models_by_name_lists_the_same(run):
+    """The list, the error for a name that nobody has, what is said beside a model, and the shell's completion."""
+    _, out, _ = run("info", "--list", "--json")
+    listed = {each["name"]: each["system"] for each in json.loads(out)}
+    error = error_line(run("info", "nosuch"))
+    said = ", ".join(f"{name} ({system})" for name, system in listed.items())
+    assert error.strip().endswith(f"a bundled model: {said}.")
+    for name, system in listed.items():
+        status, out, _ = run("info", name)
+        others = counted(len(listed) - 1, "other")
+        assert status == 0 and system in out and f"({others} with a name: --list says what they are)" in out
+    speaking = [name for name, system in listed.items() if name != "grid-sync"]
+    assert complete_model("") == speaking and "none: this network does not speak" in run("info", "grid-sync")[1]
+
+
 def test_the_list_says_which_system_each_model_is(run, tmp_path, tiny_model_dir):
     status, out, _ = run("info", "--list")
     rows = [line.split("  ") for line in out.splitlines()[:-1]]
@@ -161,7 +178,7 @@ def test_the_list_says_which_system_each_model_is(run, tmp_path, tiny_model_dir)
     assert found["grid-sync"] == "the network that measures lip sync" and list(found)[:2] == ["grid-s1", "grid-sync"]
     assert list(found)[2:] == sorted(folder.name for folder in baseline_models())  # in a copy of the repository
     status, out, _ = run("info")
-    assert "(others: grid-sync; --list says what they are)" in out and "Lip2Wav, this package's own system" in out
+    assert "Lip2Wav, this package's own system" in out
     for name in ("a/best", "frame/final", "frame/final/critic", "frame/checkpoint-3", "my/.adaptation/run/best"):
         shutil.copytree(tiny_model_dir, tmp_path / "runs" / name)
     (tmp_path / "runs" / "frame" / "checkpoint-3" / "optimizer.bin").touch()

@@ -17,14 +17,12 @@ from ..grammar import Grammar, GrammarError
 from ..metrics.registry import SUMMARY, TILES
 from ..models import (
     BY_TYPE,
-    CHECKPOINTS,
     DEFAULT_MODEL,
     SPEAKING,
-    baseline_models,
-    bundled_models,
     find_model,
     is_checkpoint,
     name_of_folder,
+    named_models,
     system_name,
     weight_files,
 )
@@ -32,6 +30,7 @@ from .messages import CommandError, reporting
 from .options import ModelOption, complete_model
 
 
+DESCRIBED = (*SPEAKING, "lip2wav_syncnet")  # types of all models that have a name here
 MOST_SENTENCES = 50  # that are named
 
 SHOWN: dict[str, tuple[type, ...]] = {
@@ -81,6 +80,7 @@ class ModelFacts:
         sampling_rate (`int`): in Hz.
         frame_rate (`float`): in frames/s.
         crop_width, crop_height (`int`): of the mouth crops, in pixels.
+        speaks (`bool`): whether it makes speech of a video.
         decoder_type, text_units (`str`, *optional*), vocabulary (`list[str]`): of a model that reads words too.
         has_grammar (`bool`): whether it answers with the sentences of a grammar, unless a call says otherwise.
         sentences (`list[str]`): these, as people write them, where they are few.
@@ -100,17 +100,13 @@ class ModelFacts:
     frame_rate: float
     crop_width: int
     crop_height: int
+    speaks: bool
     text_units: str | None
     vocabulary: list[str]
     has_grammar: bool
     sentences: list[str]
     results: list[Result]
     remark: str
-
-    @property
-    def is_bundled(self) -> bool:
-        """Whether it comes with the package."""
-        return Path(self.folder).parent == CHECKPOINTS
 
 
 @dataclass(frozen=True)
@@ -165,7 +161,7 @@ def info(
         models = list_models(None if name is None and model == DEFAULT_MODEL else name or model)
         print(json.dumps([asdict(each) for each in models]) if as_json else _listing(models))
         return
-    facts = describe_model(find_model(name or model, SPEAKING))
+    facts = describe_model(find_model(name or model, DESCRIBED))
     print(json.dumps(asdict(facts)) if as_json else report(facts, all_results))
 
 
@@ -178,8 +174,7 @@ def list_models(place: str | None = None) -> list[ListedModel]:
         CommandError: if there is no such folder, or no model in it.
     """
     if place is None:
-        bundled = [CHECKPOINTS / name for name in bundled_models(None)]
-        return [_listed(path, path.name) for path in [*bundled, *baseline_models()]]
+        return [_listed(path, path.name) for path in named_models()]
     folder = Path(place).expanduser()
     if not folder.is_dir():
         raise CommandError(
@@ -261,14 +256,16 @@ def report(facts: ModelFacts, all_results: bool = False) -> str:
 
 
 def _others(facts: ModelFacts) -> list[str]:
-    """Where the other models are to be found, of a bundled one."""
-    others = [name for name in bundled_models(None) if name != facts.model]
-    return [f"(others: {', '.join(others)}; --list says what they are)"] if others and facts.is_bundled else []
+    """Where the other models are to be found, of one that has a name here."""
+    known = [str(path) for path in named_models()]
+    if facts.folder not in known or len(known) == 1:
+        return []
+    return [f"({counted(len(known) - 1, 'other')} with a name: --list says what they are)"]
 
 
 def _vocabulary(facts: ModelFacts) -> list[str]:
     if facts.text_units is None:
-        return ["none: this model speaks, and reads no words"]
+        return ["none: this model speaks, and reads no words" if facts.speaks else "none: this network does not speak"]
     return textwrap.wrap(f"{len(facts.vocabulary)} {facts.text_units}: {', '.join(facts.vocabulary)}", 64)
 
 
@@ -325,6 +322,7 @@ def describe_model(folder: Path) -> ModelFacts:
         frame_rate=config["frame_rate"],
         crop_width=config["image_width"],
         crop_height=config["image_height"],
+        speaks=BY_TYPE[config["model_type"]].speaks,
         text_units=config.get("text_units", "words") if reads_words else None,
         vocabulary=config.get("vocabulary", []) if reads_words else [],
         has_grammar=reads_words and config.get("grammar") is not None,

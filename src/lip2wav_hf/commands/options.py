@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..models import SPEAKING, baseline_models, bundled_models
+from ..models import SPEAKING, named_models
 
 
 class Runtime(enum.StrEnum):
@@ -19,9 +19,8 @@ class Runtime(enum.StrEnum):
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Bundled models whose names begin like this, for the shell's completion."""
-    names = [*bundled_models(SPEAKING), *(folder.name for folder in baseline_models(SPEAKING))]
-    return [name for name in names if name.startswith(incomplete)]
+    """Bundled models that speak and whose names begin like this, for the shell's completion."""
+    return [folder.name for folder in named_models(SPEAKING) if folder.name.startswith(incomplete)]
 
 
 ModelOption = Annotated[
