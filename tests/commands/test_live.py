@@ -311,6 +311,7 @@ def test_the_report_repeats_the_words_and_knows_no_latency_that_was_not_measured
     assert "\nWords: Bin bin" in _report(progress, [output], []) and "wrong" not in _report(progress, [output], [])
     progress.add([words[0] | {"confidence": 0.2}], ["bin"])
     assert "\nThey were read with a confidence of 0.73: some are probably wrong." in _report(progress, [output], [])
+    assert "a larger --look-ahead, such as 8, reads more surely" in _report(progress, [output], [])
     progress.add(words * 30, ["bin"] * 60)
     assert "\nWords: … bin bin" in _report(progress, [output], [])  # the newest ones
     for seconds, said in ((0.1, "100 ms, 95 % within 100 ms"), (8.0, "100 ms, more than 5000 ms at times")):

@@ -170,3 +170,18 @@ def test_memory_does_not_grow(streamer, pictures, face):
             weights.append(weight(streamer, set()) - words)
             assert words < 80_000
     assert weights[1] - weights[0] < 400 and weights[0] > 20_000
+
+
+@pytest.mark.slow
+def test_the_bundled_sample_is_read_as_the_documentation_says():
+    """A face that the bundled model does not know: what it costs to see little of what comes next."""
+    page = " ".join((Path(__file__).parents[2] / "docs" / "live.md").read_text(encoding="utf-8").split())
+    heard = {}
+    for frames in (3, 8):
+        streamer = Lip2WavStreamer.from_pretrained(look_ahead=frames)
+        pictures = enumerate(VideoReader(SAMPLE, frame_rate=25))
+        speech = [streamer.push(picture, time=number / 25) for number, picture in pictures] + [streamer.flush()]
+        heard[frames] = " ".join(word["word"] for each in speech for word in each.words)
+    assert f'"bin blue at f two now" is read as "{heard[3]}" with three frames of look-ahead' in page
+    assert heard[8].split()[1:] == ["blue", "at", "f", "two", "now"]
+    assert "right but for its first word with `--look-ahead 8`" in page

@@ -320,7 +320,10 @@ def _report(
         lines.append(f"Words: {before}{progress.text}")
         confidence = statistics.fmean(word["confidence"] for word in progress.words)
         if confidence < LOW_TEXT_CONFIDENCE:
-            lines.append(f"They were read with a confidence of {confidence:.2f}: some are probably wrong.")
+            lines.append(
+                f"They were read with a confidence of {confidence:.2f}: some are probably wrong. Live, little is seen"
+                " of what comes next; a larger --look-ahead, such as 8, reads more surely, and speaks later."
+            )
     elif progress.seen:
         lines.append(
             "No words were recognised: the sound is probably not what was said."
