@@ -500,7 +500,7 @@ def test_the_card_of_the_space_is_valid():
     extras = config["options.extras_require"]
     least = re.search(r"gradio>=([\d.]+)", extras["demo"])[1]
     assert [int(n) for n in data.sdk_version.split(".")] >= [int(n) for n in least.split(".")]
-    requirement = re.search(r"^lip2wav_hf\[(.*)\]", (DEMO / "requirements.txt").read_text(), re.MULTILINE)[1]
+    requirement = re.search(r"^# lip2wav_hf\[(.*)\]:", (DEMO / "requirements.txt").read_text(), re.MULTILINE)[1]
     assert set(requirement.split(",")) <= set(extras)
 
 

@@ -50,6 +50,23 @@ def test_the_command_is_installed():
     assert callable(command.load())
 
 
+OWN_NAME = r"['\"]?lip2wav[-_.]hf\b"
+
+
+def test_nobody_is_told_to_install_a_name_that_no_index_has():
+    """A stranger could register it: a checkout is named instead, as by every message."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no copy of the repository")
+    files = [REPOSITORY / name for name in listed.stdout.split("\0") if name and not name.startswith("tests/")]
+    texts = [file for file in files if file.suffix in (".txt", ".md", ".py", ".jinja", ".ipynb", ".yaml", ".yml")]
+    found = []
+    for file in texts:
+        pattern = rf"(?im)^\s*{OWN_NAME}" if "requirements" in file.name else rf"\binstall (-\S+ )*{OWN_NAME}"
+        found += [str(file)] * bool(file.is_file() and re.search(pattern, file.read_text(encoding="utf-8")))
+    assert not found and sum("requirements" in file.name for file in texts) > 10
+
+
 def test_no_needless_upper_bounds():
     bounded = [line for line in requires("lip2wav_hf") if re.search(r"<|==|~=", line.split(";")[0])]
     # setup.cfg gives the reasons.

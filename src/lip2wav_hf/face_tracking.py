@@ -136,8 +136,8 @@ class _Network:
             raise FaceTrackingError(f"{cause}, or give `landmarks` or `mouth_boxes` yourself") from error
         if not path.is_file():
             raise FaceTrackingError(
-                f"the face network {path} is missing: install lip2wav-hf again, or load the model from a folder or a "
-                "Hub repository that has `face_models/`"
+                f"the face network {path} is missing: install this package again, or load the model from a folder or "
+                "a Hub repository that has `face_models/`"
             )
         try:
             with silent_stderr():

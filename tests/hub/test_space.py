@@ -14,6 +14,7 @@ from conftest import REPOSITORY
 from lip2wav_hf.hub.card_texts import SPACE_METADATA, render_space_card
 from lip2wav_hf.hub.plan import HubError, plan_space
 from lip2wav_hf.hub.push import push_space
+from lip2wav_hf.hub.space import requirements
 
 
 DEMO = REPOSITORY / "demo"
@@ -100,6 +101,14 @@ def test_an_app_that_loads_any_metric_takes_all(tmp_path):
     )
     files = set(plan_space(tmp_path).files)
     assert {"lip2wav_hf/metrics/mcd/mcd.py", "lip2wav_hf/metrics/grid_wer/grid_wer.py"} <= files
+
+
+@pytest.mark.parametrize("line", ["lip2wav_hf[evaluate]", "Lip2Wav-HF [evaluate]>=0.1", "# lip2wav_hf[evaluate]: x"])
+def test_the_package_goes_along_in_place_of_its_name(line):
+    found = requirements([line, "gradio>=6.0", "# lip2wav_hf is what makes the speech"])
+    assert found[:2] == ["gradio>=6.0", "# lip2wav_hf is what makes the speech"]
+    assert any("pesq" in each for each in found)
+    assert requirements(["# without lip2wav_hf[evaluate]: nothing", "numpy"]) is None
 
 
 def test_one_source_of_the_metadata():

@@ -44,7 +44,8 @@ def test_space_folder_is_complete(name):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "sdk: gradio" in card and "app_file: app.py" in card
     requirements = (folder / "requirements.txt").read_text(encoding="utf-8")
-    assert "lip2wav_hf[evaluate]" in requirements and "gradio" in requirements
+    assert "# lip2wav_hf[evaluate]: in a checkout, pip install '.[evaluate]'" in requirements
+    assert "gradio" in requirements
     assert isinstance(build(name), gradio.Blocks)
 
 

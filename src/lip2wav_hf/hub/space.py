@@ -15,7 +15,11 @@ from ..models import CHECKPOINTS, DOWNLOADED, NETWORKS
 from .remote_code import PACKAGE, remote_code_files
 
 
-OWN_REQUIREMENT = re.compile(r"^\s*lip2wav[_-]hf\s*(\[(?P<extras>[^]]*)\])?", re.IGNORECASE)
+OWN_REQUIREMENT = re.compile(
+    r"^\s*(#\s*(?=lip2wav[_-]hf(\[[^]]*\])?:))?lip2wav[_-]hf\s*(\[(?P<extras>[^]]*)\])?", re.IGNORECASE
+)
+"""A line of requirements.txt that names this package. While no package index has it, ours do so in a comment, `#
+lip2wav_hf[EXTRAS]: …`: whoever installs from them gets no package of that name that a stranger has registered."""
 
 # Folders and files that modules read, as patterns, by the module's place in the package.
 READS = {
