@@ -1,5 +1,7 @@
 """Recipes and options: where they are found, what is wrong with them, and the help."""
 
+import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -7,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import lip2wav_hf
 from conftest import REPOSITORY
-from lip2wav_hf.grid.splits import SPLIT_SCHEMES
+from lip2wav_hf.grid.splits import BUNDLED_SPLIT, SPLIT_SCHEMES
 from lip2wav_hf.train.__main__ import main
 from lip2wav_hf.training.arguments import TrainingError
 from lip2wav_hf.training.options import GROUPS, TrainingParser, parse_arguments
@@ -146,3 +149,18 @@ def test_where_an_option_comes_from_is_known(elsewhere):
     assert without.data.synchronize is None and without.augmentation.gamma == 0.3 and without.critic.critic_start == 0
     assert without.data.data_dir == ["a"] and "synchronize" not in without.recipe
     assert run.data.synchronize is not None
+
+
+def test_recipes_say_whose_sound_they_move_and_what_to_write_for_own_speakers():
+    """Only speakers from whom the bundled sync network has learnt: for others its offsets scatter."""
+    known = set(json.loads(BUNDLED_SPLIT.read_text(encoding="utf-8"))["train"])
+    found = 0
+    for recipe in sorted((REPOSITORY / "configs").glob("*.yaml")):
+        text = recipe.read_text(encoding="utf-8")
+        before, named, rest = text.partition("\nsynchronize: ")
+        if named:
+            found += 1
+            comment = " ".join(itertools.takewhile(lambda line: line.startswith("#"), reversed(before.splitlines())))
+            assert set(yaml.safe_load(rest.partition("\n")[0])) <= known, recipe
+            assert "sync network" in comment and "lip2wav train syncnet --data_dir DATA" in comment, recipe
+    assert found >= 8
