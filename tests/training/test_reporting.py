@@ -1,8 +1,10 @@
 """What a training says on the screen, and what not."""
 
+import os
 import re
 import shlex
 import shutil
+import signal
 
 from lip2wav_hf.errors import missing_extra
 from lip2wav_hf.hub.facts import known_facts
@@ -112,6 +114,25 @@ def test_a_stop_says_how_to_go_on(run_arguments, tmp_path, capsys, monkeypatch):
     assert "nothing is left" not in text
     assert main([*words, "--resume", "latest", "--validation_clips", "0"]) == 0
     assert "nothing is left to do after step 6: to go on, raise --max_steps" in shown(capsys)
+
+
+def test_a_stop_is_answered_at_once(run_arguments, tmp_path, capsys, monkeypatch):
+    step, taken = loop.train_step, []
+
+    def interrupted(state, batch):
+        taken.append(batch)
+        if len(taken) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)  # a second one changes nothing
+            print("the step goes on")
+        return step(state, batch)
+
+    monkeypatch.setattr(loop, "train_step", interrupted)
+    assert main([*run_arguments, "--output_dir", str(tmp_path), "--validation_clips", "0"]) == 0
+    text = shown(capsys)
+    answer = "stopping after this step; then a checkpoint is written."
+    assert text.count(answer) == 1
+    assert text.index(answer) < text.index("the step goes on") < text.index("stopped at step 2; ")
 
 
 def test_ctrl_c_before_the_first_step_is_no_crash(run_arguments, tmp_path, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass
 from typing import Any, cast
@@ -58,12 +59,19 @@ def train(state: State) -> None:
     bar = progress_bar(None, "training", arguments.max_steps, "step", initial=progress.step, show=main)
     threads = FittingThreads(accelerator.device)
     try:
-        with bar, stop_requests(None if state.observer is None else state.observer.when_interrupted) as requests:
+        with bar, stop_requests(functools.partial(_answer_stop, state)) as requests:
             _train(_Run(state, schedule, requests, bar, threads))
     finally:
         threads.restore()
         if arguments.with_tracking:
             accelerator.end_training()
+
+
+def _answer_stop(state: State) -> None:
+    """Say at once what a signal to stop does: a step, or a validation, may take long."""
+    if state.observer is not None:
+        state.observer.when_interrupted()
+    say(state, "stopping after this step; then a checkpoint is written.")
 
 
 def _train(run: _Run) -> None:
