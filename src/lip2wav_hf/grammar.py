@@ -277,14 +277,14 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
 
 
 def written_text(text: str, sentences: Mapping[str, str], forms: Mapping[str, str]) -> str:
-    """A normalised text as it is written: sentence by sentence where it is made of known ones, else word by word."""
+    """A normalised text as it is written: sentence by sentence as far as it begins with known ones, then by words."""
     longest = max((len(sentence.split()) for sentence in sentences), default=0)
     words, parts = text.split(), list[str]()
     while words:
         counts = range(min(longest, len(words)), 0, -1)
         said = next((said for count in counts if (said := " ".join(words[:count])) in sentences), None)
         if said is None:
-            return " ".join(forms.get(word, word) for word in text.split())
+            return " ".join([*parts, *(forms.get(word, word) for word in words)])
         parts.append(sentences[said])
         words = words[len(said.split()) :]
     return " ".join(parts)

@@ -7,6 +7,7 @@ from lip2wav_hf.decoding import GrammarDecoder
 from lip2wav_hf.grammar import Grammar
 from lip2wav_hf.live.running import LiveProgress
 from lip2wav_hf.live.written import WrittenWords
+from lip2wav_hf.speaking import written_sentences
 
 
 VOCABULARY = ["good", "morning", "everybody", "yes", "well", "known", "i", "am"]
@@ -56,15 +57,17 @@ def test_words_have_forms_of_their_own():
     assert told(follower(PHRASES, written_words={"yes": "Yes"}), "yes i am")[-1] == "Yes I am"
 
 
-def test_a_phrase_that_is_read_otherwise_has_no_capital_letter_in_the_middle():
-    """It is written as a whole, or not at all."""
-    phrase, forms = {"i am well known": "I am WELL known!"}, {"well": "WELL", "i": "I"}
-    words = follower(written_sentences=phrase, written_words=forms)
-    assert told(words, "i am well known", "i am good well known", "am well")[-1] == (
-        "I am WELL known! i am good well known am well"
-    )
-    words = follower(["I am WELL known!", "yes I am"], written_words=forms)
-    assert told(words, "i am well", "yes i am")[-1] == "i am well yes I am"
+@pytest.mark.parametrize("said", ["i am well known", "i am good well known", "i am", "i am well known yes", "good i"])
+@pytest.mark.parametrize("phrases", [(), ["I am well, known!", "yes I am"]], ids=["any words", "phrases"])
+def test_a_stream_is_written_as_a_whole_video_is(said, phrases):
+    """Outside of phrases too: a word that transcripts always write alike, such as a name, comes back in both."""
+    settings = {"written_sentences": {"i am well known": "I am WELL known!"}, "written_words": {"i": "I", "well": "W"}}
+    words = follower(phrases, **settings)
+    config = Lip2WavConfig(vocabulary=VOCABULARY, **settings)
+    grammar = Grammar.of(list(phrases), config.normalizer) if phrases else None
+    known = written_sentences(config, grammar and GrammarDecoder(grammar, config.units))
+    assert told(words, said)[-1] == config.written(said, known)
+    assert "I" in config.written(said, known).split()
 
 
 @pytest.mark.parametrize("phrases", [(), ["known", "good morning"]], ids=["any words", "phrases"])

@@ -50,11 +50,8 @@ class WrittenWords:
         return written + self._write()
 
     def _write(self) -> list[str]:
-        """Forms of the open words: of a sentence that is known, the whole of it or nothing; where none is, of each."""
-        text = " ".join(self._open)
-        if self._sentences and (self._is_lost or text not in self._sentences):
-            return list(self._open)
-        pieces = written_text(text, self._sentences, self._forms).split()
+        """The open words as a whole text would have them: a sentence that is known, or else the form of each word."""
+        pieces = written_text(" ".join(self._open), {} if self._is_lost else self._sentences, self._forms).split()
         return pieces if len(pieces) == len(self._open) else [" ".join(pieces), *[""] * (len(self._open) - 1)]
 
 
