@@ -38,6 +38,12 @@ def test_arguments_become_options_where_there_are_some():
     )
 
 
+def test_what_false_turns_off_may_have_an_option_of_its_own():
+    options = {"resume=False": "--restart", "resume": "--resume"}
+    assert name_options("with `resume=False`, not `resume=True`", options.get) == "with --restart, not --resume"
+    assert name_options("`other=False`", options.get) == "`other=False`"
+
+
 def test_a_noun_follows_its_number():
     assert [counted(number, "good clip") for number in (0, 1, 2)] == ["0 good clips", "1 good clip", "2 good clips"]
     assert counted(1, "batch", "batches") == "1 batch" and counted(3, "batch", "batches") == "3 batches"

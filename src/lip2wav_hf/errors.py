@@ -105,16 +105,18 @@ def one_line(error: BaseException | str) -> str:
 def name_options(text: str, option: Callable[[str], str | None]) -> str:
     """
     A message for somebody at a command line. Messages name arguments of Python as `` `split_scheme=` ``, or with a
-    value, `` `overwrite=True` ``, between backticks.
+    value, `` `overwrite=True` ``, between backticks. What `False` turns off may have an option of its own.
 
     Args:
         text (`str`): the message.
-        option (callable): from the name of an argument to its option; `None` leaves it as it is.
+        option (callable): from the name of an argument, or from `"NAME=False"`, to its option; `None` leaves it as it
+            is.
     """
 
     def spelt(found: re.Match[str]) -> str:
-        name, value = option(found[1]), found[2]
-        return found[0] if name is None else name if value in ("", "True") else f"{name} {value}"
+        argument, value = found.groups()
+        name = option(f"{argument}=False" if value == "False" else argument)
+        return found[0] if name is None else name if value in ("", "True", "False") else f"{name} {value}"
 
     return re.sub(r"`(\w+)=(\w*)`", spelt, text)
 

@@ -347,9 +347,10 @@ def _check_task(task: Any, model: Any, options: Mapping[str, Any]) -> None:
     tasks = PIPELINE_REGISTRY.get_supported_tasks()
     brought = options.get("trust_remote_code") or options.get("pipeline_class")  # a task that transformers can't know
     if task not in tasks and not brought:
+        meant = did_you_mean(task, tasks)
+        others = f", those of transformers are {', '.join(each for each in tasks if each != TASK)}"
         raise Lip2WavError(
-            f"Unknown task {task!r}.{did_you_mean(task, tasks)} The task of this package is {TASK!r}, those of"
-            f" transformers are {', '.join(each for each in tasks if each != TASK)}."
+            f"Unknown task {task!r}.{meant} The task of this package is {TASK!r}{'' if meant else others}."
         )
     if isinstance(model, (str, os.PathLike)):
         folder = Path(model).expanduser()

@@ -143,7 +143,7 @@ def test_another_adaptation_is_not_replaced_unasked(adapted, recordings, startin
     output = shutil.copytree(adapted[0].model, tmp_path / "my-voice")
     before = (output / "model.safetensors").read_bytes()
     options = {"model": starting_model, "final_pass": 0}
-    with pytest.raises(OtherAdaptationError, match=r"my-voice: .* --restart \(resume=False\)"):
+    with pytest.raises(OtherAdaptationError, match=r"my-voice: .* with `resume=False`\.$"):
         adapt(recordings, output, **options, steps=1)
     assert (output / "model.safetensors").read_bytes() == before
     assert adapt(recordings, output, **options, steps=1, resume=False).steps == 1
@@ -198,7 +198,7 @@ def test_what_others_have_recorded_replaces_no_model_unasked(recordings, startin
     for name, other in zip(names, names[2:], strict=False):
         shutil.copy(recordings / other, others / name)
     write_metadata(others, [(names[0], SAID[0]), (names[1], SAID[1])])
-    message = r"to other recordings: to 2 recordings, of which none is among these\. .* --restart \(resume=False\)"
+    message = r"to other recordings: to 2 recordings, of which none is among these\. .* with `resume=False`\.$"
     with pytest.raises(OtherAdaptationError, match=message):
         adapt(others, output, **options)
     assert adapt(others, tmp_path / "theirs", **options).clips == 2

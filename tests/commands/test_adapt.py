@@ -49,6 +49,8 @@ def test_it_says_what_is_wrong_what_was_done_and_what_to_do_next(run, takes, tin
     status, out, _ = run("speak", takes / "a1.mp4", "-o", tmp_path / "a1.wav", "--json", model=model)
     assert status == 0
     assert json.loads(out)["text"] in ("good morning", "thank you")
+    status, _, err = run(*arguments, "--seed", 3)
+    assert status == 2 and err.strip().endswith("Name another folder; or replace it, with --restart.")
     status, out, _ = run("push", model, "me/my-voice", "--dry-run")
     assert status == 0, out
     assert "model.safetensors" in out

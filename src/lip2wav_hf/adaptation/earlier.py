@@ -18,7 +18,7 @@ from .records import AdaptationError, OtherAdaptationError
 
 
 PLAN = "plan.json"  # file in the folder of work: what is being adapted
-INSTEAD = "Name another folder; or replace it, with --restart (resume=False)."
+INSTEAD = "Name another folder; or replace it, with `resume=False`."
 
 
 @dataclass(frozen=True)

@@ -277,7 +277,7 @@ def read_record(folder: str | os.PathLike) -> Adaptation:
     except (KeyError, TypeError) as error:
         raise AdaptationError(
             f"{Path(folder, RECORD)}: this is not the record of an adaptation ({one_line(error)}). Adapt again, with"
-            " --restart."
+            " `resume=False`."
         ) from error
 
 

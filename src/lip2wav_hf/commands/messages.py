@@ -34,7 +34,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 """Exit status after SIGTERM."""
 
-SPELT = {"minimum_frames": "min_frames"}
+SPELT = {"minimum_frames": "min_frames", "resume=False": "restart"}
 """Arguments of Python whose option has another name."""
 
 _options: ContextVar[Mapping[str, str] | None] = ContextVar("options", default=None)  # of the command that runs
