@@ -445,6 +445,16 @@ def test_a_dry_run_lists_what_would_go(folder, capsys):
     assert out.endswith("dry run: nothing was uploaded.\n")
 
 
+def test_a_dry_run_warns_of_few_clips_as_a_push_does(folder, capsys):
+    """Both print what the plan says of the measurements."""
+    path = folder / "results" / "validation.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"limit": 6}), encoding="utf-8")
+    write_model_card(folder, overwrite=True)
+    with pytest.raises(SystemExit):
+        main(["push", str(folder), "me/voice", "--dry-run"])
+    assert "warning: the results of validation are of its first 6 clips only (--limit 6)" in capsys.readouterr().err
+
+
 def test_a_dry_run_knows_that_a_name_without_owner_needs_a_login(folder, monkeypatch, capsys):
     """What would be refused later is refused now; a token is not asked about, since that would need the Hub."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
