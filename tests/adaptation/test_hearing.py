@@ -293,7 +293,7 @@ def test_a_voice_alone_is_learnt_for_any_face(silent_folder, imagining_model, tm
     card = (result.model / "README.md").read_text()
     assert "with a voice that `lip2wav adapt` has learnt from 1 sound file." in card
     assert "recorded" not in card.split("## Use")[0] and "0 recordings" not in card
-    assert " 2 steps from the weights of `imagining`, in" in card
+    assert "\n2 steps from the weights of `imagining`, in" in card
     assert "whoever speaks there must have agreed" in card and ", 6 s, of a voice." in card
     assert not (result.model / ".adaptation").exists()
     again = adapt(None, tmp_path / "out", **options)
