@@ -192,7 +192,7 @@ NEW_WORDS = ("alpha", "bravo", "charlie", "delta", "echo")
 
 @pytest.mark.parametrize("voice", [False, True])
 def test_steps_are_counted_alike_wherever_they_are_told(one_recording, starting_model, tmp_path, monkeypatch, voice):
-    """Those that learn a voice are steps too."""
+    """Those that learn a voice are told apart from the others."""
     recordings, options = one_recording, {"model": starting_model, "minutes": 1.0, "steps": 30}
     if voice:
         sound = next(one_recording.glob("*.mp4"))
@@ -203,9 +203,10 @@ def test_steps_are_counted_alike_wherever_they_are_told(one_recording, starting_
     take_minutes(monkeypatch, 0.12)
     result = adapt(recordings, tmp_path / "out", **options)
     [note] = [note for note in result.notes if "hardly change" in note]
-    wanted = 45 if voice else 30
-    assert note.startswith(f"There was time for {counted(result.steps, 'step')} of {wanted} in 1 minute: ")
-    assert _report(result, tmp_path)[1].startswith(f"{counted(result.steps, 'step')},")
+    assert note.startswith(f"There was time for {counted(result.steps, 'step')} of 30 in 1 minute: ")
+    taught = f", then {result.voice_steps} that teach the voice," if voice else ","
+    assert _report(result, tmp_path)[1].startswith(f"{counted(result.steps, 'step')}{taught}")
+    assert bool(result.voice_steps) == voice
 
 
 def test_one_is_counted_as_one():

@@ -304,7 +304,7 @@ def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:
 
 def correct_forecast(job: Job, made: int, wanted: int) -> None:
     """
-    Replace the note that hardly any steps can be made by how many were; again where further ones have followed.
+    Replace the note that hardly any steps can be made by how many were; those that teach a voice come apart from them.
 
     Args:
         job ([`Job`]): whose notes are changed.

@@ -381,7 +381,6 @@ def _with_voice(job: Job, task: Task, learnt: Learnt, recordings: Recordings) ->
         return task, learnt
     heard = frozenset(clip.key for clip in task.held_out.clips) - task.held_out.silent
     given = give_voice(job, task, learnt, recordings)
-    correct_forecast(job, given.best_step + given.voice_steps, task.steps + voice_steps(task))
     if not task.imagines or not heard:
         return task, given
     job.notes.append("The sound is not measured: the recordings have another voice than the sound files.")
