@@ -131,6 +131,23 @@ def test_metrics_that_are_asked_for_are_not_left_out():
     assert choose_metrics(clips_of([GRID]), ("wer", "cer"), True, words)[0] == ("wer", "cer")
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".wmv", ".ts", ".mpeg", "", ".wav"])
+def test_lips_are_looked_at_wherever_one_original_is_no_sound(suffix):
+    """What a table lists is a video, whatever it is called: that a photo is none turns out when it is read."""
+    clips = [*clips_of(["hello"]), *clips_of(["hello"], suffix)]
+    assert choose_metrics(clips, ("stoi", "av_sync"), True, find_words(["hello"], JudgeOptions()))[1] == {}
+    assert ("av_sync" in choose_metrics(clips[1:], tuple(METRICS), False, find_words([None], JudgeOptions()))[0]) == (
+        suffix != ".wav"
+    )
+
+
+def test_the_lips_of_a_video_of_any_suffix_are_scored(tmp_path, talking_video):
+    write_audio(tmp_path / "sound.wav", read_sound(talking_video), RATE)
+    shutil.copy(talking_video, tmp_path / "video.wmv")
+    columns = score_files(tmp_path / "sound.wav", tmp_path / "video.wmv", metrics=("av_sync",))
+    assert columns["av_offset"] == columns["av_offset_original"]
+
+
 def test_judges_of_one_clip(tmp_path, talking_video):
     """The same numbers by either metric where the judge is that of GRID; others from the same transcripts."""
     write_audio(tmp_path / "sound.wav", read_sound(talking_video), RATE)

@@ -39,6 +39,18 @@ OTHER_AUDIO_SUFFIXES = (
 )
 """Of sound that phones and programs record: the voice of somebody may lie in such files, but that of no clip."""
 
+
+def is_sound(file: Any) -> bool:
+    """
+    Whether a file is of sound alone, by the suffix of its name. All else that a corpus lists as a video is taken for
+    one, whatever it is called: what it is turns out when it is read.
+
+    Args:
+        file (`Path`, or whatever has a `suffix`): the file.
+    """
+    return file.suffix.lower() in (*AUDIO_SUFFIXES, *OTHER_AUDIO_SUFFIXES)
+
+
 TimedWord = tuple[float, float, str]
 """Start and end in seconds, and the word."""
 
@@ -359,6 +371,7 @@ __all__ = [
     "ZippedFile",
     "holds_tables",
     "is_saved_dataset",
+    "is_sound",
     "late_end",
     "open_archive",
     "times_fault",

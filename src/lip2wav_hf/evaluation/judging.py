@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..corpora.clips import VIDEO_SUFFIXES
+from ..corpora.clips import is_sound
 from ..metrics.judge import GRID_JUDGE, MAX_PHRASES, NAMED_KINDS, Judge, JudgeError, choose_judge
 from ..metrics.pronunciation import is_unspaced
 from ..metrics.registry import METRICS
@@ -172,7 +172,7 @@ def _uncalled(clips: Sequence[Clip], words: Words) -> set[str]:
 def _objection(name: str, clips: Sequence[Clip], words: Words, why_no_words: str) -> str | None:
     needs, without_sentence = METRICS[name].needs, METRICS[name].without_sentence
     sentences = [clip.sentence for clip in clips if clip.sentence is not None]
-    if "video" in needs and any(clip.original.suffix.lower() not in VIDEO_SUFFIXES for clip in clips):
+    if "video" in needs and all(is_sound(clip.original) for clip in clips):
         return NO_VIDEO
     if {"sentence", "grid_sentence"} & set(needs) and not sentences:
         return None if without_sentence and words.judge is not None else why_no_words

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from ..corpora.clips import VIDEO_SUFFIXES
+from ..corpora.clips import is_sound
 from ..corpora.progress import progress_bar
 from ..errors import require_packages
 from ..files import write_json
@@ -91,7 +91,7 @@ class Scorer:
             systems (`int`, *optional*, defaults to 1): how many sounds there will be of each.
         """
         self.options.say(f"loading the metrics: {', '.join(self.options.metrics)} …")
-        with_video = any(clip.original.suffix.lower() in VIDEO_SUFFIXES for clip in clips)
+        with_video = not all(is_sound(clip.original) for clip in clips)
         what = (self.options.metrics, with_video, self.words.judge)
         number = self.options.processes(len(clips) * systems)
         if number == 1:

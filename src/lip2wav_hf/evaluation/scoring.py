@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..corpora.clips import VIDEO_SUFFIXES
+from ..corpora.clips import is_sound
 from ..corpora.progress import progress_bar
 from ..metrics.judge import GRID_JUDGE, Judge
 from ..metrics.pairs import SAMPLING_RATE, Hears, SoundPair, align
@@ -248,7 +248,7 @@ def score_files(
     """
     prediction, reference = read_sound(generated), read_original(original)
     source = Path(original) if isinstance(original, (str, os.PathLike)) else original
-    video = source if source.suffix.lower() in VIDEO_SUFFIXES else None
+    video = None if is_sound(source) else source
     if judge is None and is_grid_sentence(sentence):
         judge = GRID_JUDGE
     hears = None if judge is None else partial(_recognizer, judge)
