@@ -257,6 +257,22 @@ def test_commands_in_sentences_exist(place, words):
         assert set(options) <= {*training_options(), "help"}
 
 
+def made_folders() -> set[str]:
+    """Folders of data that a command of the documentation makes."""
+    pairs = (pair for _, words in SHELL for pair in zip(words, words[1:], words[2:], strict=False))
+    makers = (["download", "grid"], ["lip2wav_hf.synthetic", "corpus"])
+    made = {folder for *before, folder in pairs if before in makers}
+    return {re.match(r"[^/]+/[^/]+", folder).group() for folder in made if folder.startswith("data/")}
+
+
+@pytest.mark.parametrize(("block", "words"), [each for each in SHELL if " data/" in " ".join(each[1])])
+def test_data_that_commands_read_is_made_by_a_command(block, words):
+    """Nobody has a folder that is neither made by a command nor explained, as that of `--appearance_dir` is."""
+    for option, word in zip(["", *words], words, strict=False):
+        if word.startswith("data/") and option != "--appearance_dir":
+            assert re.match(r"[^/]+/[^/]+", word).group() in made_folders(), f"{block}: who makes {word}?"
+
+
 def check_command(words: list[str]):
     program, rest = words[0], words[1:]
     if program == "lip2wav":
