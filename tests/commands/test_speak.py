@@ -15,7 +15,7 @@ import pytest
 
 from commands.command_line import damaged, error_line, errors, lip2wav
 from conftest import REPOSITORY
-from lip2wav_hf.audio import read_audio
+from lip2wav_hf.audio import read_audio, write_audio
 from lip2wav_hf.commands.speak import MOST_FAILURES, count_videos
 from little_videos import write_video
 from warm_processes import WarmProcesses, errors_of
@@ -260,8 +260,18 @@ def test_a_sound_is_not_replaced_by_its_own_speech(run, tmp_path, talking_video,
     shutil.copy(talking_video, "clip.wav")
     status, _, error = run("speak", "clip.wav")
     assert status == 2
-    assert "-o clip.wav: this would overwrite clip.wav itself. Choose another name with -o." in error
+    assert "clip.wav: its speech would overwrite clip.wav itself. Choose another name with -o." in error
+    status, _, error = run("speak", "clip.wav", "-o", "clip.wav", "--overwrite")
+    assert status == 2 and "-o clip.wav: this would overwrite clip.wav itself. Choose another name" in error
     assert Path("clip.wav").stat().st_size == talking_video.stat().st_size
+
+
+@pytest.mark.parametrize("options", [(), ("-o", "sound.wav")])
+def test_a_sound_is_no_video_rather_than_a_bad_name(run, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    write_audio("sound.wav", np.zeros(16_000, np.float32), 16_000)
+    status, _, error = run("speak", "sound.wav", *options)
+    assert status == 2 and error.startswith("error: sound.wav: it has only sound, no video stream. Pass a file with a")
 
 
 def test_a_folder_stands_for_its_videos(run, tmp_path, talking_video):

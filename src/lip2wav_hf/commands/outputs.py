@@ -189,7 +189,8 @@ def plan_jobs(
 
     Raises:
         CommandError: where a target does not fit: several videos for one file, an unknown suffix, a folder that cannot
-            be written, the same video twice.
+            be written, the same video twice, the video itself.
+        VideoError: where that video is none.
     """
     for video in videos:
         if videos.count(video) > 1:
@@ -213,8 +214,24 @@ def plan_jobs(
     for job in jobs:
         for path in job.outputs:
             if os.path.exists(job.video) and path.exists() and os.path.samefile(job.video, path):
-                raise CommandError(f"-o {path}: this would overwrite {job.video} itself. Choose another name with -o.")
+                if path.suffix.lower() in SOUND_SUFFIXES:
+                    _check_pictures(job.video)
+                what = f"-o {path}: this" if outputs else f"{job.video}: its speech"
+                raise CommandError(f"{what} would overwrite {job.video} itself. Choose another name with -o.")
     return jobs
+
+
+def _check_pictures(video: str) -> None:
+    """
+    Raises:
+        VideoError: if a file is no video: another name for its speech would not help.
+    """
+    from ..sources import Source
+    from ..video import open_pictures
+
+    with contextlib.closing(Source(video)) as source:
+        container, _ = open_pictures(source)
+        container.close()
 
 
 def _targets(
