@@ -249,6 +249,8 @@ def test_doubts(answers):
     (doubt,) = answers.doubts({"face_coverage": 1.0, "words": sure, "other_face": True})
     assert doubt.startswith("another face of about the same size is in the picture: the larger one was followed")
     assert answers.doubts({"face_coverage": 1.0, "words": []}) == ["no words were recognised"]
+    short = {"face_coverage": 1.0, "words": sure, "audio": np.zeros(640), "sampling_rate": 16_000}
+    assert answers.doubts(short) == ["the video is very short, too short for a sentence"]
     assert answers.doubts({"face_coverage": 1.0, "words": []}, reads_words=False) == []
 
 

@@ -249,14 +249,14 @@ def test_one_warning_for_uncertain_words(caplog, probability, warned):
     model.probability = probability
     pipe = VideoToSpeechPipeline(model=model, feature_extractor=Lip2WavFeatureExtractor(), device="cpu", fps=25)
     with caplog.at_level(logging.WARNING, "lip2wav_hf"):
-        pipe(noise(6), mouth_boxes=BOX)
+        pipe(noise(12), mouth_boxes=BOX)
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == int(warned)
     if warned:
-        assert "array of shape (6, 54, 80, 3)" in messages[0]
+        assert "array of shape (12, 54, 80, 3)" in messages[0]
         assert "mean confidence 0.50" in messages[0] and "51 words" in messages[0]
     caplog.clear()
-    pipe(noise(6), mouth_boxes=BOX, low_text_confidence=0.4)
+    pipe(noise(12), mouth_boxes=BOX, low_text_confidence=0.4)
     assert not caplog.records
 
 

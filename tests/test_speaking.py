@@ -162,7 +162,8 @@ def test_the_warning_names_grid_only_for_its_words(caplog, vocabulary):
     [
         ("yes | no | yes no", "3 phrases"),
         ("yes", "1 phrase"),
-        ("(yes | no)+", "sentences of a grammar"),
+        ("(yes | no) (yes | no) (yes | no) (yes | no) (yes | no)", "2 words"),
+        ("(yes | no)+", "2 words"),
     ],
 )
 def test_the_warning_speaks_of_phrases_where_there_are_some(caplog, sentences, limits):
@@ -179,9 +180,33 @@ def test_the_warning_speaks_of_phrases_where_there_are_some(caplog, sentences, l
         own([clip(6)], grammar=None)
     *of_phrases, of_words = [record.getMessage() for record in caplog.records]
     for message in of_phrases:
-        assert message.count(f"; this model answers with nothing but {limits} and knows frontal faces only") == 1
+        made = "makes sentences of a fixed form from" if "word" in limits else "answers with nothing but"
+        assert message.count(f"; this model {made} {limits} and knows frontal faces only") == 1
         assert "vocabulary" not in message
     assert len(of_phrases) == 2 and "a closed vocabulary of 2 words" in of_words
+
+
+def test_the_warning_of_the_bundled_model_speaks_of_its_words(caplog):
+    """Not of its 64,000 sentences, as of a list that somebody has written."""
+    with caplog.at_level(logging.WARNING, "lip2wav_hf"):
+        Speaker.from_folder(find_model("grid-s1"), "cpu")([clip(12)])
+    [message] = [record.getMessage() for record in caplog.records]
+    assert "; this model makes sentences of a fixed form from 51 words (those of the GRID corpus) and knows" in message
+
+
+@pytest.mark.parametrize("frames", [1, 9, 10])
+def test_a_video_of_a_few_frames_is_said_to_be_too_short(caplog, tiny_model_dir, frames):
+    speaker = Speaker.from_folder(tiny_model_dir, "cpu")
+    with caplog.at_level(logging.WARNING, "lip2wav_hf"):
+        speaker([clip(frames)])
+        stream = speaker.stream(clip(frames))
+        for _ in stream:
+            pass
+        stream.result()
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2  # one warning for each, whatever there is to say
+    for message in messages:
+        assert (f"the video is very short ({frames / 25:.2f} s), too short for a sentence" in message) == (frames < 10)
 
 
 def test_phrases_in_a_row_are_written_where_some_are_as_their_words():

@@ -13,7 +13,6 @@ import enum
 import functools
 import itertools
 import logging
-import math
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +51,8 @@ logger = logging.getLogger(__name__)
 # Below these, a warning says that the result is probably wrong.
 LOW_TEXT_CONFIDENCE = 0.8
 LOW_FACE_COVERAGE = 0.8
+SHORT_SECONDS = 0.4  # hardly anything is said in less
+MOST_PER_WORD = 10  # phrases for each word: with more, they are no list, but whatever the slots of a grammar allow
 
 OTHER_FACE = (
     "another face of about the same size is in the picture: the larger one was followed. Cut the picture to the one"
@@ -367,9 +368,8 @@ class Speaker:
             grammar: as for [`grammar_decoder`], and the same as for [`generate`].
         """
         samples, decoder = int(outputs["waveform_lengths"][0]), self.grammar_decoder(grammar)
-        result = self._said(
-            self._words(outputs, decoder), outputs["clip"], decoder, low_text_confidence, low_face_coverage
-        )
+        clip = outputs["clip"] | {"samples": samples}
+        result = self._said(self._words(outputs, decoder), clip, decoder, low_text_confidence, low_face_coverage)
         return SpokenVideo(audio=_array(outputs["waveform"][0, :samples]), **result)
 
     def _words(self, outputs: dict[str, Any], decoder: TextDecoder | None) -> list[Word]:
@@ -405,6 +405,8 @@ class Speaker:
         if "crops" in clip:
             result["crops"] = clip["crops"]
         doubts = self._doubts(result, decoder, low_text_confidence, low_face_coverage)
+        if (seconds := clip["samples"] / result["sampling_rate"]) < SHORT_SECONDS:
+            doubts.append(f"the video is very short ({seconds:.2f} s), too short for a sentence")
         if doubts:
             logger.warning(f"{clip['name']}: {'; and '.join(doubts)}. The speech is probably wrong.")
         return result
@@ -449,14 +451,15 @@ class Speaker:
 
     def _limits(self, decoder: TextDecoder | None) -> str:
         """What a model can answer with, for a warning; empty where it spells any word."""
-        units = self.model.config.units
-        if isinstance(decoder, GrammarDecoder):
-            count = decoder.grammar.count()
-            which = "sentences of a grammar" if math.isinf(count) else counted(int(count), "phrase")
-            return f"answers with nothing but {which} and "
-        of_grid = " (those of the GRID corpus)" if list(units.vocabulary) == VOCABULARY else ""
-        known = counted(len(units.vocabulary), "word")
-        return "" if units.is_open else f"has a closed vocabulary of {known}{of_grid} and "
+        units, grammar = self.model.config.units, decoder.grammar if isinstance(decoder, GrammarDecoder) else None
+        words = units.vocabulary if grammar is None else grammar.words
+        of_grid = " (those of the GRID corpus)" if set(words) == set(VOCABULARY) else ""
+        known = counted(len(words), "word")
+        if grammar is None:
+            return "" if units.is_open else f"has a closed vocabulary of {known}{of_grid} and "
+        if grammar.count() > MOST_PER_WORD * len(words):
+            return f"makes sentences of a fixed form from {known}{of_grid} and "
+        return f"answers with nothing but {counted(int(grammar.count()), 'phrase')} and "
 
 
 class SpeechStream:
@@ -523,7 +526,7 @@ class SpeechStream:
 
     def result(self) -> SpokenVideo:
         """What was said, without `audio`, once the last block has come. Warns if it is doubtful."""
-        return self.speaker._said(self.words, self.clip, self._decoder)
+        return self.speaker._said(self.words, self.clip | {"samples": self.samples}, self._decoder)
 
     def audio(self) -> np.ndarray:
         """All blocks together, `(samples,)`."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import Lip2WavError
 from ..sources import Source
-from ..speaking import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, OTHER_FACE, SpokenVideo
+from ..speaking import LOW_FACE_COVERAGE, LOW_TEXT_CONFIDENCE, OTHER_FACE, SHORT_SECONDS, SpokenVideo
 from ..video import VideoError, VideoReader, open_pictures
 
 
@@ -120,6 +120,8 @@ def doubts(result: SpokenVideo, reads_words: bool = True) -> list[str]:
         found.append(f"a face is seen in only {result['face_coverage']:.0%} of the pictures; the rest is guessed")
     if result.get("other_face"):
         found.append(OTHER_FACE)
+    if len(audio := result.get("audio", ())) and len(audio) / result["sampling_rate"] < SHORT_SECONDS:
+        found.append("the video is very short, too short for a sentence")
     confidences = [word["confidence"] for word in result["words"]]
     if not reads_words:
         return found
