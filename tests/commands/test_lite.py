@@ -13,8 +13,10 @@ import pytest
 
 from commands.command_line import error_line, lip2wav
 from lip2wav_hf import DEFAULT_CHECKPOINT
+from lip2wav_hf.commands import lite as lite_module
 from lip2wav_hf.commands import speak as speak_module
 from lip2wav_hf.commands.options import Runtime
+from lip2wav_hf.lite import export
 from lip2wav_hf.lite.graphs import CLIPS, ENCODER_FILE, INT8_DECODER_FILE, STREAMS
 from lip2wav_hf.machine import may_have_gpu
 
@@ -76,6 +78,23 @@ def test_a_model_of_ones_own(run, tmp_path, talking_video, tiny_model_dir, monke
     assert f"no ONNX graphs for live speech in it. Where PyTorch is, write them: lip2wav lite {folder}" in error_line(
         run(*live, "--runtime", "onnx")
     )
+
+
+def test_graphs_that_fit_are_left_alone(run, tmp_path, monkeypatch):
+    """And those of an installation, whatever they are, unless it is asked for."""
+    written = []
+    monkeypatch.setattr(export, "export_graphs", lambda folder, parts, report: written.append((folder, len(parts))))
+    status, out, err = run("lite", "grid-s1")
+    assert (status, out) == (0, "next: lip2wav speak --model grid-s1 VIDEO\n")
+    assert err == "model grid-s1: its ONNX graphs are there and fit its weights; --overwrite writes them again.\n"
+    folder = Path(shutil.copytree(DEFAULT_CHECKPOINT, tmp_path / "mine"))
+    (folder / ENCODER_FILE).write_bytes(b"damaged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lite_module, "CHECKPOINTS", tmp_path)
+        assert "part of this installation, which is not changed unasked" in error_line(run("lite", folder))
+        assert not written
+        assert run("lite", folder, "--overwrite")[0] == 0 and written == [(folder, 5)]
+    assert run("lite", folder)[0] == 0 and written == [(folder, 5)] * 2
 
 
 @pytest.mark.parametrize("options", [("--dtype", "bfloat16"), ("--device", "cuda")])
