@@ -76,6 +76,14 @@ def test_a_card_without_the_power_of_its_hardware(best):
     assert "co2_eq_emissions" not in text.data.to_dict()
 
 
+@pytest.mark.parametrize(("given", "shown"), [("cc-by-4.0", "cc-by-4.0."), ("Mine. ", "Mine."), ("Free!", "Free!")])
+def test_what_a_sentence_follows_ends_with_a_full_stop(best, given, shown):
+    (best / "card.yaml").write_text(yaml.safe_dump(TRAINED | SAID | {"data_license": given}), encoding="utf-8")
+    make_model_card(best, {"validation": best.parents[1] / "results.json"})
+    text = (best / "README.md").read_text(encoding="utf-8")
+    assert f"| training data | {shown} They are not part of this repository. |" in text
+
+
 def test_results_of_other_weights_do_not_start_a_card(best):
     with pytest.raises(ValueError, match="are of other weights"):
         make_model_card(best, {"validation": results(model_sha256="0" * 64)})

@@ -66,8 +66,15 @@ def render_card(template: str, metadata: CardData, **values: Any) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters["sentence"] = _sentence
     text = environment.get_template(f"{template}.md.jinja").render(metadata=metadata.to_yaml().strip(), **values)
     return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _sentence(text: str) -> str:
+    """What somebody has written, with a full stop where it has no end, for another sentence to follow."""
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def render_dataset_card(report: str | os.PathLike | None = None, export: Export | None = None) -> str:
