@@ -628,6 +628,9 @@ ODD = {
     r"\banew\b": "again",
     r"\b(?:is|are|was|were) no (?:number|finite|video|sound|text|path|file)\b": "is not a …",
     r"(?:^|[.:!] )Who (?!(?:is|are|was|may|can|can't)\b)[^.!?]*[.!]": "people who …, or: if you …",
+    r"(?:^|[.:!;] )(?:But )?[Ww]hoever is [^.!?]*[.!]": "name them, or: people who are …",
+    r"(?:^|[.:!] )Who is not [^.!?]*\.": "people who are not …",
+    r"\b(?:says?|said) whose that\b": "lists …, names …",
     r"\b(?:documentation|page|table|log|report|message|file)s? tells?\b": "says",
 }
 
@@ -646,8 +649,9 @@ def test_prose_is_plain_english(page):
 def test_odd_prose_would_be_found():
     odd = (
         "Text. Who has no corpus can make one.\n\nA loss that\nis no number stops it. It begins anew; a log tells it."
+        " Who is not named stays. But whoever is read badly, is not. It says whose that is."
     )
-    assert len(odd_prose(odd)) == 4
+    assert len(odd_prose(odd)) == 7
     assert not odd_prose("Who is it for? It begins again. `Who has it says so.` Who may open it:\n```sh\nanew\n```\n")
 
 
