@@ -226,7 +226,7 @@ def test_an_adaptation_learns_a_voice_from_its_sound(recordings, imagining_model
     options = {"model": imagining_model, "steps": 4, "final_pass": 0}
     result = adapt(folder, tmp_path / "voiced", voice=tmp_path / "voice.wav", **options)
     lips, voice = given
-    assert lips.faces is None and voice.faces.shape == (1, 16) and (lips.steps, voice.steps) == (4, 2)
+    assert lips.faces is None and voice.faces.shape == (1, 16) and (lips.steps, voice.steps) == (4, 1)
     assert bool(lips.training.silent) == is_silent
     assert [clip.speaker for clip in voice.training.clips] == ["voice"] and not voice.training.silent
     assert not any(each.requires_grad for each in voice.model.text_head.parameters())
@@ -258,7 +258,7 @@ def test_whoever_stops_it_is_not_kept_waiting_for_a_voice(silent_folder, imagini
     assert any("stopped before it learnt the voice" in note for note in stopped.notes)
     assert not any("no copy" in note for note in stopped.notes)
     finished = adapt(silent_folder, tmp_path / "out", **options)
-    assert (finished.stopped, finished.steps, finished.voice_steps) == ("finished", 4, 2)
+    assert (finished.stopped, finished.steps, finished.voice_steps) == ("finished", 4, 1)
     assert read_record(finished.model).given_voice == 1
 
 
@@ -269,7 +269,7 @@ def test_steps_that_learn_a_voice_count_in_a_later_call_too(silent_folder, imagi
     options = {"model": imagining_model, "steps": 4, "voice": tmp_path / "voice.wav"}
     for _ in range(2):  # the second goes on, since the time was over
         result = adapt(silent_folder, tmp_path / "out", **options)
-        assert (result.stopped, result.steps, result.voice_steps) == ("time", 4, 2)
+        assert (result.stopped, result.steps, result.voice_steps) == ("time", 4, 1)
         assert not any("still the one" in note for note in result.notes)
 
 
@@ -280,8 +280,8 @@ def test_a_voice_alone_is_learnt_for_any_face(silent_folder, imagining_model, tm
     options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 4, "minutes": 5}
     result = adapt(None, tmp_path / "out", **options, progress=said.append)
     (task,) = given
-    assert task.faces.shape == (64, 16) and task.steps == 2 and not task.held_out.clips
-    assert (result.steps, result.voice_steps, result.stopped) == (0, 2, "finished")
+    assert task.faces.shape == (64, 16) and task.steps == 1 and not task.held_out.clips
+    assert (result.steps, result.voice_steps, result.stopped) == (0, 1, "finished")
     assert (result.recordings, result.given_voice) == (0, 1)
     assert result.before is result.after is None and any("no copy" in note for note in result.notes)
     assert said[-1].stage == "saving" and said[-1].fraction == 1
@@ -293,7 +293,7 @@ def test_a_voice_alone_is_learnt_for_any_face(silent_folder, imagining_model, tm
     card = (result.model / "README.md").read_text()
     assert "with a voice that `lip2wav adapt` has learnt from 1 sound file." in card
     assert "recorded" not in card.split("## Use")[0] and "0 recordings" not in card
-    assert "\n2 steps from the weights of `imagining`, in" in card
+    assert "\n1 step from the weights of `imagining`, in" in card
     assert "whoever speaks there must have agreed" in card and ", 6 s, of a voice." in card
     assert not (result.model / ".adaptation").exists()
     again = adapt(None, tmp_path / "out", **options)
@@ -301,7 +301,7 @@ def test_a_voice_alone_is_learnt_for_any_face(silent_folder, imagining_model, tm
 
 
 def test_a_stopped_voice_goes_on(silent_folder, imagining_model, tmp_path):
-    options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 6}
+    options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 10}
     stopped = adapt(None, tmp_path / "out", stop=lambda: True, **options)
     assert (stopped.stopped, stopped.voice_steps) == ("asked", 1)
     finished = adapt(None, tmp_path / "out", **options)

@@ -205,7 +205,7 @@ def test_steps_are_counted_alike_wherever_they_are_told(one_recording, starting_
     [note] = [note for note in result.notes if "hardly change" in note]
     assert note.startswith(f"There was time for {counted(result.steps, 'step')} of 30 in 1 minute: ")
     taught = f", then {result.voice_steps} that teach the voice," if voice else ","
-    assert _report(result, tmp_path)[1].startswith(f"{counted(result.steps, 'step')}{taught}")
+    assert _report(result)[1].startswith(f"{counted(result.steps, 'step')}{taught}")
     assert bool(result.voice_steps) == voice
 
 

@@ -39,6 +39,7 @@ LEARNT_FROM = "learnt_from.json"  # in the same folder: what the passes learn fr
 VOICE = "voice"  # in the folder of the first pass: the one that learns a voice
 FEWEST_FINAL_STEPS = 5  # of a final pass that there is too little time for: with less, it is left out
 VOICE_RATE = 1e-3  # the highest learning rate of a voice that is learnt from sound alone
+HEARD_SHARE, CONVERTED_SHARE = 0.3, 0.5  # of the steps, that learn a voice from sound alone, or after `convert`
 SPOKEN_PIECES = 3  # of sound, that tell how loud the model speaks
 OTHER_WORDS = (
     "Hardly any words in the sound files are such as the speech encoder knows: the voice is learnt less well, and what"
@@ -226,7 +227,7 @@ def _converted(job: Job, task: Task, learnt: Learnt, recordings: Recordings) -> 
 
 def voice_steps(task: Task) -> int:
     """How many steps learn a voice, at most."""
-    return max(task.steps // 2, 1)
+    return max(round((HEARD_SHARE if task.imagines else CONVERTED_SHARE) * task.steps), 1)
 
 
 def forget_passes(job: Job, reason: str) -> None:
@@ -254,7 +255,7 @@ def _with_frozen_parts(task: Task) -> Task:
 
 
 def _voice_share(job: Job, task: Task) -> float:
-    return 0.5 if gives_voice(job, task) else 0.0
+    return voice_steps(task) / task.steps if gives_voice(job, task) else 0.0
 
 
 def _following(job: Job, task: Task) -> float:
