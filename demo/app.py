@@ -36,8 +36,9 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "--checkpoint",
         action="append",
         default=[],
-        metavar="FOLDER_OR_REPO",
-        help="a checkpoint to offer before the bundled ones; may be given again (also: LIP2WAV_CHECKPOINTS)",
+        metavar="MODEL",
+        help="a folder or a repository of the Hub to offer before the bundled ones, or LABEL=MODEL; may be given again"
+        " (also: LIP2WAV_CHECKPOINTS)",
     )
     parser.add_argument(
         "--device", help="where the models run, such as cpu or cuda:0 (default: an accelerator if any)"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lip2wav_hf import Lip2WavFeatureExtractor, VideoToSpeechPipeline
+from lip2wav_hf.comparison.systems import System, check_labels
 from lip2wav_hf.files import read_fields
 from lip2wav_hf.generator import usable_device
 from lip2wav_hf.models import BY_TYPE, SPEAKING, ModelError, bundled_models, find_model
@@ -18,27 +19,25 @@ def checkpoint_folders(extra: list[str]) -> dict[str, Path]:
     Names and folders of all checkpoints, the default one first.
 
     Args:
-        extra (`list[str]`): Folders, or repositories of the Hub, which are downloaded.
+        extra (`list[str]`): Folders, or repositories of the Hub, which are downloaded; each as `NAME` or `LABEL=NAME`.
 
     Returns:
-        `dict[str, Path]`: A bundled checkpoint and a folder go by their folder's name, a repository by its own.
+        `dict[str, Path]`: Under their labels, or what `lip2wav compare` calls them: `tiny` for `runs/tiny/best`.
 
     Raises:
-        ModelError: for a folder or repository that holds no model, or two that would have the same name.
+        ModelError: for a folder or repository that holds no model.
+        ComparisonError: for two that would have the same name, or half a label.
     """
     named = os.environ.get(ENVIRONMENT, "").replace(",", " ").split()
-    folders: dict[str, Path] = {}
-    for model in dict.fromkeys([*extra, *named, *bundled_models()]):
-        folder = find_model(model, SPEAKING)
-        name = Path(os.path.abspath(model)).name if Path(model).is_dir() else model
-        if name in folders and folders[name] != folder:
-            raise ModelError(
-                f"two checkpoints are named {name!r}: {folders[name]} and {folder}. Rename one of the folders."
-            )
-        folders[name] = folder
-    if not folders:
+    found: dict[tuple[str, Path], Path] = {}  # a model that is named twice is offered once
+    for text in [*extra, *named, *bundled_models()]:
+        system = System.named(text, "--checkpoint")
+        folder = find_model(system.model, SPEAKING)
+        found.setdefault((system.label, folder.resolve()), folder)
+    if not found:
         raise ModelError("there is no checkpoint: this installation has none bundled. Name a folder or a repository.")
-    return folders
+    check_labels(label for label, _ in found)
+    return {label: folder for (label, _), folder in found.items()}
 
 
 def load_checkpoints(extra: list[str], device: str | None = None) -> dict[str, VideoToSpeechPipeline]:

@@ -24,6 +24,7 @@ from lip2wav_hf import DEFAULT_CHECKPOINT
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 from lip2wav_hf.lite.graphs import GraphError
 from lip2wav_hf.lite.stream import OnnxStreamingGenerator
+from lip2wav_hf.models import bundled_models
 
 
 pytest.importorskip("gradio", reason="the demo page needs gradio: make install")
@@ -83,20 +84,35 @@ def test_checkpoints_of_the_command_line_and_the_environment_come_before_the_bun
     from checkpoints import checkpoint_folders
 
     other = tmp_path / "other"
-    other.symlink_to(tiny_model_dir)
+    shutil.copytree(tiny_model_dir, other)
     monkeypatch.setenv("LIP2WAV_CHECKPOINTS", f"{tiny_model_dir},")
     folders = checkpoint_folders([str(other)])
     assert list(folders)[:3] == ["other", "tiny", BUNDLED]
     assert list(checkpoint_folders([BUNDLED, str(other)]))[:3] == [BUNDLED, "other", "tiny"]
     assert (folders["tiny"], folders["other"]) == (tiny_model_dir, other)
+    assert list(checkpoint_folders([str(tiny_model_dir)])) == ["tiny", *bundled_models()]  # named twice
 
 
-def test_checkpoints_of_one_name_are_refused(demo_path, tiny_model_dir, tmp_path):
+def test_models_of_trainings_go_by_their_runs(demo_path, tiny_model_dir, tmp_path):
+    """As `info`, `evaluate`, `compare` and the card call them."""
+    from checkpoints import checkpoint_folders
+
+    folders = [tmp_path / "runs" / run / "best" for run in ("tiny", "acc")]
+    for folder in folders:
+        shutil.copytree(tiny_model_dir, folder)
+    found = checkpoint_folders([*map(str, folders), f"mine={folders[0]}"])
+    assert list(found.items())[:3] == [("tiny", folders[0]), ("acc", folders[1]), ("mine", folders[0])]
+
+
+def test_checkpoints_of_one_name_are_refused_until_one_gets_another(demo_path, tiny_model_dir, tmp_path):
     from checkpoints import checkpoint_folders
 
     shutil.copytree(tiny_model_dir, tmp_path / "tiny")
-    with pytest.raises(ValueError, match="two checkpoints are named 'tiny'"):
+    with pytest.raises(ValueError, match="two systems are called 'tiny'.*Give LABEL=NAME"):
         checkpoint_folders([str(tiny_model_dir), str(tmp_path / "tiny")])
+    assert list(checkpoint_folders([str(tiny_model_dir), f"copy={tmp_path / 'tiny'}"]))[:2] == ["tiny", "copy"]
+    with pytest.raises(ValueError, match="--checkpoint copy=: give NAME, or LABEL=NAME"):
+        checkpoint_folders(["copy="])
 
 
 def test_a_system_that_reads_no_words_is_offered_too(demo_path, answers, talking_video, tmp_path):

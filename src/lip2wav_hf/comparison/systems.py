@@ -35,9 +35,13 @@ class System:
     model: Any
 
     @classmethod
-    def named(cls, text: str) -> System:
+    def named(cls, text: str, option: str = "--model") -> System:
         """
         From the value of an option: `"NAME"` or `"LABEL=NAME"`. What exists under the whole text is a name.
+
+        Args:
+            text (`str`): the value.
+            option (`str`, *optional*, defaults to `"--model"`): what the error calls the option.
 
         Raises:
             ComparisonError: if the label or the name is empty.
@@ -47,7 +51,7 @@ class System:
             label, model = model_name(text), text
         label, model = " ".join(label.split()), model.strip()
         if not label or not model:
-            raise ComparisonError(f"--model {text}: give NAME, or LABEL=NAME.")
+            raise ComparisonError(f"{option} {text}: give NAME, or LABEL=NAME.")
         return cls(label, model)
 
 
