@@ -553,7 +553,7 @@ def test_more_recordings_than_there_is_time_to_look_at(recordings, starting_mode
     result = adapt(folder, tmp_path / "other", model=starting_model, steps=1)
     assert any("Left out: 3 of 6 recordings" in note for note in result.notes)
     assert (result.clips, result.not_used, result.left_out, result.recordings) == (2, ("gone.mp4",), 3, 6)
-    assert _report(result, folder)[0] == (
+    assert _report(result)[0] == (
         "of 6 recordings: 2 learnt from, 0 held back, 1 not usable (gone.mp4), 3 left out for lack of time"
     )
 

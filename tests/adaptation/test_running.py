@@ -218,7 +218,7 @@ def test_one_is_counted_as_one():
     correct_forecast(job, 1, 20)
     assert "up to 1 minute, or" in job.notes[0] and len(job.notes) == 1
     result = Adaptation(Path("m"), None, None, (), steps=1, minutes=1.0, clips=1, phrases=("yes",))
-    assert "it answers with 1 phrase only, unless told otherwise: --grammar none" in _report(result, Path("in"))
+    assert "it answers with 1 phrase only, unless told otherwise: --grammar none" in _report(result)
 
 
 def take_some(monkeypatch, count, order=lambda clips: clips):
