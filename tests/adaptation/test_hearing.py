@@ -311,7 +311,7 @@ def test_a_stopped_voice_goes_on(silent_folder, imagining_model, tmp_path):
 def test_what_a_voice_alone_cannot_be_learnt_with(silent_folder, imagining_model, starting_model, tmp_path):
     options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 4}
     for changes, message in (
-        ({"voice": None}, "recordings, or a voice: one of them is needed"),
+        ({"voice": None}, "recordings=None: it must be a folder, or clips; or give a `voice`"),
         ({"phrases": ["bin blue"]}, r"`phrases` \(--phrases\) is of recordings, and there are none"),
         ({"final_pass": 0.0}, r"`final_pass` \(--final-pass\) is of recordings"),
         ({"live": True}, r"`live` \(--live\) is of recordings"),

@@ -115,7 +115,9 @@ def read_inputs(
 def _check_without_recordings(options: Options) -> None:
     """What an adaptation without recordings needs, and what it would ignore."""
     if options.voice is None:
-        raise AdaptationError("recordings, or a voice: one of them is needed to learn from.")
+        raise AdaptationError(
+            "recordings=None: it must be a folder, or clips; or give a `voice`, to learn that alone."
+        )
     for name, default in (("phrases", None), ("final_pass", FINAL_PASS), ("live", False)):
         if getattr(options, name) != default:
             raise AdaptationError(
