@@ -42,8 +42,8 @@ VOICE_RATE = 1e-3  # the highest learning rate of a voice that is learnt from so
 HEARD_SHARE, CONVERTED_SHARE = 0.3, 0.5  # of the steps, that learn a voice from sound alone, or after `convert`
 SPOKEN_PIECES = 3  # of sound, that tell how loud the model speaks
 OTHER_WORDS = (
-    "Hardly any words in the sound files are such as the speech encoder knows: the voice is learnt less well, and what"
-    " is said with it is harder to understand. Sentences of words that the starting model knows do better."
+    "Hardly any words in the sound files are such as the speech encoder knows: the voice is learnt less well."
+    " Sentences of words that the starting model knows do better."
 )
 SWITCHING_SECONDS = 5.0  # of loading and saving, for a further pass
 
