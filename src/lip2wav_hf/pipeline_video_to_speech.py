@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 import os
 from collections.abc import Sequence
 from typing import Any, cast
@@ -28,9 +27,6 @@ from .speaking import (
     SpokenVideo,
 )
 from .video import VideoError
-
-
-logger = logging.getLogger(__name__)
 
 
 class VideoToSpeechPipeline(Pipeline):
@@ -234,7 +230,6 @@ class VideoToSpeechPipeline(Pipeline):
                 adapting = importlib.import_module("lip2wav_hf.adaptation.adapt")
             except ImportError as error:
                 raise ImportError("voice=: a voice is learnt by the package lip2wav_hf. Install it.") from error
-            logger.warning("learning the voice of %s, which takes a minute or two", voice)
             self._voiced = *wanted, adapting.with_voice(self.model, wanted[0])
         return self._voiced[2]
 

@@ -304,13 +304,20 @@ def test_a_stopped_voice_goes_on(silent_folder, imagining_model, tmp_path):
     options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 10}
     stopped = adapt(None, tmp_path / "out", stop=lambda: True, **options)
     assert (stopped.stopped, stopped.voice_steps) == ("asked", 1)
-    finished = adapt(None, tmp_path / "out", **options)
+    said = []
+    finished = adapt(None, tmp_path / "out", **options, progress=said.append)
     assert (finished.stopped, finished.voice_steps) == ("finished", 3)
+    steps = [each.message for each in said if each.step]
+    assert steps[0] == "voice: step 2 of 3"
+    whole = adapt(None, tmp_path / "whole", **options)
+    again, once = (load_starting_model(made.model).state_dict() for made in (finished, whole))
+    assert all(torch.allclose(again[name], once[name], atol=1e-3) for name in once)
 
 
 def test_what_a_voice_alone_cannot_be_learnt_with(silent_folder, imagining_model, starting_model, tmp_path):
     options = {"model": imagining_model, "voice": tmp_path / "voice.wav", "steps": 4}
     for changes, message in (
+        ({"voice": "https://example.com/a.wav"}, "it must be a file or a folder, not a URL. Download it first"),
         ({"voice": None}, "recordings=None: it must be a folder, or clips; or give a `voice`"),
         ({"phrases": ["bin blue"]}, r"`phrases` \(--phrases\) is of recordings, and there are none"),
         ({"final_pass": 0.0}, r"`final_pass` \(--final-pass\) is of recordings"),
@@ -341,6 +348,11 @@ def test_a_pipeline_speaks_with_a_voice(silent_folder, imagining_model, tmp_path
     assert np.array_equal(speak(video)["audio"], own)
     with pytest.raises(ValueError, match="voice=3: it must be a sound file or a folder of such, not an int"):
         speak(video, voice=3)
+    monkeypatch.setattr(adapt_module, "adapt", adapt)
+    caplog.clear()
+    with pytest.raises(ValueError, match="no such file or folder"):
+        speak(video, voice="absent.wav")
+    assert "learning" not in caplog.text
     speak.model.name_or_path = ""
     with pytest.raises(ValueError, match="this model was made in memory"):
         speak(video, voice=tmp_path / "other.wav")

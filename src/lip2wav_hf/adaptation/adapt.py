@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import time
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ..corpora.clips import Clip
+
+
+logger = logging.getLogger(__name__)
 
 
 def adapt(
@@ -124,8 +128,13 @@ def with_voice(model: PreTrainedModel, voice: str | os.PathLike) -> PreTrainedMo
             "voice=: this model was made in memory, and a voice is learnt with the speech encoder that lies in a"
             " model's folder. Save it, and load it from there."
         )
+
+    def tell(progress: AdaptationProgress) -> None:
+        if progress.stage == "training" and not progress.step:
+            logger.warning("learning the voice of %s, which takes a minute or two", voice)
+
     with tempfile.TemporaryDirectory() as folder:
-        made = adapt(None, os.path.join(folder, "voice"), model=source, voice=voice)
+        made = adapt(None, os.path.join(folder, "voice"), model=source, voice=voice, progress=tell)
         again = type(model).from_pretrained(made.model, dtype=model.dtype)
     return again.to(model.device).eval()
 

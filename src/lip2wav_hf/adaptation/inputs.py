@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +173,8 @@ def voice_files(place: str | os.PathLike) -> tuple[list[Path], list[Path]]:
         AdaptationError: if there is none.
     """
     path = Path(place).expanduser()
+    if re.match(r"https?:/", str(place)):
+        raise AdaptationError(f"voice {place}: it must be a file or a folder, not a URL. Download it first.")
     files, others = [path], list[Path]()
     if path.is_dir():
         files, others = [], []

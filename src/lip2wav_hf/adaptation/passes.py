@@ -282,7 +282,8 @@ def _follower(job: Job, task: Task, following: float = 0.0, before: int = 0) -> 
         job.say("training", reached, text, step=before + step, loss=loss, held_out_error=error)
 
     measures = task.chooses and bool(task.held_out.clips)
-    warn = functools.partial(_warn_of_time, job) if task.folder == job.work / "run" else None
+    is_first = task.folder == job.work / "run" or not job.inputs.recordings
+    warn = functools.partial(_warn_of_time, job) if is_first else None
     fewest = 0 if _voice_share(job, task) else FEWEST_FINAL_STEPS  # a voice is always given
     follower = Follower(job.clock, measures, report, job.stop, following, fewest, SWITCHING_SECONDS, warn=warn)
     follower.interrupted = interrupted

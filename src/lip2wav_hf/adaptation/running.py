@@ -127,8 +127,7 @@ def run(
                 return _adapt(job, clips, plan) if clips else _learn_voice(job, plan)
         except KeyboardInterrupt as interruption:
             # Not from the depths of whatever package was just being imported: where it was is of no use to anybody.
-            goes_on = any(job.work.glob("run/checkpoint-*"))
-            then = "goes on where it was" if goes_on else "begins again, for nothing had been learnt yet"
+            then = "goes on where it was" if _goes_on(job) else "begins again, for nothing had been learnt yet"
             interruption.args = (f"{job.output}: the adaptation was interrupted. Run the same again: it {then}.",)
             raise interruption.with_traceback(None) from None
         finally:
@@ -281,9 +280,14 @@ def read_record(folder: str | os.PathLike) -> Adaptation:
         ) from error
 
 
+def _goes_on(job: Job) -> bool:
+    """Whether a pass has been begun, of which a later call can make the rest."""
+    return any(job.work.glob("run/**/checkpoint-*"))
+
+
 def _tidy(job: Job) -> None:
     """Take away what holds nothing to go on with."""
-    if job.work.is_dir() and not any(job.work.glob("run/checkpoint-*")):
+    if job.work.is_dir() and not _goes_on(job):
         shutil.rmtree(job.work, ignore_errors=True)
     with contextlib.suppress(OSError):  # not empty
         job.output.rmdir()
