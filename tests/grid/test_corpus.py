@@ -103,6 +103,27 @@ def test_every_split_that_has_a_speaker(corpus):
         loaded("s2", split="train")
 
 
+def test_all_of_a_part_of_grid_needs_no_splits(corpus, tmp_path):
+    """Unless they were named."""
+    (corpus / "splits.json").unlink(missing_ok=True)
+
+    def loaded(split="all", **named):
+        found = load_meant(open_corpus(corpus), split, Selection(**named))
+        return {name: sorted(clip.key for clip in clips) for name, clips in found.items()}
+
+    listed = GridFolder(corpus)
+    every = sorted(f"{speaker}/{name}" for speaker in listed.speakers() for name in listed.videos(speaker))
+    assert loaded() == {"all": every}
+    assert loaded(speakers=("s2",)) == {"all": [key for key in every if key.startswith("s2/")]}
+    with pytest.raises(GridError, match="no videos of s9; there are s1, s2"):
+        loaded(speakers=("s9",))
+    for split, named in (("validation", {}), ("all", {"splits_file": tmp_path / "none.json"})):
+        with pytest.raises(GridError, match="no such splits file"):
+            loaded(split, **named)
+    with pytest.raises(GridError, match="no videos of a speaker of 'seen4'|no videos of speaker s29"):
+        loaded(scheme="seen4", speakers=("s29",))
+
+
 def test_what_is_missing_is_named(corpus, tmp_path):
     with pytest.raises(GridError, match="no split 'test'; it has train"):
         load_split(corpus, "test")

@@ -134,7 +134,7 @@ def corpus_shown(selection: ClipSelection, counts: Mapping[str, int | None], mod
         remark = learnt_remark(corpus, len(learnt), len(chosen), selection.of_corpus) if learnt else ""
         note = ". ".join(filter(None, (note, remark)))
         parts.append(Part(title, chosen, f"{note}.", unseen, frozenset(learnt), remark))
-    whole = replace(selection.of_corpus, speakers=None)
+    whole = replace(selection.of_corpus, speakers=None, any_split=True)
 
     def sentences() -> list[str]:
         loaded, _ = corpus.find_clips(whole)

@@ -110,11 +110,12 @@ class Corpus(Protocol):
 def load_meant(corpus: Corpus, split: str, selection: Selection = Selection()) -> dict[str, list[Clip]]:
     """
     Clips of the splits of a corpus that a name means, by split: `"all"` is every one of them, unless one is called so,
-    that has any clip, and any of the speakers. Videos may lie in archives.
+    that has any clip, and any of the speakers; every clip where nobody gives splits. Videos may lie in archives.
 
     Raises:
         CorpusError: as [`load_split`].
     """
+    selection = replace(selection, any_split=split == EVERY_SPLIT)
     splits = corpus.read_splits(selection)
     if split != EVERY_SPLIT or EVERY_SPLIT in splits:
         return {split: corpus.load_split(split, selection, zipped=True)}

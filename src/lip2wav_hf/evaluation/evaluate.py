@@ -168,7 +168,7 @@ def _evaluate_model(
     clips, remarks = _clips(corpus, selection, options)
     selection = replace(selection, split_scheme=corpus.scheme(selection.of_corpus))
     command = model_command(model, selection, options)
-    whole = replace(selection.of_corpus, speakers=None)
+    whole = replace(selection.of_corpus, speakers=None, any_split=True)
     words = find_words((clip.sentence for clip in clips), options.judge, lambda: _sentences(corpus, whole))
     metrics, reasons = choose_metrics(clips, options.metrics, wanted, words)
     options = replace(options, metrics=metrics)

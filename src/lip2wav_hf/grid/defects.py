@@ -15,7 +15,7 @@ from ..corpora import defects
 from ..corpora.clips import Clip, CorpusError, Selection
 from ..corpora.defects import CHECKS, HARMLESS, CheckOptions, CorpusReport, Defect, check_video, count_frames
 from .corpus import NOT_A_SENTENCE, ContradictingAlignment, GridError, GridFolder, is_sentence
-from .splits import ChosenSplits, chosen_scheme, missing_speakers, read_splits, splits_path, whole_folder
+from .splits import ChosenSplits, chosen_scheme, missing_speakers, selected_splits
 
 
 MINIMUM_FRAMES = 70  # of GRID's 75: some good clips have 74 or 71
@@ -93,11 +93,7 @@ def find_clips(
     report = GridReport(missing_speakers=[] if selection.speakers else missing_speakers(folder, scheme))
     found: dict[str, list[Clip]] = {}
     absent: dict[str, Defect] = {}  # by key: a clip may be listed in two splits
-    has_none = selection.splits_file is None and not splits_path(folder, None).is_file()
-    if selection.any_split and scheme == "custom" and has_none:
-        splits = whole_folder(folder, selection.speakers)
-    else:
-        splits = read_splits(folder, scheme, selection.splits_file, selection.speakers)
+    splits = selected_splits(folder, selection)
     if scheme != selection.scheme:
         report.notes.append(ChosenSplits(scheme, splits).describe())
     for split, chosen in splits.items():

@@ -12,7 +12,7 @@ from ..corpora.defects import CheckOptions, CorpusReport
 from ..grammar import TextNormalizer
 from .corpus import GridError, GridFolder
 from .defects import MINIMUM_FRAMES, check_clips, find_clips
-from .splits import ChosenSplits, chosen_scheme, missing_speakers, read_splits, splits_path
+from .splits import ChosenSplits, chosen_scheme, missing_speakers, read_splits, selected_splits, splits_path
 
 
 class GridCorpus:
@@ -40,8 +40,8 @@ class GridCorpus:
         return GridFolder(folder).objection()
 
     def read_splits(self, selection: Selection = Selection()) -> Splits:
-        """Names of the clips of each split, as [`read_splits`]."""
-        return read_splits(self.folder, selection.scheme, selection.splits_file, selection.speakers)
+        """Names of the clips of each split, as [`selected_splits`]."""
+        return selected_splits(self.folder, selection)
 
     def scheme(self, selection: Selection = Selection()) -> str:
         """The split scheme that is read: where the folder has no `splits.json`, the one that was chosen for it."""
@@ -87,7 +87,7 @@ class GridCorpus:
                 set.
         """
         folder, scheme = self.folder, self.scheme(selection)
-        splits = read_splits(folder, scheme, selection.splits_file)
+        splits = selected_splits(folder, replace(selection, speakers=None))
         where = splits_path(folder, selection.splits_file) if scheme == "custom" else scheme
         if split not in splits:
             raise GridError(f"{where}: no split {split!r}; it has {', '.join(splits)}.")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..corpora.clips import Splits
+from ..corpora.clips import Selection, Splits
 from ..corpora.made_splits import shuffled
 from ..files import parse_json, read_text
 from .corpus import SPEAKERS, VIDEO_ARCHIVES, VIDEO_FOLDERS, GridError, GridFolder
@@ -200,6 +200,20 @@ def whole_folder(folder: GridFolder, speakers: Sequence[str] | None = None) -> S
     return {"all": {speaker: sorted(folder.videos(speaker)) for speaker in speakers or there}}
 
 
+def selected_splits(folder: GridFolder, selection: Selection) -> Splits:
+    """Names of the clips of each split of a selection; the whole folder where it does not matter which clip is in
+    which split, and nobody gives splits.
+
+    Raises:
+        GridError: as [`read_splits`] and [`whole_folder`].
+    """
+    scheme = chosen_scheme(folder, selection.scheme, selection.splits_file)
+    has_none = selection.splits_file is None and not splits_path(folder, None).is_file()
+    if selection.any_split and scheme == "custom" and has_none:
+        return whole_folder(folder, selection.speakers)
+    return read_splits(folder, scheme, selection.splits_file, selection.speakers)
+
+
 def splits_path(folder: GridFolder, splits_file: str | os.PathLike | None) -> Path:
     return Path(splits_file) if splits_file is not None else folder.path / "splits.json"
 
@@ -288,5 +302,6 @@ __all__ = [
     "missing_speakers",
     "read_splits",
     "scheme_speakers",
+    "selected_splits",
     "shuffled",
 ]
