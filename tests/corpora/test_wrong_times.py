@@ -204,6 +204,34 @@ def test_subtitles_whose_times_cannot_be_read_are_reported(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("a.srt", "-00:00:01,000 --> 00:00:02,050"),
+        ("a.srt", "00:00:01,000 --> -00:00:02,050"),
+        ("a.srt", "−00:00:01,000 --> 00:00:02,050"),
+        ("a.vtt", "-00:01.000 --> 00:02.050"),
+        ("a.vtt", "100:01.000 --> 100:02.050"),
+    ],
+)
+@pytest.mark.parametrize("between", ["\n\n", "\n"])
+def test_no_sign_of_a_subtitle_s_times_is_dropped(tmp_path, name, times, between):
+    """Nor is such a cue where the next one follows without an empty line."""
+    (tmp_path / name).write_text(f"{times}\none{between}00:00:05.000 --> 00:00:06.000\ntwo\n")
+    transcript = read_transcript(tmp_path / name)
+    assert [(cue.start, cue.text) for cue in transcript.cues] == [(5.0, "two")]
+    assert transcript.faults == (f"the times {times!r} are not written as 00:00:01.000 --> 00:00:02.500",)
+
+
+def test_a_folder_reports_a_subtitle_before_the_beginning(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"")
+    cues = "-00:00:01,000 --> 00:00:02,050\none\n\n00:00:05,000 --> 00:00:06,000\ntwo\n"
+    (tmp_path / "a.srt").write_text(cues)
+    folder = VideoFolder(tmp_path)
+    assert [clip.text for clip in folder.clips] == ["two"]
+    assert [defect.kind for defect in folder.defects] == ["corrupt_cue"]
+
+
 def test_small_times_of_a_textgrid(tmp_path):
     write_word_times(tmp_path / "a.TextGrid", [(5e-05, 0.5, "hello")], 1.0)
     assert "5e-05" in (tmp_path / "a.TextGrid").read_text()

@@ -16,7 +16,8 @@ from .clips import CorpusError, TimedWord
 ALIGNMENT_RATE = 25_000  # of the times in .align files, in 1/s
 SILENCES = ("", "sil", "sp", "spn", "<eps>")
 
-_CUE_TIMES = re.compile(r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})")
+_TIME = r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})"
+_CUE_TIMES = re.compile(rf"(?<!\S){_TIME}\s*-->\s*{_TIME}")
 ARROW, CUE_FORM = "-->", "00:00:01.000 --> 00:00:02.500"
 _QUOTED = r'"((?:[^"]|"")*)"'
 
@@ -115,10 +116,9 @@ def _read_subtitles(text: str) -> Transcript:
     cues, faults = [], []
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         times = _CUE_TIMES.search(block)
+        unread = [line.strip() for line in block[: times.start() if times else None].splitlines() if ARROW in line]
+        faults += (f"the times {line!r} are not written as {CUE_FORM}" for line in unread[:1])
         if times is None:
-            if ARROW in block:
-                line = next(line for line in block.splitlines() if ARROW in line)
-                faults.append(f"the times {line.strip()!r} are not written as {CUE_FORM}")
             continue
         spoken = block[times.end() :].partition("\n")[2]
         spoken = _one_line(html.unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", spoken)))
