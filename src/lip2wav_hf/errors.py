@@ -42,6 +42,10 @@ class PartError(VideoError):
     """A part of a video that begins after its end."""
 
 
+class PictureError(VideoError):
+    """A still picture, or a text, where a video is wanted."""
+
+
 class StreamingError(Lip2WavError):
     """A network that cannot speak live, or pieces that do not fit its chunks."""
 
@@ -418,6 +422,7 @@ __all__ = [
     "DTYPES",
     "Lip2WavError",
     "PartError",
+    "PictureError",
     "VideoError",
     "WeightsError",
     "as_array",

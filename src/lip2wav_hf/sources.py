@@ -25,7 +25,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import VideoError, as_array, one_line
+from .errors import PictureError, VideoError, as_array, one_line
 from .files import PlainReader, binary_file, read_block, rewind
 
 
@@ -40,7 +40,7 @@ MOST_PIXELS = 36_000_000  # of a picture, a little more than 8K: beyond that lie
 ALLOW_PRIVATE = "LIP2WAV_ALLOW_PRIVATE"  # environment variable: what the web leads to may be private too
 MOST_SEGMENTS = 20_000  # of a playlist
 
-_PICTURE_FORMATS = re.compile(r"image2|tty|.*_pipe|bin|xbin|adf|idf")  # demuxers of still pictures and of text art
+PICTURE_FORMATS = re.compile(r"image2|tty|.*_pipe|bin|xbin|adf|idf")  # demuxers of still pictures and of text art
 _NAMING_FORMATS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp"}  # their files name other files
 _LIST = re.compile(rb"(#EXTM3U)|(ffconcat version)|.*<MPD[\s>]", re.DOTALL)
 _SLOW_TO_REWIND = {"gzip", "bz2", "lzma", "zipfile", "_compression", "compression"}  # modules of file objects
@@ -321,9 +321,9 @@ class Source:
             if self.format == "dash":  # no wheel of PyAV reads them
                 advice = "It is a DASH manifest. Make one file of it: ffmpeg -i MANIFEST -c copy video.mp4"
             raise VideoError(f"{self.name}: it is not a video that can be read ({cause}). {advice}") from error
-        if _PICTURE_FORMATS.fullmatch(container.format.name):
+        if PICTURE_FORMATS.fullmatch(container.format.name):
             container.close()
-            raise VideoError(f"{self.name}: it is a still picture or a text, not a video. Pass a video file.")
+            raise PictureError(f"{self.name}: it is a still picture or a text, not a video. Pass a video file.")
         return container
 
     def close(self) -> None:

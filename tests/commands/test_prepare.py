@@ -8,6 +8,7 @@ import threading
 import time
 import zipfile
 
+import cv2
 import numpy as np
 import pytest
 
@@ -241,6 +242,27 @@ def test_how_to_keep_short_clips_is_named_as_an_option(corpus, tmp_path, capfd):
     run("prepare", corpus, "-c", tmp_path / "cache", "--workers", 1, "--min-frames", 500)
     shown = capfd.readouterr()
     assert "--min-frames N keeps those of N frames and more" in shown.out + shown.err
+
+
+@pytest.mark.parametrize("part", [{}, {"start": 0, "end": 3}])
+@pytest.mark.parametrize("frames", [(), ("--min-frames", 1)])
+def test_a_still_picture_is_called_one(tmp_path, talking_video, capfd, part, frames):
+    """`--min-frames` would not make a video of it."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    shutil.copy(talking_video, folder / "talk.mp4")
+    assert cv2.imwrite(str(folder / "photo.png"), np.zeros((48, 64, 3), np.uint8))
+    rows = [
+        {"file_name": name, "speaker": "ann", "transcription": "hello"} | part for name in ("talk.mp4", "photo.png")
+    ]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("prepare", folder, "-c", tmp_path / "cache", "--workers", 1, *frames) == 0
+    shown = capfd.readouterr().out
+    (line,) = [line for line in shown.splitlines() if "photo" in line]
+    assert line.startswith("  1 still_picture (left out): it is a still picture or a text, not a video: ann/photo")
+    assert "2 clips: 1 usable, 1 left out." in shown and "--min-frames" not in shown
+    (defect,) = json.loads((tmp_path / "cache" / "defects.json").read_text())["defects"]
+    assert defect["kind"] == "still_picture" and str(folder / "photo.png") in defect["detail"]
 
 
 def test_the_real_corpus_is_prepared(grid_dir, tmp_path, capfd):

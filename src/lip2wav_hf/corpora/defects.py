@@ -15,10 +15,10 @@ from typing import ClassVar, Self
 import av
 
 from ..audio import read_audio
-from ..errors import PartError, counted, one_line
+from ..errors import PartError, PictureError, counted, one_line
 from ..files import read_fields, write_json
 from ..machine import worker_processes
-from ..sources import open_container
+from ..sources import PICTURE_FORMATS, open_container
 from ..video import VideoPart, VideoReader
 from .clips import Clip, CorpusError, late_end
 from .progress import progress_bar
@@ -29,6 +29,8 @@ CHECKS = ("none", "fast", "full")
 PART_RATE = 25.0  # frames/s at which pictures of a part of a video count
 POOL_CLIPS = 200  # from so many clips on, starting processes to check them pays
 
+STILL_PICTURE = "it is a still picture or a text, not a video"
+
 KINDS = {
     "corrupt_row": "a row of the table cannot be read",
     "missing_video": "listed, but there is no video file",
@@ -36,6 +38,7 @@ KINDS = {
     "corrupt_transcript": "the transcript cannot be read",
     "corrupt_cue": "a subtitle whose times cannot be read, or cannot be right; the others are used",
     "corrupt_video": "the video cannot be decoded",
+    "still_picture": STILL_PICTURE,
     "short_video": "the video has too few frames",
     "no_sound": "the video has no sound track",
     "late_times": "by its transcript or table, it goes on after the end of the video",
@@ -235,12 +238,15 @@ def count_frames(video: str | bytes | VideoPart, decode: bool = False) -> tuple[
             pictures in the container, which finds what is cut off but not what is scrambled.
 
     Raises:
+        PictureError: if it is a still picture or a text.
         CorpusError: if it cannot be opened, has no video track, or (with `decode`) a picture or sound is damaged.
     """
     if isinstance(video, VideoPart):
         return _count_part(video, decode)
     try:
         with open_container(io.BytesIO(video) if isinstance(video, bytes) else video) as container:
+            if PICTURE_FORMATS.fullmatch(container.format.name):
+                raise PictureError(f"{STILL_PICTURE}.")
             if not container.streams.video:
                 raise CorpusError("it has no video track.")
             pictures, sound = container.streams.video[0], container.streams.audio[:1]
@@ -271,6 +277,8 @@ def _count_part(part: VideoPart, decode: bool) -> tuple[int, bool]:
             return frames, reader.has_sound
     except PartError:
         return 0, False
+    except PictureError:
+        raise
     except ValueError as error:
         raise CorpusError(f"it cannot be {'decoded' if decode else 'opened'}: {error}.") from None
 
@@ -287,6 +295,8 @@ def check_video(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_F
         return []
     try:
         frames, sound = count_frames(clip.source, check == "full")
+    except PictureError:
+        return [Defect(clip.key, "still_picture", f"{clip.video}: {STILL_PICTURE}. List a video.")]
     except CorpusError as error:
         return [Defect(clip.key, "corrupt_video", f"{clip.video}: {error}")]
     late = late_end(clip.start, clip.end, frames / PART_RATE) if clip.is_part else None

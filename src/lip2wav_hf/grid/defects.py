@@ -24,6 +24,7 @@ KINDS = {
     "missing_video": "listed in the split, but there is no video file",
     "no_sentence": "listed in the split, but the name spells no GRID sentence",
     "corrupt_video": "the video cannot be decoded",
+    "still_picture": defects.STILL_PICTURE,
     "short_video": "the video has too few frames",
     "no_sound": "the video has no sound track",
     "contradicting_alignment": "the alignment has other words than the file name",
