@@ -67,7 +67,10 @@ def test_another_form_is_refused_with_the_one_that_is_wanted(tmp_path, words, fo
         (entry(end=0.4), "'you' ends at 0.4 s, before it begins at 0.5 s"),
         (entry(start=0.1), "'you' begins at 0.1 s, before the word in front of it, 'Hello,', at 0.2 s"),
         ([GOOD[0] | {"start": -0.2}, GOOD[1]], "'Hello,' begins at -0.2 s"),
-        (entry(start=None, end=None), "'you' begins at -1 s"),
+        (entry(start=-1, end=-1), "'you' begins at -1 s"),
+        (entry(start=None, end=None), "'you' has no start and no end"),
+        (entry(start=float("nan")), "'you' has no start"),
+        (entry(end=float("nan")), "'you' has no end"),
     ],
 )
 def test_times_that_cannot_be_right_are_reported_and_the_clip_used(tmp_path, words, fault):
@@ -116,6 +119,17 @@ def test_a_cell_of_a_csv_is_json_or_refused(tmp_path):
     with pytest.raises(VideoFolderError) as error:
         _ = write_folder(tmp_path, "Hello you", "metadata.csv").clips
     assert str(error.value) == f"{tmp_path / 'metadata.csv'}, line 2: words is the text 'Hello you'; {FORM}"
+
+
+@pytest.mark.parametrize("cell", ["null", " null ", "NaN", "[]"])
+def test_a_cell_of_a_csv_may_say_that_there_are_none(tmp_path, cell):
+    folder = write_folder(tmp_path, cell, "metadata.csv")
+    assert folder.clips[0].times is None and not folder.defects
+
+
+def test_times_of_which_one_is_empty_and_the_others_are_below_0_are_unknown(tmp_path):
+    folder = write_folder(tmp_path, [GOOD[0] | {"start": -1, "end": None}, GOOD[1] | {"start": None, "end": -1}])
+    assert folder.clips[0].times is None and not folder.defects
 
 
 def test_columns_of_a_record_are_records_of_columns(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import zipfile
 import zlib
@@ -119,17 +120,20 @@ def late_end(start: float, end: float | None, seconds: float) -> str | None:
 
 def times_fault(words: Sequence[TimedWord]) -> str | None:
     """
-    What cannot be right in the times of words: one begins before the clip or before the word in front of it, or ends
-    before it begins.
+    What cannot be right in the times of words: one has none, begins before the clip or before the word in front of it,
+    or ends before it begins.
 
     Args:
-        words (`Sequence[TimedWord]`): in the order in which they are said.
+        words (`Sequence[TimedWord]`): in the order in which they are said; NaN is no time.
 
     Returns:
         `str`, *optional*: a clause, for a message that names the clip or the file; `None` where nothing is wrong.
     """
     before: TimedWord = (0.0, 0.0, "")
     for start, end, word in words:
+        absent = [name for name, time in (("start", start), ("end", end)) if math.isnan(time)]
+        if absent:
+            return f"{word!r} has no {' and no '.join(absent)}"
         if start < 0:
             return f"{word!r} begins at {start:g} s"
         if end < start:

@@ -104,7 +104,7 @@ def word_times(words: Any, place: str) -> tuple[TimedWord, ...]:
 
     Returns:
         `tuple[TimedWord, ...]`: empty where there are none, or all times are unknown (below 0, as `lip2wav export`
-        writes those of a clip without alignment).
+        writes those of a clip without alignment, or empty); NaN where only some are empty.
 
     Raises:
         VideoFolderError: if it has another form.
@@ -115,12 +115,14 @@ def word_times(words: Any, place: str) -> tuple[TimedWord, ...]:
         entries = parse_json(words) if isinstance(words, str) else words
     except ValueError:
         raise VideoFolderError(f"{place}: words is the text {_shown(words)}; {WORDS_FORM}.") from None
+    if _absent(entries):  # `null` in a cell of a CSV
+        return ()
     if isinstance(entries, dict):  # as `datasets` gives a `Sequence` of records
         entries = _records(entries)
     if not isinstance(entries, list):
         raise VideoFolderError(f"{place}: words is {_shown(entries)}; {WORDS_FORM}.")
     times = tuple(_timed_word(entry, f"{place}: words[{number}]") for number, entry in enumerate(entries))
-    return () if all(start < 0 and end < 0 for start, end, _ in times) else times
+    return times if any(start >= 0 or end >= 0 for start, end, _ in times) else ()
 
 
 def _records(columns: dict[str, Any]) -> Any:
@@ -155,9 +157,9 @@ def _timed_word(entry: Any, place: str) -> TimedWord:
 
 
 def _number(entry: dict[str, Any], key: str, place: str) -> float:
-    """A time of a word, in seconds, which may be written as text; below 0 where it says nothing."""
+    """A time of a word, in seconds, which may be written as text; NaN where it says nothing."""
     if _absent(entry[key]):
-        return UNKNOWN_TIME
+        return math.nan
     try:
         seconds = math.inf if isinstance(entry[key], bool) else float(entry[key])
     except (TypeError, ValueError, OverflowError):
