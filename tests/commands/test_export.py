@@ -106,3 +106,30 @@ def test_mpeg_videos_are_renamed_or_converted(tmp_path, capfd):
     with VideoReader(row["mp4"]["bytes"]) as video:
         assert sum(1 for _ in video) == 75
     assert "converted to H.264" in (tmp_path / "converted" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("check", ["fast", "full"])
+@pytest.mark.parametrize("part", [{}, {"start": 0.2}])
+def test_word_times_after_the_end_of_the_video_are_reported_as_prepare_does(
+    tmp_path, talking_video, capfd, check, part
+):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    rows = []
+    for name, end in (("good", 3.1), ("late", 9.0)):
+        shutil.copy(talking_video, folder / f"{name}.mp4")
+        words = [{"word": "bin", "start": 0.5, "end": 1.0}, {"word": "blue", "start": 1.0, "end": end}]
+        rows.append({"file_name": f"{name}.mp4", "speaker": "ann", "transcription": "bin blue", "words": words} | part)
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("prepare", folder, "-c", tmp_path / "cache", "--workers", 1, "--check", check) == 0
+    (expected,) = json.loads((tmp_path / "cache" / "defects.json").read_text())["defects"]
+    assert expected["kind"] == "late_times"
+    capfd.readouterr()
+    output = tmp_path / "out"
+    assert run("export", folder, output, "--workers", 1, "--check", check) == 0
+    shown = capfd.readouterr().out
+    assert "2 clips: 1 usable, 1 left out." in shown and "1 late_times (left out)" in shown
+    (found,) = json.loads((output / "defects.json").read_text())["defects"]
+    assert (found["clip"], found["kind"]) == (expected["clip"], "late_times")
+    assert found["detail"].endswith(expected["detail"])
+    assert [path.stem[:4] for path in output.rglob("*.mp4")] == ["good"]

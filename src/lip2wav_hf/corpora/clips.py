@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import Lip2WavError
+from ..errors import Lip2WavError, counted
 
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class LateTimesError(CorpusError):
 
 
 LATE_SECONDS = 0.2  # that a part of a video may end after it, as the last of subtitles often does
+MOST_WORDS = 127  # of a clip whose word times are kept: a byte numbers them
+MISSING_FRAMES = 5  # that a clip may lack at the end of its last word
 
 
 def late_end(start: float, end: float | None, seconds: float) -> str | None:
@@ -116,6 +118,23 @@ def late_end(start: float, end: float | None, seconds: float) -> str | None:
     span = f"from {start:g} s on" if end is None else f"from {start:g} to {end:g} s"
     over = f"ends at {start + seconds:.2f} s" if seconds else "is over before"
     return f"its times are {span}, but the video {over}."
+
+
+def late_words(words: Sequence[TimedWord], frames: int, frame_rate: float) -> str | None:
+    """
+    What is wrong with the times of words, where the clip ends before them.
+
+    Args:
+        words (`Sequence[TimedWord]`): of a clip, from its beginning; of more than 127, the times are not used.
+        frames (`int`): how many the clip has.
+        frame_rate (`float`): in frames/s.
+
+    Returns:
+        `str`, *optional*: a sentence, for a message that names the clip; `None` where nothing is wrong.
+    """
+    if not words or len(words) > MOST_WORDS or words[-1][1] * frame_rate <= frames + MISSING_FRAMES:
+        return None
+    return f"it ends too early: {counted(frames, 'frame')}, but its last word ends at {words[-1][1]:.2f} s."
 
 
 def times_fault(words: Sequence[TimedWord]) -> str | None:
@@ -359,6 +378,7 @@ class Selection:
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "MOST_WORDS",
     "OTHER_AUDIO_SUFFIXES",
     "OTHER_VIDEO_SUFFIXES",
     "VIDEO_SUFFIXES",
@@ -377,6 +397,7 @@ __all__ = [
     "is_saved_dataset",
     "is_sound",
     "late_end",
+    "late_words",
     "open_archive",
     "times_fault",
     "visible_files",

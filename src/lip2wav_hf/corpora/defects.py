@@ -20,7 +20,7 @@ from ..files import read_fields, write_json
 from ..machine import worker_processes
 from ..sources import PICTURE_FORMATS, open_container
 from ..video import VideoPart, VideoReader
-from .clips import Clip, CorpusError, late_end
+from .clips import Clip, CorpusError, late_end, late_words
 from .progress import progress_bar
 
 
@@ -310,6 +310,22 @@ def check_video(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_F
     return [Defect(clip.key, "cut_times", f"{clip.video}: {late}")] if late else []
 
 
+def check_word_times(clip: Clip) -> list[Defect]:
+    """Whether words of a clip go on after the end of its video, as far as the container says how long that is; for who
+    does not read the video anyway."""
+    words = clip.timed_words()
+    if not words:
+        return []
+    try:
+        with VideoReader(clip.source, PART_RATE) as reader:
+            frames = reader.expected_frames
+            frames = sum(1 for _ in reader) if frames is None else frames
+    except ValueError as error:
+        return [Defect(clip.key, "corrupt_video", f"{clip.video}: it cannot be opened: {error}")]
+    late = late_words(words, frames, PART_RATE)
+    return [] if late is None else [Defect(clip.key, "late_times", f"{clip.video}: {late}")]
+
+
 def late_parts(clips: Sequence[Clip]) -> set[str]:
     """Keys of parts that [`check_video`] leaves out since their videos end before them, as far as containers say: each
     is opened once, and none is read."""
@@ -392,5 +408,6 @@ __all__ = [
     "check_clip",
     "check_clips",
     "check_video",
+    "check_word_times",
     "count_frames",
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import read_audio
-from ..corpora.clips import Clip, CorpusError, LateTimesError, TimedWord, late_end
+from ..corpora.clips import MOST_WORDS, Clip, CorpusError, LateTimesError, TimedWord, late_end, late_words
 from ..corpora.progress import progress_bar
 from ..errors import PartError, counted
 from ..face_tracking import FaceTrackingError
@@ -28,8 +28,6 @@ from .variation import UNKNOWN_TIMES
 logger = logging.getLogger(__name__)
 
 MINIMUM_FRAMES = 25
-MOST_WORDS = 127  # of a clip whose word times are kept: a byte numbers them
-MISSING_FRAMES = 5  # that a clip may lack at the end of its last word
 
 
 @dataclass(frozen=True)
@@ -165,9 +163,9 @@ def _prepare_clip(
 def frame_words(clip: Clip, frames: int, frame_rate: float) -> np.ndarray:
     """Number of the word spoken in each frame: -1 for silence, -2 everywhere for a clip without word times."""
     entries = clip.timed_words()
-    if entries and len(entries) <= MOST_WORDS and entries[-1][1] * frame_rate > frames + MISSING_FRAMES:
-        length = counted(frames, "frame")
-        raise LateTimesError(f"it ends too early: {length}, but its last word ends at {entries[-1][1]:.2f} s.")
+    late = late_words(entries or (), frames, frame_rate)
+    if late is not None:
+        raise LateTimesError(late)
     return number_frames(entries or (), frames, frame_rate)
 
 
