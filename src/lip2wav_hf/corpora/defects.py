@@ -310,9 +310,17 @@ def check_video(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_F
     return [Defect(clip.key, "cut_times", f"{clip.video}: {late}")] if late else []
 
 
-def check_word_times(clip: Clip) -> list[Defect]:
-    """Whether words of a clip go on after the end of its video, as far as the container says how long that is; for who
-    does not read the video anyway."""
+def check_word_times(clips: Sequence[Clip], checks: CheckOptions) -> list[Defect]:
+    """Words that go on after the end of a clip's video, as far as the container says how long that is; for who does
+    not read the videos anyway. Nothing is looked at where `checks` say so."""
+    if checks.check == "none":
+        return []
+    with worker_processes(checks.num_workers if len(clips) >= POOL_CLIPS else 1, chunksize=20) as map_:
+        return [defect for found in map_(_late_words, clips) for defect in found]
+
+
+def _late_words(clip: Clip) -> list[Defect]:
+    """As [`check_word_times`], of one clip."""
     words = clip.timed_words()
     if not words:
         return []

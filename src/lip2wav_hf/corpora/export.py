@@ -19,7 +19,7 @@ from ..files import read_json, replacing, write_json, write_text
 from ..machine import worker_processes
 from .clips import Clip, CorpusError, Selection, Splits
 from .columns import UNKNOWN_TIME
-from .defects import POOL_CLIPS, CheckOptions, CorpusReport, check_word_times
+from .defects import CheckOptions, CorpusReport, check_word_times
 from .made_splits import shuffled
 from .progress import progress_bar
 from .registry import Corpus, open_corpus
@@ -129,7 +129,9 @@ def export_corpus(
     for split, clips in found.items():
         good, findings = corpus.check_clips(clips, checks)
         report.merge(findings)
-        good = _in_time(good, report, checks)
+        late = {defect.clip: defect for defect in check_word_times(good, checks)}
+        report.defects += late.values()
+        good = [clip for clip in good if clip.key not in late]
         if good:
             usable[split] = good
     if not usable:
@@ -144,16 +146,6 @@ def export_corpus(
     converted = any(_is_converted(clip, options.mp4) for clip in clips)
     title = corpus.path.resolve().name
     return Export(options, corpus.scheme(selection), splits, suffixes[0], converted, report, corpus.name, title)
-
-
-def _in_time(clips: list[Clip], report: CorpusReport, checks: CheckOptions) -> list[Clip]:
-    """Clips whose words do not go on after the end of their video; others go to the report, as `prepare` has them."""
-    if checks.check == "none":
-        return clips
-    with worker_processes(checks.num_workers if len(clips) >= POOL_CLIPS else 1, chunksize=20) as map_:
-        found = list(map_(check_word_times, clips))
-    report.defects += [defect for defects in found for defect in defects]
-    return [clip for clip, defects in zip(clips, found, strict=True) if not defects]
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:
