@@ -76,9 +76,15 @@ def temporary_files():
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests first: at the end, no process waits for one that has just begun a long file."""
+    """Files with slow tests first: at the end, no process waits for one that has just begun a long file. Those of
+    pages, which wait for browsers, apart from one another, so that the cores have something to do meanwhile."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    files = dict.fromkeys(item.path for item in items)
+    pages = [path for path in reversed(files) if path.parent.name == "browser"]
+    order = sorted((path for path in files if path not in pages), key=lambda path: path not in slow)
+    for number, page in enumerate(pages):
+        order.insert(5 * number, page)
+    items.sort(key=lambda item: order.index(item.path))
 
 
 def pytest_collection_finish():

@@ -36,16 +36,26 @@ def page_file(request, report, tmp_path_factory):  # noqa: F811
     return write_comparison(Comparison("grid", columns, results), tmp_path_factory.mktemp("comparison"))
 
 
-@pytest.mark.parametrize("width", [390, 540, 820])
-def test_what_is_cut_off_says_so(playwright, chromium_path, page_file, width):
+@pytest.fixture
+def page(playwright, chromium_path, page_file):
     browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
-    page = browser.new_page(viewport={"width": width, "height": 844})
+    page = browser.new_page()
     page.goto(page_file.as_uri())
+    yield page
+    browser.close()
+
+
+def test_what_is_cut_off_says_so(page, page_file):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"comparison-{width}-{page_file.parent.name}.png", full_page=True)
+    for width in (390, 540, 820):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.screenshot(path=SCREENSHOTS / f"comparison-{width}-{page_file.parent.name}.png")
+        check(page, width)
+
+
+def check(page, width):
     found, across = page.evaluate(SCROLLING), page.evaluate("document.documentElement.scrollWidth")
     shadow = page.evaluate("getComputedStyle(document.querySelector('.scroll')).backgroundImage")
-    browser.close()
     assert across <= width and "gradient" in shadow and "Learning curves" in [label for label, *_ in found]
     said = {label: hint for label, _, hint in found}
     cut = {label: is_cut for label, is_cut, _ in found}

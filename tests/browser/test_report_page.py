@@ -36,7 +36,7 @@ def test_on_a_phone_what_is_long_is_folded_and_what_is_cut_off_says_so(open_repo
     assert folds.count() >= 8 and page.locator("details[open]").count() == 0
     folded = page.evaluate("document.documentElement.scrollHeight")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"phone-{name}.png", full_page=True)
+    page.screenshot(path=SCREENSHOTS / f"phone-{name}.png")
     assert not page.locator("audio").first.is_visible()
     folds.first.locator("summary").click()
     assert folds.first.locator("table").is_visible()
