@@ -3,7 +3,7 @@
 import pytest
 
 from browser.conftest import SCREENSHOTS
-from evaluation.test_report import report  # noqa: F401  a fixture
+from evaluation.test_report import make_results, make_rows
 from lip2wav_hf.comparison.table import Column, Comparison
 from lip2wav_hf.comparison.table_texts import write_comparison
 from lip2wav_hf.comparison.trainings import Curve, Training
@@ -19,8 +19,8 @@ SCROLLING = """[...document.querySelectorAll('.scroll')].map(each => [
 
 
 @pytest.fixture(scope="module", params=[1, 3], ids="{} systems".format)
-def page_file(request, report, tmp_path_factory):  # noqa: F811
-    _, results, *_ = report
+def page_file(request, tmp_path_factory):
+    results = make_results(make_rows())
     curve = Curve([{"step": step, "validation/loss": 1 / step, "validation/wer": 0.5} for step in range(1, 9)], 8)
     numbers = results["overall"]
     columns = [Column("Original", "original", 6, numbers)]

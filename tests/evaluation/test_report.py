@@ -54,19 +54,23 @@ def make_rows():
     return rows
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """Rows, results, the page, and its folder."""
-    folder = tmp_path_factory.mktemp("report")
-    rows = make_rows()
+def make_results(rows, others=()):
+    """What an evaluation of them is about, beside that of other systems."""
     settings = {
         "title": "<b>mine</b> on grid",
         "metrics": ["pesq", "stoi", "grid_wer", "mcd", "av_sync"],
         "left_out": {},
     }
     failures = [Failure("s1/x", "s1/x: shows no face.")]
-    results = json_ready(build_results(Measured("mine", rows, {}, failures, settings)))
-    results = json.loads(json.dumps(results))
+    return json_ready(build_results(Measured("mine", rows, {}, failures, settings), others))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Rows, results, the page, and its folder."""
+    folder = tmp_path_factory.mktemp("report")
+    rows = make_rows()
+    results = json.loads(json.dumps(make_results(rows)))
     sounds = {}
     for number, row in enumerate(rows):
         sounds[row.key] = {kind: folder / f"{number}_{kind}.wav" for kind in ("generated", "original")}
@@ -75,8 +79,7 @@ def report(tmp_path_factory):
     page = html_report(rows, results, sounds)
     (folder / "report.html").write_text(page, encoding="utf-8")
     other = Measured("a-model-with-a-rather-long-name", rows, {})
-    compared = json_ready(build_results(Measured("mine", rows, {}, failures, settings), [other]))
-    (folder / "compared.html").write_text(html_report(rows, compared, sounds), encoding="utf-8")
+    (folder / "compared.html").write_text(html_report(rows, make_results(rows, [other]), sounds), encoding="utf-8")
     return rows, results, page, folder
 
 
