@@ -172,7 +172,7 @@ def synthetic(environment: Environment) -> None:
 
 
 def train(environment: Environment) -> None:
-    """Two steps on the synthetic corpus, with a validation, and what comes of it speaks."""
+    """Two steps on the synthetic corpus, with a validation, and what comes of it speaks; and an adaptation to it."""
     environment.run("python", "-m", "lip2wav_hf.train", "--help", expect="--learning_rate")
     (FOLDER / "tiny.json").write_text(json.dumps(TINY_MODEL), encoding="utf-8")
     recipe = {
@@ -192,6 +192,7 @@ def train(environment: Environment) -> None:
     environment.run("lip2wav", "train", "recipe.yaml")
     assert list((FOLDER / "run").rglob("events.out.tfevents*")), "TensorBoard got nothing"
     environment.run("lip2wav", "speak", SAMPLE, "--model", "run/final", "-y", "-o", "trained.wav")
+    environment.run("lip2wav", "adapt", CORPUS, "-o", "adapted", "--restart", "--minutes", "0.2", expect="held back")
 
 
 def evaluate(environment: Environment) -> None:

@@ -19,6 +19,7 @@ from lip2wav_hf.adaptation.records import Adaptation, RecordingCheck
 from lip2wav_hf.adaptation.running import read_record
 from lip2wav_hf.corpora.clips import Clip
 from lip2wav_hf.grid.corpus import sentence_words
+from lip2wav_hf.metrics.speaker_similarity import score
 from lip2wav_hf.synthetic.voice import synthesize_speech
 
 from .conftest import SENTENCES
@@ -86,7 +87,7 @@ def recorded(folder, sounds, speakers=None):
 def told_apart(monkeypatch):
     """Waveforms that begin with a positive sample are of the first voice, others of another one."""
     monkeypatch.setattr(people, "check_packages", lambda names: None)
-    monkeypatch.setattr(people, "speaker_embedding", lambda sound: FIRST if sound[0] > 0 else OTHER)
+    monkeypatch.setattr(score, "speaker_embedding", lambda sound: FIRST if sound[0] > 0 else OTHER)
 
 
 def sounds(*signs):
@@ -122,7 +123,7 @@ def test_without_resemblyzer_nobody_listens(tmp_path, told_apart, monkeypatch):
     monkeypatch.undo()
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "resemblyzer" else find_spec(name))
-    monkeypatch.setattr(people, "speaker_embedding", None)
+    monkeypatch.setattr(score, "speaker_embedding", None)
     assert compare_voices(recorded(tmp_path, sounds(1, 1, -1, -1))) == ((), "")
 
 
@@ -141,7 +142,7 @@ def test_an_adaptation_says_so_in_time_in_its_record_and_in_its_card(
     recordings, starting_model, tmp_path, told_apart, monkeypatch
 ):
     embeddings = iter([FIRST, OTHER, FIRST, OTHER, FIRST])
-    monkeypatch.setattr(people, "speaker_embedding", lambda sound: next(embeddings))
+    monkeypatch.setattr(score, "speaker_embedding", lambda sound: next(embeddings))
     monkeypatch.setattr(running, "compare_voices", compare_voices)
     monkeypatch.setattr(scoring, "available_metrics", lambda: ([], "not asked for"))
     reports = []

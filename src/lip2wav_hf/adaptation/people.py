@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import MissingExtraError
 from ..metrics.registry import check_packages
-from ..metrics.speaker_similarity.score import speaker_embedding
 from .checking import recording_name
 from .preparing import Recordings
 
@@ -88,6 +87,8 @@ def compare_voices(recordings: Recordings, enough: Callable[[], bool] = lambda: 
     clips = [clip for clip in recordings.clips if clip.key not in recordings.silent]
     if len(clips) < FEWEST_COMPARED or len({clip.speaker for clip in recordings.clips}) > 1 or not _can_listen():
         return (), ""
+    from ..metrics.speaker_similarity.score import speaker_embedding  # noqa: PLC0415  of another extra
+
     timely = itertools.takewhile(lambda _: not enough(), clips)
     heard = [(recording_name(clip), speaker_embedding(recordings.waveform(clip))) for clip in timely]
     voices = [(name, embedding) for name, embedding in heard if embedding is not None]
