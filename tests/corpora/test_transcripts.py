@@ -123,6 +123,22 @@ def test_textgrid(tmp_path):
     assert [(cue.start, cue.end, cue.text) for cue in words] == [(0.0, 1.0, "hello")]
 
 
+@pytest.mark.parametrize(
+    ("tiers", "spoken"),
+    [
+        (("phones", "text"), "second"),
+        (("s1 - phones", "s1 - words"), "second"),
+        (("text", "phones"), "first"),
+        (("Notes", "Word"), "second"),
+    ],
+)
+def test_a_tier_of_sounds_is_no_tier_of_words(tmp_path, tiers, spoken):
+    grid = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n1\n<exists>\n2\n'
+    for tier, text in zip(tiers, ("first", "second"), strict=True):
+        grid += f'"IntervalTier"\n"{tier}"\n0\n1\n1\n0\n1\n"{text}"\n'
+    assert read(tmp_path, "a.TextGrid", grid).text == spoken
+
+
 def test_align(tmp_path):
     transcript = read(tmp_path, "a.align", "0 5000 sil\n5000 10000 bin\n10000 20000 blue\n20000 30000 sp\n")
     assert transcript.text == "bin blue"
@@ -136,6 +152,7 @@ def test_align(tmp_path):
         ("a.srt", "1\n00:00:02,000 --> 00:00:01,000\nx\n", "not after its beginning"),
         ("a.TextGrid", "no grid", "no tier of intervals"),
         ("a.TextGrid", LONG_GRID[:-60], "breaks off after 2 of 3"),
+        ("a.TextGrid", LONG_GRID.replace('"words"', '"MAU"'), "its tier 'phones' has sounds; name the one of words"),
         ("a.align", "0 5000\n", "align transcript"),
         ("a.doc", "x", "not read. There are"),
     ],

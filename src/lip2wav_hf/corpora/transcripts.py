@@ -17,9 +17,11 @@ ALIGNMENT_RATE = 25_000  # of the times in .align files, in 1/s
 SILENCES = ("", "sil", "sp", "spn", "<eps>")
 
 _TIME = r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})"
-_CUE_TIMES = re.compile(rf"(?<!\S){_TIME}\s*-->\s*{_TIME}")
+_CUE_TIMES = re.compile(rf"(?<!\S)(?<!- ){_TIME}\s*-->\s*{_TIME}")
 ARROW, CUE_FORM = "-->", "00:00:01.000 --> 00:00:02.500"
 _QUOTED = r'"((?:[^"]|"")*)"'
+_TIERS_OF_WORDS = ("words", "word", "ort", "orthography")
+_TIERS_OF_SOUNDS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")  # of aligners and Praat's users
 
 
 class TranscriptError(CorpusError):
@@ -135,7 +137,8 @@ def _read_subtitles(text: str) -> Transcript:
 
 
 def _read_textgrid(text: str) -> Transcript:
-    """Praat's long and short text formats; the tier of words is the one named so, or else the first of intervals."""
+    """Praat's long and short text formats; the tier of words is the one named so, or else the first of intervals that
+    is not named as one of sounds. In a name such as `s1 - words`, what is before the dash is the speaker."""
     numeral = r'(?<![\w"])(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w"\]])'
     values = re.findall(rf"{_QUOTED}|{numeral}", re.sub(r"\[\d+\]:?", "", text))
     flat = [quoted.replace('""', '"') if quoted or not number else float(number) for quoted, number in values]
@@ -156,8 +159,12 @@ def _read_textgrid(text: str) -> Transcript:
         position += 5 + 3 * count
     if not tiers:
         raise ValueError("there is no tier of intervals")
-    chosen = next((name for name in tiers if name.strip().lower() in ("words", "word", "ort", "orthography")), None)
-    words = tuple(cue for cue in tiers[chosen or next(iter(tiers))] if cue.text.lower() not in SILENCES)
+    kinds = {name: name.rpartition(" - ")[2].strip().lower() for name in tiers}
+    others = [name for name, kind in kinds.items() if kind not in _TIERS_OF_SOUNDS]
+    chosen = next((name for name, kind in kinds.items() if kind in _TIERS_OF_WORDS), None) or next(iter(others), None)
+    if chosen is None:
+        raise ValueError(f"its tier {next(iter(tiers))!r} has sounds; name the one of words 'words'")
+    words = tuple(cue for cue in tiers[chosen] if cue.text.lower() not in SILENCES)
     return Transcript(" ".join(cue.text for cue in words), words=words)
 
 
