@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
-from lip2wav_hf.video import VideoError, VideoReader, in_background, in_groups, to_rgb
+from lip2wav_hf.machine import in_background
+from lip2wav_hf.video import VideoError, VideoReader, in_groups, to_rgb
 from little_videos import RATE, click, level, numbers, picture, write_ticks, write_video
 
 
@@ -258,6 +259,18 @@ def test_cut_off_file_gives_what_is_there(tmp_path):
     content = path.read_bytes()
     got = numbers(VideoReader(content[: len(content) // 2]))
     assert 5 < len(got) < 50 and got[:5] == [0, 1, 2, 3, 4]
+
+
+def test_a_matroska_file_that_breaks_off_is_told_of(tmp_path, caplog):
+    content = write_video(tmp_path / "clip.mkv", 75, codec="mpeg4", options={"g": "1"}).read_bytes()
+    with caplog.at_level(logging.WARNING):
+        assert len(numbers(VideoReader(content))) == 75
+        with VideoReader(content) as reader:
+            next(reader)
+    assert not caplog.text
+    with caplog.at_level(logging.WARNING):
+        got = numbers(VideoReader(content[: len(content) // 2]))
+    assert 20 < len(got) < 50 and f"it breaks off at {len(got) / 25:.2f} of 3.00 s." in caplog.text
 
 
 def test_nothing_decodable(tmp_path):

@@ -39,7 +39,7 @@ from .errors import WeightsError, as_clip, check_number, counted, video_name
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream, check_video_kind
 from .files import read_fields
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
-from .video import in_background
+from .machine import in_background
 
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ import re
 import statistics
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeVar, cast
@@ -318,8 +317,17 @@ def timed_frames(
             yield shown._replace(time=clock.end, duration=lost)
     if damage.packets:
         logger.warning("%s: %s", name, _describe(damage, missing))
+    elif fps is None and not clock.has_jumped and 0 < clock.end < (promised := _promised_end(stream, clock)) - 1:
+        logger.warning("%s: it breaks off at %.2f of %.2f s.", name, clock.end, promised)
     elif longest[0] > _LONGEST_GAP:
         logger.warning("%s: no picture for %.2f s at %.2f s; the last one is held.", name, *map(float, longest))
+
+
+def _promised_end(stream: av.VideoStream, clock: _Clock) -> Fraction:
+    """Until when pictures come by what Matroska says of the stream, in seconds after the first; 0 if nothing does."""
+    written = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    hours, minutes, seconds = map(Fraction, written.groups() if written else (0, 0, 0))
+    return 3600 * hours + 60 * minutes + seconds - (clock.origin or 0)
 
 
 def _stamped(
@@ -663,22 +671,6 @@ def in_groups(items: Iterable[_Item], picture: Callable[[_Item], np.ndarray]) ->
             size = 0
     while group:
         yield group.popleft()
-
-
-def in_background(items: Iterable[_Item], ahead: int = 2) -> Generator[_Item]:
-    """
-    The same items, none of them `None`, made by a thread of its own up to `ahead` in advance: both processors have
-    work. What is raised there is raised here; once the generator is closed, nothing more is made.
-    """
-    made = iter(items)
-    with ThreadPoolExecutor(1, "reading ahead") as pool:
-        waiting = deque(pool.submit(next, made, None) for _ in range(ahead))
-        try:
-            while (item := waiting.popleft().result()) is not None:
-                waiting.append(pool.submit(next, made, None))
-                yield cast(_Item, item)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _expected_frames(
