@@ -22,6 +22,7 @@ from lip2wav_hf.commands.evaluate import _print_results as print_results
 from lip2wav_hf.commands.main import app
 from lip2wav_hf.evaluation import evaluate as evaluation
 from lip2wav_hf.evaluation import options, run
+from lip2wav_hf.evaluation.clips import Clip
 from lip2wav_hf.evaluation.evaluate import EvaluationError
 from lip2wav_hf.evaluation.options import EvaluationOptions
 from lip2wav_hf.evaluation.report import markdown_report, markdown_table
@@ -226,6 +227,29 @@ def test_run_goes_on_where_it_stopped(tmp_path, corpus):
         evaluate_model(lambda videos, batch_size: None, corpus, output_dir=folder)
     evaluate_model(system, corpus, output_dir=folder, overwrite=True, limit=1)
     assert len(read_clips(folder / "clips.csv")) == 1
+
+
+def test_a_clip_that_has_changed_is_measured_again(tmp_path, corpus, speech):
+    """Another video, or other words; the others are taken over, and what is gone from the corpus is gone."""
+    folder = shutil.copytree(corpus, tmp_path / "grid")
+    output = tmp_path / "out"
+    before = evaluate_model(Recording(), folder, output_dir=output, metrics=["stoi"])
+
+    def measured_again():
+        system = Recording()
+        results = evaluate_model(system, folder, output_dir=output, metrics=["stoi"])
+        return {video.rpartition("/")[2][:6] for video in system.videos}, results
+
+    assert measured_again()[0] == set()
+    videos = [folder / "video" / "s1" / f"{name}.mp4" for name in NAMES[:2]]
+    videos[0].write_bytes(videos[1].read_bytes())
+    again, results = measured_again()
+    assert again == {NAMES[0]} and results["clips"] == before["clips"] == 3
+    (folder / "splits.json").write_text(json.dumps({"validation": {"s1": list(NAMES[:2])}}), encoding="utf-8")
+    again, results = measured_again()
+    assert again == set() and results["clips"] == len(read_clips(output / "clips.csv")) == 2
+    clip = Clip("s1", NAMES[0], videos[0], tmp_path / "a.wav", "bin red")
+    assert clip.version() != dataclasses.replace(clip, sentence="bin blue").version()
 
 
 def test_bad_clip_is_reported_and_the_others_are_done(tmp_path, corpus, capsys):

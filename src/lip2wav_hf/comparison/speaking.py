@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 from ..errors import MissingExtraError, WeightsError
-from ..evaluation.clips import Clip, ClipRow, Key, spoken_file
+from ..evaluation.clips import Clip, ClipRow, Key, file_facts, spoken_file
 from ..evaluation.judging import Words, choose_metrics
 from ..evaluation.options import EvaluationError, EvaluationOptions
 from ..evaluation.run import Failure, Run, Scorer, Share
@@ -117,7 +115,7 @@ def _speak(system: System, number: int, clips: Sequence[Clip], options: Evaluati
     # What belongs together, so that a later run goes on with it: the weights, the clips, and what is measured.
     settings = {
         "model_sha256": weights_sha256(pipe),
-        "clips": [[*clip.key, clip.sentence, *_version(clip.original)] for clip in clips],
+        "clips": [[*clip.key, clip.sentence, *file_facts(clip.original)] for clip in clips],
         "metrics": list(options.metrics),
         "words": scorer.words.settings,
     }
@@ -132,13 +130,6 @@ def _speak(system: System, number: int, clips: Sequence[Clip], options: Evaluati
     rows, failures = run.finish(produce, options.progress, f"{system.label}: speak")
     found = {row.key: row for row in rows}
     return Spoken(system, found, {clip.key: clip.generated for clip in own if clip.key in found}, failures)
-
-
-def _version(video: Any) -> tuple[Any, ...]:
-    """Changes with the file of a clip, which may be a part of it."""
-    path = Path(os.fspath(getattr(video, "video", video)))
-    status = path.stat()
-    return str(path), status.st_size, status.st_mtime_ns, getattr(video, "start", None), getattr(video, "end", None)
 
 
 __all__ = ["USUAL", "Spoken", "speak_clips", "usable_metrics"]

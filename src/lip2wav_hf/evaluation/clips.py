@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,13 +59,30 @@ class Clip:
         """Speaker and name."""
         return self.speaker, self.name
 
-    @property
-    def original_file(self) -> Path:
-        """The file that the original lies in."""
-        return self.original if isinstance(self.original, Path) else Path(self.original.video)
+    def version(self, with_generated: bool = False) -> str:
+        """
+        Changes with its words and its files, by their sizes and times; what was measured before is then of another.
+
+        Args:
+            with_generated (`bool`, *optional*, defaults to `False`): with the generated sound, which was there before.
+        """
+        facts = [self.sentence, *file_facts(self.original)]
+        if with_generated:
+            facts += file_facts(self.generated)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def __str__(self) -> str:
         return clip_label(self.key)
+
+
+def file_facts(file: Any) -> list[Any]:
+    """What changes with a file, or with the part of a video: name, size, time; the name alone of what is gone."""
+    path = Path(os.fspath(getattr(file, "video", file)))
+    facts: list[Any] = [path.name, getattr(file, "start", None), getattr(file, "end", None)]
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        facts += [status.st_size, status.st_mtime_ns]
+    return facts
 
 
 def clip_label(key: Key) -> str:
@@ -185,4 +205,4 @@ class ClipRow:
 FIELDS = tuple(entry.name for entry in dataclasses.fields(ClipRow) if entry.name not in ("texts", "numbers"))
 """The columns of `clips.csv` that are no metric's."""
 
-__all__ = ["HEARD", "Clip", "ClipRow", "Key", "clip_label", "scored_clip", "spoken_file"]
+__all__ = ["HEARD", "Clip", "ClipRow", "Key", "clip_label", "file_facts", "scored_clip", "spoken_file"]

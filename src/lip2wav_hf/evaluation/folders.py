@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from ..grid.corpus import GridError, sentence_words
 from .clips import NO_SPEAKER, Clip, ClipRow
 from .judging import Words
 from .options import EvaluationError, EvaluationOptions
-from .run import FINGERPRINT, Failure, Run, Scorer, Share, WorkerError, collect
+from .run import Failure, Run, Scorer, Share, WorkerError, collect
 from .scoring import clip_columns
 from .systems import Measured
 
@@ -132,8 +131,7 @@ def run_folder(
     settings: dict[str, Any] = {"title": name, "metrics": list(options.metrics), "compat": options.compat}
     settings |= words.settings
     columns = clip_columns(options.metrics, options.compat)
-    stored = settings | {FINGERPRINT: _files_sha256(clips)}
-    run = Run(clips, options.output_dir, stored, columns, share, options.overwrite)
+    run = Run(clips, options.output_dir, settings, columns, share, options.overwrite, generated_before=True)
     with Scorer(options, words) as scorer:
 
         def produce(todo: list[Clip], failures: list[Failure]) -> Iterator[ClipRow]:
@@ -154,16 +152,6 @@ def _score_all(clips: list[Clip], scorer: Scorer) -> Iterator[ClipRow]:
         except ValueError as error:
             raise EvaluationError(f"{clip}: {error}") from error
         yield ClipRow.from_columns({"speaker": clip.speaker, "name": clip.name} | scores)
-
-
-def _files_sha256(clips: list[Clip]) -> str:
-    """SHA-256 of names, sizes and times of the files, so that a changed folder is scored again."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        for path in (clip.generated, clip.original_file):
-            status = path.stat()
-            digest.update(f"{clip}|{path.name}|{status.st_size}|{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
 
 
 __all__ = ["AUDIO_SUFFIXES", "Pairs", "pair_folders", "run_folder", "sound_files"]

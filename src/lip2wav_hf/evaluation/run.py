@@ -26,7 +26,7 @@ from .table import append_row, read_clips, write_rows
 
 
 SETTINGS, CLIPS, RESULTS = "settings.json", "clips.csv", "results.json"
-FINGERPRINT = "files_sha256"
+FINGERPRINTS = "files_sha256"  # of each clip, in the settings
 LONGEST_WAIT = timedelta(hours=6)  # of the first process that is done for the last
 
 
@@ -188,6 +188,7 @@ class Run:
         columns (`list[str]`): of `clips.csv`.
         share ([`Share`]): the part of this process.
         overwrite (`bool`): start again where the folder holds an evaluation.
+        generated_before (`bool`): the generated sound is scored as it is there, and may have changed.
     """
 
     clips: list[Clip]
@@ -196,17 +197,22 @@ class Run:
     columns: list[str]
     share: Share
     overwrite: bool = False
+    generated_before: bool = False
 
     def take_up(self) -> tuple[list[ClipRow], list[Clip]]:
-        """Make the output folder ready; rows of the clips that are finished, and the clips left to this process."""
+        """
+        Make the output folder ready; rows of the clips that are finished, and the clips left to this process. One
+        whose words or files are others than they were is not finished.
+        """
         self._check_folder()
         if self.share.is_main:
             self.output_dir.mkdir(parents=True, exist_ok=True)
-            rows = [] if self._is_stale() else self._finished_rows()
-            write_json(self.output_dir / SETTINGS, self.settings)
+            versions = {str(clip): clip.version(self.generated_before) for clip in self.clips}
+            rows = self._kept_rows(versions)
             write_rows(self.output_dir / CLIPS, rows, self.columns)
             for path in self._parts():
                 path.unlink()
+            write_json(self.output_dir / SETTINGS, self.settings | {FINGERPRINTS: versions})
         self.share.wait()
         rows = self._in_order(read_clips(self.output_dir / CLIPS))
         done = {row.key for row in rows}
@@ -217,8 +223,8 @@ class Run:
         before = self._settings_before()
         if self.overwrite or before is None or not self._finished_rows():  # where nothing was done, nothing is lost
             return
-        differing = [key for key in before.keys() | self.settings.keys() if before.get(key) != self.settings.get(key)]
-        if set(differing) - {FINGERPRINT}:
+        differing = self._differing(before)
+        if differing:
             raise EvaluationError(
                 f"{self.output_dir}: holds the evaluation of another model or split, or with other options"
                 f" ({', '.join(sorted(differing))}); give another output folder, or `overwrite=True`."
@@ -239,8 +245,20 @@ class Run:
                 f"{path}: cannot be read; give another output folder, or `overwrite=True`."
             ) from None
 
-    def _is_stale(self) -> bool:
-        return self.overwrite or self._settings_before() != self.settings
+    def _differing(self, before: dict[str, Any]) -> list[str]:
+        keys = (before.keys() | self.settings.keys()) - {FINGERPRINTS}
+        return [key for key in keys if before.get(key) != self.settings.get(key)]
+
+    def _kept_rows(self, versions: dict[str, str]) -> list[ClipRow]:
+        """Of clips that were measured with the same settings, and have not changed since."""
+        before = self._settings_before()
+        if self.overwrite or before is None or self._differing(before):
+            return []
+        measured = before.get(FINGERPRINTS)
+        if not isinstance(measured, dict):  # of an older version, which did not look at each clip
+            return []
+        labels = {clip.key: str(clip) for clip in self.clips}
+        return [row for row in self._finished_rows() if measured.get(labels[row.key]) == versions[labels[row.key]]]
 
     def _finished_rows(self) -> list[ClipRow]:
         paths = [
@@ -308,7 +326,7 @@ class Run:
 
 __all__ = [
     "CLIPS",
-    "FINGERPRINT",
+    "FINGERPRINTS",
     "RESULTS",
     "SETTINGS",
     "Failure",
