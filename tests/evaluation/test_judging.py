@@ -67,6 +67,15 @@ def test_the_judge_follows_from_what_is_said():
     assert find_words(["你好", "再见"], nothing).unspaced
 
 
+def test_the_judge_of_sentences_knows_all_of_the_corpus():
+    """However few of them are measured, of GRID too: what is spoken would else be easy to guess."""
+    spoken = [GRID, "place red in b one soon", "lay white with p two please"]
+    judge = find_words(spoken[:1], JudgeOptions("sentences"), lambda: spoken).judge
+    assert judge.phrases == tuple(sorted(spoken)) and 0 < judge.chance_wer(spoken[:1]) < 1
+    assert find_words(["yes"], JudgeOptions("sentences"), lambda: ["yes", "no"]).judge.phrases == ("no", "yes")
+    assert find_words(spoken[:1], JudgeOptions("open"), lambda: pytest.fail("they do not matter")).judge
+
+
 def test_a_judge_of_english_says_so_where_the_corpus_is_in_another_language():
     spoken = find_words(["guten tag"], JudgeOptions(), lambda: ["guten tag", "bitte sehr"])
     [remark] = language_remarks(spoken, ["de"])

@@ -94,7 +94,8 @@ def find_words(
     of_grid = bool(known) and all(is_grid_sentence(sentence) for sentence in known)
     if of_grid and wanted.judge is None and wanted.grammar is None:
         return Words(GRID_JUDGE)
-    corpus = known if of_grid or of_corpus is None else of_corpus()
+    heard_alone = of_grid and wanted.judge != "sentences"  # the others in the corpus do not matter
+    corpus = known if heard_alone or of_corpus is None else of_corpus()
     phrases = None
     distinct = sorted(set(corpus))
     if not of_grid and distinct and len(distinct) <= MAX_PHRASES and len(corpus) >= 2 * len(distinct):
