@@ -27,6 +27,7 @@ from lip2wav_hf.evaluation.evaluate import EvaluationError
 from lip2wav_hf.evaluation.options import EvaluationOptions
 from lip2wav_hf.evaluation.report import markdown_report, markdown_table
 from lip2wav_hf.evaluation.statistics import summarize
+from lip2wav_hf.evaluation.summary import terminal_summary
 from lip2wav_hf.evaluation.table import read_clips
 from lip2wav_hf.grid.corpus import GridError, sentence_words
 from lip2wav_hf.machine import process_pool
@@ -174,6 +175,16 @@ def test_folder_errors_are_named(tmp_path, speech):
     (b / "one.wav").write_bytes(b"RIFFnothing")
     with pytest.raises(EvaluationError, match="one.wav: not a readable"):
         evaluate_folders(a, b, metrics=["stoi"])
+
+
+def test_what_a_short_clip_allows_is_measured(tmp_path, speech):
+    """Too short for one of the metrics: it has no value, the clip does not fail, and that is said."""
+    folder = write_folder(tmp_path / "a", {"long": speech[NAMES[0]], "short": speech[NAMES[0]][8000:14400]})
+    results = evaluate_folders(folder, folder, tmp_path / "out", metrics=["pesq", "stoi"])
+    assert results["clips"] == 2 and results["too_short"] == {"stoi": 1} and not results["left_out"]
+    assert (results["overall"]["pesq_wb"]["clips"], results["overall"]["stoi"]["clips"]) == (2, 1)
+    note = "Clips that are too short for a metric, which has no value for them: stoi 1."
+    assert note in markdown_table(results) and note in terminal_summary(results)
 
 
 def test_model_from_video_files(tmp_path, corpus):

@@ -203,6 +203,22 @@ def without_sound(rows: Sequence[ClipRow], metrics: Iterable[str]) -> tuple[int,
     return silent, {name: NO_SOUND for name in metrics if "reference" in METRICS[name].needs}
 
 
+def too_short(rows: Sequence[ClipRow], metrics: Iterable[str]) -> dict[str, int]:
+    """
+    How many clips have sound that is too short for a metric, by metric.
+
+    Args:
+        rows (sequence of [`ClipRow`]): clips that were scored.
+        metrics (iterable of `str`): keys of `METRICS`.
+    """
+    sounding = [row for row in rows if row.original_seconds is not None]
+    found = {}
+    for name in metrics:
+        if "reference" in METRICS[name].needs:
+            found[name] = sum(not row.numbers.keys() & set(METRICS[name].columns()) for row in sounding)
+    return {name: number for name, number in found.items() if number}
+
+
 def judge_notes(results: Mapping[str, Any]) -> list[str]:
     """Notes on the judge, and on guessing, for reports and cards."""
     notes = []
@@ -245,6 +261,12 @@ def without_sound_note(results: Mapping[str, Any]) -> str:
     )
 
 
+def too_short_note(results: Mapping[str, Any]) -> str:
+    """How many clips are too short for which metrics, in a sentence."""
+    counts = ", ".join(f"{name} {number}" for name, number in results["too_short"].items())
+    return f"Clips that are too short for a metric, which has no value for them: {counts}."
+
+
 __all__ = [
     "NAMED_KINDS",
     "NOT_NAMED",
@@ -255,6 +277,8 @@ __all__ = [
     "judge_notes",
     "language_remarks",
     "phrases_note",
+    "too_short",
+    "too_short_note",
     "without_sound",
     "without_sound_note",
 ]

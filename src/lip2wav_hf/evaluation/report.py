@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import counted
 from ..grid.corpus import SPEAKERS
 from ..metrics.registry import ALIGNED, METRICS, OF_ORIGINAL, SUMMARY
-from .judging import judge_notes, without_sound_note
+from .judging import judge_notes, too_short_note, without_sound_note
 from .published import HEADINGS, NOTE, PUBLISHED
 from .scoring import MAX_SHIFT_SECONDS
 from .statistics import verdict
@@ -192,6 +192,7 @@ def notes(results: dict[str, Any]) -> list[str]:
     found += _shift_notes(results["overall"], is_grid(results))
     found += results.get("remarks", [])
     found += [without_sound_note(results)] if results.get("without_sound") else []
+    found += [too_short_note(results)] if results.get("too_short") else []
     for name, reason in results.get("left_out", {}).items():
         found.append(f"Not measured: {name}: {reason}")
     left = _not_asked_for(results)

@@ -14,7 +14,7 @@ from ..metrics.words import is_grid_sentence
 from .baselines import compare
 from .calibration import calibrate
 from .clips import Clip, ClipRow, Key
-from .judging import Words, without_sound
+from .judging import Words, too_short, without_sound
 from .options import EvaluationError, EvaluationOptions
 from .report import markdown_report
 from .run import RESULTS, Share
@@ -72,6 +72,9 @@ def build_results(
     silent, missing = without_sound(rows, results.get("metrics", ()))
     if silent:
         results["without_sound"] = silent
+    short = too_short(rows, results.get("metrics", ()))
+    if short:
+        results["too_short"] = short
     if missing:
         results["left_out"] = {**results.get("left_out", {}), **missing}
     timing = _timing(rows, system.load_seconds)

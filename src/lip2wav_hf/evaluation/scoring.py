@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..corpora.progress import progress_bar
 from ..metrics.judge import GRID_JUDGE, Judge
 from ..metrics.pairs import SAMPLING_RATE, Hears, SoundPair, align
 from ..metrics.registry import ALIGNED, METRICS
+from ..metrics.waveforms import ShortWaveformError
 from ..metrics.words import is_grid_sentence
 from .options import EvaluationError
 
@@ -232,7 +233,8 @@ def score_files(
     Args:
         generated (`str` or `os.PathLike`): sound file of the generated speech.
         original (`str`, `os.PathLike` or [`VideoPart`]): sound file or video with the original speech, or the part of
-            a video. Where a video has no sound, the metrics that compare with it have no value.
+            a video. Where a video has no sound, the metrics that compare with it have no value; where a sound is too
+            short for some metrics, these have none.
         sentence (`str`, *optional*): the words spoken.
         metrics (iterable of `str`, *optional*): keys of `METRICS`; all by default.
         compat (`bool`, *optional*, defaults to `False`): compute the lineage's forms too.
@@ -244,7 +246,7 @@ def score_files(
         `dict`: values by column of `clips.csv`, for `ClipRow.from_columns`; durations in seconds.
 
     Raises:
-        ValueError: if a file cannot be read, or is too short or too broken to be scored.
+        ValueError: if a file cannot be read, or is too short for all metrics, or too broken to be scored.
     """
     prediction, reference = read_sound(generated), read_original(original)
     source = Path(original) if isinstance(original, (str, os.PathLike)) else original
@@ -264,9 +266,20 @@ def score_files(
         }
     if sentence is not None:
         columns |= {"sentence": sentence, "words": len(sentence.split())}
-    for name in metrics:
-        if METRICS[name].can_score(pair):
+    return columns | _all_scores([name for name in metrics if METRICS[name].can_score(pair)], pair, shift)
+
+
+def _all_scores(names: Sequence[str], pair: SoundPair, shift: float) -> dict[str, Any]:
+    """The columns of metrics; none of one that a sound is too short for, unless it is too short for all."""
+    columns: dict[str, Any] = {}
+    too_short: list[ShortWaveformError] = []
+    for name in names:
+        try:
             columns |= _score(name, pair, shift)
+        except ShortWaveformError as error:
+            too_short.append(error)
+    if too_short and len(too_short) == len(names):
+        raise too_short[0]
     return columns
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import counted
 from ..metrics.registry import SUMMARY, TILES
-from .judging import phrases_note, without_sound_note
+from .judging import phrases_note, too_short_note, without_sound_note
 from .report import VERDICTS, cell, differences
 
 
@@ -33,6 +33,7 @@ def terminal_summary(results: dict[str, Any]) -> str:
     lines += [worst] if worst else []
     lines += [phrases_note(results["phrases"])] if "phrases" in results else []
     lines += [without_sound_note(results)] if results.get("without_sound") else []
+    lines += [too_short_note(results)] if results.get("too_short") else []
     lines += [_comparison(baseline) for baseline in results.get("baselines", ())]
     return "\n".join(lines)
 

@@ -18,6 +18,10 @@ class WaveformError(Lip2WavError):
     """A waveform that no metric can score."""
 
 
+class ShortWaveformError(WaveformError):
+    """A waveform that is too short for a metric; others may score it."""
+
+
 def check_waveform(waveform: ArrayLike, name: str, min_samples: int = 1) -> np.ndarray:
     """A waveform as float64 samples, full scale at 1.
 
@@ -31,8 +35,9 @@ def check_waveform(waveform: ArrayLike, name: str, min_samples: int = 1) -> np.n
         `np.ndarray`: float64, shape `(samples,)`. Samples beyond full scale are kept as they are.
 
     Raises:
-        WaveformError: for more than one channel, NaN or infinite samples, too few samples, or floats that look like
-            unscaled integer PCM.
+        ShortWaveformError: for too few samples.
+        WaveformError: for more than one channel, NaN or infinite samples, or floats that look like unscaled integer
+            PCM.
     """
     waveform = np.asarray(waveform)
     if waveform.ndim != 1:
@@ -43,7 +48,7 @@ def check_waveform(waveform: ArrayLike, name: str, min_samples: int = 1) -> np.n
         waveform = (waveform - silence) / full_scale
     waveform = waveform.astype(np.float64)
     if len(waveform) < min_samples:
-        raise WaveformError(f"{name} is too short: {len(waveform)} samples, at least {min_samples} are needed.")
+        raise ShortWaveformError(f"{name} is too short: {len(waveform)} samples, at least {min_samples} are needed.")
     if not np.isfinite(waveform).all():
         bad = int((~np.isfinite(waveform)).sum())
         raise WaveformError(f"{name} has {bad} NaN or infinite samples of {len(waveform)}: it cannot be scored.")
@@ -116,4 +121,12 @@ def mean_of_scored(values: list[float]) -> float:
     return float(np.mean(scored)) if scored else float("nan")
 
 
-__all__ = ["WaveformError", "check_pair", "check_waveform", "is_silent", "mean_of_scored", "resample"]
+__all__ = [
+    "ShortWaveformError",
+    "WaveformError",
+    "check_pair",
+    "check_waveform",
+    "is_silent",
+    "mean_of_scored",
+    "resample",
+]
