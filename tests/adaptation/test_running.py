@@ -209,13 +209,23 @@ def test_steps_are_counted_alike_wherever_they_are_told(one_recording, starting_
     assert bool(result.voice_steps) == voice
 
 
+def test_whoever_stops_it_is_not_told_that_the_time_was_short(recordings, starting_model, tmp_path, monkeypatch):
+    take_minutes(monkeypatch, 0.12)
+    seen, options = [], {"model": starting_model, "minutes": 1.0, "steps": 30}
+    result = adapt(
+        recordings, tmp_path / "out", **options, progress=lambda p: seen.append(p.step), stop=lambda: seen[-1] >= 4
+    )
+    assert result.stopped == "asked" and result.steps >= 4
+    assert not [note for note in result.notes if "hardly change" in note or "Give it more" in note]
+
+
 def test_one_is_counted_as_one():
     job = SimpleNamespace(clock=SimpleNamespace(minutes=0.5, spent=0.1), options=Options(), notes=[], forecast=None)
     passes._warn_of_time(job, 1.2, 1, 20)
     [note] = job.notes
     assert note.startswith("A step takes 1 second here, so that 1 step of 20 can be made in 0.5 minutes: ")
     assert "up to 1 minute, or" in note
-    correct_forecast(job, 1, 20)
+    correct_forecast(job, 1, 20, "time")
     assert "up to 1 minute, or" in job.notes[0] and len(job.notes) == 1
     result = Adaptation(Path("m"), None, None, (), steps=1, minutes=1.0, clips=1, phrases=("yes",))
     assert "it answers with 1 phrase only, unless told otherwise: --grammar none" in _report(result)

@@ -304,20 +304,22 @@ def _warn_of_time(job: Job, seconds: float, possible: int, wanted: int) -> None:
     logger.warning(note)
 
 
-def correct_forecast(job: Job, made: int, wanted: int) -> None:
+def correct_forecast(job: Job, made: int, wanted: int, reason: str) -> None:
     """
-    Replace the note that hardly any steps can be made by how many were; those that teach a voice come apart from them.
+    Replace the note that hardly any steps can be made by how many were, if it was for want of time; those that teach a
+    voice come apart from them.
 
     Args:
         job ([`Job`]): whose notes are changed.
         made (`int`): steps but for those on all recordings, and `wanted` (`int`), how many were to be made.
+        reason (`str`): why there were no more, as in [`Learnt`].
     """
     if job.forecast is None:
         return
     note, needed = job.forecast
     if note in job.notes:
         job.notes.remove(note)
-    if made < min(FEW_STEPS, wanted):
+    if reason == "time" and made < min(FEW_STEPS, wanted):
         minutes = f"{job.clock.minutes:g} minute{'' if job.clock.minutes == 1 else 's'}"
         note = (
             f"There was time for {counted(made, 'step')} of {wanted} in {minutes}: the model has hardly changed. Give"

@@ -340,7 +340,7 @@ def _adapt(job: Job, clips: list[Clip], plan: Plan) -> Adaptation:
     _explain(job, recordings, held_out, new_words)
     before = _measure(job, "before", job.starting, task, phrases)
     first = first_pass(job, task)
-    correct_forecast(job, first.steps, task.steps)
+    correct_forecast(job, first.steps, task.steps, first.reason)
     learnt, further = final_pass(job, task, first, recordings)
     ended = learnt.reason
     if gives_voice(job, task):
@@ -369,7 +369,7 @@ def _learn_voice(job: Job, plan: Plan) -> Adaptation:
     job.notes.append(GIVEN_VOICE)
     nobody = Recordings.empty(job.work / "cache", extractor, start.config.sampling_rate)
     learnt = give_voice(job, task, Learnt(job.starting, 0, 0, 0.0, "finished"), nobody)
-    correct_forecast(job, learnt.voice_steps, voice_steps(task))
+    correct_forecast(job, learnt.voice_steps, voice_steps(task), learnt.reason)
     if learnt.reason in ("asked", "time") and (better := _better_there(job, 0, learnt, 0)):
         return _left_as_it_was(job, learnt.reason, better)
     return _save(job, task, learnt, 0, (), (), None, None, plan)
