@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Generator
 from pathlib import Path
@@ -54,6 +55,11 @@ def check_writable(folder: Path, what: str, error: type[Exception] = Lip2WavErro
         raise error(f"{what}: {folder} is a file, not a folder. Choose another place.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise error(f"{what}: no permission to write into {folder}. Choose another place.")
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # some places, such as /proc, only look as if they took files
+            pass
+    except OSError as problem:
+        raise error(f"{what}: nothing can be written into {folder}. Choose another place.") from problem
 
 
 def nearest_folder(path: Path) -> Path:

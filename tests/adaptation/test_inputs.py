@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,12 @@ def test_too_little_of_a_voice_is_said_before_pytorch_is_loaded(one_recording, s
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     [message, heavy] = done.stdout.splitlines()
     assert "1.0 s of audible sound in 1 file; 3 s are needed" in message and heavy == "[]"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux has such a place")
+def test_a_place_that_only_looks_as_if_it_took_files_is_refused(one_recording, starting_model):
+    with pytest.raises(AdaptationError, match=r"^/proc/x: .* into /proc\. Choose another place\.$"):
+        adapt(one_recording, "/proc/x", model=starting_model)
 
 
 def test_a_model_that_reads_no_words_is_no_beginning(recordings, starting_model, tmp_path):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,6 +119,8 @@ def test_what_cannot_be_is_refused(run, corpus, tmp_path):
     assert "no split dev; there are" in error_line(run("align", corpus, "--check", "--split", "dev"))
     (tmp_path / "file").write_text("")
     assert "this is a file" in error_line(run("align", corpus, "-o", tmp_path / "file"))
+    if Path("/proc/self").exists():  # which only looks as if it took files
+        assert "/proc/x: nothing can be written into /proc." in error_line(run("align", corpus, "-o", "/proc/x"))
     assert "model nowhere" in error_line(run("align", corpus, "-o", tmp_path / "t", "--model", "nowhere"))
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from lip2wav_hf.commands.messages import CommandError
@@ -91,3 +93,22 @@ def test_each_sentence_is_a_subtitle():
     cues = subtitles(words).split("\n\n")
     assert [cue.strip().splitlines()[-1] for cue in cues] == list(sentences)
     assert "00:00:02,000 --> 00:00:03,500" in cues[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux has such a place")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("speak", "x.mp4", "-o"),
+        ("evaluate", "--data", "x", "-o"),
+        ("gallery", "x.mp4", "-o"),
+        ("prepare", "x", "--cache"),
+        ("download", "grid"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_place_that_only_looks_as_if_it_took_files_is_refused_at_once(run, words):
+    """As /proc does to root: before anything is read."""
+    status, _, told = run(*words, "/proc/x")
+    assert status == 2 and told.splitlines()[-1].endswith("into /proc. Choose another place."), told
+    assert told.startswith("error: ") and "/proc/x: " in told and told.count("\n") == 1

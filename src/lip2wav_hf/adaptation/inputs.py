@@ -22,7 +22,7 @@ from ..corpora.clips import (
 )
 from ..corpora.registry import is_dataset_name, open_corpus
 from ..errors import check_path
-from ..files import read_fields
+from ..files import check_writable, read_fields
 from ..models import DEFAULT_MODEL, find_model
 from .choosing import read_phrases
 from .records import FINAL_PASS, AdaptationError, Options
@@ -161,8 +161,8 @@ def _check_output(output: Path, starting: Path) -> None:
     place = output if output.is_dir() else next(parent for parent in output.absolute().parents if parent.exists())
     if not place.is_dir():
         raise AdaptationError(f"{output}: {place} is a file. Name a folder.")
-    if not os.access(place, os.W_OK) or (place == output and not os.access(output.absolute().parent, os.W_OK)):
-        raise AdaptationError(f"{output}: nothing can be written there. Name a folder of your own.")
+    for folder in (output, output.absolute().parent):  # the finished model takes the place of the folder
+        check_writable(folder, str(output), AdaptationError)
 
 
 def voice_files(place: str | os.PathLike) -> tuple[list[Path], list[Path]]:

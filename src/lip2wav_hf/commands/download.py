@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..files import check_writable
 from .corpus_options import AGAIN, SpeakersOption, split_names
 from .messages import CommandError, print_error, reporting
 
@@ -42,6 +43,7 @@ def download(
     """
     if corpus.lower() != "grid":
         raise CommandError(f"{corpus}: only grid can be downloaded.")
+    check_writable(folder, str(folder), CommandError)
     from ..grid import download as grid_download
 
     address = base_url or grid_download.ZENODO_API

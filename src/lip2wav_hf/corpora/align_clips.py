@@ -14,7 +14,7 @@ import numpy as np
 
 from ..audio import read_audio
 from ..errors import counted, one_line
-from ..files import parse_json
+from ..files import check_writable, parse_json
 from ..machine import worker_processes
 from .alignment import DOUBTFUL, Alignment, AlignmentError, WordAligner
 from .clips import Clip
@@ -141,6 +141,7 @@ class AlignmentFolder:
         self.path, self.suffix, self.overwrite = Path(folder), suffix, overwrite
         if self.path.exists() and not self.path.is_dir():
             raise WordTimesError(f"{folder}: this is a file. Name a folder for the word times.")
+        check_writable(self.path, str(folder), WordTimesError)
         self.records: dict[str, dict[str, Any]] = {}
         if (self.path / RECORDS).is_file():
             self.records = dict(self._read_records())
