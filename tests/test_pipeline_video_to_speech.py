@@ -335,6 +335,14 @@ def test_real_clips_in_every_form(grid_dir):
 PHRASES = ["set red by a one again", "bin blue at f two now", "place white"]
 
 
+def test_none_is_any_words_as_on_the_command_line(pipe):
+    video = noise(40)
+    assert pipe(video, grammar="none")["text"] == pipe(video, grammar=None)["text"]
+    speaker = Speaker(pipe.model, pipe.feature_extractor)
+    speaker.grammar = PHRASES
+    assert speaker.grammar_decoder() is not None and speaker.grammar_decoder("none") is None
+
+
 def test_phrases_are_all_that_is_said(pipe):
     video = noise(40)
     free = pipe(video, grammar=None)

@@ -170,7 +170,7 @@ class VideoToSpeechPipeline(Pipeline):
                 Warn about a video in which a smaller share of the frames shows a face.
             grammar (*optional*):
                 Which sentences may be said: a list of them, JSGF (its text or a `.jsgf` file), or a text file with one
-                on each line. `None` for the model's words in any order; by default `model.config.grammar`.
+                on each line. `None` or `"none"` for the model's words in any order; by default `model.config.grammar`.
             phrases (`list[str]`, *optional*): A list of sentences, as `grammar` takes it too.
             beam (`int`, *optional*):
                 How many sentences a beam search follows, for any words in any order; 1 for none. By default

@@ -72,6 +72,7 @@ AnyGrammar = (
 )
 """A grammar in any form that [`Grammar.of`] takes; `None` for any words, or the model's own."""
 
+ANY_WORDS = "none"  # as a grammar: as `None`, which a command line cannot say
 CHUNK_SECONDS = 10.0  # long videos go through the generator in chunks of this length
 WORD_SECONDS = 5.0  # to either side that a grammar looks at for what is said in a chunk of a long video
 LONG_SECONDS = 60.0  # videos longer than that are spoken while they are read
@@ -134,8 +135,8 @@ class Speaker:
         What reads the words off this model's text head; `None` where each frame has its likeliest class.
 
         Args:
-            grammar: a list of sentences, JSGF, a file of either, or a [`Grammar`]; `None` for any words in any order;
-                the model's own by default, unless there is a beam.
+            grammar: a list of sentences, JSGF, a file of either, or a [`Grammar`]; `None` or `"none"` for any words in
+                any order; the model's own by default, unless there is a beam.
             beam (`int`, *optional*): width of the search for any words in any order, 1 for none; the model's own by
                 default.
 
@@ -144,6 +145,7 @@ class Speaker:
         """
         config = self.model.config
         grammar = self.grammar if grammar is GrammarChoice.OF_MODEL else grammar
+        grammar = None if isinstance(grammar, str) and grammar == ANY_WORDS else grammar
         beam = self.beam if beam is None else beam
         if not self.reads_words:
             if beam is not None or not (grammar is None or isinstance(grammar, GrammarChoice)):

@@ -23,7 +23,7 @@ from ..lite.graphs import STREAMS, keep_torch_out
 from ..models import DEFAULT_MODEL, SPEAKING, find_model
 from ..sources import readable_path
 from .messages import INTERRUPTED, TERMINATED, CommandError, only_our_messages, print_error, reporting, waiting
-from .options import GrammarOption, ModelOption, OverwriteOption, Runtime, RuntimeOption, chosen_grammar
+from .options import GrammarOption, ModelOption, OverwriteOption, Runtime, RuntimeOption
 from .outputs import SOUND_SUFFIXES, STDIN, STDOUT, Job, check_stdout, read_pipes
 from .speak import ask_to_overwrite, chosen_graphs, load_speaker
 
@@ -191,7 +191,7 @@ def _load(folder: Path, graphs: Graphs | None, look_ahead: int | None, grammar: 
         import torch
 
         torch.set_num_threads(1)  # two wait for each other on a busy machine, and are no faster
-    chosen = GrammarChoice.OF_MODEL if grammar is None else chosen_grammar(grammar)
+    chosen = GrammarChoice.OF_MODEL if grammar is None else grammar
     streamer = Lip2WavStreamer.from_speaker(load_speaker(folder, "cpu", graphs=graphs), look_ahead, chosen)
     streamer.warm_up()
     gc.collect()

@@ -84,11 +84,6 @@ RuntimeOption = Annotated[
 ]
 
 
-def chosen_grammar(grammar: str) -> str | None:
-    """The argument `grammar=` of pipelines for the value of the option `--grammar`."""
-    return None if grammar == "none" else grammar
-
-
 __all__ = [
     "BeamOption",
     "GrammarOption",
@@ -96,6 +91,5 @@ __all__ = [
     "Runtime",
     "RuntimeOption",
     "SystemsOption",
-    "chosen_grammar",
     "complete_model",
 ]

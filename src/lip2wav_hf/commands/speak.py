@@ -29,7 +29,6 @@ from .options import (
     OverwriteOption,
     Runtime,
     RuntimeOption,
-    chosen_grammar,
 )
 from .outputs import SUBTITLE_SUFFIXES, Job, find_videos, plan_jobs, read_pipes, write_outputs
 
@@ -206,7 +205,7 @@ def speak(
         extractor = speaker.feature_extractor
         extractor.landmark_interval = landmark_interval or extractor.landmark_interval
         if grammar is not None:
-            speaker.grammar = speaker.grammar_decoder(chosen_grammar(grammar))
+            speaker.grammar = speaker.grammar_decoder(grammar)
         status = _speak_all(speaker, jobs, batch_size, messages, json_lines, quiet)
     if status:
         raise typer.Exit(status)

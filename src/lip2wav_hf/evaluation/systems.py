@@ -93,7 +93,7 @@ def load_pipeline(model: Any, device: str | int | None, options: EvaluationOptio
     chosen: dict[str, Any] = {"device": device, "dtype": options.dtype}
     chosen = {key: value for key, value in chosen.items() if value is not None}
     if options.grammar is not None:
-        chosen["grammar"] = None if options.grammar == "none" else options.grammar
+        chosen["grammar"] = options.grammar
     if options.beam is not None:
         chosen["beam"] = options.beam
     chosen |= {"task": "video-to-speech", "model": str(folder)}
