@@ -112,6 +112,15 @@ def test_a_mistyped_command_is_guessed(run):
     assert "Did you mean 'speak'? See `lip2wav --help`." in error_line(run("speek"))
 
 
+@pytest.mark.parametrize(
+    "name, given, meant", [("speak", "--phrases", "--grammar"), ("adapt", "--grammar", "--phrases")]
+)
+def test_an_option_of_another_command_is_named_as_it_is_called_here(run, name, given, meant):
+    line = error_line(run(name, "x", given, "y", model=None))
+    assert f"No such option: {given}" in line and meant in line.partition(given)[2]
+    assert "--grammar" not in error_line(run("info", "--phrases", "y", model=None))
+
+
 VALUED = [
     (name, option.opts[-1])
     for name, command in typer.main.get_command(app).commands.items()

@@ -20,6 +20,9 @@ from .messages import spelling_options
 # What stands for the value of an option in the help, by its type.
 VALUES = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
+# What another command, or Python, calls an option, where no letters of it say so.
+ELSEWHERE = {"--phrases": "--grammar", "--grammar": "--phrases"}
+
 
 class HelpfulCommand(TyperCommand):
     """
@@ -37,6 +40,9 @@ class HelpfulCommand(TyperCommand):
         except Exception as error:
             if hasattr(error, "format_message") and getattr(error, "ctx", None) is None:
                 vars(error)["ctx"] = ctx
+            meant = ELSEWHERE.get(getattr(error, "option_name", ""))
+            if meant and any(meant in parameter.opts for parameter in self.params):
+                vars(error)["possibilities"] = [meant]
             raise
 
     def invoke(self, ctx: Any) -> Any:
