@@ -3,10 +3,12 @@
 import dataclasses
 import functools
 import json
+import os
 import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -20,9 +22,10 @@ from typer.testing import CliRunner
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
 from lip2wav_hf.commands.evaluate import _print_results as print_results
 from lip2wav_hf.commands.main import app
+from lip2wav_hf.corpora import clips as corpora
 from lip2wav_hf.evaluation import evaluate as evaluation
 from lip2wav_hf.evaluation import options, run
-from lip2wav_hf.evaluation.clips import Clip
+from lip2wav_hf.evaluation.clips import Clip, scored_clip
 from lip2wav_hf.evaluation.evaluate import EvaluationError
 from lip2wav_hf.evaluation.options import EvaluationOptions
 from lip2wav_hf.evaluation.report import markdown_report, markdown_table
@@ -261,6 +264,28 @@ def test_a_clip_that_has_changed_is_measured_again(tmp_path, corpus, speech):
     assert again == set() and results["clips"] == len(read_clips(output / "clips.csv")) == 2
     clip = Clip("s1", NAMES[0], videos[0], tmp_path / "a.wav", "bin red")
     assert clip.version() != dataclasses.replace(clip, sentence="bin blue").version()
+
+
+def test_a_video_that_has_changed_in_its_archive_or_table_is_copied_again(tmp_path):
+    archive = tmp_path / "s1.zip"
+
+    def copied(video):
+        scored = scored_clip(corpora.Clip("s1", "a", video), tmp_path / "out")
+        return scored.original.read_bytes(), scored.version()
+
+    def zipped(content, seconds):
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("s1/a.mpg", content)
+        os.utime(archive, (seconds, seconds))
+        return copied(corpora.ZippedFile(archive, "s1/a.mpg"))
+
+    first = zipped(b"one", 1e9)
+    assert first[0] == b"one" and first == copied(corpora.ZippedFile(archive, "s1/a.mpg"))
+    second = zipped(b"two", 2e9)
+    assert second[0] == b"two" and second[1] != first[1]
+    third, fourth = (copied(corpora.StoredVideo("b.mp4", content)) for content in (b"three", b"four"))
+    assert (third[0], fourth[0]) == (b"three", b"four") and third[1] != fourth[1]
+    assert copied(corpora.StoredVideo("b.mp4", b"four")) == fourth
 
 
 def test_bad_clip_is_reported_and_the_others_are_done(tmp_path, corpus, capsys):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..corpora.clips import Clip as CorpusClip
+from ..corpora.clips import StoredVideo, ZippedFile
 from ..files import replacing
 from ..metrics.registry import METRICS
 
@@ -107,18 +108,35 @@ def scored_clip(clip: CorpusClip, output_dir: Path) -> Clip:
 def _original(clip: CorpusClip, output_dir: Path) -> Path | VideoPart:
     """The file of a clip's video, or the part of it; one that lies in an archive is copied to
     `output_dir/originals`."""
-    path = clip.video
-    if not isinstance(path, Path):
-        path = output_dir / "originals" / clip.speaker / f"{clip.name}{clip.video.suffix}"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_bytes(clip.video.read_bytes())
+    video = clip.video
+    if isinstance(video, Path):
+        path = video
+    else:
+        path = output_dir / "originals" / clip.speaker / f"{clip.name}{video.suffix}"
+        _copy(video, path)
     if not clip.is_part:
         return path
     from ..video import VideoPart  # brings PyAV
 
     return VideoPart(path, clip.start, clip.end)
+
+
+def _copy(video: ZippedFile | StoredVideo, path: Path) -> None:
+    """Copy a video out of its archive or table, unless that was done before and it has not changed since."""
+    content, time = None, None
+    if isinstance(video, ZippedFile):
+        time = video.archive.stat().st_mtime_ns
+        if path.is_file() and path.stat().st_mtime_ns == time:
+            return
+    elif path.is_file():
+        content = None if video.location else video.read_bytes()  # what lies far away is fetched once
+        if content is None or content == path.read_bytes():
+            return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(video.read_bytes() if content is None else content)
+        if time is not None:
+            os.utime(temporary, ns=(time, time))  # of the archive: by it the copy is known
 
 
 @dataclass(frozen=True)
