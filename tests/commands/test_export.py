@@ -99,6 +99,8 @@ def test_mpeg_videos_are_renamed_or_converted(tmp_path, capfd):
     grid = datasets.load_dataset(str(tmp_path / "copied"), cache_dir=str(tmp_path / "hf"))
     row = grid["test"].cast_column("video", datasets.Video(decode=False))[0]
     assert row["video"]["path"].endswith(".mpeg") and not row["aligned"]
+    assert run("export", tmp_path / "copied", tmp_path / "again", "--workers", 1) == 0
+    assert sorted(path.stem for path in (tmp_path / "again").rglob("*.mpeg")) == ["bbaf2n", "lgbazp"]
     arguments = ("--scheme", "overlap33", "--workers", 1, "--mp4", "--format", "webdataset")
     assert run("export", corpus, tmp_path / "converted", *arguments) == 0
     grid = datasets.load_dataset(str(tmp_path / "converted"), cache_dir=str(tmp_path / "hf"))
@@ -106,6 +108,18 @@ def test_mpeg_videos_are_renamed_or_converted(tmp_path, capfd):
     with VideoReader(row["mp4"]["bytes"]) as video:
         assert sum(1 for _ in video) == 75
     assert "converted to H.264" in (tmp_path / "converted" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("listed", [["a.webm"], ["a.mp4", "b.mkv"], ["missing.mp4"]])
+def test_where_nothing_can_be_exported_no_folder_is_left(tmp_path, talking_video, capfd, listed):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in listed:
+        if not name.startswith("missing"):
+            shutil.copy(talking_video, folder / name)
+    (folder / "metadata.csv").write_text("\n".join(["file_name,transcription", *(f"{name},bin" for name in listed)]))
+    assert run("export", folder, tmp_path / "out", "--format", "webdataset", "--workers", 1) == 2
+    assert "error: " in capfd.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("check", ["fast", "full"])

@@ -29,7 +29,7 @@ FORMATS = ("videofolder", "webdataset")
 SETTINGS_FILE = "export.json"
 
 # What `datasets` takes for a video. It knows GRID's own `.mpg` under its other name only.
-SUFFIXES = {suffix: suffix for suffix in (".mkv", ".mp4", ".avi", ".mov")} | {".mpg": ".mpeg"}
+SUFFIXES = {suffix: suffix for suffix in (".mkv", ".mp4", ".avi", ".mov", ".mpeg")} | {".mpg": ".mpeg"}
 MP4_SAMPLING_RATE = 44_100  # Hz, that of GRID's own videos
 
 
@@ -120,11 +120,11 @@ def export_corpus(
     report.require_words()
     report.check = checks.check
     output = Path(output_dir)
-    _claim(
-        output,
-        asdict(options)
-        | {"split_scheme": corpus.scheme(selection), "speakers": selection.speakers and list(selection.speakers)},
-    )
+    settings = asdict(options) | {
+        "split_scheme": corpus.scheme(selection),
+        "speakers": selection.speakers and list(selection.speakers),
+    }
+    _check_free(output, settings)
     usable: dict[str, list[Clip]] = {}
     for split, clips in found.items():
         good, findings = corpus.check_clips(clips, checks)
@@ -137,7 +137,9 @@ def export_corpus(
     if not usable:
         raise ExportError(f"{corpus.path}: no usable clip. {report.sentence()}")
     clips = [clip for each in usable.values() for clip in each]
-    suffixes = [target_suffix(clip, options.mp4) for clip in clips]  # refuses what cannot be copied
+    suffixes = _suffixes(clips, options)
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(output / SETTINGS_FILE, settings)
     write = _write_videofolder if options.format == "videofolder" else _write_webdataset
     write(output, usable, options, checks)
     splits = {split: _by_speaker(clips) for split, clips in usable.items()}
@@ -148,17 +150,30 @@ def export_corpus(
     return Export(options, corpus.scheme(selection), splits, suffixes[0], converted, report, corpus.name, title)
 
 
-def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Mark the folder as this export's, or resume if it is already."""
+def _check_free(output: Path, settings: dict[str, Any]) -> None:
+    """Raises `ExportError` unless the folder is new, empty, or one of the same export that was stopped."""
     path = output / SETTINGS_FILE
     if path.is_file():
         if read_json(path, ExportError) != settings:
             raise ExportError(f"{output}: it holds an export with other settings. Choose another folder.")
-        return
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ExportError(f"{output}: not an empty folder. Choose another one.")
-    output.mkdir(parents=True, exist_ok=True)
-    write_json(path, settings)
+
+
+def _suffixes(clips: Iterable[Clip], options: ExportOptions) -> list[str]:
+    """Of the videos that are written, one per clip.
+
+    Raises:
+        ExportError: if one has to be converted, and is not to be; or if a WebDataset would mix several.
+    """
+    suffixes = [target_suffix(clip, options.mp4) for clip in clips]
+    kinds = sorted(set(suffixes))
+    if options.format == "webdataset" and len(kinds) > 1:
+        raise ExportError(
+            f"the videos are of several kinds ({', '.join(kinds)}), which a WebDataset cannot mix. Use `mp4=True`"
+            " to convert them all."
+        )
+    return suffixes
 
 
 def _by_speaker(clips: Iterable[Clip]) -> dict[str, list[str]]:
@@ -269,12 +284,6 @@ def _write_video(mp4: bool, job: tuple[Path, Clip]) -> None:
 def _write_webdataset(
     output: Path, splits: dict[str, list[Clip]], options: ExportOptions, checks: CheckOptions
 ) -> None:
-    suffixes = sorted({target_suffix(clip, options.mp4) for clips in splits.values() for clip in clips})
-    if len(suffixes) > 1:
-        raise ExportError(
-            f"the videos are of several kinds ({', '.join(suffixes)}), which a WebDataset cannot mix. Use `mp4=True`"
-            " to convert them all."
-        )
     size, jobs = options.clips_per_shard, []
     for split, clips in splits.items():
         by_key = {clip.key: clip for clip in clips}
