@@ -86,6 +86,45 @@ def test_a_webdataset_that_datasets_loads(corpus, tmp_path, capfd):
         assert all(member.mtime == 0 and member.uid == 0 for member in tar)
 
 
+@pytest.mark.parametrize("format", ["videofolder", "webdataset"])
+def test_datasets_does_not_take_an_export_for_an_older_one_of_the_same_name(
+    tmp_path, talking_video, monkeypatch, format
+):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.chdir(tmp_path)
+    cache, found = str(tmp_path / "hf"), []
+    for sentence in ("bin blue at f two now", "lay green by x one soon"):
+        shutil.rmtree("mine", ignore_errors=True)
+        shutil.rmtree("videos", ignore_errors=True)
+        (tmp_path / "videos").mkdir()
+        shutil.copy(talking_video, "videos/a.mp4")
+        (tmp_path / "videos" / "a.txt").write_text(sentence)
+        assert run("export", "videos", "mine", "--format", format, "--workers", 1) == 0
+        (row,) = datasets.load_dataset("mine", split="train", cache_dir=cache).remove_columns(
+            "video" if format == "videofolder" else "mp4"
+        )
+        found.append((row if format == "videofolder" else row["json"])["sentence"])
+        card = (tmp_path / "mine" / "README.md").read_text()
+        assert card_errors(card, "dataset") == []
+    assert found == ["bin blue at f two now", "lay green by x one soon"]
+    assert run("export", "videos", "mine", "--format", format, "--workers", 1) == 0
+    assert (tmp_path / "mine" / "README.md").read_text() == card
+
+
+def test_datasets_finds_the_videos_of_an_export_where_they_are(tmp_path, talking_video):
+    datasets = pytest.importorskip("datasets")
+    (tmp_path / "videos").mkdir()
+    shutil.copy(talking_video, tmp_path / "videos/a.mp4")
+    (tmp_path / "videos/a.txt").write_text("bin blue")
+    for place in ("one", "two"):
+        output = tmp_path / place / "mine"
+        assert run("export", tmp_path / "videos", output, "--workers", 1) == 0
+        table = datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "hf"))
+        (row,) = table.cast_column("video", datasets.Video(decode=False))
+        assert row["video"]["path"].startswith(str(output))
+        shutil.rmtree(output)
+
+
 def test_mpeg_videos_are_renamed_or_converted(tmp_path, capfd):
     datasets = pytest.importorskip("datasets")
     from lip2wav_hf.synthetic.corpus import write_clip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..audio import mux_audio, read_audio
+from ..errors import counted
 from ..files import read_json, replacing, write_json, write_text
 from ..machine import worker_processes
 from .clips import Clip, CorpusError, Selection, Splits
@@ -67,6 +69,7 @@ class Export:
         report ([`CorpusReport`]): what was looked at and left out.
         corpus (`str`): the name of the corpus's reader, such as `"grid"`.
         title (`str`): the name of its folder.
+        fingerprint (`str`): of what `datasets` reads of it, and of where that is.
     """
 
     options: ExportOptions
@@ -77,15 +80,19 @@ class Export:
     report: CorpusReport
     corpus: str = "grid"
     title: str = ""
+    fingerprint: str = ""
 
     def counts(self) -> dict[str, int]:
         """Clips of each split."""
         return {split: sum(map(len, chosen.values())) for split, chosen in self.splits.items()}
 
-    def data_files(self) -> list[dict[str, str]]:
-        """Which files belong to which split, as the metadata of a dataset card have it."""
+    def config(self) -> dict[str, Any]:
+        """Which files belong to which split, as the metadata of a dataset card have it. `datasets` knows a folder in
+        its cache by its name and these metadata alone, so the description names what is in the files."""
         folder = self.options.format == "videofolder"
-        return [{"split": split, "path": f"{split}/**" if folder else f"data/{split}-*.tar"} for split in self.splits]
+        files = [{"split": split, "path": f"{split}/**" if folder else f"data/{split}-*.tar"} for split in self.splits]
+        described = f"{counted(sum(self.counts().values()), 'clip')}, {self.fingerprint}"
+        return {"config_name": "default", "description": described, "data_files": files}
 
 
 def export_corpus(
@@ -147,7 +154,8 @@ def export_corpus(
     report.save(output / "defects.json")
     converted = any(_is_converted(clip, options.mp4) for clip in clips)
     title = corpus.path.resolve().name
-    return Export(options, corpus.scheme(selection), splits, suffixes[0], converted, report, corpus.name, title)
+    scheme, read = corpus.scheme(selection), _fingerprint(output)
+    return Export(options, scheme, splits, suffixes[0], converted, report, corpus.name, title, read)
 
 
 def _check_free(output: Path, settings: dict[str, Any]) -> None:
@@ -174,6 +182,16 @@ def _suffixes(clips: Iterable[Clip], options: ExportOptions) -> list[str]:
             " to convert them all."
         )
     return suffixes
+
+
+def _fingerprint(output: Path) -> str:
+    """Of the files in the folders of an export, which `datasets` reads, and of where they are, which it keeps."""
+    digest = hashlib.sha256(f"{output.resolve()}\n".encode())
+    for path in sorted(path for path in output.glob("*/**/*") if path.is_file()):
+        with open(path, "rb") as file:
+            digest.update(f"{path.relative_to(output).as_posix()}\n".encode())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 def _by_speaker(clips: Iterable[Clip]) -> dict[str, list[str]]:

@@ -90,9 +90,7 @@ def render_dataset_card(report: str | os.PathLike | None = None, export: Export 
     Raises:
         CardError: if the report cannot be read.
     """
-    files: dict[str, Any] = (
-        {} if export is None else {"configs": [{"config_name": "default", "data_files": export.data_files()}]}
-    )
+    files: dict[str, Any] = {} if export is None else {"configs": [export.config()]}
     if export is not None and export.corpus != "grid":
         return _render_corpus_card(export, files)
     metadata = DatasetCardData(
