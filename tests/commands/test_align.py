@@ -1,6 +1,7 @@
 """`lip2wav align`: word times where only sentences are known."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -67,6 +68,42 @@ def test_a_second_run_continues_and_overwrites_nothing(run, corpus, tmp_path):
     assert (folder / "ann/two.TextGrid").read_text() == "mine"
     run("align", corpus, "-o", folder, "--workers", 1, "--overwrite")
     assert "IntervalTier" in (folder / "ann/two.TextGrid").read_text()
+
+
+def test_files_of_the_other_format_are_no_reason_to_write_none(run, corpus, tmp_path):
+    folder = tmp_path / "times"
+    run("align", corpus, "-o", folder, "--workers", 1)
+    _, out, _ = run("align", corpus, "-o", folder, "--workers", 1, "--format", "align")
+    assert "2 aligned now, 0 before" in out and (folder / "ann/one.align").is_file()
+    for format in ("align", "textgrid"):
+        _, out, _ = run("align", corpus, "-o", folder, "--workers", 1, "--format", format)
+        assert "0 aligned now, 2 before" in out
+    (folder / "ann/one.align").unlink()
+    (folder / "ann/one.TextGrid").write_text("mine")
+    _, out, _ = run("align", corpus, "-o", folder, "--workers", 1, "--format", "align")
+    assert "0 aligned now, 1 before" in out and "did not write for these words: ann/one\n" in out
+    assert not (folder / "ann/one.align").exists()
+
+
+@pytest.mark.parametrize("place", ["times", "videos/alignments"])
+def test_what_has_changed_is_aligned_again_but_times_of_others_stay(run, corpus, tmp_path, place):
+    folder = tmp_path / place
+    run("align", corpus, "-o", folder, "--workers", 1)
+    run("align", corpus, "-o", folder, "--workers", 1, "--format", "align")
+    assert "0 aligned now, 2 before" in run("align", corpus, "-o", folder, "--workers", 1)[1]
+    os.utime(corpus / "one.mp4", (1, 1))  # a video that has changed, and then a sentence
+    assert "1 aligned now, 1 before" in run("align", corpus, "-o", folder, "--workers", 1)[1]
+    assert "0 aligned now, 2 before" in run("align", corpus, "-o", folder, "--workers", 1)[1]
+    table = (corpus / "metadata.csv").read_text()
+    (corpus / "metadata.csv").write_text(table.replace("Bin blue at F two now.", "Bin blue at F nine now."))
+    _, out, _ = run("align", corpus, "-o", folder, "--workers", 1, "--format", "align")
+    assert "1 aligned now, 1 before" in out and "kept" not in out
+    assert "nine" in (folder / "ann/one.TextGrid").read_text() and "nine" in (folder / "ann/one.align").read_text()
+    corrected = (folder / "ann/one.TextGrid").read_text().replace("nine", "two")
+    (folder / "ann/one.TextGrid").write_text(corrected)
+    (corpus / "metadata.csv").write_text(table)
+    _, out, _ = run("align", corpus, "-o", folder, "--workers", 1)
+    assert "0 aligned now" in out and (folder / "ann/one.TextGrid").read_text() == corrected
 
 
 def test_a_part_of_grid_needs_no_splits(run, talking_video, tmp_path):

@@ -55,7 +55,9 @@ def align(
         Format, typer.Option("--format", "-f", help="Praat's TextGrid, or GRID's .align.")
     ] = Format.TEXTGRID,
     everything: Annotated[bool, typer.Option("--all", help="Also clips that have word times of their own.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files in DIR; else they stay.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace all files in DIR, also those of others.")
+    ] = False,
     check: Annotated[
         bool,
         typer.Option("--check", help="Write nothing: compare with the word times of clips that have them."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +20,13 @@ from ..machine import worker_processes
 from .alignment import DOUBTFUL, Alignment, AlignmentError, WordAligner
 from .clips import Clip
 from .progress import progress_bar
-from .word_times import WordTimesError, times_file, write_word_times, written_times
+from .transcripts import TIMED_WRITERS
+from .word_times import WordTimesError, WrittenTimes, times_file, write_word_times
 
 
 RECORDS = "alignment.jsonl"
-"""File in the folder of word times with a line for each aligned clip: its score and that of each word."""
+"""File in the folder of word times with a line for each aligned clip: its score and that of each word, what it was
+made of, and the SHA-256 of each file of times."""
 
 
 @dataclass(frozen=True)
@@ -154,35 +157,69 @@ class AlignmentFolder:
             except (ValueError, KeyError, TypeError):
                 continue  # cut off when a run was killed: the clip counts as written by somebody else
 
+    def has(self, clip: Clip, model: str) -> bool:
+        """Whether the times that a clip has are those that a former run with this model wrote here."""
+        inside = isinstance(clip.times, WrittenTimes) and self.path.resolve() in clip.times.file.resolve().parents
+        return inside and self.records.get(clip.key, {}).get("model") == model
+
     def missing(self, clips: Iterable[Clip], model: str, report: AlignmentReport) -> list[Clip]:
-        """Of some clips, those whose times are to be written; the others go to the report."""
+        """Of some clips, those whose times are to be written, also again since the words or the video have changed;
+        the others go to the report."""
         todo = []
         for clip in clips:
-            file, record = written_times(self.path, clip), self.records.get(clip.key)
-            if file is None or self.overwrite:
+            record = self.records.get(clip.key, {})
+            there = [suffix for suffix in TIMED_WRITERS if times_file(self.path, clip, suffix).is_file()]
+            ours = self._unchanged(clip)
+            same = record.get("model") == model and record.get("words") == list(clip.words or ())
+            if self.overwrite or not there:
                 todo.append(clip)
-            elif record is not None and record["model"] == model and record["words"] == list(clip.words or ()):
+            elif self.suffix in there and same and record.get("video") in (None, _video_facts(clip)):
                 report.before.append(clip.key)
                 report.scores[clip.key] = record["score"]
-            else:
+            elif set(there) > set(ours) or (self.suffix in there and record.get("model") != model):
                 report.kept.append(clip.key)
+            else:
+                todo.append(clip)
         return todo
 
+    def _unchanged(self, clip: Clip) -> list[str]:
+        """Suffixes of the files of a clip that a former run wrote, and nobody has changed since."""
+        sums = self.records.get(clip.key, {}).get("files", {})
+        files = {suffix: times_file(self.path, clip, suffix) for suffix in sums}
+        return [suffix for suffix, file in files.items() if file.is_file() and _sum(file) == sums[suffix]]
+
     def write(self, done: AlignedClip, model: str) -> None:
-        """Write the times of a clip, and its scores."""
+        """Write the times of a clip, and its scores; also in another format that this model has written."""
         alignment, clip = done.alignment, done.clip
         if alignment is None:
             return
-        write_word_times(times_file(self.path, clip, self.suffix), alignment.words, done.duration)
+        others = self._unchanged(clip) if self.records.get(clip.key, {}).get("model") == model else []
+        files = {suffix: times_file(self.path, clip, suffix) for suffix in (self.suffix, *others)}
+        for file in files.values():
+            write_word_times(file, alignment.words, done.duration)
         record = {
             "clip": clip.key,
             "score": round(alignment.score, 4),
             "words": list(clip.words or ()),
             "scores": [round(score, 4) for score in alignment.scores],
             "model": model,
+            "video": _video_facts(clip),
+            "files": {suffix: _sum(file) for suffix, file in files.items()},
         }
         with open(self.path / RECORDS, "a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _video_facts(clip: Clip) -> list[float | None] | None:
+    """What changes with the video of a clip, or the part of it; `None` where it is no file of its own."""
+    if not isinstance(clip.video, Path):
+        return None
+    status = clip.video.stat()
+    return [status.st_size, status.st_mtime_ns, clip.start, clip.end]
+
+
+def _sum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def align_corpus(
@@ -212,7 +249,7 @@ def align_corpus(
     clips = list(clips)
     for clip in clips:
         unknown = aligner.unknown(clip.words or ())
-        if clip.times is not None and not everything:
+        if clip.times is not None and not everything and not folder.has(clip, model):
             report.timed.append(clip.key)
         elif not clip.words:
             report.refused[clip.key] = "it has no transcript."
