@@ -1,5 +1,7 @@
 """Transcripts in every format, with their times."""
 
+import re
+
 import pytest
 
 from lip2wav_hf.corpora.transcripts import TranscriptError, read_transcript
@@ -114,6 +116,49 @@ def test_subtitles(tmp_path):
     transcript = read(tmp_path, "a.srt", SRT)
     assert [(cue.start, cue.end, cue.text) for cue in transcript.cues] == [(1.0, 2.5, "Hello"), (3.0, 4.0, "bye")]
     assert transcript.text == "Hello bye"
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        "00:00:01,000 -> 00:00:02,000",
+        "00:00:01,000 – > 00:00:02,000",
+        "00:00:01,000 —> 00:00:02,000",
+        "00:00:01,000 → 00:00:02,000",
+        "00:00:01.000,00:00:02.000",
+        "00:00:01,000 - 00:00:02,000",
+        "0:5 -> 7",
+    ],
+)
+def test_a_subtitle_with_another_arrow_is_told_of(tmp_path, times):
+    fault = f"the times {times!r} are not written as 00:00:01.000 --> 00:00:02.500"
+    transcript = read(tmp_path, "a.srt", f"{SRT}\r\n3\r\n{times}\r\nlost\r\n")
+    assert transcript.text == "Hello bye" and transcript.faults == (fault,)
+    with pytest.raises(TranscriptError, match=f"it is no .srt transcript \\({re.escape(fault)}\\)"):
+        read(tmp_path, "b.srt", f"1\n{times}\nlost\n")
+
+
+def test_a_subtitle_with_another_arrow_and_no_empty_line_before_is_told_of(tmp_path):
+    transcript = read(tmp_path, "a.srt", f"{SRT}00:00:05,000 -> 00:00:06,000\nlost\n")
+    assert transcript.text == "Hello"
+    assert transcript.faults == ("there is no empty line between the cue of 00:00:03,000 and the next one",)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "WEBVTT - from 10:00 - 12:00",
+        "NOTE\n00:01.000 -> 00:02.000 was cut",
+        "STYLE\n::cue { color: red }",
+        "REGION\nid:a width:40%",
+        "12",
+        "we meet at 10:30 or 11:30",
+        "3 > 2",
+        "00:01.000 --> 00:02.000\nfrom 5 -> 7, or 10:00 - 12:00, in 1:05.3, 1:07.9",
+    ],
+)
+def test_what_is_no_subtitle_is_not_told_of(tmp_path, block):
+    assert read(tmp_path, "a.vtt", f"WEBVTT\n\n{block}\n\n00:05.000 --> 00:06.000\nhello\n").faults == ()
 
 
 def test_textgrid(tmp_path):

@@ -18,6 +18,10 @@ SILENCES = ("", "sil", "sp", "spn", "<eps>")
 
 _TIME = r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})"
 _CUE_TIMES = re.compile(rf"(?<!\S)(?<!- ){_TIME}\s*-->\s*{_TIME}")
+_BOTH_TIMES = r"\s*(?:\d+:)+\d+[.,]\d+[^\w\n]+(?:\d+:)+\d+[.,]\d+"
+_LIKE_TIMES = re.compile(rf"{_BOTH_TIMES}|\s*[\d:.,]*\d\s*(?:(?:[-–—−=~]\s*)+>+|[→⟶])\s*\d")
+_LINE_OF_TIMES = re.compile(rf"^{_BOTH_TIMES}\s*$", re.MULTILINE)
+_COMMENT = re.compile(r"\s*(?:NOTE|STYLE|REGION)\b")  # the first line of a block of WebVTT that is no cue
 ARROW, CUE_FORM = "-->", "00:00:01.000 --> 00:00:02.500"
 _QUOTED = r'"((?:[^"]|"")*)"'
 _TIERS_OF_WORDS = ("words", "word", "ort", "orthography")
@@ -117,15 +121,17 @@ def _seconds(stamp: str) -> float:
 def _read_subtitles(text: str) -> Transcript:
     cues, faults = [], []
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
-        times = _CUE_TIMES.search(block)
-        unread = [line.strip() for line in block[: times.start() if times else None].splitlines() if ARROW in line]
+        times, comment = _CUE_TIMES.search(block), _COMMENT.match(block)
+        before = block[: times.start() if times else None].splitlines()
+        unread = [line.strip() for line in before if ARROW in line or (_LIKE_TIMES.match(line) and not comment)]
         faults += (f"the times {line!r} are not written as {CUE_FORM}" for line in unread[:1])
         if times is None:
             continue
-        spoken = block[times.end() :].partition("\n")[2]
+        rest = block[times.end() :]
+        spoken = rest.partition("\n")[2]
         spoken = _one_line(html.unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", spoken)))
         start, end = map(_seconds, times.groups())
-        if ARROW in block[times.end() :]:
+        if ARROW in rest or _LINE_OF_TIMES.search(rest):
             faults.append(f"there is no empty line between the cue of {times[1]} and the next one")
         elif end <= start:
             faults.append(f"a cue ends at {times[2]}, not after its beginning at {times[1]}")
