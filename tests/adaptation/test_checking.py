@@ -58,6 +58,15 @@ def test_a_recording_without_transcript_cannot_be_used(talking_video):
     assert not check_recording(talking_video, " … ").usable
 
 
+def test_a_transcript_without_words_is_told_from_none(talking_video):
+    (problem,) = check_recording(talking_video, " 😀 😀 ").problems
+    assert problem.message == "Its transcript '😀 😀' has no words." and problem.advice.startswith(
+        "Write what is said"
+    )
+    (problem,) = check_recording(talking_video, " ").problems
+    assert problem.message == "Nobody wrote down what is said in it." and problem.advice.startswith("Write it into")
+
+
 def test_a_recording_without_face_cannot_be_used(tmp_path):
     check = check_recording(write_video(tmp_path / "wall.mp4"), "yes")
     assert kinds(check) == ["no_face"]

@@ -339,3 +339,12 @@ def test_of_subtitles_only_the_one_with_wrong_times_is_left_out(tmp_path):
     assert "a.vtt: a cue ends at 00:05.000, not after its beginning at 00:06.000" in remark
     found, report = folder.find_clips()
     assert (sum(map(len, found.values())), report.left_out, report.checked) == (2, 0, 0)
+
+
+def test_a_transcript_without_words_is_told_from_none(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    write_metadata(tmp_path, ["file_name,transcription,speaker", "a.mp4,... !!!,ann", "b.mp4,,ann"])
+    folder = VideoFolder(tmp_path)
+    usable, report = folder.check_clips(folder.clips)
+    assert usable == [] and report.counts() == {"no_transcript": 1, "no_words": 1}
+    assert f"For example, {tmp_path / 'a.mp4'}: its transcript '... !!!' has no words" in report.summary()

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..audio import read_audio
 from ..corpora.clips import Clip, late_end
+from ..corpora.columns import shown
 from ..errors import PartError, one_line
 from ..face_tracking import FaceTrackingError
 from ..feature_extraction_lip2wav import Lip2WavFeatureExtractor, MouthRegions
@@ -146,13 +147,10 @@ def _name(file: Any) -> str:
 def _transcript_problems(transcript: str | None) -> list[Problem]:
     if transcript is not None and TextNormalizer()(transcript).words:
         return []
-    return [
-        Problem(
-            "no_transcript",
-            "Nobody wrote down what is said in it.",
-            "Write it into the column transcription of metadata.csv, or into a .txt file of the same name.",
-        )
-    ]
+    said = (transcript or "").strip()
+    message = f"Its transcript {shown(said)} has no words." if said else "Nobody wrote down what is said in it."
+    where = "into the column transcription of metadata.csv, or into a .txt file of the same name."
+    return [Problem("no_transcript", message, f"Write {'what is said' if said else 'it'} {where}")]
 
 
 def _unreadable(error: Exception, *names: str) -> Problem:

@@ -114,13 +114,13 @@ def word_times(words: Any, place: str) -> tuple[TimedWord, ...]:
     try:
         entries = parse_json(words) if isinstance(words, str) else words
     except ValueError:
-        raise VideoFolderError(f"{place}: words is the text {_shown(words)}; {WORDS_FORM}.") from None
+        raise VideoFolderError(f"{place}: words is the text {shown(words)}; {WORDS_FORM}.") from None
     if _absent(entries):  # `null` in a cell of a CSV
         return ()
     if isinstance(entries, dict):  # as `datasets` gives a `Sequence` of records
         entries = _records(entries)
     if not isinstance(entries, list):
-        raise VideoFolderError(f"{place}: words is {_shown(entries)}; {WORDS_FORM}.")
+        raise VideoFolderError(f"{place}: words is {shown(entries)}; {WORDS_FORM}.")
     times = tuple(_timed_word(entry, f"{place}: words[{number}]") for number, entry in enumerate(entries))
     return times if any(start >= 0 or end >= 0 for start, end, _ in times) else ()
 
@@ -133,7 +133,7 @@ def _records(columns: dict[str, Any]) -> Any:
     return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value for a message, the beginning of a long one."""
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
@@ -146,13 +146,13 @@ def _timed_word(entry: Any, place: str) -> TimedWord:
         VideoFolderError: if it is none.
     """
     if not isinstance(entry, dict):
-        raise VideoFolderError(f"{place} is {_shown(entry)}; {WORDS_FORM}.")
+        raise VideoFolderError(f"{place} is {shown(entry)}; {WORDS_FORM}.")
     for key in ("word", "start", "end"):
         if key not in entry:
             raise VideoFolderError(f"{place} has no {key!r}; {WORDS_FORM}.")
     word = entry["word"]
     if isinstance(word, bool) or not isinstance(word, str | int | float):
-        raise VideoFolderError(f"{place}: its word is {_shown(word)}, no text; {WORDS_FORM}.")
+        raise VideoFolderError(f"{place}: its word is {shown(word)}, no text; {WORDS_FORM}.")
     return _number(entry, "start", place), _number(entry, "end", place), str(word)
 
 
@@ -165,7 +165,7 @@ def _number(entry: dict[str, Any], key: str, place: str) -> float:
     except (TypeError, ValueError, OverflowError):
         seconds = math.inf
     if not math.isfinite(seconds):
-        raise VideoFolderError(f"{place}: its {key} is {_shown(entry[key])}, no number; {WORDS_FORM}.")
+        raise VideoFolderError(f"{place}: its {key} is {shown(entry[key])}, no number; {WORDS_FORM}.")
     return seconds
 
 
@@ -225,7 +225,7 @@ def what_is_said(
         return Said(words, times or None)
     span = "" if end is None and not start else f" from {start:g} s {'on' if end is None else f'to {end:g} s'}"
     return Said(
-        words, None, f"its timed words{span} are {_shown(' '.join(heard))}, what is said is {_shown(' '.join(words))}"
+        words, None, f"its timed words{span} are {shown(' '.join(heard))}, what is said is {shown(' '.join(words))}"
     )
 
 
@@ -278,6 +278,7 @@ __all__ = [
     "plain_names",
     "read_time",
     "safe_name",
+    "shown",
     "speaker_of",
     "times_within",
     "what_is_said",

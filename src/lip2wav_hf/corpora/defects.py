@@ -21,6 +21,7 @@ from ..machine import worker_processes
 from ..sources import PICTURE_FORMATS, open_container
 from ..video import VideoPart, VideoReader
 from .clips import Clip, CorpusError, late_end, late_words
+from .columns import shown
 from .progress import progress_bar
 
 
@@ -35,6 +36,7 @@ KINDS = {
     "corrupt_row": "a row of the table cannot be read",
     "missing_video": "listed, but there is no video file",
     "no_transcript": "nobody wrote down what is said",
+    "no_words": "the transcript has no words",
     "corrupt_transcript": "the transcript cannot be read",
     "corrupt_cue": "a subtitle whose times cannot be read, or cannot be right; the others are used",
     "corrupt_video": "the video cannot be decoded",
@@ -61,7 +63,7 @@ HARMLESS = ("no_alignment", "wrong_times", "cut_times")
 NO_CLIP = ("other_name", "corrupt_cue", "repeated_row", "lone_transcript", "unused_times")
 """Defects of files, or rows of a table, that are no clips."""
 
-EXPLAINED = ("corrupt_row", "corrupt_transcript", "corrupt_cue", "late_times", "wrong_times")
+EXPLAINED = ("no_words", "corrupt_row", "corrupt_transcript", "corrupt_cue", "late_times", "wrong_times")
 """Defects of which the first one's detail is shown, since the kind does not say what to do."""
 
 OF_NO_SPLIT = (
@@ -361,8 +363,10 @@ def _frames_of(video: Path) -> float:
 
 def check_clip(clip: Clip, check: str = "fast", minimum_frames: int = MINIMUM_FRAMES) -> list[Defect]:
     """What is wrong with a clip of a corpus that has no rules of its own; as [`check_video`], and its transcript."""
+    if not clip.words and clip.text:
+        return [Defect(clip.key, "no_words", f"{clip.video}: its transcript {shown(clip.text)} has no words")]
     if not clip.words:
-        return [Defect(clip.key, "no_transcript", f"{clip.video}: no transcript, or one without a word")]
+        return [Defect(clip.key, "no_transcript", f"{clip.video}: no transcript")]
     return check_video(clip, check, minimum_frames)
 
 
@@ -405,6 +409,7 @@ def check_clips(
 
 __all__ = [
     "CHECKS",
+    "EXPLAINED",
     "HARMLESS",
     "KINDS",
     "MINIMUM_FRAMES",
