@@ -59,8 +59,9 @@ def test_a_folder_without_any_clip_says_why(tmp_path, streaming):
     (tmp_path / "metadata.csv").unlink()
     (tmp_path / "a.mp4").touch()
     (tmp_path / "a.srt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CorpusError, match=r"1 corrupt_transcript .*a\.mp4\. For example, .*a\.srt: "):
+    with pytest.raises(CorpusError, match=r"1 corrupt_transcript .*a\.mp4\. For example, .*a\.srt: ") as caught:
         load_clips(tmp_path, streaming=streaming)
+    assert str(caught.value).count("For example") == 1
 
 
 def test_folders_of_any_corpus(corpus, tmp_path, talking_video):

@@ -28,7 +28,7 @@ from .columns import (
     what_is_said,
     word_times,
 )
-from .defects import MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips, late_parts
+from .defects import EXPLAINED, MINIMUM_FRAMES, CheckOptions, CorpusReport, Defect, check_clips, late_parts
 from .doubts import alike_speakers, columns_without_words, misspelt_splits, unknown_columns
 from .made_splits import MadeSplits, make_splits
 from .metadata import ListedFiles, read_rows
@@ -381,7 +381,8 @@ class VideoFolder:
         report = CorpusReport.of_listing(defects, notes, self._doubts(selection))
         report.no_words = self._no_words() and f"{self.path}: {self._no_words()}"
         if not any(found.values()):
-            cause = f" For example, {defects[0].detail}" if defects else ""
+            untold = bool(defects) and defects[0].kind not in EXPLAINED
+            cause = f" For example, {defects[0].detail}" if untold else ""
             raise VideoFolderError(f"{self.path}: no clip can be used. {report.sentence()}{cause}")
         return found, report
 
