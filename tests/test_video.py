@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lip2wav_hf.audio import mux_audio, read_audio, write_audio
-from lip2wav_hf.machine import in_background
+from lip2wav_hf.errors import in_background
 from lip2wav_hf.video import VideoError, VideoReader, in_groups, to_rgb
 from little_videos import RATE, click, level, numbers, picture, write_ticks, write_video
 

@@ -1,4 +1,4 @@
-"""The common base of this package's errors, how messages are worded, and what native code should not do."""
+"""The common base of this package's errors, how messages are worded, what native code should not do; work ahead."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import json
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 
 if TYPE_CHECKING:
@@ -203,6 +204,24 @@ def in_one_thread(function: Callable[Given, Made]) -> Callable[Given, Made]:
             cv2.setNumThreads(threads)
 
     return alone
+
+
+def in_background(items: Iterable[Made], ahead: int = 2) -> Generator[Made]:
+    """
+    The same items, none of them `None`, made by a thread of its own up to `ahead` in advance: both processors have
+    work. What is raised there is raised here; once the generator is closed, nothing more is made.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not all that this module serves needs it
+
+    made = iter(items)
+    with ThreadPoolExecutor(1, "reading ahead") as pool:
+        waiting = deque(pool.submit(next, made, None) for _ in range(ahead))
+        try:
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(pool.submit(next, made, None))
+                yield cast(Made, item)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
@@ -437,6 +456,7 @@ __all__ = [
     "finite_numbers",
     "fit_report",
     "for_each_video",
+    "in_background",
     "name_options",
     "one_line",
     "readable_settings",

@@ -17,19 +17,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn
 
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
 )
-_Item = TypeVar("_Item")
-
 RARELY = 50_000  # objects between searches for garbage in a worker: it imports many that last, and leaves little
 
 
@@ -382,28 +379,11 @@ def take_lock(path: str | os.PathLike) -> int:
     return handle
 
 
-def in_background(items: Iterable[_Item], ahead: int = 2) -> Generator[_Item]:
-    """
-    The same items, none of them `None`, made by a thread of its own up to `ahead` in advance: both processors have
-    work. What is raised there is raised here; once the generator is closed, nothing more is made.
-    """
-    made = iter(items)
-    with ThreadPoolExecutor(1, "reading ahead") as pool:
-        waiting = deque(pool.submit(next, made, None) for _ in range(ahead))
-        try:
-            while (item := waiting.popleft().result()) is not None:
-                waiting.append(pool.submit(next, made, None))
-                yield cast(_Item, item)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 __all__ = [
     "available_cores",
     "end_workers",
     "ending_by",
     "gpu_power_limit",
-    "in_background",
     "leave",
     "machine",
     "may_have_gpu",

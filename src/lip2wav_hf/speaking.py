@@ -35,11 +35,10 @@ from .decoding import (
     WordReader,
     clip_scores,
 )
-from .errors import WeightsError, as_clip, check_number, counted, video_name
+from .errors import WeightsError, as_clip, check_number, counted, in_background, video_name
 from .feature_extraction_lip2wav import Lip2WavFeatureExtractor, RegionStream, check_video_kind
 from .files import read_fields
 from .grammar import VOCABULARY, Grammar, GrammarError, TextUnits
-from .machine import in_background
 
 
 if TYPE_CHECKING:

@@ -375,7 +375,7 @@ def _outcomes(
 ) -> Iterator[tuple[Job, Spoken | Exception]]:
     """Speak and write; yields each job with what was said, or with the exception that stopped it. While some speak,
     the videos of the next are read."""
-    from ..machine import in_background
+    from ..errors import in_background
 
     batches = _open_batches(speaker, jobs, batch_size, show_progress)
     with contextlib.closing(batches if len(jobs) <= batch_size else in_background(batches, ahead=1)) as opened:
