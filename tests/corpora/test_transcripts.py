@@ -198,7 +198,12 @@ def test_align(tmp_path):
         ("a.TextGrid", "no grid", "no tier of intervals"),
         ("a.TextGrid", LONG_GRID[:-60], "breaks off after 2 of 3"),
         ("a.TextGrid", LONG_GRID.replace('"words"', '"MAU"'), "its tier 'phones' has sounds; name the one of words"),
-        ("a.align", "0 5000\n", "align transcript"),
+        ("a.align", "0 5000\n", "line 1 is '0 5000', not START END WORD"),
+        ("a.align", "0 5000 bin\n\n5000 1.5 blue\n", "line 3 is '5000 1.5 blue', not START END WORD"),
+        ("a.txt", "Text: A\nWORD START END\nA 0.1\n", "line 3 is 'A 0.1', not WORD START END"),
+        ("a.TextGrid", '"IntervalTier"\n"a"\n0\n1', "the tier 'a' does not say how many intervals it has"),
+        ("a.TextGrid", '"IntervalTier"\n"a"\n0\n1\n-3\n0\n1\n"b"', "the tier 'a' does not say how many intervals"),
+        ("a.TextGrid", '"IntervalTier"\n"a"\n0\n1\n1\n0\n"x"\n"b"', "the interval 1 of the tier 'a' is not a start"),
         ("a.doc", "x", "not read. There are"),
     ],
 )

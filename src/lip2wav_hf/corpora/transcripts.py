@@ -104,10 +104,23 @@ def _read_plain(text: str) -> Transcript:
         return Transcript(_one_line(text))
     words = []
     table = next((number for number, line in enumerate(lines) if line.split()[:3] == ["WORD", "START", "END"]), None)
-    for line in lines[table + 1 :] if table is not None else ():
-        if fields := line.split():
-            words.append(Cue(float(fields[1]), float(fields[2]), fields[0]))
+    for number, line in enumerate(lines, 1):
+        if table is not None and number > table + 1 and (fields := line.split()):
+            words.append(_timed_line(number, line, fields[1:3] + fields[:1], "WORD START END", float))
     return Transcript(_one_line(sentence), words=tuple(words))
+
+
+def _timed_line(number: int, line: str, fields: Sequence[str], form: str, seconds: Callable[[str], float]) -> Cue:
+    """A word with its times.
+
+    Raises:
+        ValueError: if the fields are not start, end and word.
+    """
+    try:
+        start, end, word = fields
+        return Cue(seconds(start), seconds(end), word)
+    except ValueError:
+        raise ValueError(f"line {number} is {line.strip()!r}, not {form}") from None
 
 
 def _seconds(stamp: str) -> float:
@@ -154,14 +167,18 @@ def _read_textgrid(text: str) -> Transcript:
         if flat[position] != "IntervalTier":
             position += 1
             continue
-        name, count = str(flat[position + 1]), int(float(flat[position + 4]))
+        name, _, _, intervals = (flat[position + 1 : position + 5] + [None] * 4)[:4]
+        if not isinstance(intervals, float) or not intervals.is_integer() or intervals < 0:
+            raise ValueError(f"the tier {name!r} does not say how many intervals it has")
+        count = int(intervals)
         entries = flat[position + 5 : position + 5 + 3 * count]
         if len(entries) < 3 * count:
             raise ValueError(f"the tier {name!r} breaks off after {len(entries) // 3} of {count} intervals")
-        tiers.setdefault(name, []).extend(
-            Cue(float(start), float(end), _one_line(str(label)))
-            for start, end, label in zip(entries[::3], entries[1::3], entries[2::3], strict=True)
-        )
+        tier = tiers.setdefault(str(name), [])
+        for number, (start, end, label) in enumerate(zip(entries[::3], entries[1::3], entries[2::3], strict=True), 1):
+            if not isinstance(start, float) or not isinstance(end, float):
+                raise ValueError(f"the interval {number} of the tier {name!r} is not a start, an end and a text")
+            tier.append(Cue(start, end, _one_line(str(label))))
         position += 5 + 3 * count
     if not tiers:
         raise ValueError("there is no tier of intervals")
@@ -175,12 +192,12 @@ def _read_textgrid(text: str) -> Transcript:
 
 
 def _read_align(text: str) -> Transcript:
-    entries = [line.split() for line in text.splitlines() if line.strip()]
-    words = tuple(
-        Cue(int(start) / ALIGNMENT_RATE, int(end) / ALIGNMENT_RATE, word)
-        for start, end, word in entries
-        if word.lower() not in SILENCES
+    found = (
+        _timed_line(number, line, line.split(), "START END WORD", lambda time: int(time) / ALIGNMENT_RATE)
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip()
     )
+    words = tuple(cue for cue in found if cue.text.lower() not in SILENCES)
     if not words:
         raise ValueError("there is no line of start, end and word")
     return Transcript(" ".join(cue.text for cue in words), words=words)
