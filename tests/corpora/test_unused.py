@@ -52,6 +52,16 @@ def test_tables_of_splits_name_videos_of_their_own_folders(tmp_path):
     assert found(tmp_path)[1] == {"unlisted_video": ["e.mp4", "extra/d.mp4", "train/b.mp4"]}
 
 
+def test_a_table_beside_the_one_that_is_read(tmp_path):
+    touch(tmp_path, "train/a.mp4")
+    write_table(tmp_path / "train", "a.mp4,x")
+    (tmp_path / "train/metadata.jsonl").write_text('{"file_name": "a.mp4", "transcription": "y"}')
+    folder = VideoFolder(tmp_path)
+    remark = f"{tmp_path / 'train/metadata.jsonl'} is not read, since metadata.csv is beside it. Keep one of them."
+    assert folder.remarks("train") == folder.find_clips()[1].lines() == [remark]
+    assert [clip.words for clip in folder.clips] == [("x",)]
+
+
 def test_hidden_files_are_no_videos_and_no_transcripts(tmp_path):
     for folder in (tmp_path / "table", tmp_path / "beside"):
         touch(folder, "a.mp4", "a.txt", "._a.mp4", "._a.txt", "._lone.txt", ".trash/b.mp4", ".trash/b.txt")

@@ -51,6 +51,16 @@ def _metadata_file(folder: Path) -> Path | None:
     return next((files[name] for name in METADATA if name in files), None)
 
 
+def unread_tables(folder: Path) -> list[str]:
+    """Sentences on tables that lie beside one that is read instead."""
+    return [
+        f"{other} is not read, since {file.name} is beside it. Keep one of them."
+        for file in metadata_files(folder)
+        for other in sorted(file.parent.iterdir())
+        if other.name.lower() in METADATA and other != file
+    ]
+
+
 def plain_names(row: dict[str, Any]) -> dict[str, Any]:
     """A row whose columns are named as those of this module: in lower case, without spaces around them. Of two that
     are then one, the one that was written so stays."""
@@ -281,6 +291,7 @@ __all__ = [
     "shown",
     "speaker_of",
     "times_within",
+    "unread_tables",
     "what_is_said",
     "word_times",
 ]

@@ -25,6 +25,7 @@ from .columns import (
     read_time,
     safe_name,
     speaker_of,
+    unread_tables,
     what_is_said,
     word_times,
 )
@@ -282,7 +283,7 @@ class VideoFolder:
             split: sum(len(names) for names in own.values()) for split, own in self.read_splits(selection).items()
         }
         speakers = {clip.speaker for clip in self.clips}
-        return [*filter(None, columns), *misspelt_splits(splits), *alike_speakers(speakers)]
+        return [*unread_tables(self.path), *filter(None, columns), *misspelt_splits(splits), *alike_speakers(speakers)]
 
     def _no_words(self) -> str:
         """What is wrong with a table that seems to call by another name what is said in all of its clips."""
