@@ -88,3 +88,11 @@ def test_a_folder_of_a_phone_and_a_spreadsheet_is_a_corpus(tmp_path):
     (tmp_path / "metadata.csv").write_bytes("file_name;transcription\r\nimg_1.mov;Good morning\r\n".encode("utf-16"))
     [clip] = VideoFolder(tmp_path).clips
     assert (clip.video, clip.words) == (tmp_path / "IMG_1.MOV", ("good", "morning"))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "metadata.csv").write_text("file_name,text,text,,\na.mp4,x,y,,\n")
+    with pytest.raises(VideoFolderError, match=r"metadata\.csv: two columns are called text\. Rename one"):
+        list(read_rows(tmp_path / "metadata.csv"))
+    (tmp_path / "metadata.csv").write_text("file_name,text,,\na.mp4,x,,\n")
+    assert len(list(read_rows(tmp_path / "metadata.csv"))) == 1

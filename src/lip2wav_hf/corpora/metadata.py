@@ -52,6 +52,10 @@ def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             f"{file}: its first line must name the columns, file_name among them; it is"
             f" {', '.join(columns) or 'empty'}.{f' Rename {meant} to file_name.' if meant else ''}"
         )
+    names = [name for name in reader.fieldnames or () if name.strip()]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise VideoFolderError(f"{file}: two columns are called {twice}. Rename one, or take it away.")
     is_open, began = text.count('"') % 2 == 1, reader.line_num
     for row in reader:
         if is_open and any("\n" in str(cell) for cell in row.values()):
