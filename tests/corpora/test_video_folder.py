@@ -348,3 +348,19 @@ def test_a_transcript_without_words_is_told_from_none(tmp_path):
     usable, report = folder.check_clips(folder.clips)
     assert usable == [] and report.counts() == {"no_transcript": 1, "no_words": 1}
     assert f"For example, {tmp_path / 'a.mp4'}: its transcript '... !!!' has no words" in report.summary()
+
+
+@pytest.mark.parametrize(
+    ("table", "advice"),
+    [
+        ("labels.csv", "labels.csv is there: name it metadata.csv."),
+        ("meta.tsv", "meta.tsv is there: name it metadata.csv."),
+        ("clips.jsonl", "clips.jsonl is there: name it metadata.jsonl."),
+        ("metadata.xlsx", "metadata.xlsx is there: save it as metadata.csv (in Excel: CSV UTF-8)."),
+    ],
+)
+def test_a_table_of_another_name_is_told_of(tmp_path, table, advice):
+    touch(tmp_path, "a.mp4", table)
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(tmp_path)
+    assert advice in str(caught.value)

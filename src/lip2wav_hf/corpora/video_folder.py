@@ -46,6 +46,7 @@ from .unused import (
 from .word_times import FOLDER, with_word_times
 
 
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".xlsx", ".xls", ".ods")  # of what may be meant for metadata
 EXAMPLES = 3  # clips that a sentence names
 
 
@@ -108,9 +109,12 @@ class VideoFolder:
             deeper = next((path for path in visible_files(folder) if path.name.lower() in METADATA), None)
             if deeper is not None:
                 return f"{deeper} is too deep inside of it. Give the folder {deeper.parent}."
+            files = visible_files(folder, "*")
+            table = next((path.name for path in files if path.suffix.lower() in TABLE_SUFFIXES), None)
+            meant = "" if table is None else f" {table} is there: {_as_metadata(table)}."
             return (
                 f"there is no {METADATA[0]} in it, and no transcript beside any video ({len(videos)} in all), such as"
-                f" {videos[0].with_suffix('.txt').name} beside {videos[0].name}."
+                f" {videos[0].with_suffix('.txt').name} beside {videos[0].name}.{meant}"
             )
         return None
 
@@ -416,6 +420,14 @@ class VideoFolder:
                 raise VideoFolderError(f"{self.path}: the split {split!r} lists {key}, which is missing.")
             clips.append(replace(by_key[key], split=split))
         return clips
+
+
+def _as_metadata(table: str) -> str:
+    """What to do with a table of another name, so that it is read."""
+    suffix = Path(table).suffix.lower()
+    if suffix in (".csv", ".tsv", ".jsonl"):
+        return f"name it {METADATA[1] if suffix == '.jsonl' else METADATA[0]}"
+    return f"save it as {METADATA[0]} (in Excel: CSV UTF-8)"
 
 
 def read_splits_file(path: Path) -> Splits:
