@@ -52,7 +52,7 @@ def _metadata_file(folder: Path) -> Path | None:
 
 
 def unread_tables(folder: Path) -> list[str]:
-    """Sentences on tables that lie beside one that is read instead; none on a dataset of the Hub, which is no folder."""
+    """Sentences on tables beside one that is read instead; none on a dataset of the Hub, which is no folder."""
     return [
         f"{other} is not read, since {file.name} is beside it. Keep one of them."
         for file in (metadata_files(folder) if folder.is_dir() else ())
