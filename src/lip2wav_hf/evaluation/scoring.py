@@ -21,7 +21,6 @@ from ..corpora.progress import progress_bar
 from ..metrics.judge import GRID_JUDGE, Judge
 from ..metrics.pairs import SAMPLING_RATE, Hears, SoundPair, align
 from ..metrics.registry import ALIGNED, METRICS
-from ..metrics.waveforms import ShortWaveformError
 from ..metrics.words import is_grid_sentence
 from .options import EvaluationError
 
@@ -271,6 +270,8 @@ def score_files(
 
 def _all_scores(names: Sequence[str], pair: SoundPair, shift: float) -> dict[str, Any]:
     """The columns of metrics; none of one that a sound is too short for, unless it is too short for all."""
+    from ..metrics.waveforms import ShortWaveformError  # with SciPy, which only scoring needs
+
     columns: dict[str, Any] = {}
     too_short: list[ShortWaveformError] = []
     for name in names:
