@@ -291,12 +291,16 @@ def check_command(words: list[str]):
         assert program in OTHER_PROGRAMS, f"{program}: no test knows this program"
 
 
-def command_of(name: str):
+def lip2wav():
     import typer
 
     from lip2wav_hf.commands.main import app
 
-    group = typer.main.get_command(app)
+    return typer.main.get_command(app)
+
+
+def command_of(name: str):
+    group = lip2wav()
     assert name in group.commands, f"lip2wav has no command {name!r}"
     return group.commands[name]
 
@@ -465,6 +469,21 @@ def test_option_names_in_sentences_exist():
         named = set(re.findall(r"`--([a-z]+(?:_[a-z0-9]+)+)`", page.read_text(encoding="utf-8")))
         named -= {"num_processes", "num_machines", "machine_rank"}  # Accelerate's
         assert {name.removeprefix("no_") for name in named} <= training_options(), page  # `--no_` switches off
+
+
+def test_options_in_sentences_and_tables_exist():
+    """Of a command, of the training, or of a script."""
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("src", "demo", "benchmarks", "baselines", ".ci")
+        for path in (REPOSITORY / folder).rglob("*.py")
+    )
+    known = {*training_options(), *re.findall(r"[\"/]--([a-z][a-z-]*)[\"/]", source), "help", "timeout"}  # pytest's
+    known |= {option[2:] for each in lip2wav().commands.values() for given in each.params for option in given.opts}
+    for page in PAGES:
+        named = re.findall(r"`--([a-z][a-z0-9-]*)(?=[` ])", FENCE.sub("", page.read_text(encoding="utf-8")))
+        unknown = {name for name in named if name.removeprefix("no-") not in known}
+        assert not unknown, page
 
 
 def test_fields_of_the_reconstruction_exist():

@@ -1,4 +1,4 @@
-"""The common base of this package's errors, how messages are worded, what native code should not do; work ahead."""
+"""The common base of this package's errors, how messages are worded, and how native code and threads are used."""
 
 from __future__ import annotations
 
