@@ -3,6 +3,7 @@
 import json
 import shutil
 import tarfile
+from io import BytesIO
 
 import pytest
 
@@ -84,6 +85,30 @@ def test_a_webdataset_that_datasets_loads(corpus, tmp_path, capfd):
     assert len(list(streamed.cast_column("mp4", datasets.Video(decode=False)))) == 3
     with tarfile.open(output / "data" / shards[0]) as tar:
         assert all(member.mtime == 0 and member.uid == 0 for member in tar)
+
+
+def test_of_a_webdataset_the_shards_are_read_and_not_files_of_the_working_folder(corpus, tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    video = (corpus / "video" / "s1" / "lgbazp.mp4").read_bytes()
+    assert run("export", corpus, tmp_path / "ours", "--format", "webdataset", "--workers", 1) == 0
+    others = tmp_path / "others" / "data" / "train-00000-of-00001.tar"
+    others.parent.mkdir(parents=True)
+    with tarfile.open(others, "w") as tar:
+        for suffix, content in (("mp4", video), ("json", b'{"transcription": "lay green by a zero please"}')):
+            member = tarfile.TarInfo(f"./s1/lgbazp.{suffix}")
+            member.size = len(content)
+            tar.addfile(member, BytesIO(content))
+    (tmp_path / "s1").mkdir()
+    (tmp_path / "s1" / "lgbazp.mp4").write_bytes(b"another")
+    monkeypatch.chdir(tmp_path)
+    table = datasets.load_dataset("ours", split="train", cache_dir="hf").cast_column(
+        "mp4", datasets.Video(decode=False)
+    )
+    (row,) = (row for row in table if row["json"]["id"] == "s1/lgbazp")
+    assert row["mp4"]["bytes"] == video
+    for folder in ("ours", "others"):
+        (clip,) = (clip for clip in load_split(tmp_path / folder, "train") if clip.name.startswith("lgbazp"))
+        assert clip.name == "lgbazp" and clip.video.read_bytes() == video
 
 
 @pytest.mark.parametrize("format", ["videofolder", "webdataset"])

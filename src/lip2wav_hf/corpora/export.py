@@ -315,8 +315,10 @@ def _write_webdataset(
 
 
 def _write_shard(mp4: bool, job: tuple[Path, list[Clip]]) -> None:
-    """Write a tar file of `SPEAKER/NAME.SUFFIX` and `SPEAKER/NAME.json`, unless it is there. Readers take the first
-    dot of a file's name for that of its suffix: other dots become `_` (the JSON has the name)."""
+    """Write a tar file of `KEY.SUFFIX` and `KEY.json`, unless it is there. A key is `SPEAKER/NAME-SHA256`: `datasets`
+    reads the file of that name in the working folder instead, where there is one, so it must be the same video.
+    Readers take the first dot of a file's name for that of its suffix: other dots become `_` (the JSON has the name).
+    """
     path, clips = job
     if path.is_file():
         return
@@ -324,8 +326,9 @@ def _write_shard(mp4: bool, job: tuple[Path, list[Clip]]) -> None:
     with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
         for clip in clips:
             suffix = target_suffix(clip, mp4)
-            key = f"{clip.speaker}/{clip.name.replace('.', '_')}"
-            _add(tar, f"{key}{suffix}", _video_bytes(clip, suffix, mp4))
+            video = _video_bytes(clip, suffix, mp4)
+            key = f"{clip.speaker}/{clip.name.replace('.', '_')}-{hashlib.sha256(video).hexdigest()[:12]}"
+            _add(tar, f"{key}{suffix}", video)
             _add(tar, f"{key}.json", json.dumps(metadata_of(clip)).encode())
 
 

@@ -176,7 +176,7 @@ def _clip_of(row: dict[str, Any], column: str, place: str, normalizer: TextNorma
     clip = Clip(
         speaker=safe_name(speaker) if speaker else "",
         name=safe_name(name.rpartition("/")[2]),
-        video=_video_of(video, file),
+        video=_video_of(video, file, shard=row.get("__url__")),
         words=said.words,
         times=said.times,
         text=text,
@@ -187,9 +187,12 @@ def _clip_of(row: dict[str, Any], column: str, place: str, normalizer: TextNorma
     return clip, None if said.fault is None else f"{place}: {said.fault}"
 
 
-def _video_of(video: dict[str, Any], file: str) -> Path | StoredVideo:
+def _video_of(video: dict[str, Any], file: str, shard: str | None) -> Path | StoredVideo:
+    """The video of a row; `shard` is the tar file that the row of a WebDataset comes from."""
     if video.get("bytes") is not None:
         return StoredVideo(Path(file).name, content=video["bytes"])
+    if shard is not None:  # where the working folder has a file of that name, `datasets` keeps it instead of the bytes
+        return StoredVideo(Path(file).name, location=f"tar://{file}::{shard}")
     if Path(file).is_file():
         return Path(file)
     return StoredVideo(file.rpartition("/")[2], location=file)
