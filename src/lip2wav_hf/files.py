@@ -181,10 +181,10 @@ def read_text(path: str | os.PathLike) -> str:
     return decode_text(Path(path).read_bytes())
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, **options: Any) -> Any:
     """As `json.loads`; but what is nested too deeply is a `ValueError` like everything else that is no JSON."""
     try:
-        return json.loads(text)
+        return json.loads(text, **options)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

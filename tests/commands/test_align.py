@@ -64,7 +64,7 @@ def test_a_second_run_continues_and_overwrites_nothing(run, corpus, tmp_path):
     (folder / RECORDS).unlink()  # now nobody knows who wrote the files
     (folder / "ann/two.TextGrid").write_text("mine")
     _, out, _ = run("align", corpus, "-o", folder, "--workers", 1)
-    assert "2 files that this speech encoder did not write for these words: ann/one, ann/two" in out
+    assert "2 files, edited, or that this speech encoder did not write for these words: ann/one, ann/two" in out
     assert (folder / "ann/two.TextGrid").read_text() == "mine"
     run("align", corpus, "-o", folder, "--workers", 1, "--overwrite")
     assert "IntervalTier" in (folder / "ann/two.TextGrid").read_text()
@@ -101,9 +101,13 @@ def test_what_has_changed_is_aligned_again_but_times_of_others_stay(run, corpus,
     assert "nine" in (folder / "ann/one.TextGrid").read_text() and "nine" in (folder / "ann/one.align").read_text()
     corrected = (folder / "ann/one.TextGrid").read_text().replace("nine", "two")
     (folder / "ann/one.TextGrid").write_text(corrected)
+    assert "0 aligned now, 1 before" in (out := run("align", corpus, "-o", folder, "--workers", 1)[1])
+    assert "1 file, edited, or" in out and "for these words: ann/one\n" in out
     (corpus / "metadata.csv").write_text(table)
     _, out, _ = run("align", corpus, "-o", folder, "--workers", 1)
     assert "0 aligned now" in out and (folder / "ann/one.TextGrid").read_text() == corrected
+    assert "1 aligned now, 1 before" in run("align", corpus, "-o", folder, "--workers", 1, "--format", "align")[1]
+    assert "two" in (folder / "ann/one.align").read_text() and (folder / "ann/one.TextGrid").read_text() == corrected
 
 
 def test_a_part_of_grid_needs_no_splits(run, talking_video, tmp_path):

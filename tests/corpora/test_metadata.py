@@ -90,9 +90,25 @@ def test_a_folder_of_a_phone_and_a_spreadsheet_is_a_corpus(tmp_path):
     assert (clip.video, clip.words) == (tmp_path / "IMG_1.MOV", ("good", "morning"))
 
 
-def test_two_columns_of_one_name_are_refused(tmp_path):
-    (tmp_path / "metadata.csv").write_text("file_name,text,text,,\na.mp4,x,y,,\n")
-    with pytest.raises(VideoFolderError, match=r"metadata\.csv: two columns are called text\. Rename one"):
-        list(read_rows(tmp_path / "metadata.csv"))
+@pytest.mark.parametrize(
+    ("name", "table", "message"),
+    [
+        ("metadata.csv", "file_name,text,text,,\na.mp4,x,y,,\n", r"metadata\.csv: two columns are called text\. Re"),
+        ("metadata.csv", "file_name,text, Text\na.mp4,x,y\n", r"two columns are called 'text' and ' Text'\. Rename"),
+        (
+            "metadata.jsonl",
+            '{"file_name": "a.mp4", "text": "x", "text": "y"}',
+            r"line 1: two columns are called text\.",
+        ),
+        ("metadata.jsonl", '{"file_name": "a.mp4", "text": {}, "TEXT": {"text": 1}}', r"called 'text' and 'TEXT'\."),
+    ],
+)
+def test_two_columns_of_one_name_are_refused(tmp_path, name, table, message):
+    (tmp_path / name).write_text(table)
+    with pytest.raises(VideoFolderError, match=message):
+        list(read_rows(tmp_path / name))
+
+
+def test_columns_without_a_name_are_none(tmp_path):
     (tmp_path / "metadata.csv").write_text("file_name,text,,\na.mp4,x,,\n")
     assert len(list(read_rows(tmp_path / "metadata.csv"))) == 1

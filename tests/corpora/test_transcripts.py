@@ -22,6 +22,15 @@ show
 
 SRT = "1\r\n00:00:01,000 --> 00:00:02,500\r\n{\\an8}<i>Hello</i>\r\n\r\n2\r\n00:00:03,000 --> 00:00:04,000\r\nbye\r\n"
 
+
+def two_tiers(*names: str) -> str:
+    """A TextGrid in the short form: a tier that says `first`, and one that says `second`."""
+    grid = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n1\n<exists>\n2\n'
+    for name, text in zip(names, ("first", "second"), strict=True):
+        grid += f'"IntervalTier"\n"{name}"\n0\n1\n1\n0\n1\n"{text}"\n'
+    return grid
+
+
 LONG_GRID = '''File type = "ooTextFile"
 Object class = "TextGrid"
 
@@ -178,10 +187,12 @@ def test_textgrid(tmp_path):
     ],
 )
 def test_a_tier_of_sounds_is_no_tier_of_words(tmp_path, tiers, spoken):
-    grid = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n1\n<exists>\n2\n'
-    for tier, text in zip(tiers, ("first", "second"), strict=True):
-        grid += f'"IntervalTier"\n"{tier}"\n0\n1\n1\n0\n1\n"{text}"\n'
-    assert read(tmp_path, "a.TextGrid", grid).text == spoken
+    assert read(tmp_path, "a.TextGrid", two_tiers(*tiers)).text == spoken
+
+
+def test_who_says_nothing_has_no_words(tmp_path):
+    grid = two_tiers("ann - words", "ben - words").replace('"first"', '"sil"')
+    assert read(tmp_path, "a.TextGrid", grid).text == "second"
 
 
 def test_align(tmp_path):
@@ -201,6 +212,16 @@ def test_align(tmp_path):
         ("a.align", "0 5000\n", "line 1 is '0 5000', not START END WORD"),
         ("a.align", "0 5000 bin\n\n5000 1.5 blue\n", "line 3 is '5000 1.5 blue', not START END WORD"),
         ("a.txt", "Text: A\nWORD START END\nA 0.1\n", "line 3 is 'A 0.1', not WORD START END"),
+        (
+            "a.TextGrid",
+            two_tiers("ann - words", "ben - words"),
+            "tiers 'ann - words' and 'ben - words' have words; keep",
+        ),
+        (
+            "a.TextGrid",
+            two_tiers("words", "words"),
+            "the tiers 'words' and 'words' have words; keep that of the person",
+        ),
         ("a.TextGrid", '"IntervalTier"\n"a"\n0\n1', "the tier 'a' does not say how many intervals it has"),
         ("a.TextGrid", '"IntervalTier"\n"a"\n0\n1\n-3\n0\n1\n"b"', "the tier 'a' does not say how many intervals"),
         ("a.TextGrid", '"IntervalTier"\n"a"\n0\n1\n1\n0\n"x"\n"b"', "the interval 1 of the tier 'a' is not a start"),

@@ -136,8 +136,8 @@ def describe(report: AlignmentReport, clips: int, output: Path, records: Path) -
         lines.append(f"  left alone (--all aligns them too): {len(report.timed)} with word times of their own")
     if report.kept:
         lines.append(
-            f"  kept (--overwrite replaces them): {counted(len(report.kept), 'file')} that this speech encoder did not"
-            f" write for these words: {_some(report.kept)}"
+            f"  kept (--overwrite replaces them): {counted(len(report.kept), 'file')}, edited, or that this speech"
+            f" encoder did not write for these words: {_some(report.kept)}"
         )
     if report.doubtful:
         listed = _some([f"{key} {score:.2f}" for key, score in report.doubtful.items()])

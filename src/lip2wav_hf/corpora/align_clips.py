@@ -170,16 +170,17 @@ class AlignmentFolder:
             record = self.records.get(clip.key, {})
             there = [suffix for suffix in TIMED_WRITERS if times_file(self.path, clip, suffix).is_file()]
             ours = self._unchanged(clip)
-            same = record.get("model") == model and record.get("words") == list(clip.words or ())
+            this_model, intact = record.get("model") == model, self.suffix in ours
+            same = record.get("words") == list(clip.words or ()) and record.get("video") in (None, _video_facts(clip))
             if self.overwrite or not there:
                 todo.append(clip)
-            elif self.suffix in there and same and record.get("video") in (None, _video_facts(clip)):
+            elif self.suffix in there and this_model and same and (intact or "files" not in record):
                 report.before.append(clip.key)
                 report.scores[clip.key] = record["score"]
-            elif set(there) > set(ours) or (self.suffix in there and record.get("model") != model):
-                report.kept.append(clip.key)
-            else:
+            elif (intact and this_model) if self.suffix in there else set(there) == set(ours):
                 todo.append(clip)
+            else:
+                report.kept.append(clip.key)
         return todo
 
     def _unchanged(self, clip: Clip) -> list[str]:

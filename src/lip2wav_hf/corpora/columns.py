@@ -62,10 +62,8 @@ def unread_tables(folder: Path) -> list[str]:
 
 
 def plain_names(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose columns are named as those of this module: in lower case, without spaces around them. Of two that
-    are then one, the one that was written so stays."""
-    named = {column.strip().lower(): value for column, value in row.items()}
-    return named | {column: value for column, value in row.items() if column in named}
+    """A row whose columns are named as those of this module: in lower case, without spaces around them."""
+    return {column.strip().lower(): value for column, value in row.items()}
 
 
 def _absent(value: Any) -> bool:

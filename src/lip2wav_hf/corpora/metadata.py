@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -52,10 +52,7 @@ def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             f"{file}: its first line must name the columns, file_name among them; it is"
             f" {', '.join(columns) or 'empty'}.{f' Rename {meant} to file_name.' if meant else ''}"
         )
-    names = [name for name in reader.fieldnames or () if name.strip()]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise VideoFolderError(f"{file}: two columns are called {twice}. Rename one, or take it away.")
+    _refuse_twins(str(file), reader.fieldnames or ())
     is_open, began = text.count('"') % 2 == 1, reader.line_num
     for row in reader:
         if is_open and any("\n" in str(cell) for cell in row.values()):
@@ -74,16 +71,37 @@ def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_rows(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    columns: list[str] = []
+
+    def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        columns[:] = [name for name, _ in pairs]  # at last of the row itself, what is in it comes before
+        return dict(pairs)
+
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            row = parse_json(line)
+            row = parse_json(line, object_pairs_hook=read_object)
         except ValueError as error:
             raise VideoFolderError(f"{file}, line {number}: it is not JSON ({error}).") from error
         if not isinstance(row, dict):
             raise VideoFolderError(f"{file}, line {number}: it is no JSON object.")
+        _refuse_twins(f"{file}, line {number}", columns)
         yield number, plain_names(row)
+
+
+def _refuse_twins(place: str, columns: Sequence[str]) -> None:
+    """
+    Refuse columns of one name, whatever their case and the spaces around them.
+
+    Raises:
+        VideoFolderError: if there are such.
+    """
+    names = [name.strip().lower() for name in columns]
+    twins = [column for column, name in zip(columns, names, strict=True) if name and names.count(name) > 1][:2]
+    if twins:
+        called = " and ".join(map(repr, twins)) if len(set(twins)) > 1 else twins[0]
+        raise VideoFolderError(f"{place}: two columns are called {called}. Rename one, or take it away.")
 
 
 class ListedFiles:

@@ -157,11 +157,12 @@ def _read_subtitles(text: str) -> Transcript:
 
 def _read_textgrid(text: str) -> Transcript:
     """Praat's long and short text formats; the tier of words is the one named so, or else the first of intervals that
-    is not named as one of sounds. In a name such as `s1 - words`, what is before the dash is the speaker."""
+    is not named as one of sounds. In a name such as `s1 - words`, what is before the dash is the speaker; only one may
+    speak."""
     numeral = r'(?<![\w"])(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w"\]])'
     values = re.findall(rf"{_QUOTED}|{numeral}", re.sub(r"\[\d+\]:?", "", text))
     flat = [quoted.replace('""', '"') if quoted or not number else float(number) for quoted, number in values]
-    tiers: dict[str, list[Cue]] = {}
+    tiers: list[tuple[str, tuple[Cue, ...]]] = []
     position = 0
     while position < len(flat):
         if flat[position] != "IntervalTier":
@@ -174,21 +175,35 @@ def _read_textgrid(text: str) -> Transcript:
         entries = flat[position + 5 : position + 5 + 3 * count]
         if len(entries) < 3 * count:
             raise ValueError(f"the tier {name!r} breaks off after {len(entries) // 3} of {count} intervals")
-        tier = tiers.setdefault(str(name), [])
+        tier = []
         for number, (start, end, label) in enumerate(zip(entries[::3], entries[1::3], entries[2::3], strict=True), 1):
             if not isinstance(start, float) or not isinstance(end, float):
                 raise ValueError(f"the interval {number} of the tier {name!r} is not a start, an end and a text")
             tier.append(Cue(start, end, _one_line(str(label))))
+        tiers.append((str(name), tuple(cue for cue in tier if cue.text.lower() not in SILENCES)))
         position += 5 + 3 * count
     if not tiers:
         raise ValueError("there is no tier of intervals")
-    kinds = {name: name.rpartition(" - ")[2].strip().lower() for name in tiers}
-    others = [name for name, kind in kinds.items() if kind not in _TIERS_OF_SOUNDS]
-    chosen = next((name for name, kind in kinds.items() if kind in _TIERS_OF_WORDS), None) or next(iter(others), None)
-    if chosen is None:
-        raise ValueError(f"its tier {next(iter(tiers))!r} has sounds; name the one of words 'words'")
-    words = tuple(cue for cue in tiers[chosen] if cue.text.lower() not in SILENCES)
+    words = _tier_of_words(tiers)
     return Transcript(" ".join(cue.text for cue in words), words=words)
+
+
+def _tier_of_words(tiers: Sequence[tuple[str, tuple[Cue, ...]]]) -> tuple[Cue, ...]:
+    """Of named tiers without silences, that of the words.
+
+    Raises:
+        ValueError: if there is none, or several people have one with words in it.
+    """
+    kinds = [name.rpartition(" - ")[2].strip().lower() for name, _ in tiers]
+    chosen = next((kind for kind in kinds if kind in _TIERS_OF_WORDS), None)
+    chosen = chosen or next((kind for kind in kinds if kind not in _TIERS_OF_SOUNDS), None)
+    if chosen is None:
+        raise ValueError(f"its tier {tiers[0][0]!r} has sounds; name the one of words 'words'")
+    spoken = [tier for tier, kind in zip(tiers, kinds, strict=True) if kind == chosen and tier[1]]
+    if len(spoken) > 1:
+        both = " and ".join(repr(name) for name, _ in spoken[:2])
+        raise ValueError(f"the tiers {both} have words; keep that of the person who is seen")
+    return spoken[0][1] if spoken else ()
 
 
 def _read_align(text: str) -> Transcript:
