@@ -491,11 +491,11 @@ def test_metrics_are_loaded_before_the_clock_starts(tmp_path, corpus, capfd, mon
 def test_results_say_what_was_measured_and_how_to_do_it_again(tmp_path, talking_video, tiny_model_dir):
     """The command in results.json is one that the command line takes, with the part of the data that was measured."""
     best = shutil.copytree(tiny_model_dir, tmp_path / "runs" / "my voice" / "best")
+    final = shutil.copytree(best, best.parent / "final")
     corpus = tiny_corpus(tmp_path / "mine", talking_video)
-    out = tmp_path / "out"
-    results = evaluation.evaluate_model(
-        best, corpus, "validation", ["s1"], out, metrics=["stoi"], limit=1, report=False, progress=False
-    )
+    choices = {"metrics": ["stoi"], "limit": 1, "baselines": [final], "report": False, "progress": False}
+    results = evaluation.evaluate_model(best, corpus, "validation", ["s1"], tmp_path / "out", **choices)
+    assert results["baselines"][0]["name"] == "my voice final"
     assert (results["data"], results["split"], results["limit"]) == ("mine", "validation", 1)
     assert results["title"] == "my voice on mine, split validation, speaker s1" and results["model"] == "my voice"
     words = shlex.split(results["command"])

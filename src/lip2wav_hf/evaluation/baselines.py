@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import counted
-from ..models import SPEAKING, find_model
+from ..models import FOLDERS_OF_A_RUN, SPEAKING, find_model
 from .clips import Clip, spoken_file
 from .folders import AUDIO_SUFFIXES, run_folder, sound_files
 from .judging import Words
@@ -61,7 +61,8 @@ def run_baselines(
     selection: ClipSelection | None,
     options: EvaluationOptions,
     share: Share,
-    words: Words = Words(),
+    words: Words,
+    system: str,
 ) -> list[Measured]:
     """
     Measure baselines on some clips; what is written lies in `output_dir/baselines`.
@@ -72,12 +73,14 @@ def run_baselines(
         selection ([`ClipSelection`], *optional*): where they come from; needed by models only.
         options ([`EvaluationOptions`]): how they are scored.
         share ([`Share`]): the part of this process.
+        words ([`Words`]): as of [`run_model`].
+        system (`str`): the name of what they are compared with.
 
     Raises:
         EvaluationError: if a baseline cannot be measured, or has none of the clips.
     """
     found: list[Measured] = []
-    names: list[str] = []
+    names = [system]
     for baseline, kind in kinds.items():
         name = _free_name(baseline, (*TAKEN, *names))
         names.append(name)
@@ -99,8 +102,9 @@ def run_baselines(
 
 def _free_name(baseline: str, taken: Sequence[str]) -> str:
     plain = Path(baseline).resolve().parent.name if baseline.endswith(".json") else model_name(baseline)
+    which = [f"{plain} {folder}" for folder in FOLDERS_OF_A_RUN if Path(baseline).name == folder]
     numbered = (f"{plain} {number}" for number in itertools.count(2))
-    return next(name for name in itertools.chain([plain], numbered) if name not in taken)
+    return next(name for name in itertools.chain([plain], which, numbered) if name not in taken)
 
 
 def _earlier(path: Path, clips: list[Clip]) -> Measured:

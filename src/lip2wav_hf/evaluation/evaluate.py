@@ -180,7 +180,7 @@ def _evaluate_model(
     for line in said if share.is_main else ():
         options.say(line)
     system = run_model(model, clips, selection, options, share, words)
-    compared = run_baselines(kinds, clips, selection, options, share, words)
+    compared = run_baselines(kinds, clips, selection, options, share, words, system.name)
     more: dict[str, Any] = {"limit": selection.limit, "command": command}
     more |= {"split_scheme": selection.split_scheme} if selection.split_scheme != "custom" else {}
     more |= {"remarks": remarks} if remarks else {}
@@ -315,7 +315,7 @@ def evaluate_folders(
             options = replace(options, output_dir=Path(stack.enter_context(tempfile.TemporaryDirectory())))
         title = " against ".join("/".join(folder.resolve().parts[-2:]) for folder in (generated, reference))
         system = run_folder(title, pairs.clips, options, share, words)
-        compared = run_baselines(kinds, pairs.clips, None, options, share, words)
+        compared = run_baselines(kinds, pairs.clips, None, options, share, words, system.name)
         more = {
             "references_unused": len(pairs.without_generated),
             "generated_unused": len(pairs.without_original),
