@@ -312,6 +312,10 @@ class AugmentationArguments:
         default=0.0,
         metadata={"help": "Give the clip some of the looks of another, of any speaker; its movement stays."},
     )
+    complexion_probability: Annotated[float, PICTURES] = field(
+        default=0.0,
+        metadata={"help": "Make skin, lips and beard darker or lighter, but not what is between the lips."},
+    )
     gamma: Annotated[float, PICTURES] = field(default=0.3, metadata={"help": "Largest change of log gamma."})
     noise: Annotated[float, PICTURES] = field(
         default=0.05, metadata={"help": "Largest standard deviation of pixel noise, of normalised pixels."}

@@ -33,6 +33,7 @@ from .clips import PreparedClips, prepare_clips
 from .dataset import SpeechClips, collate_clips
 from .facts import fingerprints
 from .imagination import show_faces
+from .lips import find_lips
 from .networks import (
     FrameConfig,
     build_critic,
@@ -210,6 +211,9 @@ def build_datasets(
                 progress,
                 "" if datasets else WITHOUT_TIMES[isinstance(config, Lip2WavSpeechEncoderConfig)],
             )
+        if variation is not None and variation.complexion_probability:
+            lips = find_lips(prepared.clips, prepared.files, feature_extractor, data.preprocessing_workers, progress)
+            prepared = replace(prepared, lips=lips)
         looks = None
         if variation is not None and data.appearance_dir:
             looks = _prepare_looks(data, feature_extractor, progress)

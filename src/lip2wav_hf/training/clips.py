@@ -47,6 +47,8 @@ class PreparedClips:
             learnt from.
         word_times (`dict[str, list[TimedWord]]`, *optional*): when the words of a clip without word times are said,
             as far as was found, by `clip.key`.
+        lips (`dict[str, Path]`): where the lips are in its pictures, a file for `read_lips`, by `clip.key`; empty
+            where nobody asked.
     """
 
     clips: list[Clip]
@@ -57,6 +59,7 @@ class PreparedClips:
     sound_offsets: dict[str, float] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
     word_times: dict[str, list[TimedWord]] = field(default_factory=dict)
+    lips: dict[str, Path] = field(default_factory=dict)
 
 
 def prepare_clips(

@@ -15,6 +15,7 @@ from ..grammar import TextUnits
 from .arguments import AugmentationArguments, TrainingError
 from .cache import read_cached_clip
 from .clips import MOST_WORDS, PreparedClips, number_frames
+from .lips import change_complexion, read_lips
 from .spelling import spell_clip
 from .variation import UNKNOWN_TIMES, ClipContent, ClipVariation
 
@@ -60,7 +61,7 @@ class SpeechClips(Dataset):
             raise TrainingError(f"{unknown}: there is no sentence for this clip, so it cannot be trained on.")
         self.clips = prepared.clips
         self.files = [prepared.files[clip.key] for clip in self.clips]
-        self.sound_offsets, self.word_times = prepared.sound_offsets, prepared.word_times
+        self.sound_offsets, self.word_times, self.lips = prepared.sound_offsets, prepared.word_times, prepared.lips
         self.feature_extractor = feature_extractor
         self.units = units
         self.samples_per_frame = samples_per_frame
@@ -93,13 +94,16 @@ class SpeechClips(Dataset):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         if rng.random() < variation.choices.speaker_probability:
             index = int(rng.choice(self.by_speaker[str(rng.choice(sorted(self.by_speaker)))]))
-        clip = self._load(index)
+        complexion = None
+        if variation.choices.complexion_probability and rng.random() < variation.choices.complexion_probability:
+            complexion = int(rng.integers(2**32))
+        clip = self._load(index, complexion)
         if rng.random() < variation.choices.splice_probability:
             other = int(rng.choice(self.by_speaker[self.clips[index].speaker]))
             if len(clip.words) > 1:
-                clip = variation.splice(clip, self._load(other), int(rng.integers(1, len(clip.words))))
+                clip = variation.splice(clip, self._load(other, complexion), int(rng.integers(1, len(clip.words))))
         if variation.choices.join_probability and rng.random() < variation.choices.join_probability:
-            clip = self._joined(clip, index, rng, variation)
+            clip = self._joined(clip, index, complexion, rng, variation)
         if variation.choices.appearance_probability and rng.random() < variation.choices.appearance_probability:
             files = self.looks[str(rng.choice(sorted(self.looks)))]
             other = read_cached_clip(files[rng.integers(len(files))]).regions
@@ -109,13 +113,18 @@ class SpeechClips(Dataset):
         return self._item(clip, variation.hide(pixels, rng), self.has_sound[index], stretch)
 
     def _joined(
-        self, clip: ClipContent, index: int, rng: np.random.Generator, variation: ClipVariation
+        self,
+        clip: ClipContent,
+        index: int,
+        complexion: int | None,
+        rng: np.random.Generator,
+        variation: ClipVariation,
     ) -> ClipContent:
         """A clip with others by the same speaker after it, all with sound or all without, until the window is full."""
         alike = self.by_speaker[self.clips[index].speaker]
         alike = [other for other in alike if self.has_sound[other] == self.has_sound[index]]
         while len(clip.regions) < variation.choices.window_frames:
-            other = self._load(int(rng.choice(alike)))
+            other = self._load(int(rng.choice(alike)), complexion)
             if len(clip.words) + len(other.words) > MOST_WORDS:
                 break
             clip = variation.join(clip, other)
@@ -132,8 +141,13 @@ class SpeechClips(Dataset):
             "stretch": stretch,
         }
 
-    def _load(self, index: int) -> ClipContent:
+    def _load(self, index: int, complexion: int | None = None) -> ClipContent:
+        """A clip; with the complexion of that number, the same for all clips."""
         cached = read_cached_clip(self.files[index])
+        regions = cached.regions
+        if complexion is not None:
+            lips = read_lips(self.lips[self.clips[index].key])
+            regions = change_complexion(regions, lips, np.random.default_rng(complexion))
         waveform, frame_words = cached.waveform.astype(np.float32) / 32767, cached.frame_words
         key, frame_rate = self.clips[index].key, self.feature_extractor.frame_rate
         if key in self.word_times and (frame_words == UNKNOWN_TIMES).all():
@@ -142,7 +156,7 @@ class SpeechClips(Dataset):
         if late:
             waveform = _advance(waveform, round(late * self.samples_per_frame))
             frame_words = _advance(frame_words, round(late))
-        return ClipContent(self.clips[index].words or (), cached.regions, waveform, frame_words)
+        return ClipContent(self.clips[index].words or (), regions, waveform, frame_words)
 
     def _targets(self, clip: ClipContent) -> tuple[torch.Tensor, torch.Tensor]:
         """Class of each frame, and the classes of the units that have frames here."""
