@@ -99,6 +99,7 @@ def test_a_clip_takes_the_looks_of_clips_of_the_training(cached_clip):
         picture = dressed[0]["pixel_values_videos"].mean((0, 1))
         slopes.append(float(picture[-8:].mean() - picture[:8].mean()))
     assert max(slopes) > 0.5  # the looks of the other
+    assert collate_clips([dressed[0], dressed[1], dressed[0]])["speakers"].tolist() == [0, 1, 0]
     assert sum(abs(slope) < 0.01 for slope in slopes) >= 2  # its own
 
 

@@ -27,6 +27,7 @@ from lip2wav_hf.training.losses import (
     total_variation_loss,
     wasserstein_loss,
     waveform_l1_loss,
+    word_contrast_loss,
 )
 from lip2wav_hf.training.objectives import SOUND_LOSSES
 
@@ -105,6 +106,35 @@ def test_ctc_loss_of_one_frame():
     # Two frames: (word, word), (blank, word), (word, blank) of nine.
     loss = ctc_loss(torch.zeros(1, 2, 3), torch.tensor([2]), torch.tensor([[2]]), torch.tensor([1]))
     assert loss.item() == pytest.approx(-math.log(3 / 9))
+
+
+def test_word_contrast_wants_a_word_alike_from_all_people_and_unlike_others():
+    torch.manual_seed(0)
+    hidden = torch.randn(3, 4, 8, requires_grad=True)
+    classes = torch.tensor([[1, 1, 0, 2], [1, 2, 2, -100], [1, 0, 0, 3]])
+    speakers = torch.tensor([0, 1, 0])
+    loss = word_contrast_loss(hidden, classes, speakers)
+    said = [(clip, word) for clip in range(3) for word in (1, 2, 3) if (classes[clip] == word).any()]
+    unit = torch.nn.functional.normalize(hidden.detach(), dim=-1)
+    states = [torch.nn.functional.normalize(unit[c][classes[c] == w].mean(0), dim=0) for c, w in said]
+    losses = []
+    for one, (clip, word) in enumerate(said):
+        others = [other for other in range(len(said)) if other != one]
+        likeness = {other: float(states[one] @ states[other]) / 0.1 for other in others}
+        total = math.log(sum(math.exp(value) for value in likeness.values()))
+        same = [o for o in others if said[o][1] == word and speakers[said[o][0]] != speakers[clip]]
+        losses += [sum(total - likeness[other] for other in same) / len(same)] if same else []
+    assert len(losses) == 5 and loss.item() == pytest.approx(sum(losses) / 5, rel=1e-5)
+    loss.backward()
+    assert hidden.grad is not None and hidden.grad.isfinite().all() and (hidden.grad[2, 1:3] == 0).all()
+
+
+@pytest.mark.parametrize("classes", [[[1, 2], [3, 0]], [[0, 0], [-100, -100]], [[1, 1], [1, 1]]])
+def test_word_contrast_of_words_that_nobody_else_says_is_nothing(classes):
+    hidden = torch.randn(2, 2, 8, requires_grad=True)
+    loss = word_contrast_loss(hidden, torch.tensor(classes), torch.tensor([4, 4]))
+    loss.backward()
+    assert loss.item() == 0 and (hidden.grad == 0).all()
 
 
 def test_frame_word_loss_ignores_unknown_frames():

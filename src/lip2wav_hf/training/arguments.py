@@ -199,6 +199,9 @@ class LossArguments:
         default=0.0,
         metadata={"help": "Share of that word that is spread over all words, so that the network is less sure."},
     )
+    word_contrast: Annotated[float, GENERATOR] = field(
+        default=0.0, metadata={"help": "Contrast: what different people's lips do is alike for the same word only."}
+    )
     magnitude: Annotated[float, ISTFT] = field(
         default=0.3, metadata={"help": "L1 of the waveform decoder's log magnitudes."}
     )

@@ -28,9 +28,9 @@ class SpeechClips(Dataset):
     Cached clips as training or validation examples.
 
     Items are dictionaries: `pixel_values_videos` float32 `(frames, 1, height, width)`, `waveform` float32
-    `(samples,)`, `frame_classes` int64 `(frames,)`, `labels` int64 `(units,)`, `has_sound`, whether the waveform is to
-    be learnt from, and `stretch`, the speed (1 for unchanged; the waveform of a stretched clip covers `stretch` times
-    its frames, and its spectrogram is to be resampled in time).
+    `(samples,)`, `frame_classes` int64 `(frames,)`, `labels` int64 `(units,)`, `speaker`, a number, `has_sound`,
+    whether the waveform is to be learnt from, and `stretch`, the speed (1 for unchanged; the waveform of a stretched
+    clip covers `stretch` times its frames, and its spectrogram is to be resampled in time).
 
     Args:
         prepared ([`PreparedClips`]): the clips, as from [`prepare_clips`].
@@ -73,6 +73,7 @@ class SpeechClips(Dataset):
         self.by_speaker: dict[str, list[int]] = {}
         for index, clip in enumerate(self.clips):
             self.by_speaker.setdefault(clip.speaker, []).append(index)
+        self.speakers = {speaker: number for number, speaker in enumerate(self.by_speaker)}
         self.looks: dict[str, list[Path]] = {}
         for lender in (prepared, looks) if looks is not None else (prepared,):
             for clip in lender.clips:
@@ -90,7 +91,7 @@ class SpeechClips(Dataset):
         if variation is None:
             clip = spell_clip(self._load(index), self.units)
             pixels = self.feature_extractor.normalize(self.feature_extractor.center_crop(clip.regions))
-            return self._item(clip, pixels, self.has_sound[index])
+            return self._item(index, clip, pixels)
         rng = np.random.default_rng((self.seed, self.epoch, index))
         if rng.random() < variation.choices.speaker_probability:
             index = int(rng.choice(self.by_speaker[str(rng.choice(sorted(self.by_speaker)))]))
@@ -110,7 +111,7 @@ class SpeechClips(Dataset):
             clip = clip._replace(regions=variation.disguise(clip.regions, other, rng))
         clip, stretch = variation.cut(spell_clip(clip, self.units), rng)
         pixels = self.feature_extractor.normalize(variation.warp(clip.regions, rng))
-        return self._item(clip, variation.hide(pixels, rng), self.has_sound[index], stretch)
+        return self._item(index, clip, variation.hide(pixels, rng), stretch)
 
     def _joined(
         self,
@@ -130,14 +131,15 @@ class SpeechClips(Dataset):
             clip = variation.join(clip, other)
         return clip
 
-    def _item(self, clip: ClipContent, pixels: np.ndarray, has_sound: bool, stretch: float = 1.0) -> dict[str, Any]:
+    def _item(self, index: int, clip: ClipContent, pixels: np.ndarray, stretch: float = 1.0) -> dict[str, Any]:
         frame_classes, labels = self._targets(clip)
         return {
             "pixel_values_videos": torch.from_numpy(np.ascontiguousarray(pixels[:, None], dtype=np.float32)),
             "waveform": torch.from_numpy(clip.waveform),
             "frame_classes": frame_classes,
             "labels": labels,
-            "has_sound": has_sound,
+            "speaker": self.speakers[self.clips[index].speaker],
+            "has_sound": self.has_sound[index],
             "stretch": stretch,
         }
 
@@ -185,6 +187,7 @@ def collate_clips(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         "frame_classes": pad([item["frame_classes"] for item in items], padding_value=UNKNOWN_CLASS),
         "labels": pad([item["labels"] for item in items]),
         "label_lengths": torch.tensor([len(item["labels"]) for item in items]),
+        "speakers": torch.tensor([item["speaker"] for item in items]),
         "has_sound": torch.tensor([item["has_sound"] for item in items]),
         "stretch": torch.tensor([item["stretch"] for item in items], dtype=torch.float32),
     }

@@ -17,6 +17,8 @@ Batch = dict[str, torch.Tensor]
 Losses = dict[str, torch.Tensor]
 """Weighted losses by name, scalars."""
 
+CONTRAST_TEMPERATURE = 0.1  # our choice
+
 # After ITU-T P.862, but for the level, which is our choice: of five that were tried, the one with which noise on clips
 # of speaker s1 costs most nearly what the package `pesq` takes off for it.
 HERTZ = 31.25  # of a bin: 32 ms of sound
@@ -243,6 +245,31 @@ def frame_word_loss(text_logits: torch.Tensor, frame_classes: torch.Tensor, smoo
     logits, classes = text_logits.float().flatten(0, 1), frame_classes.flatten()
     total = F.cross_entropy(logits, classes, reduction="sum", ignore_index=-100, label_smoothing=smoothing)
     return total / (classes != -100).sum().clamp(min=1)
+
+
+def word_contrast_loss(hidden: torch.Tensor, frame_classes: torch.Tensor, speakers: torch.Tensor) -> torch.Tensor:
+    """
+    Supervised contrast (Khosla et al. 2020) of words: states of a word in clips of different people are to be alike,
+    those of other words not.
+
+    Args:
+        hidden (`torch.Tensor` of shape `(batch, frames, channels)`): states of the lips.
+        frame_classes (`torch.LongTensor` of shape `(batch, frames)`): class of the unit spoken, 0 for silence, -100
+            for unknown.
+        speakers (`torch.LongTensor` of shape `(batch,)`): who speaks, as numbers.
+
+    Returns:
+        `torch.Tensor`: a scalar; 0 where no two people say the same word.
+    """
+    spoken = F.one_hot(frame_classes.clamp(min=0))[..., 1:].float()
+    clips, words = (spoken.sum(1) > 0).nonzero(as_tuple=True)
+    sums = spoken.transpose(1, 2) @ F.normalize(hidden.float(), dim=-1)
+    states = F.normalize(sums[clips, words], dim=-1)
+    itself = torch.eye(len(states), dtype=torch.bool, device=states.device)
+    likeness = (states @ states.T / CONTRAST_TEMPERATURE).masked_fill(itself, -torch.inf).log_softmax(1)
+    alike = (words[:, None] == words) & (speakers[clips][:, None] != speakers[clips])
+    of_each = likeness.masked_fill(~alike, 0.0).sum(1) / alike.sum(1).clamp(min=1)
+    return -of_each.sum() / alike.any(1).sum().clamp(min=1)
 
 
 def wasserstein_loss(fake_scores: torch.Tensor, real_scores: torch.Tensor) -> torch.Tensor:

@@ -31,6 +31,7 @@ from .losses import (
     spoken_envelope_loss,
     squared_sums,
     wasserstein_loss,
+    word_contrast_loss,
 )
 from .perceptual import PerceptualLosses
 
@@ -230,6 +231,9 @@ class GeneratorObjective(TextObjective):
             losses["ctc"] = weights.ctc * ctc_loss(text_logits, frames, batch["labels"], batch["label_lengths"])
         if weights.words:
             losses["words"] = weights.words * frame_word_loss(text_logits, batch["frame_classes"], self.smoothing)
+        if weights.word_contrast:
+            contrast = word_contrast_loss(hidden, batch["frame_classes"], batch["speakers"])
+            losses["word_contrast"] = weights.word_contrast * contrast
         if not self.learns_sound:
             output = ObjectiveOutput({})
         elif model.config.decoder_type == "frame":
