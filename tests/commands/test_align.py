@@ -70,6 +70,14 @@ def test_a_second_run_continues_and_overwrites_nothing(run, corpus, tmp_path):
     assert "IntervalTier" in (folder / "ann/two.TextGrid").read_text()
 
 
+def test_who_is_said_to_say_nothing_is_told_from_whom_nothing_is_said_of(run, corpus, tmp_path):
+    table = (corpus / "metadata.csv").read_text().replace(SENTENCE, "...").replace("good morning", "")
+    (corpus / "metadata.csv").write_text(table)
+    _, out, _ = run("align", corpus, "-o", tmp_path / "times", "--workers", 1)
+    assert "refused: ann/two: its transcript has no words." in out
+    assert "refused: ann/three: it has no transcript." in out
+
+
 def test_files_of_the_other_format_are_no_reason_to_write_none(run, corpus, tmp_path):
     folder = tmp_path / "times"
     run("align", corpus, "-o", folder, "--workers", 1)

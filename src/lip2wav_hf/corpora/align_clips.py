@@ -253,7 +253,7 @@ def align_corpus(
         if clip.times is not None and not everything and not folder.has(clip, model):
             report.timed.append(clip.key)
         elif not clip.words:
-            report.refused[clip.key] = "it has no transcript."
+            report.refused[clip.key] = "it has no transcript." if clip.text is None else "its transcript has no words."
         elif unknown:
             report.refused[clip.key] = f"the speech encoder does not know {', '.join(unknown)}."
         else:
