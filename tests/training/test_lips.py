@@ -8,7 +8,7 @@ from safetensors.numpy import save
 
 from lip2wav_hf import Lip2WavFeatureExtractor
 from lip2wav_hf.corpora.registry import load_split
-from lip2wav_hf.training.cache import read_cached_clip, write_cached_clip
+from lip2wav_hf.training.cache import ClipCacheError, read_cached_clip, write_cached_clip
 from lip2wav_hf.training.clips import prepare_clips
 from lip2wav_hf.training.lips import change_complexion, find_lips, lips_in_regions, read_lips
 
@@ -50,6 +50,12 @@ def test_a_clip_without_a_face_stays(mouth):
     nothing = lips_in_regions([None] * 20, 48, 72)
     assert nothing.shape == (0, 2, 20, 2)
     assert np.array_equal(change_complexion(regions, nothing, np.random.default_rng(0)), regions)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "one.lips").write_bytes(b"damaged")
+    with pytest.raises(ClipCacheError, match=r"one\.lips: damaged .* Delete it"):
+        read_lips(tmp_path / "one.lips")
 
 
 def test_lips_of_a_real_clip_are_found_once_and_where_they_are(grid_dir, tmp_path):

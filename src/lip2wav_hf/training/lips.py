@@ -9,15 +9,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from ..corpora.clips import Clip
 from ..corpora.progress import progress_bar
+from ..errors import one_line
 from ..face_tracking import FaceTracker, align_face
 from ..feature_extraction_lip2wav import MOUTH_X, MOUTH_Y, ROI_WIDTH_ON_FACE, Lip2WavFeatureExtractor
 from ..files import replacing
 from ..machine import worker_processes
 from ..video import VideoReader
+from .cache import ClipCacheError
 
 
 # Points of FaceMesh around the lips, and around what is between them; both rings begin at a corner.
@@ -101,8 +104,18 @@ def lips_in_regions(landmarks: Sequence[np.ndarray | None], height: int, width: 
 
 
 def read_lips(path: Path) -> np.ndarray:
-    """What [`find_lips`] has written, as [`lips_in_regions`] gives it; empty for a clip without a face."""
-    return load_file(path)["lips"]
+    """
+    What [`find_lips`] has written, as [`lips_in_regions`] gives it; empty for a clip without a face.
+
+    Raises:
+        ClipCacheError: if the file is damaged.
+    """
+    try:
+        return load_file(path)["lips"]
+    except (SafetensorError, KeyError) as error:
+        raise ClipCacheError(
+            f"{path}: damaged ({one_line(error)}). Delete it, then start the training again."
+        ) from error
 
 
 def change_complexion(regions: np.ndarray, lips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
