@@ -163,6 +163,8 @@ def test_numbers_that_must_be_positive(option):
         ("appearance_probability", "1.5", "between 0 and 1"),
         ("flip_probability", "-0.1", "between 0 and 1"),
         ("label_smoothing", "1", "0 or more, and below 1"),
+        ("word_contrast", "-1", "0 or more"),
+        ("mel", "inf", "0 or more"),
     ],
 )
 def test_numbers_out_of_range_are_refused(option, value, range_):

@@ -54,7 +54,7 @@ def test_a_clip_without_a_face_stays(mouth):
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "one.lips").write_bytes(b"damaged")
-    with pytest.raises(ClipCacheError, match=r"one\.lips: damaged .* Delete it"):
+    with pytest.raises(ClipCacheError, match=r"one\.lips: damaged .* Start the training again"):
         read_lips(tmp_path / "one.lips")
 
 
@@ -75,6 +75,9 @@ def test_lips_of_a_real_clip_are_found_once_and_where_they_are(grid_dir, tmp_pat
     assert inside.mean() > 0.9
     written = path.stat().st_mtime_ns
     assert find_lips(clips, prepared.files, extractor, 1, False)[clips[0].key].stat().st_mtime_ns == written
+    path.write_bytes(path.read_bytes()[:100])
+    find_lips(clips, prepared.files, extractor, 1, False)
+    assert np.array_equal(read_lips(path), lips)
 
 
 def test_all_parts_of_an_example_have_one_complexion(cached_clip, mouth):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,16 +110,17 @@ def _check_choices(run: TrainingArguments) -> Network:
 
 
 def _check_ranges(run: TrainingArguments) -> None:
-    """Shares lie between 0 and 1; how far clips are varied is no negative number; smoothed labels say something."""
+    """Shares lie between 0 and 1; what losses weigh, and how far clips are varied, is no negative number; smoothed
+    labels say something."""
     numbers = {field.name: getattr(run.augmentation, field.name) for field in dataclasses.fields(run.augmentation)}
     for option, value in numbers.items():
         is_share = option.endswith("probability")
         if not 0 <= value <= (1 if is_share else value):
             raise TrainingError(f"--{option} {value}: it must be {'between 0 and 1' if is_share else '0 or more'}.")
-    for option in ("decoder_windows", "decoder_real_windows"):
-        number = getattr(run.losses, option)
-        if number is not None and number < 0:
-            raise TrainingError(f"--{option} {number}: it must be 0 or more.")
+    for field in dataclasses.fields(run.losses):
+        number = getattr(run.losses, field.name)
+        if isinstance(number, int | float) and not 0 <= number < math.inf:
+            raise TrainingError(f"--{field.name} {number}: it must be 0 or more.")
     if not 0 <= run.losses.label_smoothing < 1:
         raise TrainingError(f"--label_smoothing {run.losses.label_smoothing}: it must be 0 or more, and below 1.")
 

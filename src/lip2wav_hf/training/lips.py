@@ -58,13 +58,21 @@ def find_lips(
         `dict[str, Path]`: a file for [`read_lips`] of each clip, by `clip.key`.
     """
     found = {clip.key: files[clip.key].with_suffix(".lips") for clip in clips}
-    missing = [clip for clip in clips if not found[clip.key].is_file()]
+    missing = [clip for clip in clips if not _is_whole(found[clip.key])]
     if missing:
         job = partial(_find_lips, feature_extractor=feature_extractor)
         with worker_processes(num_workers, chunksize=4) as map_:
             done = map_(job, missing, [found[clip.key] for clip in missing])
             list(progress_bar(done, "lips", len(missing), show=progress))
     return found
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_lips(path)
+    except (ClipCacheError, OSError):
+        return False
+    return True
 
 
 def _find_lips(clip: Clip, path: Path, feature_extractor: Lip2WavFeatureExtractor) -> None:
@@ -114,7 +122,7 @@ def read_lips(path: Path) -> np.ndarray:
         return load_file(path)["lips"]
     except (SafetensorError, KeyError) as error:
         raise ClipCacheError(
-            f"{path}: damaged ({one_line(error)}). Delete it, then start the training again."
+            f"{path}: damaged ({one_line(error)}). Start the training again, which makes it anew."
         ) from error
 
 
